@@ -1,0 +1,381 @@
+use std::time::{Duration, Instant};
+
+use super::{Action, Change, Config, Event, Failure, Header, Input};
+
+/// The mirror. See the module for what it does.
+#[derive(Debug)]
+pub struct Mirror {
+    config: Config,
+    random: fastrand::Rng,
+    state: State,
+    endpoint: usize,
+    /// Failures in a row, since the last proof of freshness.
+    failures: u32,
+    /// Everything up to this revision has been passed on; none before the first list.
+    applied: Option<i64>,
+    /// Whether the copy has to be listed (again) before a watch can go on from it.
+    list_due: bool,
+    cluster_id: Option<u64>,
+    member_id: Option<u64>,
+    last_fresh: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing is under way until then.
+    Pausing {
+        until: Instant,
+    },
+    /// A connection, a page or a watch was asked for and is due by then.
+    Connecting {
+        due: Instant,
+    },
+    Listing {
+        due: Instant,
+        revision: Option<i64>,
+    },
+    Opening {
+        due: Instant,
+    },
+    Watching(Watch),
+}
+
+#[derive(Debug)]
+struct Watch {
+    /// The front part of a fragmented response.
+    fragments: Vec<Change>,
+    /// When to ask for the next proof.
+    proof_next: Instant,
+    /// The read that is under way: when it was sent, and what had been applied by then.
+    proof_asked: Option<Proof>,
+    /// A read was answered, and this revision has to be applied before it proves anything.
+    proof_due: Option<Proof>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Proof {
+    sent: Instant,
+    revision: i64,
+}
+
+impl Mirror {
+    /// A mirror that has nothing yet and wants to connect at once.
+    pub fn new(now: Instant, config: Config) -> Self {
+        let mut random = fastrand::Rng::with_seed(config.seed);
+        // A fleet that starts together spreads over the members.
+        let endpoint = random.usize(..config.endpoints);
+        Mirror {
+            config,
+            random,
+            state: State::Pausing { until: now },
+            endpoint,
+            failures: 0,
+            applied: None,
+            list_due: true,
+            cluster_id: None,
+            member_id: None,
+            last_fresh: None,
+        }
+    }
+
+    /// The last revision that was passed on.
+    pub fn applied(&self) -> Option<i64> {
+        self.applied
+    }
+
+    /// The moment as of which the copy was last proved to be complete.
+    pub fn last_fresh(&self) -> Option<Instant> {
+        self.last_fresh
+    }
+
+    /// The member connected to, once it has answered.
+    pub fn member_id(&self) -> Option<u64> {
+        self.member_id
+    }
+
+    /// The endpoint in use, as an index.
+    pub fn endpoint(&self) -> usize {
+        self.endpoint
+    }
+
+    /// Whether the watch is established.
+    pub fn is_watching(&self) -> bool {
+        matches!(self.state, State::Watching(_))
+    }
+
+    /// When [`Input::Tick`] is to come, if nothing else comes before.
+    pub fn deadline(&self) -> Instant {
+        match &self.state {
+            State::Pausing { until } => *until,
+            State::Connecting { due } | State::Listing { due, .. } | State::Opening { due } => *due,
+            State::Watching(watch) => {
+                let asked = watch
+                    .proof_asked
+                    .map(|asked| asked.sent + self.config.stall);
+                let due = watch.proof_due.map(|proof| proof.sent + self.config.stall);
+                // While a read is under way no other one is sent.
+                let next = asked.unwrap_or(watch.proof_next);
+                due.map_or(next, |due| due.min(next))
+            }
+        }
+    }
+
+    /// Takes what happened, tells what it means for the data, and says what to do next.
+    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Event>) -> Action {
+        match input {
+            Input::Tick => self.tick(now, out),
+            Input::Failed(failure) => self.fail(now, failure, out),
+            Input::Connected => self.connected(now, out),
+            Input::Page {
+                header,
+                items,
+                more,
+            } => {
+                let State::Listing { due, revision } = &mut self.state else {
+                    return Action::Wait;
+                };
+                if revision.is_some() && self.cluster_id != Some(header.cluster_id) {
+                    return self.list(now, out);
+                }
+                let pinned = *revision.get_or_insert(header.revision);
+                *due = now + self.config.stall;
+                self.cluster_id = Some(header.cluster_id);
+                self.member_id = Some(header.member_id);
+                let after = items.last().map(|item| item.key.clone());
+                out.extend(items.into_iter().map(Event::Item));
+                // A page that announces more and holds nothing would be asked for for ever.
+                if more && after.is_some() {
+                    return Action::List {
+                        after,
+                        revision: Some(pinned),
+                    };
+                }
+                self.applied = Some(pinned);
+                self.list_due = false;
+                out.push(Event::Listed { revision: pinned });
+                self.open(now)
+            }
+            Input::Watching(header) => {
+                if self.is_other_cluster(header) {
+                    return self.list(now, out);
+                }
+                if matches!(self.state, State::Opening { .. }) {
+                    self.member_id = Some(header.member_id);
+                    let watch = Watch {
+                        fragments: Vec::new(),
+                        proof_next: now,
+                        proof_asked: None,
+                        proof_due: None,
+                    };
+                    self.state = State::Watching(watch);
+                    return self.ask_proof(now);
+                }
+                Action::Wait
+            }
+            Input::Changes {
+                header,
+                changes,
+                fragment,
+            } => self.changes(now, header, changes, fragment, out),
+            Input::Head {
+                sent,
+                header,
+                revision,
+            } => self.head(now, sent, header, revision, out),
+        }
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<Event>) -> Action {
+        if now < self.deadline() {
+            return Action::Wait;
+        }
+        match &self.state {
+            State::Pausing { .. } => {
+                self.state = State::Connecting {
+                    due: now + self.config.stall,
+                };
+                Action::Connect {
+                    endpoint: self.endpoint,
+                }
+            }
+            State::Connecting { .. } | State::Listing { .. } | State::Opening { .. } => {
+                self.fail(now, Failure::Unreachable, out)
+            }
+            State::Watching(watch) => {
+                let overdue = |proof: Option<Proof>| {
+                    proof.is_some_and(|proof| now >= proof.sent + self.config.stall)
+                };
+                if overdue(watch.proof_asked) || overdue(watch.proof_due) {
+                    return self.fail(now, Failure::Stalled, out);
+                }
+                self.ask_proof(now)
+            }
+        }
+    }
+
+    fn connected(&mut self, now: Instant, out: &mut Vec<Event>) -> Action {
+        match &self.state {
+            State::Connecting { .. } if self.list_due => self.list(now, out),
+            State::Connecting { .. } => self.open(now),
+            _ => Action::Wait,
+        }
+    }
+
+    fn open(&mut self, now: Instant) -> Action {
+        self.state = State::Opening {
+            due: now + self.config.stall,
+        };
+        Action::Watch {
+            from: self.applied.unwrap_or(0) + 1,
+        }
+    }
+
+    /// Starts over on the same connection; what has been passed on stays in service meanwhile.
+    fn list(&mut self, now: Instant, out: &mut Vec<Event>) -> Action {
+        self.list_due = true;
+        self.state = State::Listing {
+            due: now + self.config.stall,
+            revision: None,
+        };
+        out.push(Event::Listing);
+        Action::List {
+            after: None,
+            revision: None,
+        }
+    }
+
+    fn fail(&mut self, now: Instant, failure: Failure, out: &mut Vec<Event>) -> Action {
+        out.push(Event::Lost {
+            failure,
+            endpoint: self.endpoint,
+        });
+        // A list that is compacted away while it is read is started over, but not in a tight loop.
+        if failure == Failure::Compacted && !matches!(self.state, State::Listing { .. }) {
+            return self.list(now, out);
+        }
+        if matches!(
+            failure,
+            Failure::Unreachable | Failure::Stalled | Failure::Denied
+        ) {
+            self.endpoint = (self.endpoint + 1) % self.config.endpoints;
+        }
+        self.member_id = None;
+        let (shortest, longest) = self.config.pause;
+        let limit = shortest
+            .saturating_mul(1 << self.failures.min(16))
+            .min(longest);
+        let pause = Duration::from_secs_f64(limit.as_secs_f64() * self.random.f64());
+        self.failures = self.failures.saturating_add(1);
+        self.state = State::Pausing { until: now + pause };
+        Action::Disconnect
+    }
+
+    fn is_other_cluster(&self, header: Header) -> bool {
+        self.cluster_id
+            .is_some_and(|known| known != header.cluster_id)
+    }
+
+    fn changes(
+        &mut self,
+        now: Instant,
+        header: Header,
+        changes: Vec<Change>,
+        fragment: bool,
+        out: &mut Vec<Event>,
+    ) -> Action {
+        if self.is_other_cluster(header) {
+            return self.list(now, out);
+        }
+        let State::Watching(watch) = &mut self.state else {
+            return Action::Wait;
+        };
+        watch.fragments.extend(changes);
+        if fragment {
+            return Action::Wait;
+        }
+        let changes = std::mem::take(&mut watch.fragments);
+        // Ordered is etcd's promise. Where it is broken nothing that follows can be trusted.
+        if changes
+            .windows(2)
+            .any(|pair| pair[1].mod_revision < pair[0].mod_revision)
+        {
+            return self.list(now, out);
+        }
+        let mut changes = changes.into_iter().peekable();
+        while let Some(first) = changes.next() {
+            let revision = first.mod_revision;
+            let mut group = vec![first];
+            while let Some(change) = changes.next_if(|change| change.mod_revision == revision) {
+                group.push(change);
+            }
+            if self.applied.is_none_or(|applied| revision > applied) {
+                self.applied = Some(revision);
+                out.push(Event::Revision {
+                    revision,
+                    changes: group,
+                });
+            }
+        }
+        self.prove(out);
+        Action::Wait
+    }
+
+    fn ask_proof(&mut self, now: Instant) -> Action {
+        let State::Watching(watch) = &mut self.state else {
+            return Action::Wait;
+        };
+        if watch.proof_asked.is_some() || now < watch.proof_next {
+            return Action::Wait;
+        }
+        watch.proof_asked = Some(Proof {
+            sent: now,
+            revision: self.applied.unwrap_or(0),
+        });
+        watch.proof_next = now + self.config.proof_interval;
+        Action::ReadHead
+    }
+
+    fn head(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        header: Header,
+        revision: i64,
+        out: &mut Vec<Event>,
+    ) -> Action {
+        let State::Watching(watch) = &mut self.state else {
+            return Action::Wait;
+        };
+        let Some(asked) = watch.proof_asked.take() else {
+            return Action::Wait;
+        };
+        // The read is linearizable: a revision below what we had when we sent it is no lag, it is
+        // another history.
+        if self.is_other_cluster(header) || header.revision < asked.revision {
+            return self.list(now, out);
+        }
+        let State::Watching(watch) = &mut self.state else {
+            return Action::Wait;
+        };
+        // The oldest open proof is kept: its age is what shows a stalled watch.
+        watch.proof_due.get_or_insert(Proof { sent, revision });
+        self.prove(out);
+        Action::Wait
+    }
+
+    fn prove(&mut self, out: &mut Vec<Event>) {
+        let State::Watching(watch) = &mut self.state else {
+            return;
+        };
+        let Some(proof) = watch.proof_due else { return };
+        if self
+            .applied
+            .is_some_and(|applied| applied >= proof.revision)
+        {
+            watch.proof_due = None;
+            self.failures = 0;
+            self.last_fresh = Some(proof.sent);
+            out.push(Event::Fresh { at: proof.sent });
+        }
+    }
+}

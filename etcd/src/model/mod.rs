@@ -1,0 +1,32 @@
+//! The record model: names, types, rdata, RRsets and zones, in text form and in wire form.
+//!
+//! Everything here is a value that was checked when it was made: a [`Name`] is within the limits of
+//! RFC 1035, an [`Rdata`] has the wire form of its type, an [`Rrset`] is not empty and fits into a
+//! message.
+
+mod name;
+mod rdata;
+mod rrset;
+mod rtype;
+mod text;
+mod zone;
+pub mod zonefile;
+
+pub use name::{Labels, Name, NameError};
+pub use rdata::{Rdata, RdataError};
+pub use rrset::{Rrset, RrsetError, TTL_MAX};
+pub use rtype::{Rtype, RtypeError};
+pub use text::{Position, TextError, period};
+pub use zone::{Soa, Zone};
+
+/// Writes a label for a key: as in presentation form, and slashes escaped too.
+pub(crate) fn write_label(out: &mut String, label: &[u8]) {
+    let start = out.len();
+    // Writing to a string does not fail.
+    let _ = name::write_label(out, label);
+    if label.contains(&b'/') {
+        let escaped = out[start..].replace('/', "\\047");
+        out.truncate(start);
+        out.push_str(&escaped);
+    }
+}

@@ -1,0 +1,434 @@
+//! Domain names in canonical form.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::text::{self, Escape};
+
+/// An absolute domain name, in lower case: the form that owners are stored, compared and hashed in
+/// (RFC 4343).
+///
+/// Kept as the uncompressed wire form of RFC 1035 3.1, at most 255 octets with the root label.
+/// Ordered canonically (RFC 4034 6.1), so a sorted list has every name right before its descendants.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name(Box<[u8]>);
+
+/// Why a text or some octets are no domain name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameError(Reason);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    Empty,
+    EmptyLabel,
+    LongLabel,
+    LongName,
+    BadEscape,
+    Control,
+    Wire,
+}
+
+impl Name {
+    /// The root, `.`.
+    pub fn root() -> Self {
+        Name(Box::new([0]))
+    }
+
+    /// Takes a name in uncompressed wire form, which must be the whole of `wire`.
+    pub fn from_wire(wire: &[u8]) -> Result<Self, NameError> {
+        match wire_len(wire) {
+            Some(len) if len == wire.len() => Ok(Name(wire.to_ascii_lowercase().into())),
+            _ => Err(NameError(Reason::Wire)),
+        }
+    }
+
+    /// The wire form, root label included.
+    pub fn wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// The labels, leftmost first, without the root label.
+    pub fn labels(&self) -> Labels<'_> {
+        Labels(&self.0)
+    }
+
+    /// How many labels there are, the root label not counted.
+    pub fn label_count(&self) -> usize {
+        self.labels().count()
+    }
+
+    /// The name without its leftmost label; none for the root.
+    pub fn parent(&self) -> Option<Name> {
+        (!self.is_root()).then(|| Name(self.0[1 + usize::from(self.0[0])..].into()))
+    }
+
+    /// The name itself, then its parent, and so on up to the root.
+    pub fn ancestors(&self) -> impl Iterator<Item = Name> {
+        std::iter::successors(Some(self.clone()), Name::parent)
+    }
+
+    /// Whether this name is `other` or below it.
+    pub fn is_within(&self, other: &Name) -> bool {
+        let Some(start) = self.0.len().checked_sub(other.0.len()) else {
+            return false;
+        };
+        self.0[start..] == *other.0 && self.label_starts().any(|at| at == start)
+    }
+
+    /// Builds the name that has `labels` (leftmost first) in front of `suffix`.
+    pub fn from_labels<'a>(
+        labels: impl Iterator<Item = &'a [u8]>,
+        suffix: &Name,
+    ) -> Result<Name, NameError> {
+        let mut wire = Vec::with_capacity(64);
+        for label in labels {
+            push_label(&mut wire, label)?;
+        }
+        wire.extend_from_slice(&suffix.0);
+        Name::check_len(&wire)?;
+        wire.make_ascii_lowercase();
+        Ok(Name(wire.into()))
+    }
+
+    fn label_starts(&self) -> impl Iterator<Item = usize> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let here = at;
+            let len = usize::from(*self.0.get(here)?);
+            at = here + 1 + len;
+            Some(here)
+        })
+    }
+
+    fn check_len(wire: &[u8]) -> Result<(), NameError> {
+        if wire.len() > 255 {
+            Err(NameError(Reason::LongName))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The labels of a name, leftmost first.
+#[derive(Clone)]
+pub struct Labels<'a>(&'a [u8]);
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (&len, rest) = self.0.split_first()?;
+        if len == 0 {
+            return None;
+        }
+        let (label, rest) = rest.split_at(usize::from(len));
+        self.0 = rest;
+        Some(label)
+    }
+}
+
+/// The length of the uncompressed name that `octets` begins with, or none if there is none.
+pub(crate) fn wire_len(octets: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let len = usize::from(*octets.get(at)?);
+        at += 1 + len;
+        match len {
+            0 => return (at <= 255).then_some(at),
+            1..=63 => {}
+            _ => return None,
+        }
+    }
+}
+
+/// Appends the wire form of a name in presentation form, spelling kept, completed with `origin` where it has no final dot.
+pub(crate) fn parse_onto(
+    text: &[u8],
+    origin: Option<&Name>,
+    out: &mut Vec<u8>,
+) -> Result<(), NameError> {
+    let start = out.len();
+    match text {
+        b"" => return Err(NameError(Reason::Empty)),
+        b"." => {
+            out.push(0);
+            return Ok(());
+        }
+        b"@" => {
+            let origin = origin.ok_or(NameError(Reason::Empty))?;
+            out.extend_from_slice(&origin.0);
+            return Ok(());
+        }
+        _ => {}
+    }
+    let mut label = Vec::with_capacity(64);
+    let mut absolute = false;
+    let mut rest = text;
+    while !rest.is_empty() {
+        absolute = false;
+        match text::unescape(&mut rest).map_err(|_| NameError(Reason::BadEscape))? {
+            Escape::Plain(b'.') => {
+                push_label(out, &label)?;
+                label.clear();
+                absolute = true;
+            }
+            Escape::Plain(octet) if octet.is_ascii_control() || octet == b' ' => {
+                return Err(NameError(Reason::Control));
+            }
+            Escape::Plain(octet) | Escape::Escaped(octet) => label.push(octet),
+        }
+    }
+    if !absolute {
+        push_label(out, &label)?;
+    }
+    match origin {
+        Some(origin) if !absolute => out.extend_from_slice(&origin.0),
+        _ => out.push(0),
+    }
+    Name::check_len(&out[start..])
+}
+
+fn push_label(out: &mut Vec<u8>, label: &[u8]) -> Result<(), NameError> {
+    match label.len() {
+        0 => Err(NameError(Reason::EmptyLabel)),
+        len @ 1..=63 => {
+            out.push(len as u8);
+            out.extend_from_slice(label);
+            Ok(())
+        }
+        _ => Err(NameError(Reason::LongLabel)),
+    }
+}
+
+/// Writes the label in presentation form, dots and all other special octets escaped.
+pub(crate) fn write_label(out: &mut impl fmt::Write, label: &[u8]) -> fmt::Result {
+    for &octet in label {
+        match octet {
+            b'.' | b'"' | b'(' | b')' | b';' | b'@' | b'$' | b'\\' => {
+                out.write_char('\\')?;
+                out.write_char(char::from(octet))?;
+            }
+            0x21..=0x7e => out.write_char(char::from(octet))?,
+            _ => write!(out, "\\{octet:03}")?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes a name in wire form as text with a final dot, spelling kept.
+pub(crate) fn write_wire(out: &mut impl fmt::Write, wire: &[u8]) -> fmt::Result {
+    if wire.first() == Some(&0) {
+        return out.write_char('.');
+    }
+    for label in Labels(wire) {
+        write_label(out, label)?;
+        out.write_char('.')?;
+    }
+    Ok(())
+}
+
+/// Reads a name in presentation form as absolute, with or without its final dot.
+impl FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        if text == "@" {
+            return Err(NameError(Reason::Empty));
+        }
+        parse_onto(text.as_bytes(), None, &mut wire)?;
+        wire.make_ascii_lowercase();
+        Ok(Name(wire.into()))
+    }
+}
+
+/// The presentation form with a final dot; reads back as the same name.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_wire(f, &self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Names have at most 127 labels: two small arrays on the stack save the allocations.
+        let (mut ours, mut theirs) = ([0u8; 128], [0u8; 128]);
+        let (mut our_count, mut their_count) = (0, 0);
+        for (slot, at) in ours.iter_mut().zip(self.label_starts()) {
+            *slot = at as u8;
+            our_count += 1;
+        }
+        for (slot, at) in theirs.iter_mut().zip(other.label_starts()) {
+            *slot = at as u8;
+            their_count += 1;
+        }
+        let label = |wire: &'_ Name, at: u8| {
+            let at = usize::from(at);
+            (at + 1, at + 1 + usize::from(wire.0[at]))
+        };
+        for (&a, &b) in ours[..our_count]
+            .iter()
+            .rev()
+            .zip(theirs[..their_count].iter().rev())
+        {
+            let (from, to) = label(self, a);
+            let (other_from, other_to) = label(other, b);
+            match self.0[from..to].cmp(&other.0[other_from..other_to]) {
+                Ordering::Equal => {}
+                unequal => return unequal,
+            }
+        }
+        our_count.cmp(&their_count)
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(|error| {
+            serde::de::Error::custom(format_args!("'{text}' is not a domain name: {error}"))
+        })
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Reason::Empty => "a name is missing",
+            Reason::EmptyLabel => "it has an empty label (two dots in a row, or one in front)",
+            Reason::LongLabel => "a label is longer than 63 octets (RFC 1035, 2.3.4)",
+            Reason::LongName => "it is longer than 255 octets (RFC 1035, 2.3.4)",
+            Reason::BadEscape => {
+                "a backslash must be followed by a character or three digits up to 255"
+            }
+            Reason::Control => "spaces and control characters must be escaped, as in \\032",
+            Reason::Wire => "the octets are no uncompressed name",
+        })
+    }
+}
+
+impl std::error::Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn text_and_wire_agree() {
+        let table: &[(&str, &str, &[u8])] = &[
+            (".", ".", b"\0"),
+            ("example.org", "example.org.", b"\x07example\x03org\0"),
+            (
+                "WWW.Example.ORG.",
+                "www.example.org.",
+                b"\x03www\x07example\x03org\0",
+            ),
+            (r"a\.b.c.", r"a\.b.c.", b"\x03a.b\x01c\0"),
+            (r"\000\255\032.", r"\000\255\032.", b"\x03\x00\xff \0"),
+            (r"\097.", "a.", b"\x01a\0"),
+            (r"\@.", r"\@.", b"\x01@\0"),
+            ("*.x", "*.x.", b"\x01*\x01x\0"),
+            ("_a/b.x", "_a/b.x.", b"\x04_a/b\x01x\0"),
+        ];
+        for (text, printed, wire) in table {
+            assert_eq!(name(text).wire(), *wire, "{text}");
+            assert_eq!(name(text).to_string(), *printed);
+            assert_eq!(name(printed), name(text));
+            assert_eq!(Name::from_wire(wire), Ok(name(text)));
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_name() {
+        let label = "a".repeat(63);
+        let longest = [&label[..], &label, &label, &"a".repeat(61)].join(".");
+        assert_eq!(name(&longest).wire().len(), 255);
+        for (text, reason) in [
+            ("", Reason::Empty),
+            ("@", Reason::Empty),
+            ("a..b", Reason::EmptyLabel),
+            (".a", Reason::EmptyLabel),
+            ("..", Reason::EmptyLabel),
+            (&"a".repeat(64), Reason::LongLabel),
+            (&format!("{longest}a"), Reason::LongName),
+            (r"a\", Reason::BadEscape),
+            (r"a\25", Reason::BadEscape),
+            (r"a\256", Reason::BadEscape),
+            ("a b", Reason::Control),
+        ] {
+            assert_eq!(text.parse::<Name>(), Err(NameError(reason)), "{text}");
+        }
+        for wire in [
+            &b""[..],
+            b"\x01",
+            b"\x01a",
+            b"\xc0\x0c",
+            b"\x00\x00",
+            &[1; 300],
+        ] {
+            assert_eq!(Name::from_wire(wire), Err(NameError(Reason::Wire)));
+        }
+    }
+
+    #[test]
+    fn order_is_canonical() {
+        // The example of RFC 4034 6.1.
+        let sorted = [
+            "example.",
+            "a.example.",
+            "yljkjljk.a.example.",
+            "z.a.example.",
+            "zabc.a.example.",
+            "z.example.",
+            r"\001.z.example.",
+            "*.z.example.",
+            r"\200.z.example.",
+        ];
+        let mut names: Vec<Name> = sorted.iter().rev().map(|text| name(text)).collect();
+        names.sort();
+        assert_eq!(names, sorted.map(name));
+    }
+
+    #[test]
+    fn ancestry() {
+        assert!(name("a.b.c").is_within(&name("b.c")));
+        assert!(name("b.c").is_within(&name("b.c")));
+        assert!(name("b.c").is_within(&Name::root()));
+        assert!(!name("ab.c").is_within(&name("b.c")));
+        assert!(!name("c").is_within(&name("b.c")));
+        // The octets of `b.` at the end, but inside of one label.
+        assert!(!name(r"x\001b").is_within(&name("b")));
+        let up: Vec<String> = name("a.b").ancestors().map(|n| n.to_string()).collect();
+        assert_eq!(up, ["a.b.", "b.", "."]);
+    }
+}

@@ -1,0 +1,161 @@
+//! Rdata: the wire form that is served, the text form that is stored, and the way between the two.
+//!
+//! A table ([`field`]) says what fields a type has; [`parse`] and [`print`] know each kind of field
+//! once, so a type is one row. A type without a row has the generic form of RFC 3597.
+//!
+//! Text is stored in one canonical spelling. [`Rdata::text`] reads back what it printed and compares
+//! the octets; where they would differ it prints the generic form instead, so nothing is ever lost.
+
+mod field;
+mod parse;
+mod print;
+mod special;
+mod svcb;
+mod walk;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::name::Name;
+use super::rtype::Rtype;
+use super::text::{Entries, Position, TextError, Token};
+
+/// Rdata of a known type in wire form: names uncompressed, spelling kept, at most 65,535 octets.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Rdata(Box<[u8]>);
+
+/// Why a text or some octets are no rdata, and which token showed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RdataError {
+    /// Where the offending token began, or the entry where something is missing.
+    pub at: Position,
+    reason: Cow<'static, str>,
+}
+
+impl RdataError {
+    fn new(at: Position, reason: impl Into<Cow<'static, str>>) -> Self {
+        RdataError {
+            at,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl Rdata {
+    /// Reads the text form, in which every name is absolute (its final dot may be missing).
+    pub fn parse(rtype: Rtype, text: &str) -> Result<Self, RdataError> {
+        if let Some(rdata) = parse::address(rtype, text) {
+            return Ok(rdata);
+        }
+        // A value is one entry whatever line breaks stand in it, as quoted strings keep theirs out.
+        let mut entries = Entries::new(text.as_bytes());
+        let tokens = match entries.next() {
+            None => Vec::new(),
+            Some(Ok(entry)) => entry.tokens,
+            Some(Err((at, error))) => return Err(RdataError::new(at, error.0)),
+        };
+        if entries.next().is_some() {
+            return Err(RdataError::new(
+                Position { line: 2, column: 1 },
+                "there is more than one line",
+            ));
+        }
+        Rdata::from_tokens(rtype, &tokens, None, Position { line: 1, column: 1 })
+    }
+
+    /// Reads the tokens of an entry behind its type; relative names are completed with `origin`.
+    /// `at` is where the entry began: what is missing is reported there.
+    pub fn from_tokens(
+        rtype: Rtype,
+        tokens: &[Token<'_>],
+        origin: Option<&Name>,
+        at: Position,
+    ) -> Result<Self, RdataError> {
+        let mut wire = Vec::with_capacity(32);
+        parse::rdata(rtype, tokens, origin, at, &mut wire)?;
+        if wire.len() > usize::from(u16::MAX) {
+            return Err(RdataError::new(at, "the rdata is longer than 65535 octets"));
+        }
+        Ok(Rdata(wire.into()))
+    }
+
+    /// Takes uncompressed wire form, which must be what the type asks for.
+    pub fn from_wire(rtype: Rtype, wire: &[u8]) -> Result<Self, RdataError> {
+        if wire.len() > usize::from(u16::MAX) || walk::check(rtype, wire).is_err() {
+            return Err(RdataError::new(Position::default(), wrong_octets(rtype)));
+        }
+        Ok(Rdata(wire.into()))
+    }
+
+    /// The TXT rdata whose strings hold `text` literally, cut where 255 octets are full.
+    pub fn literal_txt(text: &str) -> Result<Self, RdataError> {
+        let mut wire = Vec::with_capacity(text.len() + 1 + text.len() / 255);
+        if text.is_empty() {
+            wire.push(0);
+        }
+        for chunk in text.as_bytes().chunks(255) {
+            wire.push(chunk.len() as u8);
+            wire.extend_from_slice(chunk);
+        }
+        Rdata::from_wire(Rtype::TXT, &wire)
+    }
+
+    /// The wire form, spelling of names kept.
+    pub fn wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The canonical form (RFC 4034 6.2): what two members of a set are compared by.
+    pub fn canonical(&self, rtype: Rtype) -> Cow<'_, [u8]> {
+        walk::canonical(rtype, &self.0)
+    }
+
+    /// The text form, names absolute.
+    pub fn text(&self, rtype: Rtype) -> String {
+        let mut text = String::with_capacity(32);
+        if print::rdata(rtype, &self.0, &mut text).is_ok() {
+            let reread = Rdata::parse(rtype, &text);
+            if reread.is_ok_and(|reread| reread.0 == self.0) {
+                return text;
+            }
+        }
+        text.clear();
+        print::generic(&self.0, &mut text);
+        text
+    }
+
+    /// The names in the rdata that a client will ask the address of (NS, MX, SRV, …), or that the
+    /// rdata points to (CNAME, DNAME, PTR).
+    pub fn names(&self, rtype: Rtype) -> Vec<Name> {
+        walk::names(rtype, &self.0)
+    }
+}
+
+fn wrong_octets(rtype: Rtype) -> String {
+    format!("the octets are no {rtype} rdata")
+}
+
+impl fmt::Debug for Rdata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        print::generic(&self.0, &mut text);
+        f.write_str(&text)
+    }
+}
+
+impl From<TextError> for RdataError {
+    fn from(error: TextError) -> Self {
+        RdataError::new(Position::default(), error.0)
+    }
+}
+
+impl fmt::Display for RdataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for RdataError {}
+
+#[cfg(test)]
+mod tests;

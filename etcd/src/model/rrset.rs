@@ -1,0 +1,97 @@
+//! RRsets.
+
+use std::fmt;
+
+use super::rdata::Rdata;
+use super::rtype::Rtype;
+
+/// The longest TTL there is, in seconds (RFC 2181 8).
+pub const TTL_MAX: u32 = (1 << 31) - 1;
+
+/// All records of one type at one name: one TTL (RFC 2181 5.2) and a set of rdata.
+///
+/// Never empty, without duplicates, sorted by canonical wire form (RFC 4034 6.3), and small enough
+/// that a response with it fits into a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rrset {
+    ttl: u32,
+    rdata: Vec<Rdata>,
+}
+
+/// Why records do not make an RRset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RrsetError {
+    /// There is no record.
+    Empty,
+    /// The TTL is over [`TTL_MAX`].
+    Ttl(u32),
+    /// The type allows one record only.
+    Singleton(Rtype),
+    /// A response with all of it would be longer than 65,535 octets.
+    TooLong(usize),
+    /// The type is of messages, not of zones.
+    NoData(Rtype),
+}
+
+impl Rrset {
+    /// Makes a set of `rdata`; duplicates count once.
+    pub fn new(rtype: Rtype, ttl: u32, mut rdata: Vec<Rdata>) -> Result<Self, RrsetError> {
+        // Header, the longest question, an OPT with some options; then each record's fixed part.
+        const MESSAGE: usize = 12 + 259 + 64;
+        const RECORD: usize = 12;
+        if !rtype.is_data() {
+            return Err(RrsetError::NoData(rtype));
+        }
+        if ttl > TTL_MAX {
+            return Err(RrsetError::Ttl(ttl));
+        }
+        if rdata.len() > 1 {
+            rdata.sort_by(|a, b| a.canonical(rtype).cmp(&b.canonical(rtype)));
+            rdata.dedup_by(|a, b| a.canonical(rtype) == b.canonical(rtype));
+        }
+        if rdata.is_empty() {
+            return Err(RrsetError::Empty);
+        }
+        if rtype.is_singleton() && rdata.len() > 1 {
+            return Err(RrsetError::Singleton(rtype));
+        }
+        let len = MESSAGE
+            + rdata
+                .iter()
+                .map(|one| RECORD + one.wire().len())
+                .sum::<usize>();
+        if len > 65_535 {
+            return Err(RrsetError::TooLong(len));
+        }
+        Ok(Rrset { ttl, rdata })
+    }
+
+    /// The TTL in seconds.
+    pub fn ttl(&self) -> u32 {
+        self.ttl
+    }
+
+    /// The members, at least one.
+    pub fn rdata(&self) -> &[Rdata] {
+        &self.rdata
+    }
+}
+
+impl fmt::Display for RrsetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RrsetError::Empty => f.write_str("an RRset has at least one record"),
+            RrsetError::Ttl(ttl) => write!(f, "the TTL {ttl} is over {TTL_MAX} (RFC 2181, 8)"),
+            RrsetError::Singleton(rtype) => write!(f, "a name has one {rtype} record at most"),
+            RrsetError::TooLong(len) => {
+                write!(
+                    f,
+                    "a response with this RRset would have {len} octets, and a message has 65535 at most"
+                )
+            }
+            RrsetError::NoData(rtype) => write!(f, "{rtype} is no type of records in a zone"),
+        }
+    }
+}
+
+impl std::error::Error for RrsetError {}

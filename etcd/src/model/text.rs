@@ -1,0 +1,355 @@
+//! Tokens of the master file grammar (RFC 1035 5.1), shared by zone files, the values in etcd and
+//! the command line.
+//!
+//! An *entry* is a line, or several held together by parentheses. Its tokens keep their escapes:
+//! only the field that a token is for knows what they mean.
+
+use std::fmt;
+
+/// One octet of a token, and whether a backslash made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Escape {
+    /// As written.
+    Plain(u8),
+    /// `\X` or `\DDD`: never special.
+    Escaped(u8),
+}
+
+/// Takes the first octet, or the first escape, off `rest`.
+pub(crate) fn unescape(rest: &mut &[u8]) -> Result<Escape, TextError> {
+    let bad = TextError("a backslash must be followed by a character or three digits up to 255");
+    let (&first, after) = rest.split_first().ok_or(bad)?;
+    if first != b'\\' {
+        *rest = after;
+        return Ok(Escape::Plain(first));
+    }
+    match *after {
+        [a, b, c, ref tail @ ..] if a.is_ascii_digit() => {
+            if !b.is_ascii_digit() || !c.is_ascii_digit() {
+                return Err(bad);
+            }
+            let value = [a, b, c]
+                .iter()
+                .fold(0u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+            *rest = tail;
+            u8::try_from(value).map(Escape::Escaped).map_err(|_| bad)
+        }
+        [a, ..] if a.is_ascii_digit() => Err(bad),
+        [a, ref tail @ ..] => {
+            *rest = tail;
+            Ok(Escape::Escaped(a))
+        }
+        [] => Err(bad),
+    }
+}
+
+/// The octets that a token stands for.
+pub(crate) fn unescaped(mut raw: &[u8]) -> Result<Vec<u8>, TextError> {
+    let mut octets = Vec::with_capacity(raw.len());
+    while !raw.is_empty() {
+        match unescape(&mut raw)? {
+            Escape::Plain(octet) | Escape::Escaped(octet) => octets.push(octet),
+        }
+    }
+    Ok(octets)
+}
+
+/// A token: its text without the quotes around it, escapes kept, and where it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token<'a> {
+    /// The text. A quote within it (`key="value"`) is kept.
+    pub raw: &'a [u8],
+    /// Whether it was a quoted string as a whole.
+    pub quoted: bool,
+    /// Where it began.
+    pub at: Position,
+}
+
+/// A line and a column in octets, both counted from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// What is wrong with a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextError(pub(crate) &'static str);
+
+impl fmt::Display for TextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for TextError {}
+
+/// The tokens of one entry.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    /// Whether the entry began with white space, which repeats the owner before it.
+    pub indented: bool,
+    /// Never empty.
+    pub tokens: Vec<Token<'a>>,
+}
+
+/// Cuts a text into entries.
+pub(crate) struct Entries<'a> {
+    rest: &'a [u8],
+    at: Position,
+}
+
+impl<'a> Entries<'a> {
+    /// Starts at the first line of `text`.
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Entries {
+            rest: text,
+            at: Position { line: 1, column: 1 },
+        }
+    }
+
+    fn skip(&mut self, count: usize) {
+        for &octet in &self.rest[..count] {
+            if octet == b'\n' {
+                self.at = Position {
+                    line: self.at.line + 1,
+                    column: 1,
+                };
+            } else {
+                self.at.column += 1;
+            }
+        }
+        self.rest = &self.rest[count..];
+    }
+
+    fn skip_line(&mut self) {
+        let end = self.rest.iter().position(|&octet| octet == b'\n');
+        self.skip(end.unwrap_or(self.rest.len()));
+    }
+
+    fn token(&mut self) -> Result<Token<'a>, (Position, TextError)> {
+        let (at, text) = (self.at, self.rest);
+        if text[0] == b'"' {
+            let len =
+                quoted_len(&text[1..]).ok_or((at, TextError("the quoted string has no end")))?;
+            self.skip(len + 2);
+            return Ok(Token {
+                raw: &text[1..1 + len],
+                quoted: true,
+                at,
+            });
+        }
+        let mut len = 0;
+        while let Some(&octet) = text.get(len) {
+            len += match octet {
+                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' | b')' => break,
+                b'\\' => match text.get(len + 1) {
+                    None | Some(b'\n') => {
+                        return Err((
+                            at,
+                            TextError("a backslash at the end of a line escapes nothing"),
+                        ));
+                    }
+                    Some(_) => 2,
+                },
+                b'"' => {
+                    let inside = quoted_len(&text[len + 1..]);
+                    inside.ok_or((at, TextError("the quoted string has no end")))? + 2
+                }
+                _ => 1,
+            };
+        }
+        self.skip(len);
+        Ok(Token {
+            raw: &text[..len],
+            quoted: false,
+            at,
+        })
+    }
+}
+
+/// How many octets stand before the closing quote; a string may not span lines.
+fn quoted_len(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at),
+            b'\n' => return None,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<Entry<'a>, (Position, TextError)>;
+
+    /// The next entry that has a token. After an error it goes on with the next line.
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut entry = Entry::default();
+        let mut opened: Option<Position> = None;
+        let fail = |entries: &mut Self, at, error| {
+            entries.skip_line();
+            Some(Err((at, TextError(error))))
+        };
+        entry.indented = matches!(self.rest.first(), Some(b' ' | b'\t'));
+        while let Some(&octet) = self.rest.first() {
+            match octet {
+                b'\n' => {
+                    self.skip(1);
+                    if opened.is_none() {
+                        if !entry.tokens.is_empty() {
+                            return Some(Ok(entry));
+                        }
+                        entry.indented = matches!(self.rest.first(), Some(b' ' | b'\t'));
+                    }
+                }
+                b' ' | b'\t' | b'\r' => self.skip(1),
+                b';' => self.skip_line(),
+                b'(' if opened.is_some() => {
+                    return fail(self, self.at, "parentheses do not nest");
+                }
+                b'(' => {
+                    opened = Some(self.at);
+                    self.skip(1);
+                }
+                b')' if opened.is_none() => {
+                    return fail(
+                        self,
+                        self.at,
+                        "a closing parenthesis without an opening one",
+                    );
+                }
+                b')' => {
+                    opened = None;
+                    self.skip(1);
+                }
+                _ => match self.token() {
+                    Ok(token) => entry.tokens.push(token),
+                    Err((at, error)) => return fail(self, at, error.0),
+                },
+            }
+        }
+        if let Some(at) = opened {
+            return Some(Err((at, TextError("the parenthesis is never closed"))));
+        }
+        (!entry.tokens.is_empty()).then_some(Ok(entry))
+    }
+}
+
+/// Reads a TTL or another period: seconds, or numbers with units as in `1h30m`.
+pub fn period(text: &str) -> Option<u32> {
+    if let Ok(seconds) = text.parse::<u32>() {
+        return text
+            .bytes()
+            .all(|octet| octet.is_ascii_digit())
+            .then_some(seconds);
+    }
+    let mut total = 0u32;
+    let mut digits: Option<u32> = None;
+    for octet in text.bytes() {
+        if octet.is_ascii_digit() {
+            let digit = u32::from(octet - b'0');
+            digits = Some(digits.unwrap_or(0).checked_mul(10)?.checked_add(digit)?);
+            continue;
+        }
+        let unit = match octet.to_ascii_lowercase() {
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3_600,
+            b'd' => 86_400,
+            b'w' => 604_800,
+            _ => return None,
+        };
+        total = total.checked_add(digits.take()?.checked_mul(unit)?)?;
+    }
+    if digits.is_some() || text.is_empty() {
+        None
+    } else {
+        Some(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(text: &str) -> Vec<Result<(bool, Vec<String>), String>> {
+        Entries::new(text.as_bytes())
+            .map(|entry| match entry {
+                Ok(entry) => Ok((
+                    entry.indented,
+                    entry
+                        .tokens
+                        .iter()
+                        .map(|t| String::from_utf8_lossy(t.raw).into_owned())
+                        .collect(),
+                )),
+                Err((at, error)) => Err(format!("{at} {error}")),
+            })
+            .collect()
+    }
+
+    fn ok(indented: bool, tokens: &[&str]) -> Result<(bool, Vec<String>), String> {
+        Ok((indented, tokens.iter().map(|t| t.to_string()).collect()))
+    }
+
+    #[test]
+    fn cuts_entries() {
+        assert_eq!(
+            entries("; comment\n\n a b ; c\nx (1\n 2 ; n\n) 3\r\nq \"a ; b\\\"\" k=\"v w\" e\\;f"),
+            [
+                ok(true, &["a", "b"]),
+                ok(false, &["x", "1", "2", "3"]),
+                ok(false, &["q", "a ; b\\\"", "k=\"v w\"", "e\\;f"]),
+            ]
+        );
+    }
+
+    #[test]
+    fn goes_on_after_an_error() {
+        assert_eq!(
+            entries("a \"open\nb )\nc ( (\nd\ne ("),
+            [
+                Err("1:3 the quoted string has no end".into()),
+                Err("2:3 a closing parenthesis without an opening one".into()),
+                Err("3:5 parentheses do not nest".into()),
+                ok(false, &["d"]),
+                Err("5:3 the parenthesis is never closed".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn periods() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("300", 300),
+            ("1h", 3600),
+            ("1W2d3H4m5s", 788_645),
+        ] {
+            assert_eq!(period(text), Some(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "h",
+            "1x",
+            "1h5",
+            "-1",
+            "+1",
+            "4294967296",
+            "9999999w",
+            "1.5h",
+        ] {
+            assert_eq!(period(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Zone settings.
+
+use serde::{Deserialize, Serialize};
+
+use super::name::Name;
+use super::rrset::TTL_MAX;
+
+/// What the zone key holds: everything about a zone that is no RRset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zone {
+    /// The SOA but for its serial, which follows from etcd's revision.
+    pub soa: Soa,
+    /// Which generation of RRsets is served.
+    pub generation: u64,
+    /// Added to the revision to give the serial.
+    #[serde(default)]
+    pub serial_base: u32,
+    /// The TTL of records that are added without one, in seconds.
+    pub default_ttl: u32,
+}
+
+/// The fields of the SOA record that are set by hand (RFC 1035 3.3.13), periods in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Soa {
+    /// The primary name server.
+    pub mname: Name,
+    /// The mailbox of the person responsible, its `@` written as a dot.
+    pub rname: Name,
+    /// How often secondaries look for a new serial.
+    pub refresh: u32,
+    /// How soon they try again.
+    pub retry: u32,
+    /// When they give up answering.
+    pub expire: u32,
+    /// The TTL of negative answers (RFC 2308 4), unless `ttl` is less.
+    pub minimum: u32,
+    /// The TTL of the SOA record.
+    pub ttl: u32,
+}
+
+impl Zone {
+    /// A zone with the given primary name server and mailbox, and periods that suit a service whose
+    /// records change by the minute: negative answers are kept for a minute only.
+    pub fn new(mname: Name, rname: Name) -> Self {
+        let soa = Soa {
+            mname,
+            rname,
+            refresh: 3600,
+            retry: 600,
+            expire: 1_209_600,
+            minimum: 60,
+            ttl: 3600,
+        };
+        Zone {
+            soa,
+            generation: 1,
+            serial_base: 0,
+            default_ttl: 300,
+        }
+    }
+
+    /// The serial of the zone when `revision` was the last to change it. It grows with every change,
+    /// and is the same on every front-end at the same revision.
+    pub fn serial(&self, revision: i64) -> u32 {
+        // Serials live modulo 2^32 (RFC 1982).
+        self.serial_base.wrapping_add(revision as u32)
+    }
+
+    /// The first setting that is out of range, by name.
+    pub fn fault(&self) -> Option<&'static str> {
+        let ttls = [
+            ("SOA TTL", self.soa.ttl),
+            ("SOA minimum", self.soa.minimum),
+            ("default TTL", self.default_ttl),
+        ];
+        ttls.iter()
+            .find(|(_, ttl)| *ttl > TTL_MAX)
+            .map(|(name, _)| *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serial_wraps() {
+        let mut zone = Zone::new(Name::root(), Name::root());
+        assert_eq!(zone.serial(7), 7);
+        zone.serial_base = u32::MAX;
+        assert_eq!(zone.serial(7), 6);
+        assert_eq!(zone.serial((1 << 32) + 7), 6);
+    }
+}

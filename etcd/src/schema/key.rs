@@ -1,0 +1,275 @@
+//! Keys.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::model::{Name, Rtype};
+
+/// The prefix that all keys of one installation share, `/ns` by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix(String);
+
+/// What a key stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Settings of a zone.
+    Zone(Name),
+    /// The key whose revision gives a zone's serial.
+    Serial(Name),
+    /// The key whose revision is that of the last transaction.
+    Head,
+    /// An RRset.
+    Rrset {
+        /// The apex of its zone.
+        zone: Name,
+        /// The generation it belongs to.
+        generation: u64,
+        /// Its owner, absolute.
+        owner: Name,
+        /// Its type.
+        rtype: Rtype,
+    },
+    /// A front-end, by id.
+    Frontend(String),
+}
+
+/// The key is not one of this schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyError(&'static str);
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Prefix("/ns".into())
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let text = text.strip_suffix('/').unwrap_or(text);
+        if text.is_empty() || text.bytes().any(|octet| octet.is_ascii_control()) {
+            return Err(KeyError(
+                "a prefix is not empty and has no control characters, as in /ns",
+            ));
+        }
+        Ok(Prefix(text.into()))
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Prefix {
+    /// All keys of this schema version.
+    pub fn all(&self) -> Range<Vec<u8>> {
+        range(self.folder(""))
+    }
+
+    /// The settings of all zones.
+    pub fn zones(&self) -> Range<Vec<u8>> {
+        range(self.folder("zone/"))
+    }
+
+    /// All front-ends.
+    pub fn frontends(&self) -> Range<Vec<u8>> {
+        range(self.folder("frontend/"))
+    }
+
+    /// All RRsets of a zone, whatever their generation.
+    pub fn generations(&self, zone: &Name) -> Range<Vec<u8>> {
+        let mut key = self.folder("rr/");
+        push_zone(&mut key, zone);
+        key.push('/');
+        range(key)
+    }
+
+    /// All RRsets of one generation of a zone.
+    pub fn generation(&self, zone: &Name, generation: u64) -> Range<Vec<u8>> {
+        range(self.generation_folder(zone, generation))
+    }
+
+    /// The RRsets at one owner.
+    pub fn owner(&self, zone: &Name, generation: u64, owner: &Name) -> Range<Vec<u8>> {
+        let mut key = self.generation_folder(zone, generation);
+        push_owner(&mut key, zone, owner);
+        key.push('/');
+        range(key)
+    }
+
+    /// The RRsets at an owner and below it. At the apex that is the whole generation.
+    pub fn subtree(&self, zone: &Name, generation: u64, owner: &Name) -> Range<Vec<u8>> {
+        if owner == zone {
+            return self.generation(zone, generation);
+        }
+        let mut key = self.generation_folder(zone, generation);
+        push_owner(&mut key, zone, owner);
+        // Below it the next octet is a dot, at it a slash, and nothing sorts between the two.
+        let (mut start, mut end) = (key.clone().into_bytes(), key.into_bytes());
+        start.push(b'.');
+        end.push(b'/' + 1);
+        start..end
+    }
+
+    /// Writes a key.
+    pub fn encode(&self, key: &Key) -> Vec<u8> {
+        let mut text = self.folder("");
+        match key {
+            Key::Zone(zone) => {
+                text.push_str("zone/");
+                push_zone(&mut text, zone);
+            }
+            Key::Serial(zone) => {
+                text.push_str("serial/");
+                push_zone(&mut text, zone);
+            }
+            Key::Head => text.push_str("head"),
+            Key::Rrset {
+                zone,
+                generation,
+                owner,
+                rtype,
+            } => {
+                text = self.generation_folder(zone, *generation);
+                push_owner(&mut text, zone, owner);
+                text.push('/');
+                text.push_str(&rtype.to_string());
+            }
+            Key::Frontend(id) => {
+                text.push_str("frontend/");
+                text.push_str(id);
+            }
+        }
+        text.into_bytes()
+    }
+
+    /// Reads a key back. Only what `encode` writes is read: there is one spelling of each key.
+    pub fn decode(&self, key: &[u8]) -> Result<Key, KeyError> {
+        let text = std::str::from_utf8(key).map_err(|_| KeyError("the key is not text"))?;
+        let rest = text
+            .strip_prefix(&self.0)
+            .and_then(|rest| rest.strip_prefix("/v1/"))
+            .ok_or(KeyError("the key is outside of the prefix"))?;
+        if rest == "head" {
+            return Ok(Key::Head);
+        }
+        let (folder, rest) = rest
+            .split_once('/')
+            .ok_or(KeyError("the key has no known form"))?;
+        let decoded = match folder {
+            "zone" => Key::Zone(zone_name(rest)?),
+            "serial" => Key::Serial(zone_name(rest)?),
+            "frontend" => Key::Frontend(rest.into()),
+            "rr" => {
+                let mut parts = rest.split('/');
+                let mut part = || {
+                    parts
+                        .next()
+                        .ok_or(KeyError("the key of an RRset is cut short"))
+                };
+                let zone = zone_name(part()?)?;
+                let generation = part()?
+                    .parse()
+                    .map_err(|_| KeyError("the generation is not a number"))?;
+                let owner = owner_name(part()?, &zone)?;
+                let rtype = part()?
+                    .parse()
+                    .map_err(|_| KeyError("the key does not end in a record type"))?;
+                Key::Rrset {
+                    zone,
+                    generation,
+                    owner,
+                    rtype,
+                }
+            }
+            _ => return Err(KeyError("the key has no known form")),
+        };
+        if self.encode(&decoded) != key {
+            return Err(KeyError("the key is not in canonical form"));
+        }
+        Ok(decoded)
+    }
+
+    fn folder(&self, name: &str) -> String {
+        format!("{}/v1/{name}", self.0)
+    }
+
+    fn generation_folder(&self, zone: &Name, generation: u64) -> String {
+        let mut key = self.folder("rr/");
+        push_zone(&mut key, zone);
+        key.push('/');
+        key.push_str(&generation.to_string());
+        key.push('/');
+        key
+    }
+}
+
+/// The keys that begin with `prefix`, which ends in a slash.
+fn range(prefix: String) -> Range<Vec<u8>> {
+    let start = prefix.into_bytes();
+    let mut end = start.clone();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    start..end
+}
+
+fn push_zone(out: &mut String, zone: &Name) {
+    if zone.is_root() {
+        out.push('.');
+    }
+    push_labels(out, zone.labels().collect());
+}
+
+/// An owner outside of the zone never gets here: it is found by the zone it is in.
+fn push_owner(out: &mut String, zone: &Name, owner: &Name) {
+    let own = owner.label_count().saturating_sub(zone.label_count());
+    if own == 0 {
+        out.push('@');
+    }
+    push_labels(out, owner.labels().take(own).collect());
+}
+
+fn push_labels(out: &mut String, labels: Vec<&[u8]>) {
+    for (index, label) in labels.iter().rev().enumerate() {
+        if index > 0 {
+            out.push('.');
+        }
+        crate::model::write_label(out, label);
+    }
+}
+
+fn zone_name(text: &str) -> Result<Name, KeyError> {
+    if text == "." {
+        Ok(Name::root())
+    } else {
+        reversed(text, &Name::root())
+    }
+}
+
+fn owner_name(text: &str, zone: &Name) -> Result<Name, KeyError> {
+    if text == "@" {
+        Ok(zone.clone())
+    } else {
+        reversed(text, zone)
+    }
+}
+
+fn reversed(text: &str, suffix: &Name) -> Result<Name, KeyError> {
+    let bad = |_| KeyError("a name in the key is not a domain name");
+    let relative: Name = text.parse().map_err(bad)?;
+    let labels: Vec<&[u8]> = relative.labels().collect();
+    Name::from_labels(labels.into_iter().rev(), suffix).map_err(bad)
+}

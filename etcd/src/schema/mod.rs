@@ -1,0 +1,24 @@
+//! How zones lie in etcd.
+//!
+//! ```text
+//! /ns/v1/zone/<zone>                             settings of a zone
+//! /ns/v1/serial/<zone>                           touched by every transaction that changes the zone
+//! /ns/v1/head                                    touched by every transaction
+//! /ns/v1/rr/<zone>/<generation>/<owner>/<TYPE>   one RRset
+//! /ns/v1/frontend/<id>                           one front-end, under a lease
+//! ```
+//!
+//! `/ns` is the prefix that the operator chose and `v1` the version of this schema. Names are written
+//! in lower case without final dot, labels reversed (`org.example`), so that a subtree is one range;
+//! `.` stands for the root. An owner is relative to its zone, `@` at the apex. A label's own dots and
+//! slashes are escaped, and every key ends at a separator or a type, so no key is the prefix of
+//! another name's. Values are JSON.
+
+mod key;
+mod value;
+
+pub use key::{Key, KeyError, Prefix};
+pub use value::{Frontend, Stored, ValueError, decode_rrset, decode_zone, encode};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use super::*;
+use crate::model::{Name, Rdata, Rrset, Rtype, Zone};
+
+fn name(text: &str) -> Name {
+    text.parse().expect(text)
+}
+
+fn rr(zone: &str, generation: u64, owner: &str, rtype: Rtype) -> Key {
+    Key::Rrset {
+        zone: name(zone),
+        generation,
+        owner: name(owner),
+        rtype,
+    }
+}
+
+#[test]
+fn keys_read_back() {
+    let prefix = Prefix::default();
+    for (key, text) in [
+        (Key::Head, "/ns/v1/head"),
+        (Key::Zone(name("example.org")), "/ns/v1/zone/org.example"),
+        (Key::Zone(Name::root()), "/ns/v1/zone/."),
+        (
+            Key::Serial(name("example.org")),
+            "/ns/v1/serial/org.example",
+        ),
+        (
+            rr("example.org", 3, "a.b.example.org", Rtype::A),
+            "/ns/v1/rr/org.example/3/b.a/A",
+        ),
+        (
+            rr("example.org", 3, "example.org", Rtype(65280)),
+            "/ns/v1/rr/org.example/3/@/TYPE65280",
+        ),
+        (rr(".", 1, "org", Rtype::NS), "/ns/v1/rr/./1/org/NS"),
+        (rr(".", 1, ".", Rtype::NS), "/ns/v1/rr/./1/@/NS"),
+        (
+            rr(
+                "2.0.192.in-addr.arpa",
+                1,
+                r"0/25.2.0.192.in-addr.arpa",
+                Rtype::PTR,
+            ),
+            r"/ns/v1/rr/arpa.in-addr.192.0.2/1/0\04725/PTR",
+        ),
+        (
+            rr("x", 1, r"a\.b.\@.x", Rtype::A),
+            r"/ns/v1/rr/x/1/\@.a\.b/A",
+        ),
+        (rr("x", 1, r"\@.x", Rtype::A), r"/ns/v1/rr/x/1/\@/A"),
+        (Key::Frontend("web1-53".into()), "/ns/v1/frontend/web1-53"),
+    ] {
+        assert_eq!(String::from_utf8(prefix.encode(&key)).as_deref(), Ok(text));
+        assert_eq!(prefix.decode(text.as_bytes()), Ok(key), "{text}");
+    }
+}
+
+#[test]
+fn other_spellings_are_refused() {
+    let prefix = Prefix::default();
+    for text in [
+        "",
+        "/ns/v1",
+        "/ns/v1/",
+        "/ns/v2/head",
+        "/ns/v1/heads",
+        "/ns/v1/zone/",
+        "/ns/v1/zone/ORG",
+        "/ns/v1/zone/org.",
+        "/ns/v1/rr/org/1/a/a",
+        "/ns/v1/rr/org/1/a/TYPE1",
+        "/ns/v1/rr/org/01/a/A",
+        "/ns/v1/rr/org/1/a/A/A",
+        "/ns/v1/rr/org/1/a",
+        "/ns/v1/rr/org/x/a/A",
+        "/ns/v1/rr/org/1//A",
+        "/ns/v1/rr/org/1/a..b/A",
+        "/other/v1/head",
+    ] {
+        assert!(prefix.decode(text.as_bytes()).is_err(), "{text}");
+    }
+    assert!(prefix.decode(b"/ns/v1/zone/\xff").is_err());
+}
+
+#[test]
+fn ranges_hold_what_they_say() {
+    let prefix = Prefix::default();
+    let (zone, inside) = (
+        name("x"),
+        |range: &std::ops::Range<Vec<u8>>, owner: &str| {
+            range.contains(&prefix.encode(&rr("x", 1, owner, Rtype::A)))
+        },
+    );
+    let owner = prefix.owner(&zone, 1, &name("a.x"));
+    assert!(
+        inside(&owner, "a.x")
+            && !inside(&owner, "b.a.x")
+            && !inside(&owner, "ab.x")
+            && !inside(&owner, "x")
+    );
+    let subtree = prefix.subtree(&zone, 1, &name("a.x"));
+    assert!(inside(&subtree, "a.x") && inside(&subtree, "b.a.x") && inside(&subtree, r"\255.a.x"));
+    assert!(
+        !inside(&subtree, "ab.x")
+            && !inside(&subtree, "a-b.x")
+            && !inside(&subtree, "b.x")
+            && !inside(&subtree, r"a\000.x")
+    );
+    let all = prefix.subtree(&zone, 1, &zone);
+    assert!(
+        inside(&all, "x")
+            && inside(&all, "a.x")
+            && !all.contains(&prefix.encode(&rr("x", 2, "x", Rtype::A)))
+    );
+    assert!(
+        !prefix
+            .generations(&zone)
+            .contains(&prefix.encode(&rr("y.x", 1, "y.x", Rtype::A)))
+    );
+}
+
+#[test]
+fn values_read_back() {
+    let rdata = ["192.0.2.2", "192.0.2.1"].map(|text| Rdata::parse(Rtype::A, text).expect(text));
+    let rrset = Rrset::new(Rtype::A, 300, rdata.into()).expect("a set");
+    let value = encode(&(Rtype::A, &rrset));
+    assert_eq!(
+        String::from_utf8_lossy(&value),
+        r#"{"ttl":300,"rdata":["192.0.2.1","192.0.2.2"]}"#
+    );
+    assert_eq!(decode_rrset(Rtype::A, &value).ok(), Some(rrset));
+
+    let zone = Zone::new(name("ns1.x"), name("hostmaster.x"));
+    let value = encode(&zone);
+    assert_eq!(decode_zone(&value).ok(), Some(zone));
+    assert!(
+        String::from_utf8_lossy(&value)
+            .starts_with(r#"{"soa":{"mname":"ns1.x.","rname":"hostmaster.x.","refresh":"#)
+    );
+}
+
+#[test]
+fn what_is_no_value_is_told() {
+    for (value, reason) in [
+        ("", "not the JSON"),
+        ("[]", "not the JSON"),
+        (r#"{"ttl":-1,"rdata":["192.0.2.1"]}"#, "not the JSON"),
+        (r#"{"ttl":1,"rdata":[]}"#, "at least one record"),
+        (r#"{"ttl":1,"rdata":["::1"]}"#, "not an IPv4 address"),
+        (r#"{"ttl":2147483648,"rdata":["192.0.2.1"]}"#, "2147483647"),
+    ] {
+        let error = decode_rrset(Rtype::A, value.as_bytes()).expect_err(value);
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+    assert!(decode_zone(br#"{"soa":{}}"#).is_err());
+}

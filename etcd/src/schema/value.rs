@@ -1,0 +1,121 @@
+//! Values.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Rdata, RdataError, Rrset, RrsetError, Rtype, Zone};
+
+/// What a front-end tells about itself under its lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frontend {
+    /// The addresses that answer DNS, as `ADDRESS:PORT`.
+    pub dns: Vec<String>,
+    /// The address of the admin listener, as `ADDRESS:PORT`; none where there is no such listener.
+    pub admin: Option<String>,
+    /// The version of the program.
+    pub version: String,
+}
+
+/// The form of an RRset in etcd.
+#[derive(Serialize, Deserialize)]
+struct StoredRrset<'a> {
+    ttl: u32,
+    #[serde(borrow)]
+    rdata: Vec<Cow<'a, str>>,
+}
+
+/// Why a value is not what its key promises.
+#[derive(Debug)]
+pub enum ValueError {
+    /// It is no JSON, or not of the form this key has.
+    Json(serde_json::Error),
+    /// A member of an RRset is no rdata.
+    Rdata(String, RdataError),
+    /// The members make no RRset.
+    Rrset(RrsetError),
+    /// A setting of a zone is out of range.
+    Zone(&'static str),
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValueError::Json(error) => {
+                write!(f, "the value is not the JSON that belongs here: {error}")
+            }
+            ValueError::Rdata(text, error) => {
+                write!(f, "'{text}' is no rdata of this type: {error}")
+            }
+            ValueError::Rrset(error) => error.fmt(f),
+            ValueError::Zone(setting) => write!(f, "the {setting} is over 2147483647"),
+        }
+    }
+}
+
+impl std::error::Error for ValueError {}
+
+/// Reads an RRset of the type its key names.
+pub fn decode_rrset(rtype: Rtype, value: &[u8]) -> Result<Rrset, ValueError> {
+    let stored: StoredRrset<'_> = serde_json::from_slice(value).map_err(ValueError::Json)?;
+    let rdata: Result<Vec<Rdata>, ValueError> = stored
+        .rdata
+        .iter()
+        .map(|text| {
+            Rdata::parse(rtype, text).map_err(|error| ValueError::Rdata(text.to_string(), error))
+        })
+        .collect();
+    Rrset::new(rtype, stored.ttl, rdata?).map_err(ValueError::Rrset)
+}
+
+/// Reads the settings of a zone.
+pub fn decode_zone(value: &[u8]) -> Result<Zone, ValueError> {
+    let zone: Zone = serde_json::from_slice(value).map_err(ValueError::Json)?;
+    match zone.fault() {
+        Some(setting) => Err(ValueError::Zone(setting)),
+        None => Ok(zone),
+    }
+}
+
+/// Something that has a form in etcd.
+pub trait Stored {
+    /// The value to write.
+    fn to_value(&self) -> Vec<u8>;
+}
+
+impl Stored for (Rtype, &Rrset) {
+    fn to_value(&self) -> Vec<u8> {
+        let (rtype, rrset) = self;
+        json(&StoredRrset {
+            ttl: rrset.ttl(),
+            rdata: rrset
+                .rdata()
+                .iter()
+                .map(|rdata| rdata.text(*rtype).into())
+                .collect(),
+        })
+    }
+}
+
+impl Stored for Zone {
+    fn to_value(&self) -> Vec<u8> {
+        json(self)
+    }
+}
+
+impl Stored for Frontend {
+    fn to_value(&self) -> Vec<u8> {
+        json(self)
+    }
+}
+
+/// Writes a value.
+pub fn encode(value: &impl Stored) -> Vec<u8> {
+    value.to_value()
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // Structs of numbers and strings always serialize.
+    serde_json::to_vec(value).expect("plain data has a JSON form")
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# All checks, the same for people and CI: installs what is missing, then format, lints, the purity
+# of the library without its client, unit tests, and the integration tests against real etcd
+# clusters. Ends with a non-zero exit at the first step that fails, and names it.
+#
+#   bash tests/run.sh             under 15 minutes on two cores
+#   bash tests/run.sh --long      the tests that take longer too (NSD_TEST_LONG=1)
+#
+# Without a Docker engine the integration tests run on etcd processes; NSD_TEST_ETCD_IMAGE= (set,
+# but empty) asks for that where there is one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=deploy/lib.sh
+. deploy/lib.sh
+
+case "$#:${1:-}" in
+  0:) ;;
+  1:--long) export NSD_TEST_LONG=1 ;;
+  *)
+    say "usage: bash tests/run.sh [--long]"
+    exit 2
+    ;;
+esac
+
+# step NAME COMMAND…
+current=
+step() {
+  current=$1 started=$SECONDS
+  printf '\n== %s\n' "$current"
+  "${@:2}"
+  printf '== %s s: %s\n' $((SECONDS - started)) "$current"
+  current=
+}
+# shellcheck disable=SC2317 # the trap calls it
+report() {
+  local code=$?
+  [ -z "$current" ] || printf '== FAILED after %s s with exit code %s: %s\n' $((SECONDS - started)) "$code" "$current"
+}
+trap report EXIT
+# run COMMAND…: a step named by its command.
+run() { step "$*" "$@"; }
+
+rust_tools() {
+  local tool
+  for tool in fmt clippy; do
+    cargo "$tool" --version >/dev/null 2>&1 || rustup component add "${tool/fmt/rustfmt}" ||
+      fail "cargo $tool is missing: rustup component add rustfmt clippy"
+  done
+}
+etcd_image() {
+  NSD_TEST_ETCD_IMAGE=${NSD_TEST_ETCD_IMAGE-$(bash tests/etcd-image.sh)}
+  export NSD_TEST_ETCD_IMAGE
+  echo "NSD_TEST_ETCD_IMAGE=$NSD_TEST_ETCD_IMAGE"
+}
+
+step "install what is missing" install_missing
+step "rustfmt and clippy" rust_tools
+if have shellcheck; then
+  run shellcheck -x deploy/*.sh tests/*.sh .ci/run
+else
+  printf '\n== skipped, as shellcheck is not installed: shell scripts\n'
+fi
+run cargo fmt --check
+run cargo clippy --workspace --all-targets -- -D warnings
+run cargo check -p etcd --no-default-features
+run cargo test --workspace --exclude tests
+run cargo build -p nsd -p nsctl
+step "etcd image" etcd_image
+run cargo test -p tests -- --test-threads=2
+
+printf '\n== all steps passed in %s s\n' "$SECONDS"
