@@ -1,1 +1,152 @@
-//! x
+//! The only part that does input and output: connecting, reading and committing with failover over the
+//! endpoints, the driver of the mirror, and front-ends' leases.
+//!
+//! etcd-client neither fails over, nor reconnects a watch, nor skips a dead endpoint: here every
+//! connection is to one endpoint, and whoever uses it goes on to the next one where it does not answer.
+
+mod error;
+mod import;
+mod lease;
+mod records;
+mod store;
+mod watch;
+mod zones;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
+
+pub use error::{ChangeError, StoreError};
+pub use import::{Imported, ImportMode, Progress};
+pub use lease::register;
+pub use records::Changed;
+pub use store::{Listed, Member, Store};
+pub use watch::{Status, watch};
+
+/// How to reach etcd.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The client URLs of the members, at least one.
+    pub endpoints: Vec<String>,
+    /// TLS, for `https` URLs.
+    pub tls: Tls,
+    /// User name and password.
+    pub user: Option<(String, String)>,
+    /// How long to wait for a connection.
+    pub connect_timeout: Duration,
+    /// How long to wait for one answer before another endpoint is asked.
+    pub request_timeout: Duration,
+}
+
+/// Files for TLS, read anew for every connection so that rotated certificates are picked up.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Authorities to trust, in PEM; the system's where none is given.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate and key, in PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name to expect in the server's certificate, where it is not the one in the URL.
+    pub server_name: Option<String>,
+}
+
+impl Config {
+    /// Plain connections to these URLs, with the default timeouts.
+    pub fn new(endpoints: Vec<String>) -> Self {
+        Config {
+            endpoints,
+            tls: Tls::default(),
+            user: None,
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(2),
+        }
+    }
+
+    /// Checks the URLs, and gives those without a scheme the one that the other settings ask for.
+    pub fn complete(mut self) -> Result<Self, String> {
+        let secure = self.tls.ca_file.is_some() || self.tls.identity.is_some();
+        if self.endpoints.is_empty() {
+            return Err("no etcd endpoint is given".into());
+        }
+        for endpoint in &mut self.endpoints {
+            let url = endpoint.trim().trim_end_matches('/');
+            let url = match url.split_once("://") {
+                Some(("http" | "https", _)) => url.to_string(),
+                Some((scheme, _)) => return Err(format!("the endpoint {url} has the scheme {scheme}: only http and https are known")),
+                None if secure => format!("https://{url}"),
+                None => format!("http://{url}"),
+            };
+            if secure && url.starts_with("http://") {
+                return Err(format!("TLS files are given, but the endpoint {url} is not https"));
+            }
+            let (_, authority) = url.split_once("://").unwrap_or_default();
+            if !authority.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+                return Err(format!("the endpoint {url} is not a URL with a host and a port, as in http://127.0.0.1:2379"));
+            }
+            *endpoint = url;
+        }
+        Ok(self)
+    }
+
+    /// Connects to one endpoint; with a user, that fetches a token.
+    async fn connect(&self, endpoint: &str) -> Result<Client, StoreError> {
+        let mut options = ConnectOptions::new()
+            .with_connect_timeout(self.connect_timeout)
+            // etcd refuses pings more often than every 5 s.
+            .with_keep_alive(Duration::from_secs(10), Duration::from_secs(3))
+            .with_keep_alive_while_idle(true)
+            .with_require_leader(true);
+        if let Some((user, password)) = &self.user {
+            options = options.with_user(user, password);
+        }
+        if endpoint.starts_with("https://") {
+            options = options.with_tls(self.tls.options()?);
+        }
+        let connecting = Client::connect([endpoint], Some(options));
+        match tokio::time::timeout(self.connect_timeout + self.request_timeout, connecting).await {
+            Ok(client) => client.map_err(|error| StoreError::from_etcd(error, endpoint)),
+            Err(_) => Err(StoreError::timeout(endpoint)),
+        }
+    }
+}
+
+impl Tls {
+    fn options(&self) -> Result<TlsOptions, StoreError> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|error| StoreError::Config(format!("cannot read {}: {error}", path.display())))
+        };
+        let mut options = TlsOptions::new();
+        options = match &self.ca_file {
+            Some(path) => options.ca_certificate(Certificate::from_pem(read(path)?)),
+            None => options.with_native_roots(),
+        };
+        if let Some((certificate, key)) = &self.identity {
+            options = options.identity(Identity::from_pem(read(certificate)?, read(key)?));
+        }
+        if let Some(name) = &self.server_name {
+            options = options.domain_name(name);
+        }
+        Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_completed_or_refused() {
+        let complete = |url: &str| Config::new(vec![url.into()]).complete().map(|config| config.endpoints[0].clone());
+        assert_eq!(complete("10.0.0.1:2379").as_deref(), Ok("http://10.0.0.1:2379"));
+        assert_eq!(complete(" https://etcd.example:2379/ ").as_deref(), Ok("https://etcd.example:2379"));
+        assert_eq!(complete("http://[::1]:2379").as_deref(), Ok("http://[::1]:2379"));
+        for bad in ["", "ftp://a:1", "http://a", "http://:1", "a:99999"] {
+            assert!(complete(bad).is_err(), "{bad}");
+        }
+        let mut secure = Config::new(vec!["a:1".into()]);
+        secure.tls.ca_file = Some("ca.pem".into());
+        assert_eq!(secure.clone().complete().expect("complete").endpoints, ["https://a:1"]);
+        secure.endpoints = vec!["http://a:1".into()];
+        assert!(secure.complete().is_err());
+    }
+}

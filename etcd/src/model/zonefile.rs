@@ -255,7 +255,7 @@ pub fn check(origin: &Name, records: Vec<Record>) -> Result<Checked, Vec<Fault>>
             Err(error) => faults.push(fault(at, format!("{owner} {rtype}: {error}"))),
         }
     }
-    faults.extend(cname_beside_data(&rrsets));
+    faults.extend(clashes(&rrsets));
     if !rrsets.contains_key(&(origin.clone(), Rtype::NS)) {
         faults.push(Fault {
             at: None,
@@ -283,7 +283,7 @@ pub fn check(origin: &Name, records: Vec<Record>) -> Result<Checked, Vec<Fault>>
 }
 
 /// Names that have a CNAME and something else (RFC 2181 10.1).
-fn cname_beside_data(rrsets: &Rrsets) -> Vec<Fault> {
+pub fn clashes(rrsets: &Rrsets) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (owner, rtype) in rrsets.keys().filter(|(_, rtype)| *rtype == Rtype::CNAME) {
         let others = rrsets.range((owner.clone(), Rtype(0))..=(owner.clone(), Rtype(u16::MAX)));

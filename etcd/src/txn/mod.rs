@@ -1,1 +1,216 @@
-//! x
+//! Changes as plans of etcd transactions.
+//!
+//! A planner is a pure function from what was read and what is wanted to a [`Plan`]: the comparisons
+//! that make sure that nothing it relied on has changed since, and the puts and deletes. The caller
+//! commits the plan in one transaction; where a comparison fails it reads again and plans again.
+//!
+//! Every plan touches the zone's serial key and the head key. Neither is compared, so that writers
+//! never contend on them; the serial key's new revision is the zone's new serial.
+
+mod import;
+mod records;
+mod zones;
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype, Zone};
+use crate::schema::{Key, Prefix, ValueError};
+
+pub use import::{Batches, flip, merge, stage};
+pub use records::{Change, apply, zone_candidates};
+pub use zones::{zone_add, zone_remove, zone_set};
+
+/// How many puts and deletes a transaction takes at most. etcd's limit is 128 operations by default.
+pub const OPS_MAX: usize = 120;
+
+/// How many octets of keys and values a transaction takes at most. etcd's limit is 1.5 MiB by default.
+pub const OCTETS_MAX: usize = 1 << 20;
+
+/// A transaction: all comparisons hold and all operations are done, or nothing is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What must still be so.
+    pub compares: Vec<Compare>,
+    /// What is done then.
+    pub ops: Vec<Op>,
+}
+
+/// A comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// The key was last changed at this revision; 0 means that it is not there.
+    Unchanged {
+        /// The key.
+        key: Vec<u8>,
+        /// The revision.
+        revision: i64,
+    },
+    /// No key of the range was written after this revision. Deletions do not show.
+    NotWrittenSince {
+        /// The range.
+        range: Range<Vec<u8>>,
+        /// The revision.
+        revision: i64,
+    },
+}
+
+/// An operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Writes a key.
+    Put {
+        /// The key.
+        key: Vec<u8>,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// Deletes a key.
+    Delete {
+        /// The key.
+        key: Vec<u8>,
+    },
+}
+
+/// One record, for a report of what a plan does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The owner.
+    pub owner: Name,
+    /// The TTL in seconds.
+    pub ttl: u32,
+    /// The type.
+    pub rtype: Rtype,
+    /// The rdata.
+    pub rdata: Rdata,
+}
+
+/// A plan, and what it means for the records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// The transaction.
+    pub plan: Plan,
+    /// The records that come.
+    pub added: Vec<Line>,
+    /// The records that go. One whose TTL changes goes and comes.
+    pub removed: Vec<Line>,
+}
+
+/// A zone as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneRead {
+    /// The apex.
+    pub apex: Name,
+    /// The settings.
+    pub zone: Zone,
+    /// The revision that wrote them.
+    pub revision: i64,
+}
+
+/// An RRset as it was read.
+#[derive(Debug)]
+pub struct RrsetRead {
+    /// The type.
+    pub rtype: Rtype,
+    /// The RRset, or why the value is none.
+    pub rrset: Result<Rrset, ValueError>,
+    /// The revision that wrote it.
+    pub revision: i64,
+}
+
+/// Why a change is not made.
+#[derive(Debug)]
+pub enum Refusal {
+    /// No zone holds the name.
+    NoZone(Name),
+    /// There is no such zone.
+    UnknownZone(Name),
+    /// There already is such a zone.
+    ZoneExists(Name),
+    /// A CNAME would stand beside other records (RFC 2181 10.1).
+    CnameAndOther {
+        /// Where.
+        owner: Name,
+        /// What is there already.
+        present: Rtype,
+        /// What was to be added.
+        wanted: Rtype,
+    },
+    /// A CNAME at the apex, where the SOA is.
+    CnameAtApex(Name),
+    /// The apex would be left without NS records.
+    LastNs(Name),
+    /// The SOA is made of the zone's settings.
+    Soa(Name),
+    /// The records make no RRset.
+    Rrset(Name, Rtype, RrsetError),
+    /// What is stored under this key cannot be read.
+    Stored(String, String),
+    /// The command makes no sense as it is.
+    Usage(String),
+}
+
+impl Refusal {
+    /// Whether the request itself is at fault, whatever the store holds.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Refusal::Rrset(_, _, RrsetError::Empty | RrsetError::Ttl(_) | RrsetError::NoData(_)) | Refusal::Soa(_) | Refusal::Usage(_))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoZone(owner) => {
+                write!(f, "{owner} is in no zone of this store: add the zone first (nsctl zone add)")
+            }
+            Refusal::UnknownZone(zone) => write!(f, "there is no zone {zone}"),
+            Refusal::ZoneExists(zone) => write!(f, "the zone {zone} exists already"),
+            Refusal::CnameAndOther { owner, present, wanted } => write!(
+                f,
+                "{owner} has {present} records, and {wanted} cannot stand beside them: a CNAME stands alone (RFC 2181, 10.1)"
+            ),
+            Refusal::CnameAtApex(zone) => {
+                write!(f, "{zone} is the apex of a zone and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)")
+            }
+            Refusal::LastNs(zone) => write!(f, "a zone needs an NS record at its apex: {zone} keeps its last one"),
+            Refusal::Soa(zone) => write!(
+                f,
+                "the SOA record is made of the zone's settings and its serial of etcd's revision: use nsctl zone set {zone}"
+            ),
+            Refusal::Rrset(owner, rtype, error) => write!(f, "{owner} {rtype}: {error}"),
+            Refusal::Stored(key, error) => {
+                write!(f, "the value of {key} in etcd cannot be read: {error}; nsctl set or remove replaces it")
+            }
+            Refusal::Usage(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Plan {
+    fn unchanged(&mut self, prefix: &Prefix, key: &Key, revision: i64) {
+        self.compares.push(Compare::Unchanged { key: prefix.encode(key), revision });
+    }
+
+    fn put(&mut self, prefix: &Prefix, key: &Key, value: Vec<u8>) {
+        self.ops.push(Op::Put { key: prefix.encode(key), value });
+    }
+
+    fn delete(&mut self, prefix: &Prefix, key: &Key) {
+        self.ops.push(Op::Delete { key: prefix.encode(key) });
+    }
+
+    /// Touches the keys whose revisions are the zone's serial and the proof of freshness.
+    fn touch(&mut self, prefix: &Prefix, zone: &Name) {
+        self.put(prefix, &Key::Serial(zone.clone()), b"{}".to_vec());
+        self.put(prefix, &Key::Head, b"{}".to_vec());
+    }
+}
+
+fn lines(owner: &Name, rtype: Rtype, ttl: u32, rdata: &[Rdata]) -> Vec<Line> {
+    rdata.iter().map(|rdata| Line { owner: owner.clone(), ttl, rtype, rdata: rdata.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests;

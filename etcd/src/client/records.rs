@@ -1,0 +1,134 @@
+//! Changes to records: read, plan, commit; and again where a race was lost.
+
+use std::time::Duration;
+
+use super::store::Committed;
+use super::{ChangeError, Store, StoreError};
+use crate::model::{Name, Rtype};
+use crate::schema::Key;
+use crate::txn::{self, Change, Line, Plan, Refusal, RrsetRead, ZoneRead};
+
+/// What a change came to.
+#[derive(Debug)]
+pub struct Changed {
+    /// The zone that holds the name.
+    pub zone: Name,
+    /// The revision at which it is so: that of the change, or of the last one before where there was
+    /// nothing to change.
+    pub revision: i64,
+    /// Whether anything was written.
+    pub written: bool,
+    /// The records that came.
+    pub added: Vec<Line>,
+    /// The records that went.
+    pub removed: Vec<Line>,
+}
+
+/// How often a lost race is tried again.
+const TRIES: u32 = 200;
+
+/// Counts tries, remembers whether a write may have been done, and pauses between tries.
+pub(super) struct Attempts<'a> {
+    store: &'a Store,
+    name: &'a Name,
+    tries: u32,
+    sent: bool,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn new(store: &'a Store, name: &'a Name) -> Self {
+        Attempts { store, name, tries: 0, sent: false }
+    }
+
+    /// The error of a read, told as an error of the change.
+    pub(super) fn failed(&self, error: StoreError) -> ChangeError {
+        if self.sent { ChangeError::Unknown(error) } else { ChangeError::NotWritten(error) }
+    }
+
+    /// Commits; nothing where it has to be planned again.
+    ///
+    /// An answer that stays out says nothing about the write. The plan compares all it relies on, so
+    /// reading and planning again is safe: what was done shows, and is not done twice.
+    pub(super) async fn commit(&mut self, plan: &Plan) -> Result<Option<i64>, ChangeError> {
+        match self.store.commit(plan).await {
+            Ok(Committed::At(revision)) => Ok(Some(revision)),
+            Ok(Committed::Lost) => {
+                self.tries += 1;
+                if self.tries >= TRIES || self.store.is_late() {
+                    return Err(ChangeError::Conflict { name: self.name.clone(), tries: self.tries });
+                }
+                // Writers that collided once shall not collide in step for ever.
+                let pause = fastrand::u64(..=u64::from(self.tries.min(10)));
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                Ok(None)
+            }
+            Err(error @ (StoreError::Unreachable(_) | StoreError::Full)) => {
+                // etcd may refuse a write for want of space and have done it all the same.
+                self.sent = true;
+                let full = matches!(error, StoreError::Full);
+                if self.store.is_late() || (full && self.tries > 0) {
+                    return Err(if full { ChangeError::NotWritten(error) } else { ChangeError::Unknown(error) });
+                }
+                self.tries += 1;
+                Ok(None)
+            }
+            Err(error @ StoreError::Unauthenticated(_)) if self.tries == 0 => {
+                // The token has expired; the next read fetches another one, or fails for good.
+                self.tries += 1;
+                drop(error);
+                Ok(None)
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+}
+
+impl Store {
+    /// Makes a change at `owner`, in the zone that holds it, or in the one given.
+    pub async fn change(&self, owner: &Name, zone: Option<&Name>, change: &Change) -> Result<Changed, ChangeError> {
+        let rtype = match change {
+            Change::Add { rtype, .. } | Change::Set { rtype, .. } => Some(*rtype),
+            Change::Remove { rtype, .. } => *rtype,
+        };
+        let mut attempts = Attempts::new(self, owner);
+        loop {
+            let (read, closer) = match zone {
+                Some(apex) => (self.zone(apex).await.map_err(|error| attempts.failed(error))?.1, Vec::new()),
+                None => {
+                    let (_, read, closer) = self.zone_for(owner, rtype).await.map_err(|error| attempts.failed(error))?;
+                    (read, closer)
+                }
+            };
+            let read = match (read, zone) {
+                (Some(read), _) => read,
+                (None, Some(apex)) => return Err(Refusal::UnknownZone(apex.clone()).into()),
+                (None, None) => return Err(Refusal::NoZone(owner.clone()).into()),
+            };
+            if !owner.is_within(&read.apex) {
+                return Err(Refusal::Usage(format!("{owner} is not in the zone {}", read.apex)).into());
+            }
+            let (revision, present) = self.at_owner(&read, owner).await.map_err(|error| attempts.failed(error))?;
+            let Some(planned) = txn::apply(self.prefix(), &read, &closer, owner, &present, revision, change)? else {
+                let revision = self.head().await.map_err(|error| attempts.failed(error))?;
+                return Ok(Changed { zone: read.apex, revision, written: attempts.sent, added: vec![], removed: vec![] });
+            };
+            if let Some(revision) = attempts.commit(&planned.plan).await? {
+                let txn::Planned { added, removed, .. } = planned;
+                return Ok(Changed { zone: read.apex, revision, written: true, added, removed });
+            }
+        }
+    }
+
+    /// What is at one owner, and the revision of the read.
+    async fn at_owner(&self, read: &ZoneRead, owner: &Name) -> Result<(i64, Vec<RrsetRead>), StoreError> {
+        let listed = self.list(self.prefix().owner(&read.apex, read.zone.generation, owner)).await?;
+        let rrsets = listed.items.iter().filter_map(|item| self.rrset_of(item)).map(|(_, rrset)| rrset);
+        Ok((listed.revision, rrsets.collect()))
+    }
+
+    /// The key of an RRset in the served generation, for messages.
+    pub fn key_text(&self, read: &ZoneRead, owner: &Name, rtype: Rtype) -> String {
+        let key = Key::Rrset { zone: read.apex.clone(), generation: read.zone.generation, owner: owner.clone(), rtype };
+        String::from_utf8_lossy(&self.prefix().encode(&key)).into_owned()
+    }
+}

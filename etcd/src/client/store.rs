@@ -1,0 +1,408 @@
+//! Reads and commits, with failover over the endpoints until a deadline.
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use etcd_client::{Client, Compare, CompareOp, GetOptions, KvClient, Txn, TxnOp, TxnOpResponse};
+use tokio::time::Instant;
+
+use super::{Config, StoreError};
+use crate::mirror::KeyValue;
+use crate::model::{Name, Rtype};
+use crate::schema::{self, Frontend, Key, Prefix};
+use crate::txn::{self, Op, Plan, RrsetRead, ZoneRead};
+
+/// Responses may be as long as they are: a page of long TXT records, a large transaction.
+const MESSAGE_MAX: usize = 1 << 30;
+
+/// How many keys a page of a list has.
+pub(super) const PAGE: i64 = 1000;
+
+/// The store, as the writers see it. Cheap to clone; clones share the connection.
+#[derive(Clone)]
+pub struct Store {
+    config: Arc<Config>,
+    prefix: Prefix,
+    /// Everything is to be done by then.
+    deadline: Instant,
+    current: Arc<Mutex<Current>>,
+}
+
+struct Current {
+    endpoint: usize,
+    client: Option<Client>,
+}
+
+/// What a commit came to.
+#[derive(Debug)]
+pub(super) enum Committed {
+    /// Done, at this revision.
+    At(i64),
+    /// A comparison failed; nothing was written.
+    Lost,
+}
+
+/// Keys with their values as they were at a revision.
+#[derive(Debug)]
+pub struct Listed {
+    /// The revision.
+    pub revision: i64,
+    /// The keys, sorted.
+    pub items: Vec<KeyValue>,
+}
+
+/// A member of the etcd cluster, as `nsctl status` shows it.
+#[derive(Debug, serde::Serialize)]
+pub struct Member {
+    /// The endpoint asked.
+    pub endpoint: String,
+    /// What it said of itself, or why it did not.
+    #[serde(flatten)]
+    pub state: Result<MemberState, String>,
+}
+
+/// What a member says of itself.
+#[derive(Debug, serde::Serialize)]
+pub struct MemberState {
+    /// Its id.
+    pub id: String,
+    /// The release it runs.
+    pub version: String,
+    /// The revision of its store.
+    pub revision: i64,
+    /// Whether it leads.
+    pub leader: bool,
+    /// The size of its database in octets.
+    pub db_size: i64,
+    /// What it complains of: alarms, no leader.
+    pub errors: Vec<String>,
+}
+
+impl Store {
+    /// A store that has `timeout` from now on for all it is asked for.
+    pub fn new(config: Config, prefix: Prefix, timeout: Duration) -> Self {
+        let current = Mutex::new(Current { endpoint: 0, client: None });
+        Store { config: Arc::new(config), prefix, deadline: Instant::now() + timeout, current: Arc::new(current) }
+    }
+
+    /// The same store with so much time from now on.
+    pub fn within(&self, timeout: Duration) -> Self {
+        Store { deadline: Instant::now() + timeout, ..self.clone() }
+    }
+
+    /// The prefix of all keys.
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    /// Whether there is no time left.
+    pub(super) fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
+        // Nothing panics with the lock held; if it did, the state would still be sound.
+        self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn client(&self) -> Result<(usize, Client), StoreError> {
+        let endpoint = {
+            let current = self.lock();
+            if let Some(client) = &current.client {
+                return Ok((current.endpoint, client.clone()));
+            }
+            current.endpoint
+        };
+        let client = self.config.connect(&self.config.endpoints[endpoint]).await?;
+        let mut current = self.lock();
+        if current.endpoint == endpoint {
+            current.client = Some(client.clone());
+        }
+        Ok((endpoint, client))
+    }
+
+    /// Does one request at one endpoint, once.
+    async fn once<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let asked = self.lock().endpoint;
+        let name = &self.config.endpoints[asked];
+        let limit = self.deadline.min(Instant::now() + self.config.request_timeout);
+        let answered = async {
+            let (_, client) = self.client().await?;
+            match tokio::time::timeout_at(limit, request(client)).await {
+                Ok(answer) => answer.map_err(|error| StoreError::from_etcd(error, name)),
+                Err(_) => Err(StoreError::timeout(name)),
+            }
+        };
+        let result = answered.await;
+        if let Err(error) = &result {
+            let mut current = self.lock();
+            // Another request may have moved on already.
+            if current.endpoint == asked && (error.is_transient() || matches!(error, StoreError::Unauthenticated(_))) {
+                current.client = None;
+                if error.is_transient() {
+                    current.endpoint = (asked + 1) % self.config.endpoints.len();
+                }
+            }
+        }
+        result
+    }
+
+    /// Does a request that may be repeated, at one endpoint after the other, until the deadline.
+    pub(super) async fn read<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let mut tokens = 0;
+        let mut round = 0;
+        loop {
+            match self.once(&request).await {
+                // A token that has expired is fetched anew with the next connection; a wrong password stays wrong.
+                Err(StoreError::Unauthenticated(_)) if tokens < 1 && self.config.user.is_some() => tokens += 1,
+                Err(error) if error.is_transient() && !self.is_late() => {
+                    round += 1;
+                    if round % self.config.endpoints.len() == 0 {
+                        let pause = Duration::from_millis(100 + fastrand::u64(..100));
+                        tokio::time::sleep_until(self.deadline.min(Instant::now() + pause)).await;
+                        if self.is_late() {
+                            return Err(error);
+                        }
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Commits a plan, once: a failure leaves open whether it was done.
+    pub(super) async fn commit(&self, plan: &Plan) -> Result<Committed, StoreError> {
+        let txn = to_txn(plan);
+        let response = self.once(|client| {
+            let txn = txn.clone();
+            async move { kv(&client).txn(txn).await }
+        });
+        let response = response.await?;
+        Ok(if response.succeeded() {
+            Committed::At(response.header().map_or(0, |header| header.revision()))
+        } else {
+            Committed::Lost
+        })
+    }
+
+    /// Reads several keys in one transaction: the store's revision, and each key's value if it is there.
+    pub(super) async fn get_all(&self, keys: &[Vec<u8>]) -> Result<(i64, Vec<Option<KeyValue>>), StoreError> {
+        let gets: Vec<TxnOp> = keys.iter().map(|key| TxnOp::get(key.clone(), None)).collect();
+        let txn = Txn::new().and_then(gets);
+        let response = self
+            .read(|client| {
+                let txn = txn.clone();
+                async move { kv(&client).txn(txn).await }
+            })
+            .await?;
+        let revision = response.header().map_or(0, |header| header.revision());
+        let values = response.op_responses().into_iter().map(|response| match response {
+            TxnOpResponse::Get(mut got) => got.take_kvs().into_iter().next().map(key_value),
+            _ => None,
+        });
+        Ok((revision, values.collect()))
+    }
+
+    /// Reads one page of a range, at a revision if one is given.
+    pub(super) async fn page(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: Option<i64>,
+        keys_only: bool,
+    ) -> Result<(i64, Vec<KeyValue>, bool), StoreError> {
+        let mut options = GetOptions::new().with_range(range.end.clone()).with_limit(PAGE);
+        if let Some(revision) = revision {
+            options = options.with_revision(revision);
+        }
+        if keys_only {
+            options = options.with_keys_only();
+        }
+        let mut response = self
+            .read(|client| {
+                let (start, options) = (range.start.clone(), options.clone());
+                async move { kv(&client).get(start, Some(options)).await }
+            })
+            .await?;
+        let at = response.header().map_or(0, |header| header.revision());
+        let more = response.more();
+        Ok((at, response.take_kvs().into_iter().map(key_value).collect(), more))
+    }
+
+    /// Reads a whole range at one revision, page by page.
+    pub async fn list(&self, range: Range<Vec<u8>>) -> Result<Listed, StoreError> {
+        let (mut start, mut revision, mut items) = (range.start, None, Vec::new());
+        loop {
+            let (at, page, more) = self.page(start.clone()..range.end.clone(), revision, false).await?;
+            revision.get_or_insert(at);
+            if let Some(last) = page.last() {
+                start = last.key.clone();
+                start.push(0);
+            }
+            let empty = page.is_empty();
+            items.extend(page);
+            if !more || empty {
+                return Ok(Listed { revision: revision.unwrap_or(at), items });
+            }
+        }
+    }
+
+    /// The revision of the last transaction of ours, 0 if there was none.
+    pub async fn head(&self) -> Result<i64, StoreError> {
+        let (_, values) = self.get_all(&[self.prefix.encode(&Key::Head)]).await?;
+        Ok(values.into_iter().flatten().next().map_or(0, |head| head.mod_revision))
+    }
+
+    /// The front-ends that are registered, by id.
+    pub async fn frontends(&self) -> Result<Vec<(String, Frontend)>, StoreError> {
+        let listed = self.list(self.prefix.frontends()).await?;
+        Ok(listed
+            .items
+            .iter()
+            .filter_map(|item| match (self.prefix.decode(&item.key), serde_json::from_slice(&item.value)) {
+                (Ok(Key::Frontend(id)), Ok(frontend)) => Some((id, frontend)),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// All zones, sorted by name.
+    pub async fn zones(&self) -> Result<Vec<ZoneRead>, StoreError> {
+        let listed = self.list(self.prefix.zones()).await?;
+        let mut zones: Vec<ZoneRead> = listed.items.iter().filter_map(|item| self.zone_of(item).transpose()).collect::<Result<_, _>>()?;
+        zones.sort_by(|a, b| a.apex.cmp(&b.apex));
+        Ok(zones)
+    }
+
+    /// One zone, if it is there, and the store's revision.
+    pub async fn zone(&self, apex: &Name) -> Result<(i64, Option<ZoneRead>), StoreError> {
+        let (revision, values) = self.get_all(&[self.prefix.encode(&Key::Zone(apex.clone()))]).await?;
+        let zone = values.into_iter().flatten().next().map(|item| self.zone_of(&item)).transpose()?;
+        Ok((revision, zone.flatten()))
+    }
+
+    /// The serial of a zone as the front-ends answer it.
+    pub async fn serial(&self, read: &ZoneRead) -> Result<u32, StoreError> {
+        let (_, values) = self.get_all(&[self.prefix.encode(&Key::Serial(read.apex.clone()))]).await?;
+        let touched = values.into_iter().flatten().next().map_or(read.revision, |item| item.mod_revision);
+        Ok(read.zone.serial(touched))
+    }
+
+    pub(super) fn zone_of(&self, item: &KeyValue) -> Result<Option<ZoneRead>, StoreError> {
+        let Ok(Key::Zone(apex)) = self.prefix.decode(&item.key) else { return Ok(None) };
+        match schema::decode_zone(&item.value) {
+            Ok(zone) => Ok(Some(ZoneRead { apex, zone, revision: item.mod_revision })),
+            Err(error) => Err(StoreError::Other(format!("the value of {} cannot be read: {error}", String::from_utf8_lossy(&item.key)))),
+        }
+    }
+
+    /// The RRset under a key, with its owner; none where the key is of something else.
+    pub fn rrset_of(&self, item: &KeyValue) -> Option<(Name, RrsetRead)> {
+        let Ok(Key::Rrset { owner, rtype, .. }) = self.prefix.decode(&item.key) else { return None };
+        let rrset = schema::decode_rrset(rtype, &item.value);
+        Some((owner, RrsetRead { rtype, rrset, revision: item.mod_revision }))
+    }
+
+    /// The RRsets of a zone's served generation at and below an owner.
+    pub async fn rrsets(&self, read: &ZoneRead, below: &Name) -> Result<Vec<(Name, RrsetRead)>, StoreError> {
+        let generation = read.zone.generation;
+        let mut items = self.list(self.prefix.owner(&read.apex, generation, below)).await?.items;
+        if *below == read.apex {
+            items = self.list(self.prefix.generation(&read.apex, generation)).await?.items;
+        } else {
+            items.extend(self.list(self.prefix.subtree(&read.apex, generation, below)).await?.items);
+        }
+        let mut rrsets: Vec<_> = items.iter().filter_map(|item| self.rrset_of(item)).collect();
+        rrsets.sort_by(|(a, x), (b, y)| (a, x.rtype).cmp(&(b, y.rtype)));
+        rrsets.dedup_by(|(a, x), (b, y)| a == b && x.rtype == y.rtype);
+        Ok(rrsets)
+    }
+
+    /// The zone that holds records of this type at `owner`, with the names closer to it that are no zones.
+    pub async fn zone_for(&self, owner: &Name, rtype: Option<Rtype>) -> Result<(i64, Option<ZoneRead>, Vec<Name>), StoreError> {
+        let candidates = txn::zone_candidates(owner, rtype);
+        let keys: Vec<Vec<u8>> = candidates.iter().map(|name| self.prefix.encode(&Key::Zone(name.clone()))).collect();
+        // A name has at most 127 labels, and a transaction takes 128 operations.
+        let (revision, values) = self.get_all(&keys).await?;
+        for (index, item) in values.iter().enumerate() {
+            if let Some(item) = item {
+                return Ok((revision, self.zone_of(item)?, candidates[..index].to_vec()));
+            }
+        }
+        Ok((revision, None, candidates))
+    }
+
+    /// Asks every endpoint about itself, side by side.
+    pub async fn members(&self) -> Vec<Member> {
+        let asked = self.config.endpoints.iter().map(|endpoint| {
+            let (config, endpoint, deadline) = (self.config.clone(), endpoint.clone(), self.deadline);
+            tokio::spawn(async move {
+                let state = async {
+                    let mut client = config.connect(&endpoint).await?;
+                    client.status().await.map_err(|error| StoreError::from_etcd(error, &endpoint))
+                };
+                let limit = deadline.min(Instant::now() + config.request_timeout);
+                let state = match tokio::time::timeout_at(limit, state).await {
+                    Ok(state) => state,
+                    Err(_) => Err(StoreError::timeout(&endpoint)),
+                };
+                let state = state.map_err(|error| error.to_string()).map(|status| {
+                    let (id, revision) = status.header().map_or((0, 0), |header| (header.member_id(), header.revision()));
+                    MemberState {
+                        id: format!("{id:x}"),
+                        version: status.version().into(),
+                        revision,
+                        leader: status.leader() == id,
+                        db_size: status.db_size(),
+                        errors: status.errors().to_vec(),
+                    }
+                });
+                Member { endpoint, state }
+            })
+        });
+        let mut members = Vec::new();
+        for task in asked.collect::<Vec<_>>() {
+            members.extend(task.await);
+        }
+        members
+    }
+}
+
+pub(super) fn kv(client: &Client) -> KvClient {
+    client.kv_client().max_decoding_message_size(MESSAGE_MAX).max_encoding_message_size(MESSAGE_MAX)
+}
+
+pub(super) fn key_value(item: etcd_client::KeyValue) -> KeyValue {
+    let mod_revision = item.mod_revision();
+    let (key, value) = item.into_key_value();
+    KeyValue { key, value, mod_revision }
+}
+
+fn to_txn(plan: &Plan) -> Txn {
+    let compares: Vec<Compare> = plan
+        .compares
+        .iter()
+        .map(|compare| match compare {
+            txn::Compare::Unchanged { key, revision } => Compare::mod_revision(key.clone(), CompareOp::Equal, *revision),
+            txn::Compare::NotWrittenSince { range, revision } => {
+                Compare::mod_revision(range.start.clone(), CompareOp::Less, revision + 1).with_range(range.end.clone())
+            }
+        })
+        .collect();
+    let ops: Vec<TxnOp> = plan
+        .ops
+        .iter()
+        .map(|op| match op {
+            Op::Put { key, value } => TxnOp::put(key.clone(), value.clone(), None),
+            Op::Delete { key } => TxnOp::delete(key.clone(), None),
+        })
+        .collect();
+    Txn::new().when(compares).and_then(ops)
+}

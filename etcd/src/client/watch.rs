@@ -1,0 +1,265 @@
+//! The driver of the mirror: does what the state machine asks for, and tells it what came of it.
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::time::Instant;
+
+use etcd_client::{Client, GetOptions, WatchOptions, WatchResponse, WatchStream};
+
+use super::store::{key_value, kv};
+use super::{Config, StoreError};
+use crate::mirror::{self, Action, Change, Event, Failure, Header, Input, Mirror};
+use crate::schema::{Key, Prefix};
+
+/// How many keys a page of the first list has.
+const PAGE: i64 = 5000;
+
+/// Responses may be as long as they are: one transaction of somebody else's may hold many keys.
+const MESSAGE_MAX: usize = 1 << 30;
+
+/// How the mirror stands, passed along with its events.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The last revision applied; none before the first list is complete.
+    pub applied: Option<i64>,
+    /// The moment as of which the copy was last proved complete.
+    pub last_fresh: Option<Instant>,
+    /// The endpoint in use.
+    pub endpoint: String,
+    /// The member there, once it has answered.
+    pub member_id: Option<u64>,
+    /// Whether the watch is established.
+    pub watching: bool,
+    /// What was wrong last, cleared by the next proof of freshness.
+    pub trouble: Option<String>,
+}
+
+type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+/// Two connections to one member: reads shall not hold up the watch (etcd#15402).
+struct Connection {
+    watch: Client,
+    read: Client,
+}
+
+/// Keeps a mirror of everything under the prefix, for ever. Each call of `sink` gets what happened in one
+/// step, and how the mirror stands after it.
+pub async fn watch(config: Config, prefix: Prefix, pace: mirror::Config, mut sink: impl FnMut(Vec<Event>, &Status)) {
+    let mut driver = Driver {
+        range: prefix.all(),
+        head: prefix.encode(&Key::Head),
+        config,
+        endpoint: String::new(),
+        connection: None,
+        stream: None,
+        step: None,
+        proof: None,
+    };
+    let mut mirror = Mirror::new(Instant::now(), pace);
+    let mut trouble = None;
+    loop {
+        let result = driver.next(mirror.deadline()).await;
+        let input = result.unwrap_or_else(|error| {
+            let failure = error.failure();
+            trouble = Some(error.to_string());
+            Input::Failed(failure)
+        });
+        let mut events = Vec::new();
+        let action = mirror.handle(Instant::now(), input, &mut events);
+        for event in &events {
+            match event {
+                Event::Fresh { .. } => trouble = None,
+                Event::Lost { failure: Failure::Stalled, .. } => {
+                    trouble = Some("no proof of freshness within the limit".into());
+                }
+                Event::Lost { failure: Failure::Unreachable, .. } if trouble.is_none() => trouble = Some("no answer in time".into()),
+                _ => {}
+            }
+        }
+        let status = Status {
+            applied: mirror.applied(),
+            last_fresh: mirror.last_fresh(),
+            endpoint: driver.config.endpoints[mirror.endpoint()].clone(),
+            member_id: mirror.member_id(),
+            watching: mirror.is_watching(),
+            trouble: trouble.clone(),
+        };
+        sink(events, &status);
+        driver.start(action);
+    }
+}
+
+struct Driver {
+    range: Range<Vec<u8>>,
+    head: Vec<u8>,
+    config: Config,
+    /// The URL connected to.
+    endpoint: String,
+    connection: Option<Connection>,
+    stream: Option<WatchStream>,
+    /// A connection, a page or the opening of the watch is under way.
+    step: Option<Pending<Step>>,
+    /// A read of the head key is under way.
+    proof: Option<Pending<Input>>,
+}
+
+/// What the step that was under way has brought.
+enum Step {
+    Connected(Connection),
+    Page(Input),
+    Opened(WatchStream),
+}
+
+/// Waits for what is there; for ever where nothing is.
+async fn or_never<T, F: Future<Output = T>>(future: Option<F>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Driver {
+    async fn next(&mut self, deadline: Instant) -> Result<Input, StoreError> {
+        loop {
+            let message = tokio::select! {
+                biased;
+                step = or_never(self.step.as_mut()) => {
+                    self.step = None;
+                    match step? {
+                        Step::Page(input) => return Ok(input),
+                        Step::Connected(connection) => {
+                            self.connection = Some(connection);
+                            return Ok(Input::Connected);
+                        }
+                        // Its first message says that it is established.
+                        Step::Opened(stream) => self.stream = Some(stream),
+                    }
+                    continue;
+                }
+                message = or_never(self.stream.as_mut().map(WatchStream::message)) => message,
+                input = or_never(self.proof.as_mut()) => {
+                    self.proof = None;
+                    return input;
+                }
+                () = tokio::time::sleep_until(deadline.into()) => return Ok(Input::Tick),
+            };
+            return match message {
+                Ok(Some(response)) => from_watch(response),
+                Ok(None) => Err(StoreError::Unreachable(format!("{}: the watch has ended", self.endpoint))),
+                Err(error) => Err(StoreError::from_etcd(error, &self.endpoint)),
+            };
+        }
+    }
+
+    fn start(&mut self, action: Action) {
+        match action {
+            Action::Wait => {}
+            Action::Disconnect => self.disconnect(),
+            Action::Connect { endpoint } => {
+                self.disconnect();
+                self.endpoint = self.config.endpoints[endpoint].clone();
+                let (config, endpoint) = (self.config.clone(), self.endpoint.clone());
+                self.step = Some(Box::pin(async move {
+                    let (watch, read) = tokio::try_join!(config.connect(&endpoint), config.connect(&endpoint))?;
+                    Ok(Step::Connected(Connection { watch, read }))
+                }));
+            }
+            Action::List { after, revision } => {
+                self.stream = None;
+                self.proof = None;
+                let start = after.map_or_else(|| self.range.start.clone(), |mut last| {
+                    last.push(0);
+                    last
+                });
+                let mut options = GetOptions::new().with_range(self.range.end.clone()).with_limit(PAGE);
+                if let Some(revision) = revision {
+                    options = options.with_revision(revision);
+                }
+                self.step = self.request(|connection| kv(&connection.read)).map(|(mut kv, endpoint)| -> Pending<Step> {
+                    Box::pin(async move {
+                        let got = kv.get(start, Some(options)).await;
+                        let mut got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
+                        let (header, more) = (header(got.header()), got.more());
+                        let items = got.take_kvs().into_iter().map(key_value).collect();
+                        Ok(Step::Page(Input::Page { header, items, more }))
+                    })
+                });
+            }
+            Action::Watch { from } => {
+                let options = WatchOptions::new().with_range(self.range.end.clone()).with_start_revision(from).with_fragment();
+                let start = self.range.start.clone();
+                self.step = self
+                    .request(|connection| connection.watch.watch_client().max_decoding_message_size(MESSAGE_MAX))
+                    .map(|(mut watch, endpoint)| -> Pending<Step> {
+                        Box::pin(async move {
+                            let opened = watch.watch(start, Some(options)).await;
+                            opened.map(Step::Opened).map_err(|error| StoreError::from_etcd(error, &endpoint))
+                        })
+                    });
+            }
+            Action::ReadHead => {
+                let (key, sent) = (self.head.clone(), Instant::now());
+                self.proof = self.request(|connection| kv(&connection.read)).map(|(mut kv, endpoint)| -> Pending<Input> {
+                    Box::pin(async move {
+                        let got = kv.get(key, None).await.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
+                        let revision = got.kvs().first().map_or(0, etcd_client::KeyValue::mod_revision);
+                        Ok(Input::Head { sent, header: header(got.header()), revision })
+                    })
+                });
+            }
+        }
+    }
+
+    /// What a request needs; none where the connection is gone, and then the deadline goes on from there.
+    fn request<C>(&self, client: impl Fn(&Connection) -> C) -> Option<(C, String)> {
+        self.connection.as_ref().map(|connection| (client(connection), self.endpoint.clone()))
+    }
+
+    fn disconnect(&mut self) {
+        self.step = None;
+        self.proof = None;
+        self.stream = None;
+        self.connection = None;
+    }
+}
+
+fn header(of: Option<&etcd_client::ResponseHeader>) -> Header {
+    of.map_or(Header { cluster_id: 0, member_id: 0, revision: 0 }, |header| Header {
+        cluster_id: header.cluster_id(),
+        member_id: header.member_id(),
+        revision: header.revision(),
+    })
+}
+
+fn from_watch(response: WatchResponse) -> Result<Input, StoreError> {
+    let header = header(response.header());
+    if response.canceled() {
+        let reason = response.cancel_reason();
+        return Err(if response.compact_revision() > 0 {
+            StoreError::Compacted
+        } else if reason.contains("auth token") || reason.contains("Unauthenticated") || reason.contains("auth store") {
+            StoreError::Unauthenticated(reason.into())
+        } else if reason.contains("denied") {
+            StoreError::Denied(reason.into())
+        } else {
+            StoreError::Unreachable(format!("the watch was cancelled: {reason}"))
+        });
+    }
+    let fragment = response.0.fragment;
+    let changes: Vec<Change> = response
+        .0
+        .events
+        .into_iter()
+        .filter_map(|event| {
+            let item = event.kv?;
+            // A deletion carries no version; the event's type is not asked, as new ones may come.
+            let value = (item.version > 0).then_some(item.value);
+            Some(Change { key: item.key, value, mod_revision: item.mod_revision })
+        })
+        .collect();
+    if changes.is_empty() && !fragment {
+        return Ok(Input::Watching(header));
+    }
+    Ok(Input::Changes { header, changes, fragment })
+}

@@ -1,0 +1,122 @@
+//! Whole zones: staged as a generation that nobody serves, then switched to in one transaction; or
+//! merged into what is there.
+
+use crate::model::zonefile::Rrsets;
+use crate::model::{Name, Rrset, Rtype, Zone};
+use crate::schema::{Key, Prefix, encode};
+
+use super::{Compare, OCTETS_MAX, OPS_MAX, Op, Plan, Refusal, ZoneRead};
+
+/// Cuts puts into transactions that etcd takes.
+pub struct Batches<I: Iterator<Item = Op>> {
+    ops: std::iter::Peekable<I>,
+}
+
+impl<I: Iterator<Item = Op>> Batches<I> {
+    fn new(ops: I) -> Self {
+        Batches { ops: ops.peekable() }
+    }
+}
+
+impl<I: Iterator<Item = Op>> Iterator for Batches<I> {
+    type Item = Vec<Op>;
+
+    fn next(&mut self) -> Option<Vec<Op>> {
+        let mut batch = vec![self.ops.next()?];
+        let mut octets = len(&batch[0]);
+        while batch.len() < OPS_MAX {
+            let Some(op) = self.ops.next_if(|op| octets + len(op) <= OCTETS_MAX) else { break };
+            octets += len(&op);
+            batch.push(op);
+        }
+        Some(batch)
+    }
+}
+
+fn len(op: &Op) -> usize {
+    match op {
+        Op::Put { key, value } => key.len() + value.len(),
+        Op::Delete { key } => key.len(),
+    }
+}
+
+fn put(prefix: &Prefix, zone: &Name, generation: u64, owner: &Name, rtype: Rtype, rrset: &Rrset) -> Op {
+    let key = Key::Rrset { zone: zone.clone(), generation, owner: owner.clone(), rtype };
+    Op::Put { key: prefix.encode(&key), value: encode(&(rtype, rrset)) }
+}
+
+/// Plans the writes of a generation that nobody serves. The first one only succeeds where nobody else
+/// has begun to write the same generation; the others may be sent in parallel once it has.
+pub fn stage<'a>(
+    prefix: &'a Prefix,
+    zone: &'a Name,
+    generation: u64,
+    rrsets: &'a Rrsets,
+) -> impl Iterator<Item = Plan> + 'a {
+    let puts = rrsets.iter().map(move |((owner, rtype), rrset)| put(prefix, zone, generation, owner, *rtype, rrset));
+    Batches::new(puts).enumerate().map(move |(index, ops)| {
+        let range = prefix.generation(zone, generation);
+        // Nothing there has ever been written.
+        let claim = Compare::NotWrittenSince { range, revision: 0 };
+        Plan { compares: if index == 0 { vec![claim] } else { Vec::new() }, ops }
+    })
+}
+
+/// Plans the switch to a staged generation, with these settings. `serial` is the least that the zone's
+/// serial may become, `revision` the store's, as last seen.
+pub fn flip(
+    prefix: &Prefix,
+    apex: &Name,
+    present: Option<&ZoneRead>,
+    mut zone: Zone,
+    generation: u64,
+    serial: u32,
+    revision: i64,
+) -> Plan {
+    zone.generation = generation;
+    zone.serial_base = present.map_or(0, |present| present.zone.serial_base);
+    // The transaction gets a later revision than `revision`, so its serial is larger still. Compared in
+    // serial number arithmetic (RFC 1982 3.2).
+    let behind = serial.wrapping_sub(zone.serial(revision));
+    if behind != 0 && behind < 1 << 31 {
+        zone.serial_base = zone.serial_base.wrapping_add(behind);
+    }
+    let mut plan = Plan::default();
+    plan.unchanged(prefix, &Key::Zone(apex.clone()), present.map_or(0, |present| present.revision));
+    plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
+    plan.touch(prefix, apex);
+    plan
+}
+
+/// Plans to add `wanted` to the zone's `present` RRsets: every record of both, and the TTL of the wanted
+/// set. All plans but the first rely on the one before: each is compared with the serial key, which
+/// `serial_revision` names for the first and the caller for the others, so that nobody else has
+/// changed the zone in between and the checks of the zone as a whole still hold.
+pub fn merge(
+    prefix: &Prefix,
+    read: &ZoneRead,
+    present: &Rrsets,
+    wanted: &Rrsets,
+) -> Result<(Rrsets, Vec<Plan>), Refusal> {
+    let mut merged = present.clone();
+    let mut ops = Vec::new();
+    for ((owner, rtype), rrset) in wanted {
+        let old = present.get(&(owner.clone(), *rtype));
+        let mut rdata = old.map_or_else(Vec::new, |old| old.rdata().to_vec());
+        rdata.extend(rrset.rdata().iter().cloned());
+        let new = Rrset::new(*rtype, rrset.ttl(), rdata)
+            .map_err(|error| Refusal::Rrset(owner.clone(), *rtype, error))?;
+        if old != Some(&new) {
+            ops.push(put(prefix, &read.apex, read.zone.generation, owner, *rtype, &new));
+            merged.insert((owner.clone(), *rtype), new);
+        }
+    }
+    let plans = Batches::new(ops.into_iter()).map(|ops| {
+        let mut plan = Plan { compares: Vec::new(), ops };
+        plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
+        plan.touch(prefix, &read.apex);
+        plan
+    });
+    let plans = plans.collect();
+    Ok((merged, plans))
+}

@@ -1,0 +1,227 @@
+//! Adding, removing and replacing records at one owner.
+
+use crate::model::zonefile::may_stand_beside_cname;
+use crate::model::{Name, Rdata, Rrset, Rtype};
+use crate::schema::{Key, Prefix, encode};
+
+use super::{Compare, Plan, Planned, Refusal, RrsetRead, ZoneRead, lines};
+
+/// What is wanted at one owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// These records are there, besides those of the type that are there already. Without a TTL a set
+    /// keeps its own, and a new one gets the zone's default.
+    Add {
+        /// The type.
+        rtype: Rtype,
+        /// The TTL in seconds.
+        ttl: Option<u32>,
+        /// The records.
+        rdata: Vec<Rdata>,
+    },
+    /// These records are there, and no others of the type.
+    Set {
+        /// The type.
+        rtype: Rtype,
+        /// The TTL in seconds.
+        ttl: Option<u32>,
+        /// The records.
+        rdata: Vec<Rdata>,
+    },
+    /// No record is there, of the type if one is named, with this rdata if some is named.
+    Remove {
+        /// The type.
+        rtype: Option<Rtype>,
+        /// The records; none means all.
+        rdata: Vec<Rdata>,
+    },
+}
+
+/// The names whose zones may hold records of this type at `owner`, the longest first. A DS record
+/// belongs to the parent's side of a zone cut (RFC 4035 2.4).
+pub fn zone_candidates(owner: &Name, rtype: Option<Rtype>) -> Vec<Name> {
+    let skip = usize::from(rtype == Some(Rtype::DS) && !owner.is_root());
+    owner.ancestors().skip(skip).collect()
+}
+
+/// Plans a change at `owner`, which is in the zone `read`; nothing where it changes nothing.
+///
+/// `closer` are names between the owner and the zone that were no zones: one that has become a zone
+/// since would own the records. `present` are the RRsets at the owner, read at `revision`.
+pub fn apply(
+    prefix: &Prefix,
+    read: &ZoneRead,
+    closer: &[Name],
+    owner: &Name,
+    present: &[RrsetRead],
+    revision: i64,
+    change: &Change,
+) -> Result<Option<Planned>, Refusal> {
+    let site = Site { prefix, read, owner, present, revision };
+    let mut planned = Planned::default();
+    match change {
+        Change::Add { rtype, ttl, rdata } => {
+            site.admit(*rtype, &mut planned.plan)?;
+            let old = site.at(*rtype)?;
+            let mut all = old.map_or_else(Vec::new, |old| old.rdata().to_vec());
+            all.extend(rdata.iter().cloned());
+            let ttl = ttl.or(old.map(Rrset::ttl)).unwrap_or(read.zone.default_ttl);
+            // What is there already keeps its spelling: of equal members the sort keeps the first.
+            site.write(*rtype, ttl, all, rdata.is_empty(), &mut planned)?;
+        }
+        Change::Set { rtype, ttl, rdata } => {
+            site.admit(*rtype, &mut planned.plan)?;
+            let old = site.at(*rtype).ok().flatten();
+            let ttl = ttl.or(old.map(Rrset::ttl)).unwrap_or(read.zone.default_ttl);
+            site.write(*rtype, ttl, rdata.clone(), rdata.is_empty(), &mut planned)?;
+        }
+        Change::Remove { rtype, rdata } => site.remove(*rtype, rdata, &mut planned)?,
+    }
+    if planned.plan.ops.is_empty() {
+        return Ok(None);
+    }
+    planned.plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
+    for name in closer {
+        planned.plan.unchanged(prefix, &Key::Zone(name.clone()), 0);
+    }
+    planned.plan.touch(prefix, &read.apex);
+    Ok(Some(planned))
+}
+
+/// One owner with what was read there.
+struct Site<'a> {
+    prefix: &'a Prefix,
+    read: &'a ZoneRead,
+    owner: &'a Name,
+    present: &'a [RrsetRead],
+    revision: i64,
+}
+
+impl Site<'_> {
+    fn key(&self, rtype: Rtype) -> Key {
+        Key::Rrset {
+            zone: self.read.apex.clone(),
+            generation: self.read.zone.generation,
+            owner: self.owner.clone(),
+            rtype,
+        }
+    }
+
+    fn read(&self, rtype: Rtype) -> Option<&RrsetRead> {
+        self.present.iter().find(|read| read.rtype == rtype)
+    }
+
+    /// The RRset that is there.
+    fn at(&self, rtype: Rtype) -> Result<Option<&Rrset>, Refusal> {
+        match self.read(rtype).map(|read| &read.rrset) {
+            None => Ok(None),
+            Some(Ok(rrset)) => Ok(Some(rrset)),
+            Some(Err(error)) => {
+                let key = String::from_utf8_lossy(&self.prefix.encode(&self.key(rtype))).into_owned();
+                Err(Refusal::Stored(key, error.to_string()))
+            }
+        }
+    }
+
+    /// Whether records of this type may be at the owner, with the comparisons that keep it so.
+    fn admit(&self, rtype: Rtype, plan: &mut Plan) -> Result<(), Refusal> {
+        let apex = self.owner == &self.read.apex;
+        if rtype == Rtype::SOA {
+            return Err(Refusal::Soa(self.read.apex.clone()));
+        }
+        if rtype == Rtype::CNAME && apex {
+            return Err(Refusal::CnameAtApex(self.read.apex.clone()));
+        }
+        if may_stand_beside_cname(rtype) {
+            return Ok(());
+        }
+        let clash = |present: Rtype| Refusal::CnameAndOther { owner: self.owner.clone(), present, wanted: rtype };
+        if rtype == Rtype::CNAME {
+            let other = self.present.iter().find(|read| read.rtype != rtype && !may_stand_beside_cname(read.rtype));
+            if let Some(other) = other {
+                return Err(clash(other.rtype));
+            }
+            let range = self.prefix.owner(&self.read.apex, self.read.zone.generation, self.owner);
+            plan.compares.push(Compare::NotWrittenSince { range, revision: self.revision });
+        } else {
+            if self.read(Rtype::CNAME).is_some() {
+                return Err(clash(Rtype::CNAME));
+            }
+            plan.unchanged(self.prefix, &self.key(Rtype::CNAME), 0);
+        }
+        Ok(())
+    }
+
+    /// Makes `rdata` the whole set of this type.
+    fn write(
+        &self,
+        rtype: Rtype,
+        ttl: u32,
+        rdata: Vec<Rdata>,
+        nothing_given: bool,
+        planned: &mut Planned,
+    ) -> Result<(), Refusal> {
+        let refuse = |error| Refusal::Rrset(self.owner.clone(), rtype, error);
+        if nothing_given {
+            return Err(refuse(crate::model::RrsetError::Empty));
+        }
+        let new = Rrset::new(rtype, ttl, rdata).map_err(refuse)?;
+        let (old, revision) = match self.read(rtype) {
+            Some(read) => (read.rrset.as_ref().ok(), read.revision),
+            None => (None, 0),
+        };
+        if old == Some(&new) {
+            return Ok(());
+        }
+        let same_ttl = old.is_some_and(|old| old.ttl() == new.ttl());
+        let old_rdata = old.map_or(&[][..], Rrset::rdata);
+        let fresh = |of: &[Rdata], than: &[Rdata]| -> Vec<Rdata> {
+            of.iter().filter(|one| !same_ttl || !than.contains(one)).cloned().collect()
+        };
+        planned.added = lines(self.owner, rtype, new.ttl(), &fresh(new.rdata(), old_rdata));
+        planned.removed = old.map_or_else(Vec::new, |old| lines(self.owner, rtype, old.ttl(), &fresh(old_rdata, new.rdata())));
+        planned.plan.unchanged(self.prefix, &self.key(rtype), revision);
+        planned.plan.put(self.prefix, &self.key(rtype), encode(&(rtype, &new)));
+        Ok(())
+    }
+
+    fn remove(&self, rtype: Option<Rtype>, rdata: &[Rdata], planned: &mut Planned) -> Result<(), Refusal> {
+        if rtype == Some(Rtype::SOA) {
+            return Err(Refusal::Soa(self.read.apex.clone()));
+        }
+        for read in self.present.iter().filter(|read| rtype.is_none_or(|rtype| rtype == read.rtype)) {
+            let key = self.key(read.rtype);
+            let old = match (&read.rrset, rdata) {
+                (Ok(rrset), _) => Some(rrset),
+                // The whole set goes, whatever it was.
+                (Err(_), []) => None,
+                (Err(_), _) => {
+                    self.at(read.rtype)?;
+                    None
+                }
+            };
+            let (kept, gone): (Vec<Rdata>, Vec<Rdata>) = old
+                .map_or(&[][..], Rrset::rdata)
+                .iter()
+                .cloned()
+                .partition(|one| !rdata.is_empty() && !rdata.iter().any(|given| given.canonical(read.rtype) == one.canonical(read.rtype)));
+            if gone.is_empty() && old.is_some() {
+                continue;
+            }
+            if kept.is_empty() && read.rtype == Rtype::NS && self.owner == &self.read.apex {
+                return Err(Refusal::LastNs(self.read.apex.clone()));
+            }
+            let ttl = old.map_or(0, Rrset::ttl);
+            planned.removed.extend(lines(self.owner, read.rtype, ttl, &gone));
+            planned.plan.unchanged(self.prefix, &key, read.revision);
+            if kept.is_empty() {
+                planned.plan.delete(self.prefix, &key);
+            } else {
+                let rest = Rrset::new(read.rtype, ttl, kept)
+                    .map_err(|error| Refusal::Rrset(self.owner.clone(), read.rtype, error))?;
+                planned.plan.put(self.prefix, &key, encode(&(read.rtype, &rest)));
+            }
+        }
+        Ok(())
+    }
+}

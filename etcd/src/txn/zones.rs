@@ -1,0 +1,63 @@
+//! Adding, changing and removing zones.
+
+use crate::model::{Name, Rdata, Rrset, Rtype, Zone};
+use crate::schema::{Key, Prefix, encode};
+
+use super::{Plan, Planned, Refusal, ZoneRead, lines};
+
+/// Plans a new zone with these name servers at its apex. `revision` is the store's: the generation is
+/// numbered after it, so that nothing left over from a zone of the same name comes to light.
+pub fn zone_add(
+    prefix: &Prefix,
+    apex: &Name,
+    mut zone: Zone,
+    servers: Vec<Rdata>,
+    present: Option<&ZoneRead>,
+    revision: i64,
+) -> Result<Planned, Refusal> {
+    if present.is_some() {
+        return Err(Refusal::ZoneExists(apex.clone()));
+    }
+    check(&zone)?;
+    zone.generation = revision.unsigned_abs() + 1;
+    let rrset = Rrset::new(Rtype::NS, zone.default_ttl.max(zone.soa.ttl), servers)
+        .map_err(|error| Refusal::Rrset(apex.clone(), Rtype::NS, error))?;
+    let mut planned = Planned { added: lines(apex, Rtype::NS, rrset.ttl(), rrset.rdata()), ..Planned::default() };
+    let plan = &mut planned.plan;
+    plan.unchanged(prefix, &Key::Zone(apex.clone()), 0);
+    plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
+    let key = Key::Rrset { zone: apex.clone(), generation: zone.generation, owner: apex.clone(), rtype: Rtype::NS };
+    plan.put(prefix, &key, encode(&(Rtype::NS, &rrset)));
+    plan.touch(prefix, apex);
+    Ok(planned)
+}
+
+/// Plans other settings for a zone; nothing where they are the same.
+pub fn zone_set(prefix: &Prefix, read: &ZoneRead, zone: &Zone) -> Result<Option<Plan>, Refusal> {
+    check(zone)?;
+    if read.zone == *zone {
+        return Ok(None);
+    }
+    let mut plan = Plan::default();
+    plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
+    plan.put(prefix, &Key::Zone(read.apex.clone()), encode(zone));
+    plan.touch(prefix, &read.apex);
+    Ok(Some(plan))
+}
+
+/// Plans the end of a zone: from this transaction on nobody serves it. Its RRsets are deleted after.
+pub fn zone_remove(prefix: &Prefix, read: &ZoneRead) -> Plan {
+    let mut plan = Plan::default();
+    plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
+    plan.delete(prefix, &Key::Zone(read.apex.clone()));
+    plan.delete(prefix, &Key::Serial(read.apex.clone()));
+    plan.put(prefix, &Key::Head, b"{}".to_vec());
+    plan
+}
+
+fn check(zone: &Zone) -> Result<(), Refusal> {
+    match zone.fault() {
+        Some(setting) => Err(Refusal::Usage(format!("the {setting} is over 2147483647 (RFC 2181, 8)"))),
+        None => Ok(()),
+    }
+}
