@@ -1,0 +1,329 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use etcd::client::{Config, Tls};
+use etcd::model::{Name, Rtype, TTL_MAX, period};
+use etcd::schema::Prefix;
+
+use crate::error::Error;
+
+/// Adds, removes, lists, imports and exports DNS records in etcd.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Names are absolute, with or without the final dot.\n\
+                  Exit codes: 0 done, 1 failed, 2 usage, 3 conflict or unmet condition, 4 store unreachable, 5 wait timed out."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// How to print results.
+    #[arg(short, long, global = true, value_enum, default_value = "table", env = "NSCTL_OUTPUT")]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to reach etcd.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Store")]
+pub(crate) struct StoreArguments {
+    /// Client URLs of etcd members, separated by commas.
+    #[arg(long, global = true, value_delimiter = ',', default_value = "http://127.0.0.1:2379", env = "NSCTL_ENDPOINTS")]
+    endpoints: Vec<String>,
+    /// Prefix of all keys.
+    #[arg(long, global = true, default_value = "/ns", env = "NSCTL_PREFIX")]
+    prefix: Prefix,
+    /// Certificate authorities to trust, in PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "NSCTL_CA_FILE")]
+    ca_file: Option<PathBuf>,
+    /// Client certificate, in PEM.
+    #[arg(long, global = true, value_name = "FILE", requires = "key_file", env = "NSCTL_CERT_FILE")]
+    cert_file: Option<PathBuf>,
+    /// Key of the client certificate, in PEM.
+    #[arg(long, global = true, value_name = "FILE", requires = "cert_file", env = "NSCTL_KEY_FILE")]
+    key_file: Option<PathBuf>,
+    /// Name to expect in the server's certificate, if not the URL's.
+    #[arg(long, global = true, value_name = "NAME", env = "NSCTL_TLS_NAME")]
+    tls_name: Option<String>,
+    /// User and password, as NAME:PASSWORD. The environment keeps the password out of process lists.
+    #[arg(long, global = true, value_name = "NAME:PASSWORD", hide_env_values = true, env = "NSCTL_USER")]
+    user: Option<String>,
+    /// How long etcd may take for all of the command, as in 500ms, 5s or 1m.
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = duration, env = "NSCTL_TIMEOUT")]
+    pub(crate) timeout: Duration,
+    /// What to log to stderr, as in debug or etcd=trace.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "error", env = "NSCTL_LOG_LEVEL")]
+    log_level: String,
+}
+
+/// Forms of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// `--wait`, on every command that writes.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Wait {
+    /// Return when every live front-end serves the change; at the most after TIME.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "10s", value_parser = duration)]
+    pub(crate) wait: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Adds records to those that are there.
+    ///
+    /// Each RDATA is one record; where that gives none, all together are one: MX 10 mail.example.org.
+    /// A TXT text without double quotes is taken as it is, whatever its length.
+    Add(Records),
+    /// Replaces all records of a type at a name.
+    Set(Records),
+    /// Removes records: those given, all of a type, or all at a name.
+    Remove {
+        /// The owner.
+        name: Name,
+        /// The record type.
+        #[arg(value_name = "TYPE")]
+        rtype: Option<Rtype>,
+        /// The records.
+        rdata: Vec<String>,
+        /// The zone, if not the closest that holds the name.
+        #[arg(long)]
+        zone: Option<Name>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Lists records.
+    List {
+        /// The owner; all of them if none is given.
+        name: Option<Name>,
+        /// Only this zone.
+        #[arg(long)]
+        zone: Option<Name>,
+        /// Only this type.
+        #[arg(long = "type", value_name = "TYPE")]
+        rtype: Option<Rtype>,
+        /// The names below NAME, too.
+        #[arg(long, requires = "name")]
+        subtree: bool,
+    },
+    /// Zones.
+    #[command(subcommand)]
+    Zone(ZoneCommand),
+    /// Shows the members of etcd and the front-ends.
+    Status,
+}
+
+/// The records to add or set.
+#[derive(Debug, Args)]
+pub(crate) struct Records {
+    /// The owner.
+    pub(crate) name: Name,
+    /// The record type, as in AAAA or TYPE65280.
+    #[arg(value_name = "TYPE")]
+    pub(crate) rtype: Rtype,
+    /// The records.
+    #[arg(required = true)]
+    pub(crate) rdata: Vec<String>,
+    /// Time to live, in seconds or as in 1h30m [default: the set's, else the zone's].
+    #[arg(long, value_parser = ttl)]
+    pub(crate) ttl: Option<u32>,
+    /// The zone, if not the closest that holds the name.
+    #[arg(long)]
+    pub(crate) zone: Option<Name>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ZoneCommand {
+    /// Adds a zone.
+    Add {
+        /// The apex.
+        zone: Name,
+        /// Name servers of the zone; the first is the primary in the SOA record.
+        #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
+        ns: Vec<Name>,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Changes settings of a zone.
+    Set {
+        /// The apex.
+        zone: Name,
+        /// The primary name server in the SOA record.
+        #[arg(long, value_name = "NAME")]
+        mname: Option<Name>,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Lists the zones.
+    List,
+    /// Shows the settings of a zone.
+    Show {
+        /// The apex.
+        zone: Name,
+    },
+    /// Removes a zone and all its records.
+    Remove {
+        /// The apex.
+        zone: Name,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Writes a master file into the store. A zone that is not there is made.
+    Import {
+        /// The apex, and the origin of the file.
+        zone: Name,
+        /// The master file; - for standard input.
+        file: PathBuf,
+        /// Remove what is not in the file. The zone switches to its new content in one step.
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Prints a zone as a master file.
+    Export {
+        /// The apex.
+        zone: Name,
+    },
+    /// Deletes records that are not served: what a broken import has left behind.
+    Clean {
+        /// The apex.
+        zone: Name,
+    },
+}
+
+/// Settings of a zone.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Settings {
+    /// Mailbox of the person responsible, as in hostmaster@example.org or as a name [default: hostmaster in the zone].
+    #[arg(long, value_parser = mailbox)]
+    pub(crate) mbox: Option<Name>,
+    /// TTL of records added without one [default: 300].
+    #[arg(long, value_name = "TTL", value_parser = ttl)]
+    pub(crate) default_ttl: Option<u32>,
+    /// TTL of the SOA record [default: 3600].
+    #[arg(long, value_name = "TTL", value_parser = ttl)]
+    pub(crate) soa_ttl: Option<u32>,
+    /// TTL of negative answers [default: 60].
+    #[arg(long, value_name = "TTL", value_parser = ttl)]
+    pub(crate) minimum: Option<u32>,
+    /// How often secondaries look for changes [default: 1h].
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) refresh: Option<u32>,
+    /// How soon they try again [default: 10m].
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) retry: Option<u32>,
+    /// When they give up [default: 2w].
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) expire: Option<u32>,
+}
+
+impl Arguments {
+    /// Logs go to stderr, beside the error line.
+    pub(crate) fn log(&self) {
+        let filter = tracing_subscriber::EnvFilter::new(&self.store.log_level);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}
+
+impl StoreArguments {
+    pub(crate) fn prefix(&self) -> Prefix {
+        self.prefix.clone()
+    }
+
+    pub(crate) fn config(&self) -> Result<Config, Error> {
+        let user = match &self.user {
+            None => None,
+            Some(user) => match user.split_once(':') {
+                Some((name, password)) if !name.is_empty() => Some((name.into(), password.into())),
+                _ => return Err(Error::usage("--user is not of the form NAME:PASSWORD")),
+            },
+        };
+        let tls = Tls {
+            ca_file: self.ca_file.clone(),
+            identity: self.cert_file.clone().zip(self.key_file.clone()),
+            server_name: self.tls_name.clone(),
+        };
+        let config = Config { tls, user, ..Config::new(self.endpoints.clone()) };
+        config.complete().map_err(Error::Usage)
+    }
+}
+
+fn ttl(text: &str) -> Result<u32, String> {
+    let ttl = text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    match ttl.map_or_else(|| period(text).map(u64::from), Some) {
+        Some(ttl) if ttl <= u64::from(TTL_MAX) => Ok(ttl as u32),
+        Some(_) => Err(format!("a TTL is {TTL_MAX} seconds at most (RFC 2181, 8)")),
+        None => Err("expected seconds, or a time such as 1h30m".into()),
+    }
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    period(text).ok_or_else(|| "expected seconds, or a time such as 1h30m".into())
+}
+
+/// A time with an optional unit; seconds without one.
+fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || "expected a time such as 500ms, 5s or 1m".to_string();
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..at].parse().map_err(|_| bad())?;
+    let scale = match &text[at..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(bad()),
+    };
+    let seconds = number * scale;
+    if seconds > 0.0 && seconds <= 86_400.0 { Ok(Duration::from_secs_f64(seconds)) } else { Err(bad()) }
+}
+
+/// A mailbox as people write it, or as RFC 1035 3.3.13 does.
+fn mailbox(text: &str) -> Result<Name, String> {
+    let name = match text.split_once('@') {
+        Some((local, domain)) => format!("{}.{domain}", local.replace('\\', "\\\\").replace('.', "\\.")),
+        None => text.to_string(),
+    };
+    name.parse().map_err(|error| format!("not a mailbox: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn mailboxes_and_times() {
+        assert_eq!(mailbox("john.doe@example.org").map(|name| name.to_string()).as_deref(), Ok("john\\.doe.example.org."));
+        assert_eq!(mailbox("hostmaster.example.org").map(|name| name.to_string()).as_deref(), Ok("hostmaster.example.org."));
+        assert!(mailbox("@x..y").is_err());
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        for bad in ["", "s", "0", "-1s", "1d", "1e9s", "99999h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert_eq!((ttl("1h"), ttl("2147483647")), (Ok(3600), Ok(TTL_MAX)));
+        assert!(ttl("2147483648").is_err() && ttl("99999999999").is_err() && ttl("x").is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! The commands.
+
+mod list;
+mod records;
+mod status;
+mod zone;
+
+use std::time::Duration;
+
+use etcd::client::Store;
+use etcd::txn::{Change, Line};
+use serde::Serialize;
+
+use crate::arguments::{Arguments, Command, Output, Wait};
+use crate::error::Error;
+use crate::{frontends, output, rdata};
+
+/// What every command needs.
+pub(crate) struct Context {
+    pub(crate) store: Store,
+    pub(crate) output: Output,
+    pub(crate) timeout: Duration,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
+    let Arguments { store, output, command } = arguments;
+    let timeout = store.timeout;
+    let context = Context { store: Store::new(store.config()?, store.prefix(), timeout), output, timeout };
+    match command {
+        Command::Add(given) => {
+            let change = Change::Add { rtype: given.rtype, ttl: given.ttl, rdata: rdata::records(given.rtype, &given.rdata)? };
+            records::change(&context, &given.name, given.zone.as_ref(), &change, given.wait).await
+        }
+        Command::Set(given) => {
+            let change = Change::Set { rtype: given.rtype, ttl: given.ttl, rdata: rdata::records(given.rtype, &given.rdata)? };
+            records::change(&context, &given.name, given.zone.as_ref(), &change, given.wait).await
+        }
+        Command::Remove { name, rtype, rdata, zone, wait } => {
+            let rdata = match rtype {
+                Some(rtype) if !rdata.is_empty() => rdata::records(rtype, &rdata)?,
+                _ => Vec::new(),
+            };
+            records::change(&context, &name, zone.as_ref(), &Change::Remove { rtype, rdata }, wait).await
+        }
+        Command::List { name, zone, rtype, subtree } => list::list(&context, name, zone, rtype, subtree).await,
+        Command::Zone(command) => zone::run(&context, command).await,
+        Command::Status => status::status(&context).await,
+    }
+}
+
+/// A record as programs read it.
+#[derive(Serialize)]
+struct Shown {
+    name: String,
+    ttl: u32,
+    #[serde(rename = "type")]
+    rtype: String,
+    rdata: String,
+}
+
+impl From<&Line> for Shown {
+    fn from(line: &Line) -> Self {
+        Shown { name: line.owner.to_string(), ttl: line.ttl, rtype: line.rtype.to_string(), rdata: line.rdata.text(line.rtype) }
+    }
+}
+
+/// What a command that writes has done.
+#[derive(Serialize)]
+struct Report {
+    zone: String,
+    revision: i64,
+    changed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added: Option<Vec<Shown>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<Vec<Shown>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frontends: Option<usize>,
+}
+
+impl Context {
+    /// Waits if asked to, and prints the report; for people, as the line given.
+    async fn finish(&self, mut report: Report, wait: Wait, line: &str) -> Result<(), Error> {
+        if self.output == Output::Table {
+            output::print(line);
+        }
+        let waited = match wait.wait {
+            Some(limit) => Some(frontends::wait(&self.store, report.revision, limit).await),
+            None => None,
+        };
+        if let Some(Ok(count)) = waited {
+            report.frontends = Some(count);
+            if self.output == Output::Table {
+                let plural = if count == 1 { "" } else { "s" };
+                output::print(&format!("served by {count} front-end{plural}\n"));
+            }
+        }
+        if self.output == Output::Json {
+            output::json(&report)?;
+        }
+        waited.transpose().map(|_| ())
+    }
+}

@@ -1,0 +1,100 @@
+//! `status`.
+
+use std::time::Duration;
+
+use etcd::client::Member;
+use etcd::schema::Frontend;
+use serde::Serialize;
+
+use super::Context;
+use crate::arguments::Output;
+use crate::error::Error;
+use crate::frontends::{self, State};
+use crate::output;
+
+#[derive(Serialize)]
+struct Status {
+    members: Vec<Member>,
+    frontends: Vec<Shown>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    id: String,
+    #[serde(flatten)]
+    registered: Frontend,
+    /// How many revisions it is behind the last transaction.
+    lag: Option<i64>,
+    #[serde(flatten)]
+    state: Option<State>,
+    error: Option<String>,
+}
+
+pub(super) async fn status(context: &Context) -> Result<(), Error> {
+    let members = context.store.members().await;
+    let registered = async { Ok::<_, Error>((context.store.head().await?, context.store.frontends().await?)) }.await;
+    let (frontends, failure) = match registered {
+        Ok((head, registered)) => (ask_all(head, registered, context.timeout).await, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let status = Status { members, frontends };
+    match context.output {
+        Output::Json => output::json(&status)?,
+        Output::Table => show(&status),
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+async fn ask_all(head: i64, registered: Vec<(String, Frontend)>, limit: Duration) -> Vec<Shown> {
+    let asked: Vec<_> = registered
+        .into_iter()
+        .map(|(id, registered)| {
+            tokio::spawn(async move {
+                let state = frontends::ask(&registered, None, limit.min(Duration::from_secs(2))).await;
+                let applied = state.as_ref().ok().and_then(|state| state.applied);
+                let lag = applied.map(|applied| (head - applied).max(0));
+                let (state, error) = state.map_or_else(|error| (None, Some(error)), |state| (Some(state), None));
+                Shown { id, registered, lag, state, error }
+            })
+        })
+        .collect();
+    let mut shown = Vec::new();
+    for task in asked {
+        shown.extend(task.await);
+    }
+    shown
+}
+
+fn show(status: &Status) {
+    let rows = status.members.iter().map(|member| match &member.state {
+        Ok(state) => vec![
+            member.endpoint.clone(),
+            state.id.clone(),
+            state.version.clone(),
+            if state.leader { "leader" } else { "follower" }.into(),
+            state.revision.to_string(),
+            format!("{:.1} MiB", state.db_size as f64 / f64::from(1 << 20)),
+            state.errors.join("; "),
+        ],
+        Err(error) => [member.endpoint.as_str(), "-", "-", "down", "-", "-", error].map(String::from).into(),
+    });
+    output::table(&["MEMBER", "ID", "VERSION", "ROLE", "REVISION", "DATABASE", "ERRORS"], rows.collect(), "no members");
+    output::print("\n");
+    let rows = status.frontends.iter().map(|shown| {
+        let state = shown.state.as_ref();
+        let number = |number: Option<i64>| number.map_or("-".into(), |number| number.to_string());
+        vec![
+            shown.id.clone(),
+            shown.registered.dns.join(","),
+            number(state.and_then(|state| state.applied)),
+            number(shown.lag),
+            state.and_then(|state| state.fresh_age_ms).map_or("-".into(), |age| format!("{:.1} s ago", age as f64 / 1000.0)),
+            number(state.map(|state| state.zones as i64)),
+            number(state.map(|state| state.rrsets as i64)),
+            number(state.map(|state| state.quarantined as i64)),
+            shown.error.clone().or_else(|| state.and_then(|state| state.trouble.clone())).unwrap_or_default(),
+        ]
+    });
+    let header = ["FRONT-END", "DNS", "REVISION", "LAG", "FRESH", "ZONES", "RRSETS", "QUARANTINED", "TROUBLE"];
+    output::table(&header, rows.collect(), "no front-end is registered");
+}

@@ -1,0 +1,211 @@
+//! `zone …`.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use etcd::client::ImportMode;
+use etcd::model::{Name, Rdata, Rtype, Zone, zonefile};
+use etcd::txn::ZoneRead;
+use serde::Serialize;
+
+use super::{Context, Report};
+use crate::arguments::{Output, Settings, Wait, ZoneCommand};
+use crate::error::Error;
+use crate::output;
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    zone: &'a Name,
+    serial: u32,
+    #[serde(flatten)]
+    settings: &'a Zone,
+}
+
+pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), Error> {
+    match command {
+        ZoneCommand::Add { zone, ns, settings, wait } => add(context, &zone, &ns, &settings, wait).await,
+        ZoneCommand::Set { zone, mname, settings, wait } => set(context, &zone, mname, &settings, wait).await,
+        ZoneCommand::List => list(context).await,
+        ZoneCommand::Show { zone } => show(context, &zone).await,
+        ZoneCommand::Remove { zone, wait } => remove(context, &zone, wait).await,
+        ZoneCommand::Import { zone, file, replace, wait } => import(context, &zone, &file, replace, wait).await,
+        ZoneCommand::Export { zone } => export(context, &zone).await,
+        ZoneCommand::Clean { zone } => clean(context, &zone).await,
+    }
+}
+
+impl Settings {
+    /// Puts what was given into a zone's settings.
+    fn apply(&self, zone: &mut Zone) {
+        let soa = &mut zone.soa;
+        if let Some(mbox) = &self.mbox {
+            soa.rname = mbox.clone();
+        }
+        let fields = [
+            (&mut zone.default_ttl, self.default_ttl),
+            (&mut soa.ttl, self.soa_ttl),
+            (&mut soa.minimum, self.minimum),
+            (&mut soa.refresh, self.refresh),
+            (&mut soa.retry, self.retry),
+            (&mut soa.expire, self.expire),
+        ];
+        for (field, given) in fields {
+            if let Some(given) = given {
+                *field = given;
+            }
+        }
+    }
+}
+
+fn report(zone: &Name, revision: i64, changed: bool) -> Report {
+    Report { zone: zone.to_string(), revision, changed, added: None, removed: None, frontends: None }
+}
+
+async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
+    let read = context.store.zone(apex).await?.1;
+    read.ok_or_else(|| Error::Conflict(format!("there is no zone {apex}")))
+}
+
+async fn add(context: &Context, apex: &Name, ns: &[Name], settings: &Settings, wait: Wait) -> Result<(), Error> {
+    let hostmaster = Name::from_labels([&b"hostmaster"[..]].into_iter(), apex);
+    let rname = hostmaster.map_err(|error| Error::usage(format!("--mbox is needed: hostmaster.{apex} is no name: {error}")))?;
+    let mut zone = Zone::new(ns[0].clone(), rname);
+    settings.apply(&mut zone);
+    let servers: Result<Vec<Rdata>, _> = ns.iter().map(|name| Rdata::from_wire(Rtype::NS, name.wire())).collect();
+    let servers = servers.map_err(|error| Error::usage(error.to_string()))?;
+    let revision = context.store.zone_add(apex, &zone, &servers).await?;
+    let line = format!("zone {apex} added, revision {revision}\n");
+    context.finish(report(apex, revision, true), wait, &line).await
+}
+
+async fn set(context: &Context, apex: &Name, mname: Option<Name>, settings: &Settings, wait: Wait) -> Result<(), Error> {
+    let edit = |zone: &mut Zone| {
+        settings.apply(zone);
+        if let Some(mname) = &mname {
+            zone.soa.mname = mname.clone();
+        }
+    };
+    let (revision, changed) = context.store.zone_set(apex, edit).await?;
+    let outcome = if changed { "done" } else { "unchanged: already so" };
+    context.finish(report(apex, revision, changed), wait, &format!("{outcome}, revision {revision}\n")).await
+}
+
+async fn list(context: &Context) -> Result<(), Error> {
+    let zones = context.store.zones().await?;
+    let mut serials = Vec::new();
+    for read in &zones {
+        serials.push(context.store.serial(read).await?);
+    }
+    let shown = zones.iter().zip(serials).map(|(read, serial)| Shown { zone: &read.apex, serial, settings: &read.zone });
+    if context.output == Output::Json {
+        return output::json(&shown.collect::<Vec<_>>());
+    }
+    let rows = shown.map(|shown| {
+        vec![shown.zone.to_string(), shown.serial.to_string(), shown.settings.soa.mname.to_string(), shown.settings.default_ttl.to_string()]
+    });
+    output::table(&["ZONE", "SERIAL", "PRIMARY", "DEFAULT TTL"], rows.collect(), "no zones");
+    Ok(())
+}
+
+async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
+    let read = existing(context, apex).await?;
+    let serial = context.store.serial(&read).await?;
+    if context.output == Output::Json {
+        return output::json(&Shown { zone: apex, serial, settings: &read.zone });
+    }
+    let soa = &read.zone.soa;
+    let generations = context.store.generations(apex).await?;
+    let served = generations.iter().find(|(generation, _)| *generation == read.zone.generation);
+    let mut rows = vec![
+        vec!["zone".into(), apex.to_string()],
+        vec!["serial".into(), serial.to_string()],
+        vec!["primary".into(), soa.mname.to_string()],
+        vec!["mailbox".into(), soa.rname.to_string()],
+        vec!["refresh, retry, expire".into(), format!("{}, {}, {} s", soa.refresh, soa.retry, soa.expire)],
+        vec!["negative TTL".into(), format!("{} s", soa.minimum.min(soa.ttl))],
+        vec!["SOA TTL".into(), format!("{} s", soa.ttl)],
+        vec!["default TTL".into(), format!("{} s", read.zone.default_ttl)],
+        vec!["RRsets".into(), served.map_or(0, |(_, count)| *count).to_string()],
+        vec!["generation".into(), read.zone.generation.to_string()],
+    ];
+    for (generation, count) in generations.iter().filter(|(generation, _)| *generation != read.zone.generation) {
+        rows.push(vec!["not served".into(), format!("{count} RRsets of generation {generation} (nsctl zone clean deletes them)")]);
+    }
+    output::table(&["SETTING", "VALUE"], rows, "");
+    Ok(())
+}
+
+async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error> {
+    match context.store.zone_remove(apex).await? {
+        Some(revision) => {
+            let line = format!("zone {apex} removed, revision {revision}\n");
+            context.finish(report(apex, revision, true), wait, &line).await
+        }
+        None => {
+            let revision = context.store.head().await?;
+            let line = format!("unchanged: there is no zone {apex}, revision {revision}\n");
+            context.finish(report(apex, revision, false), wait, &line).await
+        }
+    }
+}
+
+async fn import(context: &Context, apex: &Name, file: &Path, replace: bool, wait: Wait) -> Result<(), Error> {
+    let mut text = Vec::new();
+    let shown = if file == Path::new("-") { "standard input".into() } else { file.display().to_string() };
+    let read = match file == Path::new("-") {
+        true => std::io::stdin().lock().read_to_end(&mut text),
+        false => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut text)),
+    };
+    read.map_err(|error| Error::Failed(format!("cannot read {shown}: {error}")))?;
+    let checked = zonefile::read(&text, apex).and_then(|records| zonefile::check(apex, records));
+    let checked = checked.map_err(|faults| {
+        for fault in &faults {
+            output::note(&format!("{shown}:{fault}"));
+        }
+        let plural = if faults.len() == 1 { "fault" } else { "faults" };
+        Error::usage(format!("{shown} has {} {plural}: nothing was written", faults.len()))
+    })?;
+    for warning in &checked.warnings {
+        output::note(&format!("{shown}:{warning} (warning)"));
+    }
+    let mode = if replace { ImportMode::Replace } else { ImportMode::Merge };
+    let total = checked.rrsets.len();
+    let last = AtomicUsize::new(0);
+    let live = std::io::stderr().is_terminal();
+    let progress = |written: usize| {
+        // A line that rewrites itself, for a person, and only where it takes a while.
+        if live && written / 5000 > last.swap(written / 5000, Ordering::Relaxed) {
+            let _ = write!(std::io::stderr().lock(), "\r{written} of {total} RRsets\x1b[K\r");
+        }
+    };
+    // The time limit is for a store that does not answer, not for a long file.
+    let store = context.store.within(context.timeout + std::time::Duration::from_millis(total as u64 * 2));
+    let imported = store.import(apex, &checked, mode, &progress).await?;
+    let line = match imported.written {
+        0 => format!("unchanged: already so, revision {}\n", imported.revision),
+        written => {
+            let what = if imported.created { " (a new zone)" } else { "" };
+            format!("{written} RRsets written to {apex}{what}, revision {}\n", imported.revision)
+        }
+    };
+    context.finish(report(apex, imported.revision, imported.written > 0), wait, &line).await
+}
+
+async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
+    let read = existing(context, apex).await?;
+    let serial = context.store.serial(&read).await?;
+    let rrsets = context.store.content(&read).await??;
+    let mut text = String::new();
+    zonefile::write(&mut text, apex, &read.zone, serial, &rrsets).map_err(|error| Error::Failed(error.to_string()))?;
+    output::print(&text);
+    Ok(())
+}
+
+async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
+    let served = context.store.zone(apex).await?.1.map(|read| read.zone.generation);
+    let swept = context.store.sweep(apex, |generation| Some(generation) != served).await?;
+    let revision = context.store.head().await?;
+    let line = format!("{swept} RRsets deleted that were not served\n");
+    context.finish(report(apex, revision, swept > 0), Wait { wait: None }, &line).await
+}

@@ -1,0 +1,103 @@
+//! Asking the front-ends what they serve.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use etcd::client::{Store, StoreError};
+use etcd::schema::Frontend;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// What a front-end says of itself, as far as it matters here.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct State {
+    pub(crate) ready: bool,
+    pub(crate) applied: Option<i64>,
+    pub(crate) fresh_age_ms: Option<u64>,
+    pub(crate) zones: u64,
+    pub(crate) rrsets: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) endpoint: String,
+    pub(crate) trouble: Option<String>,
+}
+
+/// Asks one front-end; with a revision, it answers when it serves that, or when the time is over.
+pub(crate) async fn ask(frontend: &Frontend, revision: Option<i64>, limit: Duration) -> Result<State, String> {
+    let admin = frontend.admin.as_ref().ok_or("it has no admin listener")?;
+    let mut url = format!("http://{admin}/status");
+    if let Some(revision) = revision {
+        url += &format!("?min_revision={revision}&timeout_ms={}", limit.as_millis());
+    }
+    let client = reqwest::Client::builder().no_proxy().timeout(limit + Duration::from_millis(500)).connect_timeout(limit);
+    let told = |error: reqwest::Error| {
+        // The innermost cause is the one a person can do something about.
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        format!("{admin} does not answer: {cause}")
+    };
+    let response = client.build().map_err(told)?.get(url).send().await.map_err(told)?;
+    response.json().await.map_err(|error| format!("{admin} answers something else: {error}"))
+}
+
+/// Waits until every live front-end serves `revision`.
+///
+/// Who is live is read again as long as one is missing: it may have left meanwhile.
+pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Result<usize, Error> {
+    let store = store.within(limit + Duration::from_secs(1));
+    let end = Instant::now() + limit;
+    let mut lagging: BTreeMap<String, String> = BTreeMap::new();
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let unreachable = |error: StoreError| Error::Wait(format!("revision {revision} is written, but who serves it is unknown: {error}"));
+        let frontends = store.frontends().await.map_err(unreachable)?;
+        // Not all of the time at once: a front-end that has died is not asked to the end, and one that has
+        // come is not overlooked.
+        let step = left.min(Duration::from_secs(1));
+        let asked: Vec<_> = frontends
+            .iter()
+            .map(|(id, frontend)| {
+                let (id, frontend) = (id.clone(), frontend.clone());
+                tokio::spawn(async move { (id, ask(&frontend, Some(revision), step).await) })
+            })
+            .collect();
+        let count = asked.len();
+        lagging.clear();
+        for task in asked {
+            match task.await {
+                Ok((_, Ok(state))) if state.applied >= Some(revision) => {}
+                Ok((id, Ok(State { applied: Some(applied), .. }))) => {
+                    lagging.insert(id, format!("at revision {applied}"));
+                }
+                Ok((id, Ok(_))) => {
+                    lagging.insert(id, "not synced yet".into());
+                }
+                Ok((id, Err(error))) => {
+                    lagging.insert(id, error);
+                }
+                Err(error) => return Err(Error::Failed(error.to_string())),
+            }
+        }
+        if count > 0 && lagging.is_empty() {
+            return Ok(count);
+        }
+        if Instant::now() >= end {
+            let who = match count {
+                0 => "no front-end is registered".to_string(),
+                _ => lagging.iter().map(|(id, state)| format!("{id} ({state})")).collect::<Vec<_>>().join(", "),
+            };
+            return Err(Error::Wait(format!(
+                "revision {revision} is written, but not served everywhere after {}: {who}",
+                shown(limit)
+            )));
+        }
+        // Whoever does not answer at all fails at once.
+        tokio::time::sleep(Duration::from_millis(if lagging.is_empty() { 100 } else { 20 })).await;
+    }
+}
+
+fn shown(time: Duration) -> String {
+    format!("{} s", (time.as_secs_f64() * 1000.0).round() / 1000.0)
+}
