@@ -1,1 +1,27 @@
+//! `nsd`: a front-end that answers DNS from an in-memory mirror of etcd.
+//!
+//! ```text
+//! etcd ──► mirror ──► zone::View ──published──► server ──► clients
+//!            │                                    │
+//!            └──► admin (status, metrics) ◄───────┘ counters
+//! ```
+//!
+//! - [`zone`], [`message`]: pure. The view that is served and the resolver over it; octets to questions and
+//!   answers to octets. They know nothing of etcd, clocks or sockets.
+//! - [`server`]: UDP and TCP. Reads the published view, never waits for anything else.
+//! - [`mirror`]: builds views from what etcd says and publishes them, and knows how fresh they are.
+//! - [`config`], [`admin`], [`metrics`], [`run`], [`dev`]: settings, HTTP, counters, life and death of
+//!   the process, and the trial mode.
 
+pub mod admin;
+pub mod config;
+pub mod dev;
+pub mod message;
+pub mod metrics;
+pub mod mirror;
+pub mod run;
+pub mod server;
+pub mod zone;
+
+/// The record model, which is all that the pure parts see of the `etcd` crate.
+pub use etcd::model;

@@ -1,1 +1,34 @@
+//! Harness of the integration tests: clusters of real etcd members, real `nsd` and `nsctl` processes,
+//! and real queries, built and read by a DNS library that is not ours.
+//!
+//! Nothing here waits for a fixed time to pass so that something else may have happened: [`eventually`]
+//! asks for the condition itself, until a limit. All that is started here ends with the value that
+//! stands for it, also when a test panics.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "in a test a panic is the report, and standard output is where skipped parts are told"
+)]
 
+pub mod cluster;
+pub mod dns;
+mod frontend;
+mod gate;
+mod http;
+mod load;
+mod nsctl;
+mod process;
+mod temp;
+mod wait;
+mod world;
+
+pub use cluster::Cluster;
+pub use frontend::Frontend;
+pub use gate::Gate;
+pub use http::{Response, get};
+pub use load::{Expected, Load, Report};
+pub use nsctl::{Nsctl, Output};
+pub use process::{Process, binary};
+pub use temp::TempDir;
+pub use wait::{ensure, eventually};
+pub use world::{World, expect_at};

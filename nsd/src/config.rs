@@ -1,0 +1,292 @@
+//! Settings: from flags, from `NSD_*` variables, from a TOML file. A flag wins over a variable, a
+//! variable over the file, the file over the default.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use etcd::client::{self, Tls};
+use etcd::schema::Prefix;
+use serde::{Deserialize, Serialize};
+
+use crate::dev;
+
+/// Authoritative DNS front-end that answers from an in-memory mirror of etcd.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Every option is also a key of the configuration file, and a variable: --listen is\nlisten = [\"…\"] there, and NSD_LISTEN."
+)]
+pub struct Arguments {
+    /// The settings of a front-end.
+    #[command(flatten)]
+    pub options: Options,
+    /// Something else than to serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What else there is to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Tries it all out on this machine: starts a private etcd, serves on 127.0.0.1, and takes it down again.
+    Dev(dev::Options),
+}
+
+/// Forms of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// The settings as they are typed: nothing is checked, and what is not given is not there.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Options {
+    /// TOML file with any of these settings.
+    #[arg(long, value_name = "FILE", env = "NSD_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Client URLs of etcd members, separated by commas [default: http://127.0.0.1:2379].
+    #[arg(long, value_delimiter = ',', value_name = "URL", env = "NSD_ENDPOINTS", help_heading = "Store")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Vec<String>>,
+    /// Prefix of all keys [default: /ns].
+    #[arg(long, env = "NSD_PREFIX", help_heading = "Store")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Certificate authorities to trust, in PEM [default: the system's].
+    #[arg(long, value_name = "FILE", env = "NSD_CA_FILE", help_heading = "Store")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Client certificate, in PEM.
+    #[arg(long, value_name = "FILE", env = "NSD_CERT_FILE", help_heading = "Store")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert_file: Option<PathBuf>,
+    /// Key of the client certificate, in PEM.
+    #[arg(long, value_name = "FILE", env = "NSD_KEY_FILE", help_heading = "Store")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// Name to expect in etcd's certificate, if not the URL's.
+    #[arg(long, value_name = "NAME", env = "NSD_TLS_NAME", help_heading = "Store")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_name: Option<String>,
+    /// User and password, as NAME:PASSWORD. File and variable keep the password out of process lists.
+    #[arg(long, value_name = "NAME:PASSWORD", env = "NSD_USER", hide_env_values = true, help_heading = "Store")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+
+    /// Addresses and ports to answer DNS on, over UDP and TCP [default: 127.0.0.1:53 [::1]:53].
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", env = "NSD_LISTEN", help_heading = "Service")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<Vec<SocketAddr>>,
+    /// Address and port of the admin listener (HTTP: /healthz, /readyz, /status, /metrics) [default: 127.0.0.1:9053].
+    #[arg(long, value_name = "ADDR:PORT", env = "NSD_ADMIN", help_heading = "Service")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<SocketAddr>,
+    /// Threads that answer UDP [default: one a core].
+    #[arg(long, value_name = "COUNT", env = "NSD_UDP_WORKERS", help_heading = "Service")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub udp_workers: Option<usize>,
+    /// TCP connections at most at once [default: 1000].
+    #[arg(long, value_name = "COUNT", env = "NSD_TCP_CONNECTIONS", help_heading = "Service")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp_connections: Option<usize>,
+    /// Seconds after which an idle TCP connection is closed [default: 10].
+    #[arg(long, value_name = "SECONDS", env = "NSD_TCP_IDLE", help_heading = "Service")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp_idle: Option<u64>,
+
+    /// Name of this front-end, unique in the fleet [default: host name and port].
+    #[arg(long, value_name = "NAME", env = "NSD_ID", help_heading = "Identity")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Address under which others reach this front-end, where it listens on all [default: the one towards etcd].
+    #[arg(long, value_name = "ADDR", env = "NSD_ADVERTISE", help_heading = "Identity")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<std::net::IpAddr>,
+    /// Answer to NSID and to CHAOS id.server [default: none, REFUSED].
+    #[arg(long, value_name = "TEXT", env = "NSD_NSID", help_heading = "Identity")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nsid: Option<String>,
+    /// Answer to CHAOS version.bind [default: none, REFUSED].
+    #[arg(long, value_name = "TEXT", env = "NSD_SERVER_VERSION", help_heading = "Identity")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+
+    /// What to log, as in info or warn,etcd=debug [default: info].
+    #[arg(long, value_name = "LEVEL", env = "NSD_LOG_LEVEL", help_heading = "Logs")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<String>,
+    /// Form of log lines [default: text].
+    #[arg(long, value_enum, env = "NSD_LOG_FORMAT", help_heading = "Logs")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// The settings as they are used.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How to reach etcd.
+    pub store: client::Config,
+    /// Prefix of all keys.
+    pub prefix: Prefix,
+    /// Where to answer DNS.
+    pub listen: Vec<SocketAddr>,
+    /// Where the admin listener is.
+    pub admin: SocketAddr,
+    /// Threads a UDP address.
+    pub udp_workers: usize,
+    /// TCP connections at most.
+    pub tcp_connections: usize,
+    /// When an idle TCP connection is closed.
+    pub tcp_idle: Duration,
+    /// Name in the fleet; none to make one of the host's name.
+    pub id: Option<String>,
+    /// Address for others.
+    pub advertise: Option<std::net::IpAddr>,
+    /// Server identity; empty if it is not told.
+    pub nsid: String,
+    /// Software version; empty if it is not told.
+    pub server_version: String,
+    /// What to log.
+    pub log_level: String,
+    /// How to log.
+    pub log_format: LogFormat,
+}
+
+impl Options {
+    /// Adds what the configuration file says, and checks all of it.
+    pub fn complete(self) -> anyhow::Result<Config> {
+        let merged = match &self.config {
+            Some(path) => self.merge(path)?,
+            None => self,
+        };
+        merged.check()
+    }
+
+    fn merge(&self, path: &Path) -> anyhow::Result<Options> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let place = || format!("in {}", path.display());
+        // Once into the type, for an error that names the line; then key by key, so that what is typed wins.
+        toml::from_str::<Options>(&text).with_context(place)?;
+        let mut table: toml::Table = toml::from_str(&text).with_context(place)?;
+        table.extend(toml::Table::try_from(self)?);
+        Ok(table.try_into()?)
+    }
+
+    fn check(self) -> anyhow::Result<Config> {
+        let user = match &self.user {
+            None => None,
+            Some(user) => match user.split_once(':') {
+                Some((name, password)) if !name.is_empty() => Some((name.into(), password.into())),
+                _ => bail!("user is not of the form NAME:PASSWORD"),
+            },
+        };
+        let identity = match (self.cert_file, self.key_file) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => bail!("cert-file and key-file belong together"),
+        };
+        let tls = Tls { ca_file: self.ca_file, identity, server_name: self.tls_name };
+        let endpoints = self.endpoints.unwrap_or_else(|| vec!["http://127.0.0.1:2379".into()]);
+        let store = client::Config { tls, user, ..client::Config::new(endpoints) };
+        let prefix = self.prefix.as_deref().unwrap_or("/ns");
+        let listen = self.listen.unwrap_or_else(|| {
+            let port = 53;
+            vec![([127, 0, 0, 1], port).into(), (std::net::Ipv6Addr::LOCALHOST, port).into()]
+        });
+        if listen.is_empty() {
+            bail!("no address to listen on is given");
+        }
+        for (what, text) in [("nsid", &self.nsid), ("server-version", &self.server_version), ("id", &self.id)] {
+            if text.as_ref().is_some_and(|text| text.len() > 255) {
+                bail!("{what} is longer than 255 octets");
+            }
+        }
+        if self.id.as_ref().is_some_and(|id| id.is_empty() || id.contains(|c: char| c.is_control() || c == '/')) {
+            bail!("id is empty, or has a slash or a control character");
+        }
+        let count = |what: &str, given: Option<usize>, default: usize, max: usize| match given.unwrap_or(default) {
+            count if (1..=max).contains(&count) => Ok(count),
+            _ => Err(anyhow!("{what} is a number from 1 to {max}")),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Config {
+            store: store.complete().map_err(|error| anyhow!(error))?,
+            prefix: prefix.parse().with_context(|| format!("the prefix '{prefix}' does not do"))?,
+            listen,
+            admin: self.admin.unwrap_or_else(|| ([127, 0, 0, 1], 9053).into()),
+            udp_workers: count("udp-workers", self.udp_workers, cores.min(1024), 1024)?,
+            tcp_connections: count("tcp-connections", self.tcp_connections, 1000, 1_000_000)?,
+            tcp_idle: Duration::from_secs(self.tcp_idle.unwrap_or(10).clamp(1, 3600)),
+            id: self.id,
+            advertise: self.advertise,
+            nsid: self.nsid.unwrap_or_default(),
+            server_version: self.server_version.unwrap_or_default(),
+            log_level: self.log_level.unwrap_or_else(|| "info".into()),
+            log_format: self.log_format.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        file
+    }
+
+    fn parse(arguments: &[&str]) -> Options {
+        Arguments::try_parse_from([&["nsd"], arguments].concat()).expect("arguments").options
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = file("prefix = \"/file\"\nlisten = [\"127.0.0.1:1\"]\nid = \"file\"\nlog-format = \"json\"\n");
+        let path = file.path().to_str().expect("a path");
+        let config = parse(&["--config", path, "--id", "flag", "--listen", "127.0.0.1:2", "127.0.0.1:3"]).complete();
+        let config = config.expect("sound settings");
+        assert_eq!(config.prefix.to_string(), "/file");
+        assert_eq!(config.listen, ["127.0.0.1:2", "127.0.0.1:3"].map(|a| a.parse().expect("an address")));
+        assert_eq!((config.id.as_deref(), config.log_format), (Some("flag"), LogFormat::Json));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        for (text, reason) in [
+            ("listn = []", "unknown field `listn`"),
+            ("listen = [\"x\"]", "line 1"),
+            ("udp-workers = 0", "udp-workers is a number from 1"),
+            ("user = \"x\"", "NAME:PASSWORD"),
+            ("cert-file = \"x\"", "belong together"),
+            ("endpoints = [\"ftp://x:1\"]", "scheme"),
+            ("prefix = \"/\"", "prefix"),
+            ("id = \"a/b\"", "slash"),
+        ] {
+            let file = file(text);
+            let error = parse(&["--config", file.path().to_str().expect("a path")]).complete().expect_err(text);
+            assert!(format!("{error:#}").contains(reason), "{error:#}");
+        }
+        let error = parse(&["--config", "/nonexistent"]).complete().expect_err("no file");
+        assert!(error.to_string().contains("/nonexistent"));
+    }
+}

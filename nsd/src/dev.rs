@@ -1,0 +1,243 @@
+//! `nsd dev`: all of it on one machine with one command, to try it out.
+//!
+//! Starts a private etcd with one member as a child, imports zone files, serves on 127.0.0.1, and says
+//! what to try. The child is guarded by a shell that waits for the end of a pipe from this process, so it
+//! goes down with it however that ends, SIGKILL included.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use etcd::client::{self, ImportMode, Store};
+use etcd::schema::Prefix;
+use tokio::sync::watch;
+
+use crate::config;
+use crate::model::{Name, Rtype, zonefile};
+use crate::run::{self, Running};
+
+/// How long etcd may take to start.
+const START: Duration = Duration::from_secs(30);
+
+/// Runs etcd, and ends it when the pipe on fd 3 does; then removes the temporary folder, if there is one.
+const GUARD: &str = r#"
+temporary=$1; shift
+exec 3<&0 </dev/null
+"$@" 3<&- & child=$!
+( read -r _ <&3; kill "$child" 2>/dev/null ) & watcher=$!
+wait "$child"; status=$?
+kill "$watcher" 2>/dev/null
+[ -z "$temporary" ] || rm -rf -- "$temporary"
+exit $status
+"#;
+
+/// What `nsd dev` takes.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Address and port to answer DNS on; with port 0 a free one.
+    #[arg(long, default_value = "127.0.0.1:5300", value_name = "ADDR:PORT")]
+    listen: SocketAddr,
+    /// Address and port of the admin listener; with port 0 a free one.
+    #[arg(long, default_value = "127.0.0.1:9053", value_name = "ADDR:PORT")]
+    admin: SocketAddr,
+    /// Where etcd keeps its data; a temporary folder, removed at the end, if not given.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A zone to import at the start, in place of what is there of it.
+    #[arg(long, value_name = "ZONE=FILE", value_parser = zone_file)]
+    zone_file: Vec<(Name, PathBuf)>,
+    /// The etcd program.
+    #[arg(long, default_value = "etcd", env = "NSD_ETCD", value_name = "PROGRAM")]
+    etcd: PathBuf,
+    /// What to log to stderr.
+    #[arg(long, default_value = "warn", env = "NSD_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: String,
+}
+
+fn zone_file(text: &str) -> Result<(Name, PathBuf), String> {
+    let (zone, file) = text.split_once('=').ok_or("expected ZONE=FILE, as in example.org=example.org.zone")?;
+    let zone = zone.parse().map_err(|error| format!("'{zone}' is not a domain name: {error}"))?;
+    Ok((zone, file.into()))
+}
+
+/// Runs until SIGTERM, SIGINT, or the end of etcd.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    run::log(&options.log_level, config::LogFormat::Text)?;
+    // Read first: a fault in a file shall not cost the start of an etcd.
+    let zones = options.zone_file.iter().map(|(zone, file)| read(zone, file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut etcd = Etcd::start(&options)?;
+    let result = run::runtime()?.block_on(serve(&options, zones, &mut etcd));
+    etcd.stop();
+    result
+}
+
+fn read(zone: &Name, file: &Path) -> anyhow::Result<(Name, zonefile::Checked)> {
+    let shown = file.display();
+    let text = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+    match zonefile::read(&text, zone).and_then(|records| zonefile::check(zone, records)) {
+        Ok(checked) => Ok((zone.clone(), checked)),
+        Err(faults) => {
+            let lines: Vec<String> = faults.iter().map(|fault| format!("{shown}:{fault}")).collect();
+            bail!("{}", lines.join("\n     "))
+        }
+    }
+}
+
+async fn serve(options: &Options, zones: Vec<(Name, zonefile::Checked)>, etcd: &mut Etcd) -> anyhow::Result<()> {
+    let store = Store::new(client::Config::new(vec![etcd.url.clone()]), Prefix::default(), START);
+    etcd.answers(&store).await?;
+    let mut revision = 0;
+    let mut example = None;
+    for (zone, checked) in &zones {
+        let imported = store.import(zone, checked, ImportMode::Replace, &|_| {}).await;
+        revision = imported.with_context(|| format!("cannot import {zone}"))?.revision.max(revision);
+        let address = |(owner, rtype): &&(Name, Rtype)| *rtype == Rtype::A && !owner.to_string().starts_with('*');
+        example = example.or_else(|| checked.rrsets.keys().find(address).map(|(owner, _)| (zone.clone(), owner.clone())));
+    }
+    let settings = config::Options {
+        endpoints: Some(vec![etcd.url.clone()]),
+        listen: Some(vec![options.listen]),
+        admin: Some(options.admin),
+        id: Some("dev".into()),
+        ..config::Options::default()
+    };
+    let (stop, stopped) = watch::channel(false);
+    let mut frontend = Running::start(settings.complete()?, stopped).await?;
+    frontend.ready(revision).await;
+    announce(&frontend, etcd, example)?;
+    let result = tokio::select! {
+        signal = run::terminated() => signal,
+        status = etcd.ended() => Err(anyhow!("etcd has ended by itself ({status}); see {}", etcd.log.display())),
+    };
+    stop.send_replace(true);
+    frontend.end().await;
+    result
+}
+
+/// Says what to try, and ends with a line for scripts.
+fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> anyhow::Result<()> {
+    use std::io::Write;
+    let dns = frontend.dns[0];
+    let dig = format!("dig @{} -p {}", dns.ip(), dns.port());
+    let endpoints = match etcd.url.as_str() {
+        "http://127.0.0.1:2379" => String::new(),
+        url => format!(" --endpoints {url}"),
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "nsd dev: etcd and a front-end are up. In another terminal, try:\n")?;
+    let zone = match &example {
+        Some((zone, owner)) => {
+            writeln!(out, "  {dig} {owner} A")?;
+            zone.to_string()
+        }
+        None => {
+            writeln!(out, "  nsctl{endpoints} zone add example.org --ns ns1.example.org")?;
+            "example.org.".into()
+        }
+    };
+    let zone = zone.trim_end_matches('.');
+    writeln!(out, "  nsctl{endpoints} add new.{zone} A 192.0.2.99 --wait")?;
+    writeln!(out, "  {dig} new.{zone} A")?;
+    writeln!(out, "  nsctl{endpoints} list")?;
+    writeln!(out, "  nsctl{endpoints} status\n")?;
+    writeln!(out, "Ctrl-C ends it all.")?;
+    writeln!(out, "ready dns={dns} admin={} etcd={}", frontend.admin, etcd.url)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The child.
+struct Etcd {
+    guard: Child,
+    url: String,
+    log: PathBuf,
+    program: PathBuf,
+}
+
+impl Etcd {
+    fn start(options: &Options) -> anyhow::Result<Self> {
+        let (data, temporary) = match &options.data_dir {
+            Some(data) => (data.clone(), String::new()),
+            None => {
+                let unique = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+                let folder = std::env::temp_dir().join(format!("nsd-dev-{unique:016x}"));
+                (folder.clone(), folder.to_str().context("the temporary folder's name is not text")?.to_string())
+            }
+        };
+        std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        let log = data.join("etcd.log");
+        let log_file = std::fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let url = format!("http://127.0.0.1:{}", free_port(2379)?);
+        let peer = format!("http://127.0.0.1:{}", free_port(0)?);
+        let guard = Command::new("/bin/sh")
+            .args(["-c", GUARD, "nsd-dev-guard", &temporary])
+            .arg(&options.etcd)
+            .args(["--name", "dev", "--logger", "zap", "--log-level", "warn"])
+            .arg("--data-dir")
+            .arg(data.join("member"))
+            .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", &format!("dev={peer}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log_file)
+            // A Ctrl-C in the terminal is for this process, which ends the child in its turn.
+            .process_group(0)
+            .spawn()
+            .context("cannot start /bin/sh")?;
+        Ok(Etcd { guard, url, log, program: options.etcd.clone() })
+    }
+
+    /// Waits until etcd answers.
+    async fn answers(&mut self, store: &Store) -> anyhow::Result<()> {
+        let end = Instant::now() + START;
+        loop {
+            if let Some(status) = self.guard.try_wait()? {
+                let program = self.program.display();
+                if status.code() == Some(127) {
+                    bail!("cannot start {program}: it is not there. Install etcd (Debian: etcd-server), or name it in NSD_ETCD");
+                }
+                bail!("{program} has ended at once ({status}); its last words:\n{}", self.last_words());
+            }
+            match store.within(Duration::from_secs(1)).head().await {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > end => bail!("etcd does not come up: {error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(5).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Returns when etcd has ended.
+    async fn ended(&mut self) -> String {
+        loop {
+            match self.guard.try_wait() {
+                Ok(None) => tokio::time::sleep(Duration::from_millis(200)).await,
+                Ok(Some(status)) => return status.to_string(),
+                Err(error) => return error.to_string(),
+            }
+        }
+    }
+
+    /// Ends etcd and waits for it.
+    fn stop(mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
+}
+
+/// The port wanted if it is free, else another.
+fn free_port(wanted: u16) -> anyhow::Result<u16> {
+    let try_port = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let listener = try_port(wanted).or_else(|_| try_port(0)).context("no free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}

@@ -1,0 +1,141 @@
+//! Name compression (RFC 1035 4.1.4), without an allocation.
+
+use arrayvec::ArrayVec;
+
+use super::header::HEADER_LEN;
+use super::writer::{Full, Writer};
+use crate::model::Rtype;
+use crate::zone::find_ancestor;
+
+/// How many names and ends of names are remembered, those of the question not counted. What comes
+/// later is still compressed against these.
+const SUFFIXES_MAX: usize = 64;
+
+/// A pointer has 14 bits.
+const OFFSET_MAX: usize = 0x3fff;
+
+/// The names that a message has so far, and where.
+pub(super) struct Names<'q> {
+    /// The name in the question, right after the header.
+    question: &'q [u8],
+    /// Where other names, or ends of names, begin, and their lengths without compression.
+    suffixes: ArrayVec<(u16, u8), SUFFIXES_MAX>,
+}
+
+impl<'q> Names<'q> {
+    /// Starts with the name in the question, if the message has one.
+    pub(super) fn new(question: &'q [u8]) -> Self {
+        Names {
+            question,
+            suffixes: ArrayVec::new(),
+        }
+    }
+
+    /// How many names are remembered: for [`truncate`](Self::truncate).
+    pub(super) fn len(&self) -> usize {
+        self.suffixes.len()
+    }
+
+    /// Forgets what was remembered later.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.suffixes.truncate(len);
+    }
+
+    /// Writes a name, its end as a pointer if the message has that already. Gives the place to
+    /// which a pointer to the whole name can point, if there is one.
+    pub(super) fn write(&mut self, out: &mut Writer<'_>, name: &[u8]) -> Result<Option<u16>, Full> {
+        let start = out.len();
+        let mut at = 0;
+        while let Some(&len) = name.get(at)
+            && len != 0
+        {
+            if let Some(offset) = self.find(out.written(), &name[at..]) {
+                out.put(&name[..at])?;
+                out.put_u16(0xc000 | offset)?;
+                self.remember(start, name, at);
+                let is_pointer = at == 0;
+                return Ok(if is_pointer {
+                    Some(offset)
+                } else {
+                    place_at(start)
+                });
+            }
+            at += 1 + usize::from(len);
+        }
+        out.put(name)?;
+        self.remember(start, name, at);
+        Ok(if at > 0 { place_at(start) } else { None })
+    }
+
+    /// Remembers the ends of a name that begin before octet `end` of it.
+    fn remember(&mut self, start: usize, name: &[u8], end: usize) {
+        let mut at = 0;
+        while at < end && start + at <= OFFSET_MAX {
+            let suffix = ((start + at) as u16, (name.len() - at) as u8);
+            if self.suffixes.try_push(suffix).is_err() {
+                return;
+            }
+            at += 1 + usize::from(name[at]);
+        }
+    }
+
+    /// Where in the message this name is, in whatever spelling.
+    fn find(&self, written: &[u8], name: &[u8]) -> Option<u16> {
+        if let Some(offset) = find_ancestor(self.question, name) {
+            return Some((HEADER_LEN + offset) as u16);
+        }
+        // Names of different lengths are different, so that few are looked at.
+        let mut same_len = self
+            .suffixes
+            .iter()
+            .filter(|(_, len)| usize::from(*len) == name.len());
+        same_len
+            .find(|(at, _)| is_at(written, usize::from(*at), name))
+            .map(|(at, _)| *at)
+    }
+}
+
+/// A place that a pointer can point to.
+fn place_at(start: usize) -> Option<u16> {
+    (start <= OFFSET_MAX).then_some(start as u16)
+}
+
+/// Whether the name at this place of a message is the one given. The message is our own: its
+/// pointers all point to what was written before them.
+fn is_at(written: &[u8], mut at: usize, mut name: &[u8]) -> bool {
+    loop {
+        let (Some(&len), Some(&wanted)) = (written.get(at), name.first()) else {
+            return false;
+        };
+        if len >= 0xc0 {
+            let low = written.get(at + 1).copied().unwrap_or_default();
+            at = usize::from(u16::from_be_bytes([len & 0x3f, low]));
+            continue;
+        }
+        let end = 1 + usize::from(wanted);
+        let (Some(label), Some(ours)) = (written.get(at..at + end), name.get(..end)) else {
+            return false;
+        };
+        if !label.eq_ignore_ascii_case(ours) {
+            return false;
+        }
+        if wanted == 0 {
+            return true;
+        }
+        at += end;
+        name = &name[end..];
+    }
+}
+
+/// Where the names are in rdata whose names may be compressed: how many octets stand before them,
+/// and how many there are. Only in the types of RFC 1035 (RFC 3597 4): others, a client need not
+/// know how to read.
+pub(super) fn layout(rtype: Rtype) -> Option<(usize, usize)> {
+    match rtype {
+        Rtype::NS | Rtype::CNAME | Rtype::PTR => Some((0, 1)),
+        Rtype::MD | Rtype::MF | Rtype::MB | Rtype::MG | Rtype::MR => Some((0, 1)),
+        Rtype::SOA | Rtype::MINFO => Some((0, 2)),
+        Rtype::MX => Some((2, 1)),
+        _ => None,
+    }
+}

@@ -1,0 +1,132 @@
+//! The OPT record (RFC 6891 6.1) and its options.
+
+use super::writer::{Full, Writer};
+use crate::zone::Rcode;
+
+/// Option codes (RFC 5001, RFC 8914).
+const NSID: u16 = 3;
+const EDE: u16 = 15;
+
+/// Root owner, type, class, TTL and rdata length.
+const OPT_LEN: usize = 11;
+
+/// What the OPT record of a query says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// How many octets the client takes over UDP, as it says.
+    pub udp_size: u16,
+    /// The version: 0 in all queries that are answered.
+    pub version: u8,
+    /// Whether DNSSEC records are wanted (RFC 3225); to be repeated.
+    pub is_dnssec_ok: bool,
+    /// Whether the server's identity is wanted (RFC 5001).
+    pub wants_nsid: bool,
+}
+
+/// What goes into the OPT records that are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options<'o> {
+    /// How many octets we take over UDP.
+    pub udp_size: u16,
+    /// The server's identity, for clients that ask; empty if it is not told.
+    pub nsid: &'o [u8],
+}
+
+impl Edns {
+    /// Reads an OPT record: its class, its TTL and its rdata; none if an option is cut off.
+    pub(super) fn parse(class: u16, ttl: [u8; 4], mut rdata: &[u8]) -> Option<Self> {
+        let [_, version, flags, _] = ttl;
+        let is_dnssec_ok = flags & 0x80 != 0;
+        let mut edns = Edns {
+            udp_size: class,
+            version,
+            is_dnssec_ok,
+            wants_nsid: false,
+        };
+        // Another version may mean another layout.
+        while version == 0 && !rdata.is_empty() {
+            let ([a, b, c, d], rest) = rdata.split_first_chunk()?;
+            let len = usize::from(u16::from_be_bytes([*c, *d]));
+            edns.wants_nsid |= u16::from_be_bytes([*a, *b]) == NSID;
+            rdata = rest.get(len..)?;
+        }
+        Some(edns)
+    }
+}
+
+/// The OPT record of a reply, which is always sent if there is one.
+pub(super) struct Reply<'o> {
+    udp_size: u16,
+    rcode: Rcode,
+    is_dnssec_ok: bool,
+    nsid: &'o [u8],
+    ede: Option<u16>,
+}
+
+impl<'o> Reply<'o> {
+    /// The OPT record that answers the one of a query. Options that `room` octets have no room for
+    /// are left out.
+    pub(super) fn new(
+        edns: Edns,
+        options: &Options<'o>,
+        rcode: Rcode,
+        ede: Option<u16>,
+        room: usize,
+    ) -> Self {
+        let nsid = if edns.wants_nsid { options.nsid } else { &[] };
+        let is_dnssec_ok = edns.is_dnssec_ok;
+        let mut reply = Reply {
+            udp_size: options.udp_size,
+            rcode,
+            is_dnssec_ok,
+            nsid,
+            ede,
+        };
+        if reply.len() > room {
+            reply.nsid = &[];
+        }
+        if reply.len() > room {
+            reply.ede = None;
+        }
+        reply
+    }
+
+    fn nsid_len(&self) -> usize {
+        if self.nsid.is_empty() {
+            0
+        } else {
+            4 + self.nsid.len()
+        }
+    }
+
+    fn ede_len(&self) -> usize {
+        if self.ede.is_some() { 6 } else { 0 }
+    }
+
+    /// The length in octets, to be kept free.
+    pub(super) fn len(&self) -> usize {
+        OPT_LEN + self.nsid_len() + self.ede_len()
+    }
+
+    /// Writes the record.
+    pub(super) fn write(&self, out: &mut Writer<'_>) -> Result<(), Full> {
+        let flags = if self.is_dnssec_ok { 0x8000 } else { 0 };
+        let rdata_len = (self.nsid_len() + self.ede_len()) as u16;
+        out.put(&[0, 0, 41])?;
+        out.put_u16(self.udp_size)?;
+        out.put(&[(self.rcode.0 >> 4) as u8, 0])?;
+        out.put_u16(flags)?;
+        out.put_u16(rdata_len)?;
+        if !self.nsid.is_empty() {
+            out.put_u16(NSID)?;
+            out.put_u16(self.nsid.len() as u16)?;
+            out.put(self.nsid)?;
+        }
+        if let Some(code) = self.ede {
+            out.put_u16(EDE)?;
+            out.put_u16(2)?;
+            out.put_u16(code)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,299 @@
+//! From an answer, or a refusal, to octets.
+
+use super::compress::{Names, layout};
+use super::edns::{Edns, Options, Reply};
+use super::header::{AA, HEADER_LEN, QR, RD, TC};
+use super::query::{Query, Refusal};
+use super::writer::{Full, Writer};
+use crate::model::Rtype;
+use crate::zone::{Answer, Entry, Owner, Rcode, Records, Section, name_prefix};
+
+const CLASS_IN: u16 = 1;
+const CLASS_CHAOS: u16 = 3;
+
+/// A message is no longer than its length over TCP can say (RFC 1035 4.2.2).
+const MESSAGE_LEN_MAX: usize = 65_535;
+
+/// A refusal has a question and an OPT record: no transport is too small for it.
+const REFUSAL_LEN_MAX: usize = 512;
+
+/// Writes the answer to a query into `out`, and says how many octets it has.
+///
+/// At most `limit` octets are written, and RRsets only as a whole. Where one of the answer or
+/// authority section has no room, or glue without which a referral leads nowhere, the message ends
+/// there and says that it is truncated (RFC 2181 9, RFC 9471 3.1); other additional RRsets are left
+/// out. The OPT record always has room.
+///
+/// Returns 0 if not even header and question have room, which 271 octets are enough for.
+pub fn encode(
+    answer: &Answer<'_>,
+    query: &Query<'_>,
+    options: &Options<'_>,
+    limit: usize,
+    out: &mut [u8],
+) -> usize {
+    let head = Head {
+        id: query.id,
+        opcode: 0,
+        is_authoritative: answer.is_authoritative,
+        is_recursion_desired: query.is_recursion_desired,
+        rcode: answer.rcode,
+        ede: answer.ede,
+        question: query.question,
+        edns: query.edns,
+    };
+    encode_with(&head, options, limit, out, |out| {
+        let mut names = Names::new(query.name());
+        let mut body = Body::default();
+        for entry in answer.entries() {
+            let names_len = names.len();
+            if out
+                .put_whole(|out| write_entry(out, &mut names, answer, query, entry))
+                .is_ok()
+            {
+                body.count(entry);
+                continue;
+            }
+            names.truncate(names_len);
+            if entry.section != Section::Additional {
+                body.is_truncated = true;
+                break;
+            }
+        }
+        body
+    })
+}
+
+/// Writes the answer to a question of class CHAOS: one TXT record with one string, which is cut
+/// after 255 octets.
+pub fn encode_chaos(
+    text: &[u8],
+    query: &Query<'_>,
+    options: &Options<'_>,
+    limit: usize,
+    out: &mut [u8],
+) -> usize {
+    let head = Head {
+        is_authoritative: true,
+        ..Head::of(&query.reject(Rcode::NOERROR, None))
+    };
+    let text = &text[..text.len().min(255)];
+    encode_with(&head, options, limit, out, |out| {
+        let fixed = fixed_part(Rtype::TXT, CLASS_CHAOS, 0);
+        let len = text.len();
+        let written = out.put_whole(|out| {
+            out.put_u16(0xc000 | HEADER_LEN as u16)?;
+            out.put(&fixed)?;
+            write_parts(out, |out| {
+                out.put(&[len as u8])?;
+                out.put(text)
+            })
+        });
+        match written {
+            Ok(()) => Body {
+                counts: [1, 0, 0],
+                is_truncated: false,
+            },
+            Err(Full) => Body {
+                counts: [0; 3],
+                is_truncated: true,
+            },
+        }
+    })
+}
+
+/// Writes a reply without records into `out`, and says how many octets it has: at most 512, and 0
+/// if `out` is too short.
+pub fn encode_reject(refusal: &Refusal<'_>, options: &Options<'_>, out: &mut [u8]) -> usize {
+    encode_with(&Head::of(refusal), options, REFUSAL_LEN_MAX, out, |_| {
+        Body::default()
+    })
+}
+
+/// What goes before and after the records.
+struct Head<'p> {
+    id: u16,
+    opcode: u8,
+    is_authoritative: bool,
+    is_recursion_desired: bool,
+    rcode: Rcode,
+    ede: Option<u16>,
+    question: &'p [u8],
+    edns: Option<Edns>,
+}
+
+/// What was written of the records.
+#[derive(Default)]
+struct Body {
+    /// ANCOUNT, NSCOUNT, ARCOUNT.
+    counts: [u16; 3],
+    is_truncated: bool,
+}
+
+impl<'p> Head<'p> {
+    fn of(refusal: &Refusal<'p>) -> Self {
+        Head {
+            id: refusal.id,
+            opcode: refusal.opcode,
+            is_authoritative: false,
+            is_recursion_desired: refusal.is_recursion_desired,
+            rcode: refusal.rcode,
+            ede: refusal.ede,
+            question: refusal.question,
+            edns: refusal.edns,
+        }
+    }
+
+    /// The header with all counts but QDCOUNT zero. RA is clear: nothing here recurses. AD and CD
+    /// are clear: nothing here validates (RFC 4035 3.1.6).
+    fn octets(&self) -> [u8; HEADER_LEN] {
+        let mut octets = [0; HEADER_LEN];
+        octets[..2].copy_from_slice(&self.id.to_be_bytes());
+        octets[2] = QR | (self.opcode << 3);
+        octets[2] |= if self.is_authoritative { AA } else { 0 };
+        octets[2] |= if self.is_recursion_desired { RD } else { 0 };
+        octets[3] = (self.rcode.0 & 0xf) as u8;
+        octets[5] = u8::from(!self.question.is_empty());
+        octets
+    }
+}
+
+impl Body {
+    fn count(&mut self, entry: &Entry<'_>) {
+        let section = match entry.section {
+            Section::Answer => 0,
+            Section::Authority => 1,
+            Section::Glue | Section::Additional => 2,
+        };
+        self.counts[section] += match entry.records {
+            Records::Set(rrset) => rrset.count,
+            Records::Cname(_) => 1,
+        };
+    }
+}
+
+/// Writes header, question, what `write_body` writes, and the OPT record.
+fn encode_with(
+    head: &Head<'_>,
+    options: &Options<'_>,
+    limit: usize,
+    out: &mut [u8],
+    write_body: impl FnOnce(&mut Writer<'_>) -> Body,
+) -> usize {
+    let mut out = Writer::new(out, limit.min(MESSAGE_LEN_MAX));
+    let octets = head.octets();
+    if out
+        .put(&octets)
+        .and_then(|()| out.put(head.question))
+        .is_err()
+    {
+        return 0;
+    }
+    let room = out.room();
+    let opt = head
+        .edns
+        .map(|edns| Reply::new(edns, options, head.rcode, head.ede, room));
+    let opt = opt.filter(|opt| opt.len() <= room);
+    let opt_len = opt.as_ref().map_or(0, Reply::len);
+    out.reserve(opt_len);
+    let Body {
+        mut counts,
+        is_truncated,
+    } = write_body(&mut out);
+    out.release(opt_len);
+    if opt.is_some_and(|opt| opt.write(&mut out).is_ok()) {
+        counts[2] += 1;
+    }
+    if is_truncated {
+        out.set_u16(2, u16::from_be_bytes([octets[2] | TC, octets[3]]));
+    }
+    for (at, count) in [6, 8, 10].into_iter().zip(counts) {
+        out.set_u16(at, count);
+    }
+    out.len()
+}
+
+/// Type, class and TTL of a record.
+fn fixed_part(rtype: Rtype, class: u16, ttl: u32) -> [u8; 8] {
+    let ([a, b], [c, d], [e, f, g, h]) = (
+        rtype.0.to_be_bytes(),
+        class.to_be_bytes(),
+        ttl.to_be_bytes(),
+    );
+    [a, b, c, d, e, f, g, h]
+}
+
+/// Writes one RRset.
+fn write_entry(
+    out: &mut Writer<'_>,
+    names: &mut Names<'_>,
+    answer: &Answer<'_>,
+    query: &Query<'_>,
+    entry: &Entry<'_>,
+) -> Result<(), Full> {
+    let owner = answer.owner_wire(&entry.owner, query.name());
+    // Most owners are the name in the question, or end it: no need to look for them.
+    let mut place = match entry.owner {
+        Owner::Question(start) if owner != [0] => Some(HEADER_LEN as u16 + u16::from(start)),
+        _ => None,
+    };
+    let fixed = fixed_part(entry.rtype, CLASS_IN, entry.ttl);
+    let mut write_head = |out: &mut Writer<'_>, names: &mut Names<'_>| {
+        match place {
+            Some(place) => out.put_u16(0xc000 | place)?,
+            None => place = names.write(out, owner)?,
+        }
+        out.put(&fixed)
+    };
+    match entry.records {
+        Records::Set(rrset) => {
+            let layout = layout(entry.rtype);
+            for record in rrset.records() {
+                write_head(out, names)?;
+                write_rdata(out, names, layout, record)?;
+            }
+            Ok(())
+        }
+        Records::Cname(target) => {
+            write_head(out, names)?;
+            write_parts(out, |out| {
+                names.write(out, answer.synthesized_wire(target)).map(drop)
+            })
+        }
+    }
+}
+
+/// Writes one rdata, given with its length in front, and compresses its names if they may be.
+fn write_rdata(
+    out: &mut Writer<'_>,
+    names: &mut Names<'_>,
+    layout: Option<(usize, usize)>,
+    record: &[u8],
+) -> Result<(), Full> {
+    let Some((skip, name_count)) = layout else {
+        return out.put(record);
+    };
+    write_parts(out, |out| {
+        let rdata = &record[2..];
+        let (head, mut rest) = rdata.split_at(skip.min(rdata.len()));
+        out.put(head)?;
+        for _ in 0..name_count {
+            let Some(name) = name_prefix(rest) else { break };
+            names.write(out, name)?;
+            rest = &rest[name.len()..];
+        }
+        out.put(rest)
+    })
+}
+
+/// Writes what `write` writes with its length in front.
+fn write_parts(
+    out: &mut Writer<'_>,
+    write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+) -> Result<(), Full> {
+    let start = out.len();
+    out.put_u16(0)?;
+    write(out)?;
+    out.set_u16(start, (out.len() - start - 2) as u16);
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! From octets to a query, or to what is wrong with them.
+
+use super::edns::Edns;
+use super::header::{HEADER_LEN, Header, OPCODE, QR, RD};
+use super::query::{Class, Query, Refusal, Reject};
+use crate::model::Rtype;
+use crate::zone::{Rcode, name_prefix};
+
+/// Reads a query.
+///
+/// Silent about what is shorter than a header and about responses. Otherwise the reply says what is
+/// wrong:
+///
+/// - NOTIMP for opcodes other than QUERY, whatever follows the header;
+/// - FORMERR for what cannot be read to its end, for octets after the last record, for more or
+///   fewer questions than one (RFC 9619) and for more OPT records than one (RFC 6891 6.1.1);
+/// - BADVERS for EDNS versions other than 0 (RFC 6891 6.1.3);
+/// - REFUSED for classes other than IN and CHAOS.
+///
+/// EDNS options that are not known are ignored, and so are records other than OPT.
+pub fn parse(octets: &[u8]) -> Result<Query<'_>, Reject<'_>> {
+    let header = Header::parse(octets).ok_or(Reject::Silent)?;
+    if header.flags & QR != 0 {
+        return Err(Reject::Silent);
+    }
+    let mut refusal = Refusal {
+        rcode: Rcode::FORMERR,
+        ede: None,
+        id: header.id,
+        opcode: (header.flags & OPCODE) >> 3,
+        is_recursion_desired: header.flags & RD != 0,
+        question: &[],
+        edns: None,
+    };
+    if refusal.opcode != 0 {
+        refusal.rcode = Rcode::NOTIMP;
+        return Err(Reject::Reply(refusal));
+    }
+    // The refusal collects what is read, so that an error reply can repeat it.
+    parse_body(&octets[HEADER_LEN..], &header, &mut refusal).map_err(|rcode| {
+        refusal.rcode = rcode;
+        Reject::Reply(refusal)
+    })
+}
+
+fn parse_body<'p>(
+    body: &'p [u8],
+    header: &Header,
+    refusal: &mut Refusal<'p>,
+) -> Result<Query<'p>, Rcode> {
+    let [questions, answers, authorities, additionals] = header.counts;
+    if questions != 1 {
+        return Err(Rcode::FORMERR);
+    }
+    let (rtype, class, rest) = parse_question(body).ok_or(Rcode::FORMERR)?;
+    refusal.question = &body[..body.len() - rest.len()];
+    let mut records = Records { rest };
+    for _ in 0..u32::from(answers) + u32::from(authorities) {
+        let record = records.next().ok_or(Rcode::FORMERR)?;
+        if record.rtype == Rtype::OPT {
+            return Err(Rcode::FORMERR);
+        }
+    }
+    for _ in 0..additionals {
+        let record = records.next().ok_or(Rcode::FORMERR)?;
+        if record.rtype == Rtype::OPT {
+            if refusal.edns.is_some() || !record.is_at_root {
+                return Err(Rcode::FORMERR);
+            }
+            let edns = Edns::parse(record.class, record.ttl, record.rdata);
+            refusal.edns = Some(edns.ok_or(Rcode::FORMERR)?);
+        }
+    }
+    if !records.rest.is_empty() {
+        return Err(Rcode::FORMERR);
+    }
+    if refusal.edns.is_some_and(|edns| edns.version != 0) {
+        return Err(Rcode::BADVERS);
+    }
+    Ok(Query {
+        id: header.id,
+        is_recursion_desired: refusal.is_recursion_desired,
+        class: match class {
+            1 => Class::In,
+            3 => Class::Chaos,
+            _ => return Err(Rcode::REFUSED),
+        },
+        rtype,
+        question: refusal.question,
+        edns: refusal.edns,
+    })
+}
+
+/// Reads a question: its name, which nothing stands before that it could be compressed against,
+/// its type and its class. Gives the last two and what follows.
+fn parse_question(octets: &[u8]) -> Option<(Rtype, u16, &[u8])> {
+    let name = name_prefix(octets)?;
+    let ([a, b, c, d], rest) = octets[name.len()..].split_first_chunk()?;
+    let rtype = Rtype(u16::from_be_bytes([*a, *b]));
+    Some((rtype, u16::from_be_bytes([*c, *d]), rest))
+}
+
+/// Takes records off the front of the rest of a message.
+struct Records<'p> {
+    rest: &'p [u8],
+}
+
+struct Record<'p> {
+    is_at_root: bool,
+    rtype: Rtype,
+    class: u16,
+    ttl: [u8; 4],
+    rdata: &'p [u8],
+}
+
+impl<'p> Iterator for Records<'p> {
+    type Item = Record<'p>;
+
+    fn next(&mut self) -> Option<Record<'p>> {
+        let (is_at_root, rest) = skip_name(self.rest)?;
+        let (fixed, rest) = rest.split_first_chunk::<10>()?;
+        let number = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
+        let (rdata, rest) = rest.split_at_checked(usize::from(number(8)))?;
+        self.rest = rest;
+        Some(Record {
+            is_at_root,
+            rtype: Rtype(number(0)),
+            class: number(2),
+            ttl: [fixed[4], fixed[5], fixed[6], fixed[7]],
+            rdata,
+        })
+    }
+}
+
+/// Whether the name that the octets begin with is the root, spelled out, and what follows the name.
+/// Compression pointers are not followed: nothing is looked up by such a name.
+fn skip_name(octets: &[u8]) -> Option<(bool, &[u8])> {
+    let mut at = 0;
+    loop {
+        let len = usize::from(*octets.get(at)?);
+        match len {
+            0 => return Some((at == 0, &octets[at + 1..])),
+            1..=63 => at += 1 + len,
+            0xc0.. => return Some((false, octets.get(at + 2..)?)),
+            _ => return None,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What is taken for a query, and how the rest is rejected.
+
+use super::*;
+
+/// A query for `x. A` without the header's first four octets, which are added.
+fn message(flags: [u8; 2], counts: [u8; 4], body: &[&[u8]]) -> Vec<u8> {
+    let mut octets = vec![0xab, 0xcd, flags[0], flags[1]];
+    octets.extend(counts.iter().flat_map(|count| [0, *count]));
+    octets.extend(body.concat());
+    octets
+}
+
+const QUESTION: &[u8] = b"\x01x\0\0\x01\0\x01";
+const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\0\0\0\0";
+const TSIG: &[u8] = b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x02\xff\xff";
+
+#[test]
+fn queries() {
+    let plain = message([1, 0], [1, 0, 0, 0], &[QUESTION]);
+    let query = parse(&plain).unwrap();
+    assert_eq!(
+        (query.id, query.rtype, query.class),
+        (0xabcd, Rtype::A, Class::In)
+    );
+    assert!(query.is_recursion_desired && query.edns.is_none());
+    assert_eq!(
+        (query.name(), query.question().name),
+        (&b"\x01x\0"[..], &b"\x01x\0"[..])
+    );
+    assert_eq!((query.udp_limit(1232), query.udp_limit(400)), (512, 400));
+
+    // DO and an unknown option, then NSID; a client's size that is too small.
+    let options = b"\0\0\x29\0\x64\0\0\x80\0\0\x0a\xfd\xe9\0\x02hi\0\x03\0\0";
+    let with_edns = message([0, 0x20], [1, 0, 0, 1], &[QUESTION, options]);
+    let query = parse(&with_edns).unwrap();
+    let edns = Edns {
+        udp_size: 100,
+        version: 0,
+        is_dnssec_ok: true,
+        wants_nsid: true,
+    };
+    assert_eq!(
+        (query.edns, query.is_recursion_desired),
+        (Some(edns), false)
+    );
+    assert_eq!(query.udp_limit(1232), 512);
+
+    let large = message([0, 0], [1, 0, 0, 1], &[QUESTION, OPT]);
+    assert_eq!(parse(&large).unwrap().udp_limit(4096), 1232);
+    // Other records are passed over, with a compressed owner too, and OPT need not be the last.
+    let soa = b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x01z";
+    let others = message([0, 0], [1, 0, 1, 2], &[QUESTION, soa, OPT, TSIG]);
+    assert!(parse(&others).unwrap().edns.is_some());
+}
+
+#[test]
+fn silence() {
+    let response = message([0x80, 0], [1, 0, 0, 0], &[QUESTION]);
+    for octets in [&b""[..], &response[..11], &response] {
+        assert_eq!(parse(octets).err(), Some(Reject::Silent));
+    }
+}
+
+#[test]
+fn rejections() {
+    let long_name = [&[1, b'a'].repeat(127)[..], &[1, b'a', 0, 0, 1, 0, 1]].concat();
+    let both = [QUESTION, QUESTION].concat();
+    let v1 = b"\0\0\x29\x04\xd0\0\x01\0\0\0\x01?";
+    let named_opt = b"\x01x\0\0\x29\x04\xd0\0\0\0\0\0\0";
+    let cut_option = b"\0\0\x29\x04\xd0\0\0\0\0\0\x05\0\x03\0\x02x";
+    // What, the counts, the body, the rcode, and whether question and OPT record are repeated.
+    let table: &[(&str, [u8; 4], &[&[u8]], Rcode, bool, bool)] = &[
+        (
+            "no question",
+            [0, 0, 0, 0],
+            &[],
+            Rcode::FORMERR,
+            false,
+            false,
+        ),
+        (
+            "no question but OPT",
+            [0, 0, 0, 1],
+            &[OPT],
+            Rcode::FORMERR,
+            false,
+            false,
+        ),
+        (
+            "two questions",
+            [2, 0, 0, 0],
+            &[&both],
+            Rcode::FORMERR,
+            false,
+            false,
+        ),
+        (
+            "cut question",
+            [1, 0, 0, 0],
+            &[&QUESTION[..6]],
+            Rcode::FORMERR,
+            false,
+            false,
+        ),
+        (
+            "cut name",
+            [1, 0, 0, 0],
+            &[b"\x05x"],
+            Rcode::FORMERR,
+            false,
+            false,
+        ),
+        (
+            "pointer",
+            [1, 0, 0, 0],
+            &[b"\xc0\x0c\0\x01\0\x01"],
+            Rcode::FORMERR,
+            false,
+            false,
+        ),
+        (
+            "label type",
+            [1, 0, 0, 0],
+            &[b"\x41x\0\0\x01\0\x01"],
+            Rcode::FORMERR,
+            false,
+            false,
+        ),
+        (
+            "long name",
+            [1, 0, 0, 0],
+            &[&long_name],
+            Rcode::FORMERR,
+            false,
+            false,
+        ),
+        (
+            "octets left",
+            [1, 0, 0, 0],
+            &[QUESTION, b"\0"],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "octets after OPT",
+            [1, 0, 0, 1],
+            &[QUESTION, OPT, b"\0"],
+            Rcode::FORMERR,
+            true,
+            true,
+        ),
+        (
+            "record missing",
+            [1, 0, 0, 1],
+            &[QUESTION],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "record cut",
+            [1, 1, 0, 0],
+            &[QUESTION, &TSIG[..15]],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "two OPT",
+            [1, 0, 0, 2],
+            &[QUESTION, OPT, OPT],
+            Rcode::FORMERR,
+            true,
+            true,
+        ),
+        (
+            "OPT as answer",
+            [1, 1, 0, 0],
+            &[QUESTION, OPT],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "OPT not at root",
+            [1, 0, 0, 1],
+            &[QUESTION, named_opt],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "cut option",
+            [1, 0, 0, 1],
+            &[QUESTION, cut_option],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "EDNS version 1",
+            [1, 0, 0, 1],
+            &[QUESTION, v1],
+            Rcode::BADVERS,
+            true,
+            true,
+        ),
+        (
+            "class HS",
+            [1, 0, 0, 0],
+            &[b"\x01x\0\0\x01\0\x04"],
+            Rcode::REFUSED,
+            true,
+            false,
+        ),
+        (
+            "class ANY",
+            [1, 0, 0, 0],
+            &[b"\x01x\0\0\x01\0\xff"],
+            Rcode::REFUSED,
+            true,
+            false,
+        ),
+    ];
+    for (what, counts, body, rcode, has_question, has_opt) in table {
+        let octets = message([1, 0x10], *counts, body);
+        let Err(Reject::Reply(refusal)) = parse(&octets) else {
+            panic!("{what}")
+        };
+        let mut out = [0; 512];
+        let len = encode_reject(&refusal, &OPTIONS, &mut out);
+        let reply = decode(&out[..len]).expect(what);
+        assert_eq!((reply.id, reply.rcode), (0xabcd, rcode.0), "{what}");
+        assert_eq!(out[2], 0x81, "{what}: QR and RD");
+        assert_eq!(reply.question.is_empty(), !has_question, "{what}");
+        assert!(reply.question.is_empty() || octets[12..].starts_with(&reply.question));
+        assert_eq!(reply.opt.is_some(), *has_opt, "{what}");
+        assert!(
+            reply.opt.is_none_or(|opt| opt.ttl[1] == 0),
+            "{what}: our version is 0"
+        );
+        assert!(reply.records.is_empty());
+    }
+}
+
+#[test]
+fn other_opcodes_are_not_implemented() {
+    for opcode in 1..16 {
+        let octets = message([opcode << 3 | 1, 0], [1, 0, 0, 0], &[QUESTION, b"whatever"]);
+        assert_eq!(
+            reply(&View::default(), &octets, 512),
+            [0xab, 0xcd, 0x81 | opcode << 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]
+        );
+    }
+}
+
+#[test]
+fn a_query_can_be_refused_later() {
+    let octets = query("x.test.", Rtype::A, Some(512));
+    let refusal = parse(&octets).unwrap().reject(Rcode::REFUSED, Some(18));
+    let mut out = [0; 512];
+    let len = encode_reject(&refusal, &OPTIONS, &mut out);
+    let reply = decode(&out[..len]).unwrap();
+    assert_eq!((reply.rcode, &reply.question[..]), (5, &octets[12..24]));
+    assert_eq!(reply.opt.unwrap().rdata, [0, 15, 0, 2, 0, 18]);
+    // Nowhere to write to: nothing is written.
+    assert_eq!(encode_reject(&refusal, &OPTIONS, &mut out[..11]), 0);
+    assert_eq!(encode_reject(&refusal, &OPTIONS, &mut []), 0);
+}

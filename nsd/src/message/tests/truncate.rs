@@ -1,0 +1,144 @@
+//! What is left out where there is no room for all.
+
+use super::*;
+
+const ZONE: &str = "
+zone test. 3600 300
+test. NS ns.test.
+many.test. A 192.0.2.1
+many.test. A 192.0.2.2
+many.test. A 192.0.2.3
+al.test. CNAME many.test.
+mx.test. MX 1 many.test.
+mx.test. MX 2 big.test.
+big.test. A 192.0.2.9
+cut.test. NS ns.cut.test.
+cut.test. NS many.test.
+ns.cut.test. A 192.0.2.4
+";
+
+/// Replies at all limits: each is whole, no longer than allowed, ends with OPT, and has the records
+/// of the full one up to some RRset.
+fn check(name: &str, rtype: Rtype, mut is_fine: impl FnMut(usize, &decode::Message)) {
+    let view = view(ZONE);
+    let octets = query(name, rtype, Some(4096));
+    let full_octets = reply(&view, &octets, 65_535);
+    let full = decode(&full_octets).unwrap();
+    assert!(!full.is_truncated);
+    let least = octets.len();
+    for limit in least..=full_octets.len() {
+        let octets = reply(&view, &octets, limit);
+        assert!(octets.len() <= limit, "{limit}");
+        let message = decode(&octets).expect("a whole message");
+        assert!(message.opt.is_some());
+        assert_eq!(
+            (message.rcode, &message.question),
+            (full.rcode, &full.question)
+        );
+        for record in &message.records {
+            let of_set = |records: &[decode::Record]| {
+                records
+                    .iter()
+                    .filter(|other| (&other.1, other.2) == (&record.1, record.2))
+                    .count()
+            };
+            assert_eq!(
+                of_set(&message.records),
+                of_set(&full.records),
+                "half an RRset"
+            );
+        }
+        let is_full = message.records.len() == full.records.len();
+        assert_eq!(is_full, limit == full_octets.len(), "{limit}");
+        is_fine(message.records.len(), &message);
+    }
+}
+
+#[test]
+fn answers_are_truncated_between_rrsets() {
+    let mut seen = Vec::new();
+    check("al.test.", Rtype::A, |count, message| {
+        assert_eq!(message.is_truncated, count < 4);
+        seen.push(count);
+    });
+    seen.dedup();
+    assert_eq!(seen, [0, 1, 4]);
+}
+
+#[test]
+fn denials_are_truncated_too() {
+    check("no.test.", Rtype::A, |count, message| {
+        assert_eq!(message.is_truncated, count < 1)
+    });
+}
+
+#[test]
+fn addresses_are_left_out_silently() {
+    let mut seen = Vec::new();
+    check("mx.test.", Rtype::MX, |count, message| {
+        assert_eq!(message.is_truncated, count < 2);
+        seen.push(count);
+    });
+    seen.dedup();
+    // Those of "many." do not fit where that of "big." does.
+    assert_eq!(seen, [0, 2, 3, 5, 6]);
+}
+
+#[test]
+fn glue_is_not_left_out_silently() {
+    let mut seen = Vec::new();
+    check("x.cut.test.", Rtype::A, |count, message| {
+        assert_eq!(message.is_truncated, count < 3);
+        seen.push(count);
+    });
+    seen.dedup();
+    assert_eq!(seen, [0, 2, 3, 6]);
+}
+
+#[test]
+fn options_give_way_to_the_question() {
+    let mut octets = query("x.test.", Rtype::A, Some(512));
+    let flags = octets.len() - 2;
+    octets[flags..].copy_from_slice(&[0, 4]);
+    octets.extend([0, 3, 0, 0]);
+    let not_ready = View::default();
+    let opt = |limit| {
+        let octets = reply(&not_ready, &octets, limit);
+        decode(&octets)
+            .expect("a whole message")
+            .opt
+            .map(|opt| opt.rdata.len())
+    };
+    // 12 octets of header, 12 of question, 11 of OPT, 6 of EDE, 15 of NSID.
+    for (limit, len) in [
+        (56, Some(21)),
+        (55, Some(6)),
+        (41, Some(6)),
+        (40, Some(0)),
+        (35, Some(0)),
+        (34, None),
+        (24, None),
+    ] {
+        assert_eq!(opt(limit), len, "{limit}");
+    }
+    assert!(reply(&not_ready, &octets, 23).is_empty());
+}
+
+#[test]
+fn large_answers_fill_a_message() {
+    let mut text = String::from("zone test. 3600 300\ntest. NS ns.test.\n");
+    for host in 0..200 {
+        let label = format!("{host:03}{}", "x".repeat(57));
+        text += &format!("mx.test. MX 1 {label}.{label}.test.\n{label}.{label}.test. A 10.0.0.1\n");
+    }
+    let view = view(&text);
+    let octets = query("mx.test.", Rtype::MX, None);
+    let message = decode(&reply(&view, &octets, 100_000)).unwrap();
+    // Pointers reach 16 KiB: the names behind that are written out, and all of it can be read.
+    assert_eq!(
+        (message.records.len(), message.is_truncated),
+        (200 + 95, false)
+    );
+    let message = decode(&reply(&view, &octets, 4_096)).unwrap();
+    assert_eq!((message.records.len(), message.is_truncated), (0, true));
+}

@@ -1,0 +1,139 @@
+//! Counters of the servers, and their form for Prometheus.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use crate::mirror::Freshness;
+
+/// How many response codes are told apart: those of the header, and one for all others.
+const RCODES: usize = 17;
+
+/// What one thread counts. Each has its own, so that counting does not make threads wait for each
+/// other's cache lines.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counters {
+    /// Messages received.
+    pub queries: AtomicU64,
+    /// Messages that were no queries: answered with FORMERR, or not at all.
+    pub malformed: AtomicU64,
+    /// Responses cut short.
+    pub truncated: AtomicU64,
+    responses: [AtomicU64; RCODES],
+}
+
+impl Counters {
+    /// Adds one.
+    pub fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a response by its code.
+    pub fn response(&self, rcode: u16) {
+        Counters::count(&self.responses[usize::from(rcode).min(RCODES - 1)]);
+    }
+}
+
+/// The counters of all threads.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    udp: Vec<Arc<Counters>>,
+    tcp: Arc<Counters>,
+}
+
+impl Metrics {
+    /// Counters for so many UDP threads.
+    pub fn new(udp_workers: usize) -> Self {
+        Metrics { udp: (0..udp_workers).map(|_| Arc::default()).collect(), tcp: Arc::default() }
+    }
+
+    /// Those of a UDP thread.
+    pub fn udp(&self, worker: usize) -> Arc<Counters> {
+        self.udp[worker].clone()
+    }
+
+    /// Those of TCP.
+    pub fn tcp(&self) -> Arc<Counters> {
+        self.tcp.clone()
+    }
+
+    /// The sum over all threads.
+    pub fn total(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
+        let of = |counters: &Arc<Counters>| counter(counters).load(Ordering::Relaxed);
+        self.udp.iter().map(of).sum::<u64>() + of(&self.tcp)
+    }
+}
+
+/// What Prometheus collects: the counters, and how the mirror stands.
+pub fn registry(metrics: Metrics, freshness: watch::Receiver<Freshness>) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Collected { metrics, freshness }));
+    registry
+}
+
+#[derive(Debug)]
+struct Collected {
+    metrics: Metrics,
+    freshness: watch::Receiver<Freshness>,
+}
+
+const RCODE_NAMES: [&str; RCODES] = [
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "11",
+    "12", "13", "14", "15", "BADVERS",
+];
+
+impl Collector for Collected {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let encoder = &mut encoder;
+        let udp = |counter: fn(&Counters) -> &AtomicU64| -> u64 {
+            self.metrics.udp.iter().map(|counters| counter(counters).load(Ordering::Relaxed)).sum()
+        };
+        let counter = |encoder: &mut DescriptorEncoder<'_>, name, help, labels: &[(&[(&str, &str)], u64)]| {
+            let kind = ConstCounter::new(0u64).metric_type();
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for (labels, value) in labels {
+                ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
+            }
+            Ok::<_, fmt::Error>(())
+        };
+        for (name, help, of) in [
+            ("nsd_queries", "Messages received", (|c| &c.queries) as fn(&Counters) -> &AtomicU64),
+            ("nsd_malformed", "Messages that were no queries", |c| &c.malformed),
+            ("nsd_truncated", "Responses cut short", |c| &c.truncated),
+        ] {
+            let tcp = of(&self.metrics.tcp).load(Ordering::Relaxed);
+            counter(encoder, name, help, &[(&[("transport", "udp")], udp(of)), (&[("transport", "tcp")], tcp)])?;
+        }
+        let responses: Vec<([(&str, &str); 1], u64)> = RCODE_NAMES
+            .iter()
+            .enumerate()
+            .map(|(index, name)| ([("rcode", *name)], self.metrics.total(|counters| &counters.responses[index])))
+            .collect();
+        let responses: Vec<(&[(&str, &str)], u64)> = responses.iter().map(|(labels, value)| (&labels[..], *value)).collect();
+        counter(encoder, "nsd_responses", "Responses by code", &responses)?;
+        let freshness = self.freshness.borrow().clone();
+        counter(encoder, "nsd_lists", "How often everything was listed from etcd", &[(&[], freshness.lists)])?;
+        let age = freshness.age().map_or(f64::NAN, |age| age.as_secs_f64());
+        for (name, help, value) in [
+            ("nsd_ready", "Whether the first sync is done", f64::from(u8::from(freshness.ready))),
+            ("nsd_watching", "Whether the watch is established", f64::from(u8::from(freshness.watching))),
+            ("nsd_applied_revision", "Revision of etcd that is served", freshness.applied.map_or(f64::NAN, |revision| revision as f64)),
+            ("nsd_fresh_age_seconds", "Time since the copy was last proved complete", age),
+            ("nsd_zones", "Zones served", freshness.zones as f64),
+            ("nsd_rrsets", "RRsets served", freshness.rrsets as f64),
+            ("nsd_quarantined", "Keys whose values cannot be used", freshness.quarantined as f64),
+        ] {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! The life of a front-end: bind, mirror, register, serve; and the way out.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use anyhow::Context;
+use etcd::client;
+use etcd::schema::Frontend;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::config::{Config, LogFormat, Options};
+use crate::metrics::Metrics;
+use crate::mirror::{self, Freshness, Published};
+use crate::server::{self, Limits, Service, Workers};
+use crate::admin;
+
+/// How long open TCP connections may take to end.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Runs a front-end until SIGTERM or SIGINT.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    let config = options.complete()?;
+    log(&config.log_level, config.log_format)?;
+    runtime()?.block_on(async {
+        let (stop, stopped) = watch::channel(false);
+        let frontend = Running::start(config, stopped).await?;
+        terminated().await?;
+        info!("stopping");
+        stop.send_replace(true);
+        frontend.end().await;
+        info!("stopped");
+        Ok(())
+    })
+}
+
+/// The runtime for everything but UDP.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// Sends log lines to stderr.
+pub(crate) fn log(level: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(level).with_context(|| format!("the log level '{level}' does not do"))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
+
+/// Returns on SIGTERM or SIGINT.
+pub(crate) async fn terminated() -> anyhow::Result<()> {
+    let mut term = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// A front-end that serves.
+pub(crate) struct Running {
+    pub(crate) dns: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+    pub(crate) freshness: watch::Receiver<Freshness>,
+    workers: Workers,
+    registration: tokio::task::JoinHandle<()>,
+    admin_server: tokio::task::JoinHandle<std::io::Result<()>>,
+    listeners: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Running {
+    /// Binds everything, then starts to mirror and to answer; an address that is taken is an error.
+    pub(crate) async fn start(config: Config, stopped: watch::Receiver<bool>) -> anyhow::Result<Self> {
+        let metrics = Metrics::new(config.udp_workers);
+        let (freshness_sender, freshness) = watch::channel(Freshness::default());
+        let view = Published::default();
+        let service = Service { view: view.clone(), nsid: config.nsid.clone(), version: config.server_version.clone() };
+
+        let admin_listener = TcpListener::bind(config.admin).await.with_context(|| format!("cannot listen on TCP {} (admin)", config.admin))?;
+        let admin = admin_listener.local_addr()?;
+        let (workers, tcp) = bind(&service, &config, &metrics).await?;
+        let dns = workers.addresses.clone();
+
+        let limits = Limits { connections: config.tcp_connections, idle: config.tcp_idle };
+        let listeners = tcp
+            .into_iter()
+            .map(|listener| tokio::spawn(server::serve_tcp(service.clone(), listener, limits, metrics.tcp(), stopped.clone())))
+            .collect();
+        tokio::spawn(mirror::run(config.store.clone(), config.prefix.clone(), view, freshness_sender));
+
+        let id = config.id.clone().unwrap_or_else(|| default_id(&dns));
+        let host = config.advertise.or_else(|| towards(&config.store.endpoints));
+        let reachable = |address: SocketAddr| match host {
+            Some(host) if address.ip().is_unspecified() => SocketAddr::new(host, address.port()).to_string(),
+            _ => address.to_string(),
+        };
+        let registered = Frontend {
+            dns: dns.iter().copied().map(reachable).collect(),
+            admin: Some(reachable(admin)),
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let stop = |mut stopped: watch::Receiver<bool>| async move {
+            // The sender gone is a stop, too.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let admin_server = {
+            let (id, freshness, stop) = (id.clone(), freshness.clone(), stop(stopped.clone()));
+            tokio::spawn(async move { admin::serve(admin_listener, &id, metrics, freshness, stop).await })
+        };
+        let listed = dns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "serving");
+        // Nobody shall wait for a front-end that cannot answer yet.
+        let registration = {
+            let (config, mut freshness, stop) = (config.clone(), freshness.clone(), stop(stopped));
+            tokio::spawn(async move {
+                tokio::pin!(stop);
+                tokio::select! {
+                    ready = freshness.wait_for(|freshness| freshness.ready) => drop(ready),
+                    () = &mut stop => return,
+                }
+                client::register(config.store, config.prefix, id, registered, stop).await;
+            })
+        };
+        Ok(Running { dns, admin, freshness, workers, registration, admin_server, listeners })
+    }
+
+    /// Waits until this revision is served.
+    pub(crate) async fn ready(&mut self, revision: i64) {
+        // The sender lives as long as the mirror, which never ends.
+        let _ = self.freshness.wait_for(|freshness| freshness.applied >= Some(revision)).await;
+    }
+
+    /// Ends all of it once `stopped` has come true: first nobody waits for this front-end any more, then it
+    /// stops answering.
+    pub(crate) async fn end(self) {
+        let _ = self.registration.await;
+        let workers = self.workers;
+        let _ = tokio::task::spawn_blocking(move || workers.stop()).await;
+        for listener in self.listeners {
+            let _ = listener.await;
+        }
+        let _ = tokio::time::timeout(DRAIN, self.admin_server).await;
+    }
+}
+
+/// Binds UDP and TCP to the same ports. Where a port is left to the system, one that is free for both is
+/// looked for.
+async fn bind(service: &Service, config: &Config, metrics: &Metrics) -> anyhow::Result<(Workers, Vec<TcpListener>)> {
+    let chosen = config.listen.iter().any(|address| address.port() == 0);
+    let mut tries = if chosen { 20 } else { 1 };
+    loop {
+        tries -= 1;
+        let mut tcp = Vec::new();
+        let mut addresses = Vec::new();
+        for address in &config.listen {
+            let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on TCP {address}"))?;
+            addresses.push(listener.local_addr()?);
+            tcp.push(listener);
+        }
+        match server::start_udp(service, &addresses, config.udp_workers, metrics) {
+            Ok(workers) => return Ok((workers, tcp)),
+            Err(error) if tries == 0 => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+}
+
+/// The host's name and the first port: the same after a restart, another one for another front-end there.
+fn default_id(dns: &[SocketAddr]) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "nsd" } else { host };
+    format!("{}-{}", host.replace('/', "-"), dns.first().map_or(0, SocketAddr::port))
+}
+
+/// The address of this host that the way to etcd begins with. Nothing is sent.
+fn towards(endpoints: &[String]) -> Option<IpAddr> {
+    let authority = endpoints.first()?.split_once("://")?.1;
+    let probe = |any: &str| {
+        let socket = UdpSocket::bind(any).ok()?;
+        socket.connect(authority).ok()?;
+        socket.local_addr().ok().map(|address| address.ip())
+    };
+    probe("0.0.0.0:0").or_else(|| probe("[::]:0"))
+}

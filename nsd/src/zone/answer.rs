@@ -1,0 +1,215 @@
+//! What the resolver is asked and what it finds: pointers into the view, and nothing copied.
+
+use arrayvec::ArrayVec;
+
+use super::rrset::RrsetRef;
+use super::view::Zone;
+use crate::model::Rtype;
+
+/// How many RRsets an answer can have. A chain takes two a step and a referral to 13 name servers
+/// takes 27; addresses beyond that are left out.
+const ENTRIES_MAX: usize = 96;
+
+/// Room for the names that DNAME records make, in octets. A chain that needs more ends there, as
+/// one that is too long does.
+const SYNTHESIZED_MAX: usize = 512;
+
+/// A question of class IN (RFC 1035 4.1.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'q> {
+    /// The name asked for, in uncompressed wire form and in any spelling.
+    pub name: &'q [u8],
+    /// The type asked for.
+    pub rtype: Rtype,
+}
+
+/// A response code (RFC 6895 2.3), with the upper bits that only EDNS has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rcode(pub u16);
+
+#[allow(missing_docs)]
+impl Rcode {
+    pub const NOERROR: Rcode = Rcode(0);
+    pub const FORMERR: Rcode = Rcode(1);
+    pub const SERVFAIL: Rcode = Rcode(2);
+    pub const NXDOMAIN: Rcode = Rcode(3);
+    pub const NOTIMP: Rcode = Rcode(4);
+    pub const REFUSED: Rcode = Rcode(5);
+    pub const YXDOMAIN: Rcode = Rcode(6);
+    pub const NOTAUTH: Rcode = Rcode(9);
+    pub const BADVERS: Rcode = Rcode(16);
+}
+
+/// Codes of extended errors that are told here (RFC 8914 4, RFC 9824 for the last).
+#[allow(missing_docs)]
+pub mod ede {
+    pub const STALE_ANSWER: u16 = 3;
+    pub const NOT_READY: u16 = 14;
+    pub const INVALID_QUERY_TYPE: u16 = 30;
+}
+
+/// An answer to one question: RRsets of the view, by section, and what goes into the header.
+pub struct Answer<'v> {
+    /// The response code: that of the last name of a chain (RFC 6604 3).
+    pub rcode: Rcode,
+    /// Whether this is the authoritative answer for the first name (RFC 1034 6.2.7).
+    pub is_authoritative: bool,
+    /// Why, as an extended error (RFC 8914).
+    pub ede: Option<u16>,
+    /// The zone that the first name is in; none if it is in none of ours.
+    pub zone: Option<&'v Zone>,
+    entries: ArrayVec<Entry<'v>, ENTRIES_MAX>,
+    synthesized: ArrayVec<u8, SYNTHESIZED_MAX>,
+}
+
+/// One RRset of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'v> {
+    /// Where it goes.
+    pub section: Section,
+    /// Its type.
+    pub rtype: Rtype,
+    /// Its TTL in seconds, which for the SOA record of a negative answer is not its own.
+    pub ttl: u32,
+    /// Its owner.
+    pub owner: Owner<'v>,
+    /// Its rdata.
+    pub records: Records<'v>,
+}
+
+/// The section that an RRset is in. Entries come in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// The answer section.
+    Answer,
+    /// The authority section.
+    Authority,
+    /// The additional section: addresses without which the referral leads nowhere, so that the
+    /// message is truncated if they do not fit (RFC 9471 3.1).
+    Glue,
+    /// The additional section: addresses that save the client a question.
+    Additional,
+}
+
+/// A name of an answer, and where its octets are.
+#[derive(Clone, Copy, Debug)]
+pub enum Owner<'v> {
+    /// The name in the question, from this octet on.
+    Question(u8),
+    /// A name that stands in rdata.
+    Stored(&'v [u8]),
+    /// A name made by a DNAME record.
+    Synthesized(Synthesized),
+}
+
+/// A name made by a DNAME record: where it is among those of the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Synthesized {
+    start: u16,
+    len: u8,
+}
+
+/// The rdata of an entry.
+#[derive(Clone, Copy, Debug)]
+pub enum Records<'v> {
+    /// That of a stored RRset.
+    Set(RrsetRef<'v>),
+    /// One CNAME record with this target, made by a DNAME record.
+    Cname(Synthesized),
+}
+
+impl<'v> Answer<'v> {
+    /// An answer without records, as room for others: see
+    /// [`resolve_into`](super::resolve_into).
+    pub fn new() -> Self {
+        Answer {
+            rcode: Rcode::NOERROR,
+            is_authoritative: false,
+            ede: None,
+            zone: None,
+            entries: ArrayVec::new(),
+            synthesized: ArrayVec::new(),
+        }
+    }
+
+    /// Takes all back, and leaves the response code.
+    pub(super) fn reset(&mut self, rcode: Rcode, ede: Option<u16>) {
+        self.rcode = rcode;
+        self.is_authoritative = false;
+        self.ede = ede;
+        self.zone = None;
+        self.entries.clear();
+        self.synthesized.clear();
+    }
+
+    /// The RRsets, by section.
+    pub fn entries(&self) -> &[Entry<'v>] {
+        &self.entries
+    }
+
+    /// The octets of an owner, in uncompressed wire form. `question` is the name in the question,
+    /// in whatever spelling the client is to see.
+    pub fn owner_wire<'a>(&'a self, owner: &Owner<'a>, question: &'a [u8]) -> &'a [u8] {
+        match *owner {
+            Owner::Question(start) => question.get(usize::from(start)..).unwrap_or_default(),
+            Owner::Stored(wire) => wire,
+            Owner::Synthesized(name) => self.synthesized_wire(name),
+        }
+    }
+
+    /// The octets of a name that a DNAME record made.
+    pub fn synthesized_wire(&self, name: Synthesized) -> &[u8] {
+        let start = usize::from(name.start);
+        self.synthesized
+            .get(start..start + usize::from(name.len))
+            .unwrap_or_default()
+    }
+
+    /// Adds an RRset, and says whether there was room for it.
+    pub(super) fn push(&mut self, entry: Entry<'v>) -> bool {
+        self.entries.try_push(entry).is_ok()
+    }
+
+    /// Whether this very RRset is in the answer.
+    pub(super) fn has(&self, rrset: RrsetRef<'_>) -> bool {
+        self.entries.iter().any(|entry| match entry.records {
+            Records::Set(other) => other.is(rrset),
+            Records::Cname(_) => false,
+        })
+    }
+
+    /// Keeps a name made of the first octets of another and a suffix, if there is room for it.
+    pub(super) fn synthesize(&mut self, labels: &[u8], suffix: &[u8]) -> Option<Synthesized> {
+        let start = self.synthesized.len();
+        let len = labels.len() + suffix.len();
+        if len > self.synthesized.remaining_capacity() {
+            return None;
+        }
+        self.synthesized.try_extend_from_slice(labels).ok()?;
+        self.synthesized.try_extend_from_slice(suffix).ok()?;
+        Some(Synthesized {
+            start: start as u16,
+            len: u8::try_from(len).ok()?,
+        })
+    }
+}
+
+impl Default for Answer<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'v> Owner<'v> {
+    /// The ancestor that begins `offset` octets into the name.
+    pub(super) fn suffix(self, offset: usize) -> Owner<'v> {
+        match self {
+            Owner::Question(start) => Owner::Question(start + offset as u8),
+            Owner::Stored(wire) => Owner::Stored(&wire[offset..]),
+            Owner::Synthesized(Synthesized { start, len }) => Owner::Synthesized(Synthesized {
+                start: start + offset as u16,
+                len: len - offset as u8,
+            }),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The names and RRsets of one zone.
+
+use std::fmt;
+use std::hash::RandomState;
+
+use super::name;
+use super::node::{Node, NodeBuf};
+use super::rrset::{Rrset, RrsetRef};
+use super::trie::Trie;
+use crate::model::{Name, Rtype};
+
+/// The names of one generation of a zone, with their RRsets; the SOA record excepted, which
+/// [`Zone`](super::Zone) makes.
+///
+/// A map from owner name to node. A node exists as long as its name or a name below it has an
+/// RRset, so an empty non-terminal (RFC 4592 2.2.2) is a node without RRsets, and a name without a
+/// node does not exist (RFC 8020).
+///
+/// A clone shares everything with its original and is made in no time; a change copies the few
+/// branches on its path in the map.
+#[derive(Clone)]
+pub struct Contents {
+    apex: Name,
+    nodes: Trie,
+    rrset_count: usize,
+    divider_count: usize,
+}
+
+impl Contents {
+    /// An empty zone with this apex.
+    pub fn new(apex: Name) -> Self {
+        Contents {
+            apex,
+            nodes: Trie::new(RandomState::new()),
+            rrset_count: 0,
+            divider_count: 0,
+        }
+    }
+
+    /// The name of the zone.
+    pub fn apex(&self) -> &Name {
+        &self.apex
+    }
+
+    /// Adds an RRset or replaces the one of that owner and type.
+    ///
+    /// Says whether it was taken: what is outside of the zone is not, nor is an SOA record.
+    pub fn put(&mut self, owner: &Name, rtype: Rtype, rrset: &Rrset) -> bool {
+        let Some(name) = self.relative(owner) else {
+            return false;
+        };
+        if rtype == Rtype::SOA {
+            return false;
+        }
+        let (is_new_name, is_new) = match self.nodes.get(name) {
+            Some(node) => {
+                let is_new = node.rrset(rtype).is_none();
+                self.nodes.put(NodeBuf::with(node, rtype, Some(rrset)));
+                (false, is_new)
+            }
+            None => {
+                let node = NodeBuf::new(name, 0);
+                self.nodes
+                    .put(NodeBuf::with(node.node(), rtype, Some(rrset)));
+                (true, true)
+            }
+        };
+        if is_new_name {
+            self.link(name);
+        }
+        self.rrset_count += usize::from(is_new);
+        self.divider_count += usize::from(is_new && divides(name, rtype));
+        true
+    }
+
+    /// Removes an RRset, and says whether it was there.
+    pub fn remove(&mut self, owner: &Name, rtype: Rtype) -> bool {
+        let Some(name) = self.relative(owner) else {
+            return false;
+        };
+        let Some(node) = self.nodes.get(name) else {
+            return false;
+        };
+        if node.rrset(rtype).is_none() {
+            return false;
+        }
+        let node = NodeBuf::with(node, rtype, None);
+        if node.node().is_needed() {
+            self.nodes.put(node);
+        } else {
+            self.nodes.remove(name);
+            self.unlink(name);
+        }
+        self.rrset_count -= 1;
+        self.divider_count -= usize::from(divides(name, rtype));
+        true
+    }
+
+    /// The RRset of this owner and type.
+    pub fn get(&self, owner: &Name, rtype: Rtype) -> Option<RrsetRef<'_>> {
+        self.node(self.relative(owner)?)?.rrset(rtype)
+    }
+
+    /// All RRsets with owner and type: owners in no order, the types of an owner one after the
+    /// other and ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (Name, Rtype, RrsetRef<'_>)> {
+        self.nodes.iter().flat_map(|node| {
+            let owner = Name::from_wire(&[node.name(), self.apex.wire()].concat());
+            let owner = owner.expect("it was a name when it was put here");
+            node.rrsets()
+                .map(move |(rtype, rrset)| (owner.clone(), rtype, rrset))
+        })
+    }
+
+    /// How many RRsets there are, the SOA record not counted.
+    pub fn rrset_count(&self) -> usize {
+        self.rrset_count
+    }
+
+    /// How many names exist, empty non-terminals included.
+    pub fn name_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The node of a name, given relative to the apex and in lower case.
+    pub(super) fn node(&self, name: &[u8]) -> Option<Node<'_>> {
+        self.nodes.get(name)
+    }
+
+    /// Whether something in the zone hides what is below it: a zone cut or a DNAME record. Where
+    /// nothing does, a name that exists can be answered without a look at its ancestors.
+    pub(super) fn has_dividers(&self) -> bool {
+        self.divider_count > 0
+    }
+
+    /// The labels of a name that stand before the apex; none if the name is outside.
+    fn relative<'n>(&self, owner: &'n Name) -> Option<&'n [u8]> {
+        let len = owner.wire().len().checked_sub(self.apex.wire().len())?;
+        owner.is_within(&self.apex).then(|| &owner.wire()[..len])
+    }
+
+    /// Counts a new node at its parent, which is made where it is missing, and so on upwards.
+    fn link(&mut self, new: &[u8]) {
+        let mut name = new;
+        while let Some(parent) = parent(name) {
+            if self.nodes.change_children(parent, |children| children + 1) {
+                return;
+            }
+            self.nodes.put(NodeBuf::new(parent, 1));
+            name = parent;
+        }
+    }
+
+    /// Counts a node that is gone at its parent, which goes too if nothing needs it any more.
+    fn unlink(&mut self, gone: &[u8]) {
+        let mut name = gone;
+        while let Some(parent) = parent(name) {
+            self.nodes
+                .change_children(parent, |children| children.saturating_sub(1));
+            if self.nodes.get(parent).is_none_or(Node::is_needed) {
+                return;
+            }
+            self.nodes.remove(parent);
+            name = parent;
+        }
+    }
+}
+
+/// Whether records of this type make a zone cut or redirect what is below.
+fn divides(name: &[u8], rtype: Rtype) -> bool {
+    match rtype {
+        Rtype::NS => !name.is_empty() && !name::is_wildcard(name),
+        Rtype::DNAME => true,
+        _ => false,
+    }
+}
+
+/// The name one label up; none for the apex.
+fn parent(name: &[u8]) -> Option<&[u8]> {
+    name.get(1 + usize::from(*name.first()?)..)
+}
+
+/// Lists what is in the zone, one RRset a line, sorted: for tests and for looking at.
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines: Vec<_> = self.iter().collect();
+        lines.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        f.debug_list().entries(lines).finish()
+    }
+}

@@ -1,0 +1,334 @@
+//! From a question to an answer: RFC 1034 4.3.2 over the view, by hash lookups only.
+//!
+//! A name is resolved in steps; a step ends the answer or leads to the next name of a chain:
+//!
+//! ```text
+//!              +---------------------------------------------------------+
+//!              v                                                         | next name
+//!   name -> zone? --none--> REFUSED (first name), end of chain           |
+//!              |                                                         |
+//!            walk down from the apex, label by label                     |
+//!              |                                                         |
+//!              +-- a zone cut on the way ----> delegate: referral        |
+//!              +-- a DNAME on the way -------> redirect: DNAME + CNAME --+
+//!              +-- the name is there --------> hit ----- CNAME ----------+
+//!              |                                ^ +----- the type -> RRset, additional
+//!              |                                | +----- neither --> NODATA
+//!              +-- no such name ---> miss ------+ wildcard
+//!                                     +---------> NXDOMAIN
+//! ```
+
+use arrayvec::ArrayVec;
+
+use super::additional;
+use super::answer::{Answer, Entry, Owner, Question, Rcode, Records, Section, ede};
+use super::contents::Contents;
+use super::name::{self, FoldedName, NAME_LEN_MAX, name_prefix};
+use super::node::Node;
+use super::rrset::RrsetRef;
+use super::view::{View, Zone};
+use crate::model::Rtype;
+
+/// How many CNAME records are followed: more than any use has, few enough that a chain is no
+/// burden. What follows is for the client to ask.
+const CHAIN_MAX: usize = 16;
+
+/// Answers a question from the view.
+///
+/// Never blocks and does not allocate. Questions for AXFR and IXFR are the caller's: here they are
+/// not implemented.
+pub fn resolve<'v>(view: &'v View, question: &Question<'_>) -> Answer<'v> {
+    let mut answer = Answer::new();
+    resolve_into(view, question, &mut answer);
+    answer
+}
+
+/// Does what [`resolve`] does, with an answer that is there already: it has room for some hundred
+/// RRsets, and to move it costs as much as to find most of them.
+pub fn resolve_into<'v>(view: &'v View, question: &Question<'_>, answer: &mut Answer<'v>) {
+    let mut name = FoldedName::new();
+    if !view.is_ready() {
+        answer.reset(Rcode::SERVFAIL, Some(ede::NOT_READY));
+    } else if let Some((rcode, ede)) = refusal(question.rtype) {
+        answer.reset(rcode, ede);
+    } else if !name.fold(question.name) {
+        answer.reset(Rcode::FORMERR, None);
+    } else {
+        answer.reset(Rcode::NOERROR, None);
+        Resolver {
+            view,
+            question,
+            answer,
+        }
+        .run(&mut name);
+    }
+}
+
+/// How a type is answered that no record can have (RFC 6895 3.1).
+fn refusal(rtype: Rtype) -> Option<(Rcode, Option<u16>)> {
+    match rtype.0 {
+        // NXNAME, which exists in NSEC bitmaps only (RFC 9824 3.5).
+        128 => Some((Rcode::FORMERR, Some(ede::INVALID_QUERY_TYPE))),
+        41 => Some((Rcode::FORMERR, None)),
+        129..=254 => Some((Rcode::NOTIMP, None)),
+        _ => None,
+    }
+}
+
+struct Resolver<'v, 'a> {
+    view: &'v View,
+    question: &'a Question<'a>,
+    answer: &'a mut Answer<'v>,
+}
+
+/// A name of the chain, and its zone.
+pub(super) struct Place<'v, 'a> {
+    pub(super) zone: &'v Zone,
+    /// The index of the label at which the name of the zone begins.
+    pub(super) apex: usize,
+    pub(super) name: &'a FoldedName,
+    /// The same name as it is to be sent.
+    pub(super) owner: Owner<'v>,
+}
+
+/// Where the walk down from the apex ends (RFC 1034 4.3.2, step 3); labels are indices.
+pub(super) enum Found<'v> {
+    /// At the name itself.
+    Node(Node<'v>),
+    /// At a zone cut, at or above the name.
+    Cut {
+        label: usize,
+        node: Node<'v>,
+        ns: RrsetRef<'v>,
+    },
+    /// At a DNAME record above the name.
+    Dname { label: usize, rrset: RrsetRef<'v> },
+    /// At a name that does not exist; the closest encloser is the last that does (RFC 4592 3.3.1).
+    Missing { encloser: usize },
+}
+
+/// Walks from the apex, at label index `apex`, towards the name.
+///
+/// Downwards, so that a long name costs no more lookups than the zone is deep.
+pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -> Found<'v> {
+    let is_flat = !contents.has_dividers();
+    if is_flat && let Some(node) = contents.node(name.prefix(0, apex)) {
+        return Found::Node(node);
+    }
+    // The apex exists, if only for its SOA record.
+    let mut node = contents.node(&[]).unwrap_or(Node::EMPTY);
+    for label in (0..=apex).rev() {
+        if label < apex {
+            if is_flat && label == 0 {
+                return Found::Missing { encloser: 1 };
+            }
+            match contents.node(name.prefix(label, apex)) {
+                Some(below) => node = below,
+                None => {
+                    return Found::Missing {
+                        encloser: label + 1,
+                    };
+                }
+            }
+            // NS records at a wildcard delegate nothing (RFC 4592 4.2).
+            if let Some(ns) = node.rrset(Rtype::NS)
+                && !name::is_wildcard(name.suffix(label))
+            {
+                return Found::Cut { label, node, ns };
+            }
+        }
+        if label > 0
+            && let Some(rrset) = node.rrset(Rtype::DNAME)
+        {
+            return Found::Dname { label, rrset };
+        }
+    }
+    Found::Node(node)
+}
+
+impl<'v> Resolver<'v, '_> {
+    /// Follows the chain of names, of which the first is given, to its end.
+    fn run(&mut self, name: &mut FoldedName) {
+        let Some((zone, apex)) = self.find(name) else {
+            self.answer.rcode = Rcode::REFUSED;
+            return;
+        };
+        self.answer.zone = Some(zone);
+        self.answer.is_authoritative = true;
+        let mut next = self.step(&Place {
+            zone,
+            apex,
+            name,
+            owner: Owner::Question(0),
+        });
+        for _ in 0..CHAIN_MAX {
+            let Some(owner) = next else { return };
+            let wire = self.answer.owner_wire(&owner, self.question.name);
+            if self.is_in_chain(wire) || !name.fold(wire) {
+                return;
+            }
+            // A chain may leave our zones: the client goes on elsewhere.
+            let Some((zone, apex)) = self.find(name) else {
+                return;
+            };
+            next = self.step(&Place {
+                zone,
+                apex,
+                name,
+                owner,
+            });
+        }
+    }
+
+    /// The zone to answer from: the nearest one, but for DS records at its apex the one above, if
+    /// it is the one that delegates (RFC 4035 3.1.4.1).
+    fn find(&self, name: &FoldedName) -> Option<(&'v Zone, usize)> {
+        let (zone, apex) = self.view.find(name, 0)?;
+        if self.question.rtype == Rtype::DS
+            && apex == 0
+            && let Some((parent, apex)) = self.view.find(name, 1)
+            && let Found::Cut { label: 0, .. } = walk(parent.contents(), name, apex)
+        {
+            return Some((parent, apex));
+        }
+        Some((zone, apex))
+    }
+
+    /// Whether the chain has been at this name.
+    fn is_in_chain(&self, wire: &[u8]) -> bool {
+        let question = self.question.name;
+        self.answer.entries().iter().any(|entry| {
+            entry.rtype == Rtype::CNAME
+                && self
+                    .answer
+                    .owner_wire(&entry.owner, question)
+                    .eq_ignore_ascii_case(wire)
+        })
+    }
+
+    /// Resolves one name; the next one, if the chain goes on.
+    fn step(&mut self, place: &Place<'v, '_>) -> Option<Owner<'v>> {
+        match walk(place.zone.contents(), place.name, place.apex) {
+            Found::Node(node) => self.hit(place, node),
+            // The parent's side of a cut has the DS records (RFC 4035 3.1.4.1).
+            Found::Cut { label: 0, node, .. } if self.question.rtype == Rtype::DS => {
+                self.hit(place, node)
+            }
+            Found::Cut { label, ns, .. } => {
+                self.delegate(place, label, ns);
+                None
+            }
+            Found::Dname { label, rrset } => self.redirect(place, label, rrset),
+            Found::Missing { encloser } => self.miss(place, encloser),
+        }
+    }
+
+    /// The name exists, or a wildcard stands in for it (RFC 1034 4.3.2, step 3a).
+    fn hit(&mut self, place: &Place<'v, '_>, node: Node<'v>) -> Option<Owner<'v>> {
+        let soa = (place.apex == 0).then(|| (Rtype::SOA, place.zone.soa()));
+        let found = match self.question.rtype {
+            Rtype::SOA if soa.is_some() => soa,
+            // One RRset of those there are (RFC 8482 4.1).
+            Rtype::ANY => node.rrsets().next().or(soa),
+            rtype => node.rrset(rtype).map(|rrset| (rtype, rrset)),
+        };
+        if let Some((rtype, rrset)) = found {
+            self.put(Section::Answer, rtype, rrset, place.owner);
+            additional::of_answer(self.answer, place, node, rtype, rrset);
+            return None;
+        }
+        let Some(cname) = node.rrset(Rtype::CNAME) else {
+            self.deny(place);
+            return None;
+        };
+        self.put(Section::Answer, Rtype::CNAME, cname, place.owner);
+        name_prefix(cname.first()).map(Owner::Stored)
+    }
+
+    /// The name does not exist: a wildcard below its closest encloser answers for it, or nothing
+    /// does (RFC 4592 3.3).
+    fn miss(&mut self, place: &Place<'v, '_>, encloser: usize) -> Option<Owner<'v>> {
+        let mut wildcard = ArrayVec::<u8, { NAME_LEN_MAX + 2 }>::new();
+        wildcard.extend(*b"\x01*");
+        wildcard.extend(place.name.prefix(encloser, place.apex).iter().copied());
+        if let Some(node) = place.zone.contents().node(&wildcard) {
+            return self.hit(place, node);
+        }
+        self.answer.rcode = Rcode::NXDOMAIN;
+        self.deny(place);
+        None
+    }
+
+    /// The name is at or below a zone cut: a referral (RFC 1034 4.3.2, step 3b). It is no
+    /// authoritative answer, unless a CNAME record of ours led here (RFC 1034 6.2.7).
+    fn delegate(&mut self, place: &Place<'v, '_>, cut: usize, ns: RrsetRef<'v>) {
+        if self.answer.entries().is_empty() {
+            self.answer.is_authoritative = false;
+        }
+        let owner = place.owner.suffix(place.name.start(cut));
+        self.put(Section::Authority, Rtype::NS, ns, owner);
+        additional::of_referral(self.answer, place, cut, ns);
+    }
+
+    /// The name is below a DNAME record: the record, and a CNAME record made of it (RFC 6672 3.2).
+    fn redirect(
+        &mut self,
+        place: &Place<'v, '_>,
+        label: usize,
+        dname: RrsetRef<'v>,
+    ) -> Option<Owner<'v>> {
+        let target = name_prefix(dname.first())?;
+        let is_listed = self.answer.has(dname);
+        if is_listed && name::is_within(target, place.name.suffix(label)) {
+            // It leads to below itself: the names would grow until none fits.
+            return None;
+        }
+        let start = place.name.start(label);
+        if !is_listed {
+            self.put(
+                Section::Answer,
+                Rtype::DNAME,
+                dname,
+                place.owner.suffix(start),
+            );
+        }
+        if start + target.len() > NAME_LEN_MAX {
+            self.answer.rcode = Rcode::YXDOMAIN;
+            return None;
+        }
+        let made = self
+            .answer
+            .synthesize(&place.name.wire()[..start], target)?;
+        self.answer.push(Entry {
+            section: Section::Answer,
+            rtype: Rtype::CNAME,
+            ttl: dname.ttl,
+            owner: place.owner,
+            records: Records::Cname(made),
+        });
+        Some(Owner::Synthesized(made))
+    }
+
+    /// Neither the type nor a CNAME record is there, or not even the name: the SOA record says for
+    /// how long that may be believed (RFC 2308 3).
+    fn deny(&mut self, place: &Place<'v, '_>) {
+        self.answer.push(Entry {
+            section: Section::Authority,
+            rtype: Rtype::SOA,
+            ttl: place.zone.negative_ttl(),
+            owner: place.owner.suffix(place.name.start(place.apex)),
+            records: Records::Set(place.zone.soa()),
+        });
+    }
+
+    fn put(&mut self, section: Section, rtype: Rtype, rrset: RrsetRef<'v>, owner: Owner<'v>) {
+        let records = Records::Set(rrset);
+        self.answer.push(Entry {
+            section,
+            rtype,
+            ttl: rrset.ttl,
+            owner,
+            records,
+        });
+    }
+}

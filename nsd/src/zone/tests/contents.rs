@@ -1,0 +1,194 @@
+//! The map of names: against a plain one, with clones in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use super::super::node::NodeBuf;
+use super::super::trie::Trie;
+use super::*;
+
+/// Numbers that are the same in every run (Marsaglia, "Xorshift RNGs", 2003).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+
+    fn name(&mut self, apex: &str) -> Name {
+        let labels = ["a", "b", "c", "*", "ns"];
+        let count = self.below(4);
+        let text: String = (0..count)
+            .map(|_| format!("{}.", labels[self.below(5)]))
+            .collect();
+        name(
+            if text.is_empty() || apex != "." {
+                text + apex
+            } else {
+                text
+            }
+            .as_str(),
+        )
+    }
+}
+
+type Model = BTreeMap<(Name, Rtype), Rrset>;
+
+/// The names that exist: owners, and what is between them and the apex.
+fn names_of(model: &Model, apex: &Name) -> BTreeSet<Name> {
+    let up = |owner: &Name| {
+        owner
+            .ancestors()
+            .filter(|name| name.is_within(apex))
+            .collect::<Vec<_>>()
+    };
+    model.keys().flat_map(|(owner, _)| up(owner)).collect()
+}
+
+fn assert_same(contents: &Contents, model: &Model) {
+    let listed: BTreeMap<_, _> = contents
+        .iter()
+        .map(|(owner, rtype, rrset)| ((owner, rtype), rrset))
+        .collect();
+    assert_eq!(listed.len(), contents.rrset_count());
+    let expected: BTreeMap<_, _> = model
+        .iter()
+        .map(|(key, rrset)| (key.clone(), rrset.as_ref()))
+        .collect();
+    assert_eq!(listed, expected);
+    let names = names_of(model, contents.apex());
+    assert_eq!(contents.name_count(), names.len());
+    for name in &names {
+        let relative = &name.wire()[..name.wire().len() - contents.apex().wire().len()];
+        assert!(contents.node(relative).is_some(), "{name}");
+    }
+    let divides = |(owner, rtype): &(Name, Rtype)| match *rtype {
+        Rtype::NS => owner != contents.apex() && !owner.wire().starts_with(b"\x01*"),
+        rtype => rtype == Rtype::DNAME,
+    };
+    assert_eq!(contents.has_dividers(), model.keys().any(divides));
+}
+
+#[test]
+fn contents_are_as_a_plain_map() {
+    for (seed, apex) in [(1, "test."), (2, "."), (3, "a.b.")] {
+        let mut random = Random(seed);
+        let (mut contents, mut model) = (Contents::new(name(apex)), Model::new());
+        let mut kept = Vec::new();
+        for step in 0..4_000 {
+            let owner = random.name(apex);
+            let rtype = [Rtype::A, Rtype::NS, Rtype::DNAME, Rtype::TXT][random.below(4)];
+            // Fewer and fewer, down to none, and then more again.
+            if random.below(4_000) < 3_999 - step % 4_000 {
+                let rrset = Rrset::new(step as u32, [&step.to_be_bytes()[..]]).unwrap();
+                assert!(contents.put(&owner, rtype, &rrset));
+                model.insert((owner, rtype), rrset);
+            } else {
+                let was_there = model.remove(&(owner.clone(), rtype)).is_some();
+                assert_eq!(contents.remove(&owner, rtype), was_there);
+            }
+            if step % 97 == 0 {
+                assert_same(&contents, &model);
+                kept.push((contents.clone(), model.clone()));
+            }
+        }
+        for (owner, rtype) in model.keys() {
+            assert!(contents.remove(owner, *rtype));
+        }
+        assert_same(&contents, &Model::new());
+        assert_eq!(contents.name_count(), 0);
+        // What was shared is as it was.
+        for (contents, model) in kept {
+            assert_same(&contents, &model);
+        }
+    }
+}
+
+#[test]
+fn what_is_outside_or_no_content_is_not_taken() {
+    let mut contents = Contents::new(name("a.test."));
+    let rrset = Rrset::new(1, [&b"x"[..]]).unwrap();
+    for owner in ["test.", ".", "b.test.", "ba.test.", "x.b.test."] {
+        assert!(!contents.put(&name(owner), Rtype::A, &rrset), "{owner}");
+        assert!(!contents.remove(&name(owner), Rtype::A));
+        assert!(contents.get(&name(owner), Rtype::A).is_none());
+    }
+    assert!(!contents.put(&name("a.test."), Rtype::SOA, &rrset));
+    assert_eq!((contents.name_count(), contents.rrset_count()), (0, 0));
+}
+
+#[test]
+fn rrsets_that_cannot_be_sent_are_refused() {
+    assert!(Rrset::new(1, []).is_none());
+    assert!(Rrset::new(1, [&vec![0; 65_536][..]]).is_none());
+    assert!(Rrset::new(1, vec![&b""[..]; 65_536]).is_none());
+    let rrset = Rrset::new(7, [&b"one"[..], b"", b"three"]).unwrap();
+    let rrset = rrset.as_ref();
+    assert_eq!((rrset.ttl, rrset.count), (7, 3));
+    assert_eq!(rrset.data, b"\0\x03one\0\0\0\x05three");
+    assert_eq!(
+        rrset.rdata().collect::<Vec<_>>(),
+        [&b"one"[..], b"", b"three"]
+    );
+}
+
+/// Gives all names the same hash, until they are hashed with a round.
+#[derive(Clone)]
+struct Colliding(RandomState);
+
+struct CollidingHasher(<RandomState as BuildHasher>::Hasher, bool);
+
+impl BuildHasher for Colliding {
+    type Hasher = CollidingHasher;
+
+    fn build_hasher(&self) -> CollidingHasher {
+        CollidingHasher(self.0.build_hasher(), false)
+    }
+}
+
+impl Hasher for CollidingHasher {
+    fn write(&mut self, octets: &[u8]) {
+        self.0.write(octets);
+    }
+
+    fn write_u32(&mut self, round: u32) {
+        self.1 = round > 1;
+        self.0.write_u32(round);
+    }
+
+    fn finish(&self) -> u64 {
+        if self.1 { self.0.finish() } else { 42 }
+    }
+}
+
+#[test]
+fn names_of_one_hash_are_told_apart() {
+    let mut trie = Trie::new(Colliding(RandomState::new()));
+    let names: Vec<Vec<u8>> = (0..100)
+        .map(|n| format!("\x03{n:03}").into_bytes())
+        .collect();
+    for name in &names {
+        assert!(trie.get(name).is_none());
+        trie.put(NodeBuf::new(name, 0));
+    }
+    let full = trie.clone();
+    for (count, name) in names.iter().enumerate() {
+        assert_eq!(
+            (trie.len(), trie.iter().count()),
+            (100 - count, 100 - count)
+        );
+        assert!(trie.change_children(name, |children| children + 1));
+        assert_eq!(trie.get(name).expect("it is there").children(), 1);
+        trie.remove(name);
+        assert!(trie.get(name).is_none() && !trie.change_children(name, |children| children));
+    }
+    assert_eq!(trie.iter().count(), 0);
+    assert!(
+        names
+            .iter()
+            .all(|name| full.get(name).is_some_and(|node| node.children() == 0))
+    );
+}

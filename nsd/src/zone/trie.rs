@@ -1,0 +1,275 @@
+//! A persistent map from names to nodes: a hash array mapped trie (Bagwell, "Ideal Hash Trees",
+//! 2001).
+//!
+//! A clone shares everything with its original; a change copies the branches on its path that are
+//! shared, and changes in place those that are not.
+//!
+//! Why not a map of the shelf: with `rpds::HashTrieMap`, whose nodes, entries, keys and values are
+//! an allocation each, a name with one A record took more than twice the memory and a question
+//! twice the time, most of it waiting for memory.
+//!
+//! A branch has up to 32 slots and keeps those that are taken; five bits of the hash choose the
+//! slot. The branch's bitmap is kept beside the pointer to its slots, so that each level costs one
+//! access to memory.
+
+use std::hash::{BuildHasher, RandomState};
+use std::mem;
+use std::slice;
+use std::sync::Arc;
+
+use super::node::{Node, NodeBuf};
+
+/// How many bits of a hash choose a slot.
+const LEVEL_BITS: u32 = 5;
+
+/// How many levels a hash has bits for.
+const LEVELS_MAX: u32 = u64::BITS / LEVEL_BITS;
+
+/// A set of nodes, each found by its name.
+#[derive(Clone)]
+pub(super) struct Trie<S = RandomState> {
+    root: Branch,
+    len: usize,
+    // Seeded at random: who chooses names cannot choose their places.
+    hasher: S,
+}
+
+/// The slots that are taken, and which they are.
+#[derive(Clone, Default)]
+struct Branch {
+    bitmap: u32,
+    slots: Arc<[Slot]>,
+}
+
+/// What is in a slot. (The fields of a branch stand here one by one, which saves 8 octets.)
+#[derive(Clone, Default)]
+enum Slot {
+    /// Nothing: only while slots are moved.
+    #[default]
+    Vacant,
+    /// A node, and bits of its name's hash that tell most other names without a look at it.
+    Leaf(u32, NodeBuf),
+    /// A branch: its bitmap and its slots.
+    Branch(u32, Arc<[Slot]>),
+}
+
+/// The slots that a name takes, level by level.
+struct Path<'a, S> {
+    hasher: &'a S,
+    name: &'a [u8],
+    hash: u64,
+    level: u32,
+}
+
+impl<'a, S: BuildHasher> Path<'a, S> {
+    fn new(hasher: &'a S, name: &'a [u8]) -> Self {
+        Path {
+            hasher,
+            name,
+            hash: hasher.hash_one(name),
+            level: 0,
+        }
+    }
+
+    /// The bits of the hash that choose last, and are kept in the leaf.
+    fn tag(&self) -> u32 {
+        (self.hash >> 32) as u32
+    }
+
+    /// The slot in the branch on the current level, as a bit; goes on to the next level.
+    ///
+    /// Names that agree in all bits of their hashes are hashed anew, with the round: that they
+    /// agree for ever will not happen.
+    fn next(&mut self) -> u32 {
+        let (round, level) = (self.level / LEVELS_MAX, self.level % LEVELS_MAX);
+        if level == 0 && round > 0 {
+            self.hash = self.hasher.hash_one((round, self.name));
+        }
+        self.level += 1;
+        1 << ((self.hash >> (level * LEVEL_BITS)) & 31)
+    }
+
+    /// The path of another name, on the same level.
+    fn of_other<'b>(&self, name: &'b [u8]) -> Path<'b, S>
+    where
+        'a: 'b,
+    {
+        let mut path = Path::new(self.hasher, name);
+        while path.level < self.level {
+            path.next();
+        }
+        path
+    }
+}
+
+/// The index of the slot with this bit.
+fn index(bitmap: u32, bit: u32) -> usize {
+    (bitmap & (bit - 1)).count_ones() as usize
+}
+
+impl<S: BuildHasher> Trie<S> {
+    /// An empty map.
+    pub(super) fn new(hasher: S) -> Self {
+        Trie {
+            root: Branch::default(),
+            len: 0,
+            hasher,
+        }
+    }
+
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The node of a name.
+    pub(super) fn get(&self, name: &[u8]) -> Option<Node<'_>> {
+        let mut path = Path::new(&self.hasher, name);
+        let tag = path.tag();
+        let (mut bitmap, mut slots) = (self.root.bitmap, &self.root.slots);
+        loop {
+            let bit = path.next();
+            if bitmap & bit == 0 {
+                return None;
+            }
+            match &slots[index(bitmap, bit)] {
+                Slot::Leaf(other, leaf) if *other == tag && leaf.node().name() == name => {
+                    return Some(leaf.node());
+                }
+                Slot::Branch(inner_bitmap, inner) => (bitmap, slots) = (*inner_bitmap, inner),
+                Slot::Leaf(..) | Slot::Vacant => return None,
+            }
+        }
+    }
+
+    /// Adds a node, or replaces the one with that name.
+    pub(super) fn put(&mut self, leaf: NodeBuf) {
+        let name = leaf.clone();
+        let mut path = Path::new(&self.hasher, name.node().name());
+        let tag = path.tag();
+        let slot = Slot::Leaf(tag, leaf);
+        let is_new = put(&mut self.root.bitmap, &mut self.root.slots, &mut path, slot);
+        self.len += usize::from(is_new);
+    }
+
+    /// Changes the number of children of a node, and says whether there is such a node.
+    pub(super) fn change_children(&mut self, name: &[u8], change: impl FnOnce(u32) -> u32) -> bool {
+        let Some(children) = self.get(name).map(Node::children) else {
+            return false;
+        };
+        let mut path = Path::new(&self.hasher, name);
+        let (mut bitmap, mut slots) = (self.root.bitmap, &mut self.root.slots);
+        loop {
+            let at = index(bitmap, path.next());
+            match &mut Arc::make_mut(slots)[at] {
+                Slot::Leaf(_, leaf) => {
+                    leaf.set_children(change(children));
+                    return true;
+                }
+                Slot::Branch(inner_bitmap, inner) => (bitmap, slots) = (*inner_bitmap, inner),
+                Slot::Vacant => return false,
+            }
+        }
+    }
+
+    /// Removes the node of a name, which must be there.
+    pub(super) fn remove(&mut self, name: &[u8]) {
+        if self.get(name).is_some() {
+            let mut path = Path::new(&self.hasher, name);
+            remove(&mut self.root.bitmap, &mut self.root.slots, &mut path);
+            self.len -= 1;
+        }
+    }
+
+    /// All nodes, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Node<'_>> {
+        let mut stack: Vec<slice::Iter<'_, Slot>> = vec![self.root.slots.iter()];
+        std::iter::from_fn(move || {
+            loop {
+                match stack.last_mut()?.next() {
+                    Some(Slot::Leaf(_, leaf)) => return Some(leaf.node()),
+                    Some(Slot::Branch(_, slots)) => stack.push(slots.iter()),
+                    Some(Slot::Vacant) => {}
+                    None => drop(stack.pop()),
+                }
+            }
+        })
+    }
+}
+
+/// Puts a leaf into a branch, and says whether its name is new.
+fn put<S: BuildHasher>(
+    bitmap: &mut u32,
+    slots: &mut Arc<[Slot]>,
+    path: &mut Path<'_, S>,
+    leaf: Slot,
+) -> bool {
+    let bit = path.next();
+    let at = index(*bitmap, bit);
+    if *bitmap & bit == 0 {
+        rebuild(slots, |list| list.insert(at, leaf));
+        *bitmap |= bit;
+        return true;
+    }
+    let slot = &mut Arc::make_mut(slots)[at];
+    match slot {
+        Slot::Branch(bitmap, slots) => put(bitmap, slots, path, leaf),
+        Slot::Leaf(_, other) if other.node().name() != path.name => {
+            let other = other.clone();
+            let other_path = path.of_other(other.node().name());
+            *slot = split(mem::take(slot), other_path, leaf, path);
+            true
+        }
+        _ => {
+            *slot = leaf;
+            false
+        }
+    }
+}
+
+/// The branch that has both leaves.
+fn split<S: BuildHasher>(
+    a: Slot,
+    mut a_path: Path<'_, S>,
+    b: Slot,
+    b_path: &mut Path<'_, S>,
+) -> Slot {
+    let (a_bit, b_bit) = (a_path.next(), b_path.next());
+    let slots: Arc<[Slot]> = if a_bit == b_bit {
+        [split(a, a_path, b, b_path)].into()
+    } else if a_bit < b_bit {
+        [a, b].into()
+    } else {
+        [b, a].into()
+    };
+    Slot::Branch(a_bit | b_bit, slots)
+}
+
+/// Removes the leaf at the end of the path, which must be there.
+fn remove<S: BuildHasher>(bitmap: &mut u32, slots: &mut Arc<[Slot]>, path: &mut Path<'_, S>) {
+    let bit = path.next();
+    let at = index(*bitmap, bit);
+    let slot = &mut Arc::make_mut(slots)[at];
+    if let Slot::Branch(bitmap, slots) = slot {
+        remove(bitmap, slots, path);
+        // A leaf that is alone moves up, so that the trie is as if the other had never been.
+        if let [Slot::Leaf(tag, leaf)] = &slots[..] {
+            *slot = Slot::Leaf(*tag, leaf.clone());
+        }
+        return;
+    }
+    rebuild(slots, |list| drop(list.remove(at)));
+    *bitmap &= !bit;
+}
+
+/// Changes how many slots there are. Slots that nobody shares are moved: to copy them would touch
+/// the memory of every node they lead to.
+fn rebuild(slots: &mut Arc<[Slot]>, change: impl FnOnce(&mut Vec<Slot>)) {
+    let mut list = Vec::with_capacity(slots.len() + 1);
+    match Arc::get_mut(slots) {
+        Some(slots) => list.extend(slots.iter_mut().map(mem::take)),
+        None => list.extend(slots.iter().cloned()),
+    }
+    change(&mut list);
+    *slots = list.into();
+}

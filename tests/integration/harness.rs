@@ -1,0 +1,54 @@
+//! The cluster keeps its promises: members keep addresses and data, faults are real.
+
+use std::time::Duration;
+
+use tests::{Cluster, Gate, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_keep_their_data_when_killed_and_frozen() {
+    let cluster = Cluster::start(3, &[]).await;
+    cluster.etcdctl(&["put", "/a", "before"]).await;
+
+    let leader = cluster.leader().await;
+    cluster.kill_member(leader).await;
+    assert!(cluster.try_etcdctl_at(leader, &["get", "/a"]).await.is_err(), "a killed member answers");
+    let next = cluster.leader().await;
+    assert_ne!(next, leader, "a killed member leads");
+    assert_eq!(cluster.try_etcdctl_at(next, &["put", "/a", "meanwhile"]).await.as_deref(), Ok("OK"));
+    cluster.start_member(leader).await;
+    cluster.healthy().await;
+    assert_eq!(cluster.try_etcdctl_at(leader, &["get", "/a"]).await.as_deref(), Ok("/a\nmeanwhile"));
+
+    cluster.pause_all().await;
+    assert!(cluster.try_etcdctl_at(0, &["get", "/a"]).await.is_err(), "a frozen member answers");
+    cluster.unpause_all().await;
+    cluster.stop_all().await;
+    cluster.start_all().await;
+    cluster.healthy().await;
+    assert_eq!(cluster.keys("/").await, [("/a".to_string(), "meanwhile".to_string())]);
+
+    let revision = cluster.compact().await;
+    let old = cluster.try_etcdctl_at(0, &["get", "/a", "--rev", &(revision - 1).to_string()]).await;
+    assert!(old.is_err_and(|error| error.contains("compacted")), "history is still there");
+
+    if cluster.disconnect(0).await {
+        assert!(cluster.try_etcdctl_at(0, &["get", "/a"]).await.is_err(), "a member off the network answers");
+        cluster.reconnect(0).await;
+        cluster.healthy().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_cuts_and_lets_through() {
+    let cluster = Cluster::start(1, &[]).await;
+    let gate = Gate::to(cluster.endpoint(0)).await;
+    let health = async || {
+        let args = ["--endpoints", gate.endpoint(), "endpoint", "health"];
+        cluster.try_etcdctl_at(0, &args).await
+    };
+    health().await.expect("open");
+    gate.close();
+    assert!(health().await.is_err(), "a closed gate lets through");
+    gate.open();
+    eventually("the gate lets through again", Duration::from_secs(10), health).await;
+}

@@ -1,0 +1,116 @@
+//! What tests ask of etcd itself, through etcdctl.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::Cluster;
+
+/// What a member says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberState {
+    /// Its id.
+    pub id: u64,
+    /// The id of the leader it follows, 0 if it knows of none.
+    pub leader: u64,
+    /// The revision of its store.
+    pub revision: i64,
+}
+
+impl Cluster {
+    /// Runs etcdctl against all members, and returns its standard output. Panics where it fails.
+    pub async fn etcdctl(&self, args: &[&str]) -> String {
+        let output = run(&self.endpoints.join(","), self.user().as_deref(), args).await;
+        output.unwrap_or_else(|error| panic!("etcdctl {args:?}: {error}"))
+    }
+
+    /// Runs etcdctl against one member.
+    pub async fn try_etcdctl_at(&self, member: usize, args: &[&str]) -> Result<String, String> {
+        run(self.endpoint(member), self.user().as_deref(), args).await
+    }
+
+    /// What a member says of itself.
+    pub async fn member_state(&self, member: usize) -> Result<MemberState, String> {
+        let output = self.try_etcdctl_at(member, &["endpoint", "status", "-w", "json"]).await?;
+        let json: Value = serde_json::from_str(&output).map_err(|error| format!("{error}: {output}"))?;
+        let status = &json[0]["Status"];
+        let header = &status["header"];
+        let id = header["member_id"].as_u64().ok_or_else(|| format!("no member id: {output}"))?;
+        // Left out where it is 0.
+        let leader = status["leader"].as_u64().unwrap_or(0);
+        let revision = header["revision"].as_i64().unwrap_or(0);
+        Ok(MemberState { id, leader, revision })
+    }
+
+    /// Which of the endpoints is the member with this id.
+    pub(super) async fn member_by_id(&self, id: u64) -> Option<usize> {
+        for member in 0..self.size() {
+            if self.member_state(member).await.is_ok_and(|state| state.id == id) {
+                return Some(member);
+            }
+        }
+        None
+    }
+
+    /// The keys under a prefix with their values.
+    pub async fn keys(&self, prefix: &str) -> Vec<(String, String)> {
+        let output = self.etcdctl(&["get", "--prefix", prefix, "-w", "fields"]).await;
+        // Go's quoted form, which for text is JSON's.
+        let unquote = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| text.to_string());
+        let (mut key, mut found) = (String::new(), Vec::new());
+        for line in output.lines() {
+            match line.split_once(" : ") {
+                Some(("\"Key\"", text)) => key = unquote(text),
+                Some(("\"Value\"", text)) => found.push((std::mem::take(&mut key), unquote(text))),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// The one key under a prefix that ends so, as in `keys("/ns/v1/rr/", "/www/A")`.
+    pub async fn key_ending(&self, prefix: &str, end: &str) -> String {
+        let keys = self.keys(prefix).await;
+        let mut found = keys.iter().map(|(key, _)| key).filter(|key| key.ends_with(end));
+        match (found.next(), found.next()) {
+            (Some(key), None) => key.clone(),
+            other => panic!("not one key under {prefix} that ends in {end}: {other:?}"),
+        }
+    }
+
+    /// The revision of the store, which every write of anyone raises.
+    pub async fn revision(&self) -> i64 {
+        let output = self.etcdctl(&["get", "no such key", "-w", "json"]).await;
+        let json: Value = serde_json::from_str(&output).expect("etcdctl prints JSON");
+        json["header"]["revision"].as_i64().expect("a revision")
+    }
+
+    /// Forgets all of history before now, on disk too.
+    pub async fn compact(&self) -> i64 {
+        let revision = self.revision().await;
+        self.etcdctl(&["compact", &revision.to_string(), "--physical"]).await;
+        for member in 0..self.size() {
+            self.try_etcdctl_at(member, &["defrag"]).await.expect("a healthy member defragments");
+        }
+        revision
+    }
+}
+
+async fn run(endpoints: &str, user: Option<&str>, args: &[&str]) -> Result<String, String> {
+    let mut command = Command::new("etcdctl");
+    command.env("ETCDCTL_API", "3").arg("--endpoints").arg(endpoints).args(args);
+    command.args(["--dial-timeout", "1s", "--command-timeout", "5s"]);
+    if let Some(user) = user {
+        command.args(["--user", user]);
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = match timeout(Duration::from_secs(20), command.output()).await {
+        Ok(output) => output.map_err(|error| format!("cannot run etcdctl: {error}"))?,
+        Err(_) => return Err("no answer within 20 s".into()),
+    };
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).trim().to_string();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}

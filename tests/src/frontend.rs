@@ -1,0 +1,121 @@
+//! An `nsd` process.
+
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{Process, Response, binary, ensure, eventually, get};
+
+/// A front-end that runs.
+pub struct Frontend {
+    /// Its id.
+    pub id: String,
+    /// Where it answers DNS.
+    pub dns: SocketAddr,
+    /// Where its admin listener is.
+    pub admin: SocketAddr,
+    process: Process,
+}
+
+impl Frontend {
+    /// Starts one with an id and more options, and waits until its sockets are bound, which does not need
+    /// etcd.
+    pub async fn start(id: &str, endpoints: &[String], more: &[&str]) -> Self {
+        let endpoints = endpoints.join(",");
+        let options = [
+            ["--endpoints", &endpoints],
+            ["--prefix", "/ns"],
+            ["--listen", "127.0.0.1:0"],
+            ["--admin", "127.0.0.1:0"],
+            ["--id", id],
+            ["--log-format", "json"],
+            ["--log-level", "info"],
+        ];
+        let args = options.iter().flatten().chain(more);
+        let mut process = Process::start(id, &binary("nsd"), args);
+        let (dns, admin) = eventually(&format!("{id} serves"), Duration::from_secs(20), async || {
+            process.check()?;
+            serving(&process.stderr()).ok_or_else(|| process.stderr())
+        })
+        .await;
+        Frontend { id: id.into(), dns, admin, process }
+    }
+
+    /// Asks the admin listener for a path.
+    pub async fn get(&self, path: &str) -> Result<Response, String> {
+        get(self.admin, path).await
+    }
+
+    /// What it says of itself.
+    pub async fn status(&self) -> Value {
+        let response = self.get("/status").await.unwrap_or_else(|error| panic!("{}: {error}", self.id));
+        assert_eq!(response.code, 200, "{}: {}", self.id, response.body);
+        response.json()
+    }
+
+    /// Waits until it has data to answer from.
+    pub async fn ready(&self) {
+        eventually(&format!("{} is ready", self.id), Duration::from_secs(20), async || {
+            let response = self.get("/readyz").await?;
+            ensure(response.code == 200, || format!("{}: {}", response.code, response.body))
+        })
+        .await;
+    }
+
+    /// Waits until it has applied a revision.
+    pub async fn applied(&self, revision: i64, limit: Duration) {
+        let path = format!("/status?min_revision={revision}&timeout_ms=1000");
+        eventually(&format!("{} has applied {revision}", self.id), limit, async || {
+            let status = self.get(&path).await?.json();
+            ensure(status["applied"].as_i64() >= Some(revision), || status.to_string())
+        })
+        .await;
+    }
+
+    /// Its log so far, a value a line.
+    pub fn log(&self) -> Vec<Value> {
+        // The last line may not be written to its end yet.
+        self.process.stderr().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Panics if the process has ended.
+    pub fn check(&mut self) {
+        self.process.check().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Freezes it.
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on after [`Frontend::freeze`].
+    pub fn thaw(&self) {
+        self.process.signal("CONT");
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM, and the end that follows.
+    pub async fn terminate(&mut self, limit: Duration) -> ExitStatus {
+        self.process.signal("TERM");
+        self.process.end(limit).await
+    }
+}
+
+/// The addresses in the log line that tells them.
+fn serving(log: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let fields = lines.map(|line| line["fields"].clone()).find(|fields| fields["message"] == "serving")?;
+    let address = |field: &str| fields[field].as_str()?.split(',').next()?.trim().parse().ok();
+    Some((address("dns")?, address("admin")?))
+}
