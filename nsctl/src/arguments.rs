@@ -21,7 +21,14 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) store: StoreArguments,
     /// How to print results.
-    #[arg(short, long, global = true, value_enum, default_value = "table", env = "NSCTL_OUTPUT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value = "table",
+        env = "NSCTL_OUTPUT"
+    )]
     pub(crate) output: Output,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -32,7 +39,13 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArguments {
     /// Client URLs of etcd members, separated by commas.
-    #[arg(long, global = true, value_delimiter = ',', default_value = "http://127.0.0.1:2379", env = "NSCTL_ENDPOINTS")]
+    #[arg(
+        long,
+        global = true,
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:2379",
+        env = "NSCTL_ENDPOINTS"
+    )]
     endpoints: Vec<String>,
     /// Prefix of all keys.
     #[arg(long, global = true, default_value = "/ns", env = "NSCTL_PREFIX")]
@@ -41,22 +54,46 @@ pub(crate) struct StoreArguments {
     #[arg(long, global = true, value_name = "FILE", env = "NSCTL_CA_FILE")]
     ca_file: Option<PathBuf>,
     /// Client certificate, in PEM.
-    #[arg(long, global = true, value_name = "FILE", requires = "key_file", env = "NSCTL_CERT_FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        requires = "key_file",
+        env = "NSCTL_CERT_FILE"
+    )]
     cert_file: Option<PathBuf>,
     /// Key of the client certificate, in PEM.
-    #[arg(long, global = true, value_name = "FILE", requires = "cert_file", env = "NSCTL_KEY_FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        requires = "cert_file",
+        env = "NSCTL_KEY_FILE"
+    )]
     key_file: Option<PathBuf>,
     /// Name to expect in the server's certificate, if not the URL's.
     #[arg(long, global = true, value_name = "NAME", env = "NSCTL_TLS_NAME")]
     tls_name: Option<String>,
     /// User and password, as NAME:PASSWORD. The environment keeps the password out of process lists.
-    #[arg(long, global = true, value_name = "NAME:PASSWORD", hide_env_values = true, env = "NSCTL_USER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME:PASSWORD",
+        hide_env_values = true,
+        env = "NSCTL_USER"
+    )]
     user: Option<String>,
     /// How long etcd may take for all of the command, as in 500ms, 5s or 1m.
     #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = duration, env = "NSCTL_TIMEOUT")]
     pub(crate) timeout: Duration,
     /// What to log to stderr, as in debug or etcd=trace.
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "error", env = "NSCTL_LOG_LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        default_value = "error",
+        env = "NSCTL_LOG_LEVEL"
+    )]
     log_level: String,
 }
 
@@ -237,7 +274,10 @@ impl Arguments {
     /// Logs go to stderr, beside the error line.
     pub(crate) fn log(&self) {
         let filter = tracing_subscriber::EnvFilter::new(&self.store.log_level);
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .init();
     }
 }
 
@@ -259,13 +299,21 @@ impl StoreArguments {
             identity: self.cert_file.clone().zip(self.key_file.clone()),
             server_name: self.tls_name.clone(),
         };
-        let config = Config { tls, user, ..Config::new(self.endpoints.clone()) };
+        let config = Config {
+            tls,
+            user,
+            ..Config::new(self.endpoints.clone())
+        };
         config.complete().map_err(Error::Usage)
     }
 }
 
 fn ttl(text: &str) -> Result<u32, String> {
-    let ttl = text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let ttl = text
+        .bytes()
+        .all(|octet| octet.is_ascii_digit())
+        .then(|| text.parse::<u64>().ok())
+        .flatten();
     match ttl.map_or_else(|| period(text).map(u64::from), Some) {
         Some(ttl) if ttl <= u64::from(TTL_MAX) => Ok(ttl as u32),
         Some(_) => Err(format!("a TTL is {TTL_MAX} seconds at most (RFC 2181, 8)")),
@@ -280,7 +328,9 @@ fn seconds(text: &str) -> Result<u32, String> {
 /// A time with an optional unit; seconds without one.
 fn duration(text: &str) -> Result<Duration, String> {
     let bad = || "expected a time such as 500ms, 5s or 1m".to_string();
-    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let at = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let number: f64 = text[..at].parse().map_err(|_| bad())?;
     let scale = match &text[at..] {
         "ms" => 0.001,
@@ -290,16 +340,24 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(bad()),
     };
     let seconds = number * scale;
-    if seconds > 0.0 && seconds <= 86_400.0 { Ok(Duration::from_secs_f64(seconds)) } else { Err(bad()) }
+    if seconds > 0.0 && seconds <= 86_400.0 {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err(bad())
+    }
 }
 
 /// A mailbox as people write it, or as RFC 1035 3.3.13 does.
 fn mailbox(text: &str) -> Result<Name, String> {
     let name = match text.split_once('@') {
-        Some((local, domain)) => format!("{}.{domain}", local.replace('\\', "\\\\").replace('.', "\\.")),
+        Some((local, domain)) => format!(
+            "{}.{domain}",
+            local.replace('\\', "\\\\").replace('.', "\\.")
+        ),
         None => text.to_string(),
     };
-    name.parse().map_err(|error| format!("not a mailbox: {error}"))
+    name.parse()
+        .map_err(|error| format!("not a mailbox: {error}"))
 }
 
 #[cfg(test)]
@@ -314,8 +372,18 @@ mod tests {
 
     #[test]
     fn mailboxes_and_times() {
-        assert_eq!(mailbox("john.doe@example.org").map(|name| name.to_string()).as_deref(), Ok("john\\.doe.example.org."));
-        assert_eq!(mailbox("hostmaster.example.org").map(|name| name.to_string()).as_deref(), Ok("hostmaster.example.org."));
+        assert_eq!(
+            mailbox("john.doe@example.org")
+                .map(|name| name.to_string())
+                .as_deref(),
+            Ok("john\\.doe.example.org.")
+        );
+        assert_eq!(
+            mailbox("hostmaster.example.org")
+                .map(|name| name.to_string())
+                .as_deref(),
+            Ok("hostmaster.example.org.")
+        );
         assert!(mailbox("@x..y").is_err());
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2"), Ok(Duration::from_secs(2)));

@@ -39,7 +39,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Error::Failed(reason) | Error::Usage(reason) | Error::Conflict(reason) | Error::Store(reason) | Error::Wait(reason)) = self;
+        let (Error::Failed(reason)
+        | Error::Usage(reason)
+        | Error::Conflict(reason)
+        | Error::Store(reason)
+        | Error::Wait(reason)) = self;
         f.write_str(reason)
     }
 }
@@ -50,7 +54,10 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Unreachable(_) | StoreError::Unauthenticated(_) => Error::Store(reason),
             StoreError::Config(_) => Error::Usage(reason),
-            StoreError::Denied(_) | StoreError::Compacted | StoreError::Full | StoreError::Other(_) => Error::Failed(reason),
+            StoreError::Denied(_)
+            | StoreError::Compacted
+            | StoreError::Full
+            | StoreError::Other(_) => Error::Failed(reason),
         }
     }
 }
@@ -58,7 +65,11 @@ impl From<StoreError> for Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let reason = refusal.to_string();
-        if refusal.is_usage() { Error::Usage(reason) } else { Error::Conflict(reason) }
+        if refusal.is_usage() {
+            Error::Usage(reason)
+        } else {
+            Error::Conflict(reason)
+        }
     }
 }
 
@@ -68,11 +79,13 @@ impl From<ChangeError> for Error {
         match error {
             ChangeError::Refused(refusal) => refusal.into(),
             ChangeError::Conflict { .. } => Error::Conflict(reason),
-            ChangeError::NotWritten(store) | ChangeError::Unknown(store) => match Error::from(store) {
-                Error::Store(_) => Error::Store(reason),
-                Error::Usage(_) => Error::Usage(reason),
-                _ => Error::Failed(reason),
-            },
+            ChangeError::NotWritten(store) | ChangeError::Unknown(store) => {
+                match Error::from(store) {
+                    Error::Store(_) => Error::Store(reason),
+                    Error::Usage(_) => Error::Usage(reason),
+                    _ => Error::Failed(reason),
+                }
+            }
         }
     }
 }

@@ -23,13 +23,20 @@ pub(crate) struct State {
 }
 
 /// Asks one front-end; with a revision, it answers when it serves that, or when the time is over.
-pub(crate) async fn ask(frontend: &Frontend, revision: Option<i64>, limit: Duration) -> Result<State, String> {
+pub(crate) async fn ask(
+    frontend: &Frontend,
+    revision: Option<i64>,
+    limit: Duration,
+) -> Result<State, String> {
     let admin = frontend.admin.as_ref().ok_or("it has no admin listener")?;
     let mut url = format!("http://{admin}/status");
     if let Some(revision) = revision {
         url += &format!("?min_revision={revision}&timeout_ms={}", limit.as_millis());
     }
-    let client = reqwest::Client::builder().no_proxy().timeout(limit + Duration::from_millis(500)).connect_timeout(limit);
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(limit + Duration::from_millis(500))
+        .connect_timeout(limit);
     let told = |error: reqwest::Error| {
         // The innermost cause is the one a person can do something about.
         let mut cause: &dyn std::error::Error = &error;
@@ -38,8 +45,17 @@ pub(crate) async fn ask(frontend: &Frontend, revision: Option<i64>, limit: Durat
         }
         format!("{admin} does not answer: {cause}")
     };
-    let response = client.build().map_err(told)?.get(url).send().await.map_err(told)?;
-    response.json().await.map_err(|error| format!("{admin} answers something else: {error}"))
+    let response = client
+        .build()
+        .map_err(told)?
+        .get(url)
+        .send()
+        .await
+        .map_err(told)?;
+    response
+        .json()
+        .await
+        .map_err(|error| format!("{admin} answers something else: {error}"))
 }
 
 /// Waits until every live front-end serves `revision`.
@@ -51,7 +67,11 @@ pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Resul
     let mut lagging: BTreeMap<String, String> = BTreeMap::new();
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let unreachable = |error: StoreError| Error::Wait(format!("revision {revision} is written, but who serves it is unknown: {error}"));
+        let unreachable = |error: StoreError| {
+            Error::Wait(format!(
+                "revision {revision} is written, but who serves it is unknown: {error}"
+            ))
+        };
         let frontends = store.frontends().await.map_err(unreachable)?;
         // Not all of the time at once: a front-end that has died is not asked to the end, and one that has
         // come is not overlooked.
@@ -68,7 +88,13 @@ pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Resul
         for task in asked {
             match task.await {
                 Ok((_, Ok(state))) if state.applied >= Some(revision) => {}
-                Ok((id, Ok(State { applied: Some(applied), .. }))) => {
+                Ok((
+                    id,
+                    Ok(State {
+                        applied: Some(applied),
+                        ..
+                    }),
+                )) => {
                     lagging.insert(id, format!("at revision {applied}"));
                 }
                 Ok((id, Ok(_))) => {
@@ -86,7 +112,11 @@ pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Resul
         if Instant::now() >= end {
             let who = match count {
                 0 => "no front-end is registered".to_string(),
-                _ => lagging.iter().map(|(id, state)| format!("{id} ({state})")).collect::<Vec<_>>().join(", "),
+                _ => lagging
+                    .iter()
+                    .map(|(id, state)| format!("{id} ({state})"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
             };
             return Err(Error::Wait(format!(
                 "revision {revision} is written, but not served everywhere after {}: {who}",
@@ -94,7 +124,12 @@ pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Resul
             )));
         }
         // Whoever does not answer at all fails at once.
-        tokio::time::sleep(Duration::from_millis(if lagging.is_empty() { 100 } else { 20 })).await;
+        tokio::time::sleep(Duration::from_millis(if lagging.is_empty() {
+            100
+        } else {
+            20
+        }))
+        .await;
     }
 }
 

@@ -14,7 +14,8 @@ pub(crate) fn print(text: &str) {
 
 /// Prints a value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Failed(error.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Error::Failed(error.to_string()))?;
     print(&(text + "\n"));
     Ok(())
 }
@@ -25,13 +26,18 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, none: &str) {
         return print(&format!("{none}\n"));
     }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().copied());
     table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    let text: String = table.lines().map(|line| line.trim_end().to_string() + "\n").collect();
+    let text: String = table
+        .lines()
+        .map(|line| line.trim_end().to_string() + "\n")
+        .collect();
     print(&text);
 }
 

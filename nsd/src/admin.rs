@@ -86,8 +86,15 @@ pub async fn serve(
         .route("/readyz", get(ready))
         .route("/status", get(status))
         .route("/metrics", get(openmetrics))
-        .with_state(Shared { id: id.into(), metrics, freshness, registry });
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+        .with_state(Shared {
+            id: id.into(),
+            metrics,
+            freshness,
+            registry,
+        });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await
 }
 
 async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
@@ -101,7 +108,9 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) -> Json<Status> {
     if let Some(revision) = wanted.min_revision {
         let limit = Duration::from_millis(wanted.timeout_ms.unwrap_or(0)).min(WAIT_MAX);
-        let served = shared.freshness.wait_for(|freshness| freshness.applied >= Some(revision));
+        let served = shared
+            .freshness
+            .wait_for(|freshness| freshness.applied >= Some(revision));
         // Over time, the status tells as much.
         let _ = tokio::time::timeout(limit, served).await;
     }
@@ -118,8 +127,12 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         zones: freshness.zones,
         rrsets: freshness.rrsets,
         quarantined: freshness.quarantined,
-        queries: shared.metrics.total(|counters: &Counters| &counters.queries),
-        malformed: shared.metrics.total(|counters: &Counters| &counters.malformed),
+        queries: shared
+            .metrics
+            .total(|counters: &Counters| &counters.queries),
+        malformed: shared
+            .metrics
+            .total(|counters: &Counters| &counters.malformed),
         trouble: freshness.trouble,
     })
 }

@@ -57,7 +57,13 @@ pub struct Options {
     pub config: Option<PathBuf>,
 
     /// Client URLs of etcd members, separated by commas [default: http://127.0.0.1:2379].
-    #[arg(long, value_delimiter = ',', value_name = "URL", env = "NSD_ENDPOINTS", help_heading = "Store")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "URL",
+        env = "NSD_ENDPOINTS",
+        help_heading = "Store"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<String>>,
     /// Prefix of all keys [default: /ns].
@@ -69,19 +75,40 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
     /// Client certificate, in PEM.
-    #[arg(long, value_name = "FILE", env = "NSD_CERT_FILE", help_heading = "Store")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "NSD_CERT_FILE",
+        help_heading = "Store"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert_file: Option<PathBuf>,
     /// Key of the client certificate, in PEM.
-    #[arg(long, value_name = "FILE", env = "NSD_KEY_FILE", help_heading = "Store")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "NSD_KEY_FILE",
+        help_heading = "Store"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
     /// Name to expect in etcd's certificate, if not the URL's.
-    #[arg(long, value_name = "NAME", env = "NSD_TLS_NAME", help_heading = "Store")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "NSD_TLS_NAME",
+        help_heading = "Store"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_name: Option<String>,
     /// User and password, as NAME:PASSWORD. File and variable keep the password out of process lists.
-    #[arg(long, value_name = "NAME:PASSWORD", env = "NSD_USER", hide_env_values = true, help_heading = "Store")]
+    #[arg(
+        long,
+        value_name = "NAME:PASSWORD",
+        env = "NSD_USER",
+        hide_env_values = true,
+        help_heading = "Store"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
 
@@ -90,19 +117,39 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<Vec<SocketAddr>>,
     /// Address and port of the admin listener (HTTP: /healthz, /readyz, /status, /metrics) [default: 127.0.0.1:9053].
-    #[arg(long, value_name = "ADDR:PORT", env = "NSD_ADMIN", help_heading = "Service")]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        env = "NSD_ADMIN",
+        help_heading = "Service"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<SocketAddr>,
     /// Threads that answer UDP [default: one a core].
-    #[arg(long, value_name = "COUNT", env = "NSD_UDP_WORKERS", help_heading = "Service")]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "NSD_UDP_WORKERS",
+        help_heading = "Service"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub udp_workers: Option<usize>,
     /// TCP connections at most at once [default: 1000].
-    #[arg(long, value_name = "COUNT", env = "NSD_TCP_CONNECTIONS", help_heading = "Service")]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "NSD_TCP_CONNECTIONS",
+        help_heading = "Service"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_connections: Option<usize>,
     /// Seconds after which an idle TCP connection is closed [default: 10].
-    #[arg(long, value_name = "SECONDS", env = "NSD_TCP_IDLE", help_heading = "Service")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "NSD_TCP_IDLE",
+        help_heading = "Service"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_idle: Option<u64>,
 
@@ -111,7 +158,12 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Address under which others reach this front-end, where it listens on all [default: the one towards etcd].
-    #[arg(long, value_name = "ADDR", env = "NSD_ADVERTISE", help_heading = "Identity")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "NSD_ADVERTISE",
+        help_heading = "Identity"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertise: Option<std::net::IpAddr>,
     /// Answer to NSID and to CHAOS id.server [default: none, REFUSED].
@@ -119,12 +171,22 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nsid: Option<String>,
     /// Answer to CHAOS version.bind [default: none, REFUSED].
-    #[arg(long, value_name = "TEXT", env = "NSD_SERVER_VERSION", help_heading = "Identity")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "NSD_SERVER_VERSION",
+        help_heading = "Identity"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_version: Option<String>,
 
     /// What to log, as in info or warn,etcd=debug [default: info].
-    #[arg(long, value_name = "LEVEL", env = "NSD_LOG_LEVEL", help_heading = "Logs")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "NSD_LOG_LEVEL",
+        help_heading = "Logs"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<String>,
     /// Form of log lines [default: text].
@@ -175,7 +237,8 @@ impl Options {
     }
 
     fn merge(&self, path: &Path) -> anyhow::Result<Options> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let place = || format!("in {}", path.display());
         // Once into the type, for an error that names the line; then key by key, so that what is typed wins.
         toml::from_str::<Options>(&text).with_context(place)?;
@@ -197,33 +260,58 @@ impl Options {
             (None, None) => None,
             _ => bail!("cert-file and key-file belong together"),
         };
-        let tls = Tls { ca_file: self.ca_file, identity, server_name: self.tls_name };
-        let endpoints = self.endpoints.unwrap_or_else(|| vec!["http://127.0.0.1:2379".into()]);
-        let store = client::Config { tls, user, ..client::Config::new(endpoints) };
+        let tls = Tls {
+            ca_file: self.ca_file,
+            identity,
+            server_name: self.tls_name,
+        };
+        let endpoints = self
+            .endpoints
+            .unwrap_or_else(|| vec!["http://127.0.0.1:2379".into()]);
+        let store = client::Config {
+            tls,
+            user,
+            ..client::Config::new(endpoints)
+        };
         let prefix = self.prefix.as_deref().unwrap_or("/ns");
         let listen = self.listen.unwrap_or_else(|| {
             let port = 53;
-            vec![([127, 0, 0, 1], port).into(), (std::net::Ipv6Addr::LOCALHOST, port).into()]
+            vec![
+                ([127, 0, 0, 1], port).into(),
+                (std::net::Ipv6Addr::LOCALHOST, port).into(),
+            ]
         });
         if listen.is_empty() {
             bail!("no address to listen on is given");
         }
-        for (what, text) in [("nsid", &self.nsid), ("server-version", &self.server_version), ("id", &self.id)] {
+        for (what, text) in [
+            ("nsid", &self.nsid),
+            ("server-version", &self.server_version),
+            ("id", &self.id),
+        ] {
             if text.as_ref().is_some_and(|text| text.len() > 255) {
                 bail!("{what} is longer than 255 octets");
             }
         }
-        if self.id.as_ref().is_some_and(|id| id.is_empty() || id.contains(|c: char| c.is_control() || c == '/')) {
+        if self
+            .id
+            .as_ref()
+            .is_some_and(|id| id.is_empty() || id.contains(|c: char| c.is_control() || c == '/'))
+        {
             bail!("id is empty, or has a slash or a control character");
         }
-        let count = |what: &str, given: Option<usize>, default: usize, max: usize| match given.unwrap_or(default) {
+        let count = |what: &str, given: Option<usize>, default: usize, max: usize| match given
+            .unwrap_or(default)
+        {
             count if (1..=max).contains(&count) => Ok(count),
             _ => Err(anyhow!("{what} is a number from 1 to {max}")),
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Config {
             store: store.complete().map_err(|error| anyhow!(error))?,
-            prefix: prefix.parse().with_context(|| format!("the prefix '{prefix}' does not do"))?,
+            prefix: prefix
+                .parse()
+                .with_context(|| format!("the prefix '{prefix}' does not do"))?,
             listen,
             admin: self.admin.unwrap_or_else(|| ([127, 0, 0, 1], 9053).into()),
             udp_workers: count("udp-workers", self.udp_workers, cores.min(1024), 1024)?,
@@ -250,7 +338,9 @@ mod tests {
     }
 
     fn parse(arguments: &[&str]) -> Options {
-        Arguments::try_parse_from([&["nsd"], arguments].concat()).expect("arguments").options
+        Arguments::try_parse_from([&["nsd"], arguments].concat())
+            .expect("arguments")
+            .options
     }
 
     #[test]
@@ -261,13 +351,30 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file() {
-        let file = file("prefix = \"/file\"\nlisten = [\"127.0.0.1:1\"]\nid = \"file\"\nlog-format = \"json\"\n");
+        let file = file(
+            "prefix = \"/file\"\nlisten = [\"127.0.0.1:1\"]\nid = \"file\"\nlog-format = \"json\"\n",
+        );
         let path = file.path().to_str().expect("a path");
-        let config = parse(&["--config", path, "--id", "flag", "--listen", "127.0.0.1:2", "127.0.0.1:3"]).complete();
+        let config = parse(&[
+            "--config",
+            path,
+            "--id",
+            "flag",
+            "--listen",
+            "127.0.0.1:2",
+            "127.0.0.1:3",
+        ])
+        .complete();
         let config = config.expect("sound settings");
         assert_eq!(config.prefix.to_string(), "/file");
-        assert_eq!(config.listen, ["127.0.0.1:2", "127.0.0.1:3"].map(|a| a.parse().expect("an address")));
-        assert_eq!((config.id.as_deref(), config.log_format), (Some("flag"), LogFormat::Json));
+        assert_eq!(
+            config.listen,
+            ["127.0.0.1:2", "127.0.0.1:3"].map(|a| a.parse().expect("an address"))
+        );
+        assert_eq!(
+            (config.id.as_deref(), config.log_format),
+            (Some("flag"), LogFormat::Json)
+        );
     }
 
     #[test]
@@ -283,10 +390,14 @@ mod tests {
             ("id = \"a/b\"", "slash"),
         ] {
             let file = file(text);
-            let error = parse(&["--config", file.path().to_str().expect("a path")]).complete().expect_err(text);
+            let error = parse(&["--config", file.path().to_str().expect("a path")])
+                .complete()
+                .expect_err(text);
             assert!(format!("{error:#}").contains(reason), "{error:#}");
         }
-        let error = parse(&["--config", "/nonexistent"]).complete().expect_err("no file");
+        let error = parse(&["--config", "/nonexistent"])
+            .complete()
+            .expect_err("no file");
         assert!(error.to_string().contains("/nonexistent"));
     }
 }

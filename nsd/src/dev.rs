@@ -54,13 +54,22 @@ pub struct Options {
     #[arg(long, default_value = "etcd", env = "NSD_ETCD", value_name = "PROGRAM")]
     etcd: PathBuf,
     /// What to log to stderr.
-    #[arg(long, default_value = "warn", env = "NSD_LOG_LEVEL", value_name = "LEVEL")]
+    #[arg(
+        long,
+        default_value = "warn",
+        env = "NSD_LOG_LEVEL",
+        value_name = "LEVEL"
+    )]
     log_level: String,
 }
 
 fn zone_file(text: &str) -> Result<(Name, PathBuf), String> {
-    let (zone, file) = text.split_once('=').ok_or("expected ZONE=FILE, as in example.org=example.org.zone")?;
-    let zone = zone.parse().map_err(|error| format!("'{zone}' is not a domain name: {error}"))?;
+    let (zone, file) = text
+        .split_once('=')
+        .ok_or("expected ZONE=FILE, as in example.org=example.org.zone")?;
+    let zone = zone
+        .parse()
+        .map_err(|error| format!("'{zone}' is not a domain name: {error}"))?;
     Ok((zone, file.into()))
 }
 
@@ -68,7 +77,11 @@ fn zone_file(text: &str) -> Result<(Name, PathBuf), String> {
 pub fn run(options: Options) -> anyhow::Result<()> {
     run::log(&options.log_level, config::LogFormat::Text)?;
     // Read first: a fault in a file shall not cost the start of an etcd.
-    let zones = options.zone_file.iter().map(|(zone, file)| read(zone, file)).collect::<anyhow::Result<Vec<_>>>()?;
+    let zones = options
+        .zone_file
+        .iter()
+        .map(|(zone, file)| read(zone, file))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let mut etcd = Etcd::start(&options)?;
     let result = run::runtime()?.block_on(serve(&options, zones, &mut etcd));
     etcd.stop();
@@ -81,22 +94,46 @@ fn read(zone: &Name, file: &Path) -> anyhow::Result<(Name, zonefile::Checked)> {
     match zonefile::read(&text, zone).and_then(|records| zonefile::check(zone, records)) {
         Ok(checked) => Ok((zone.clone(), checked)),
         Err(faults) => {
-            let lines: Vec<String> = faults.iter().map(|fault| format!("{shown}:{fault}")).collect();
+            let lines: Vec<String> = faults
+                .iter()
+                .map(|fault| format!("{shown}:{fault}"))
+                .collect();
             bail!("{}", lines.join("\n     "))
         }
     }
 }
 
-async fn serve(options: &Options, zones: Vec<(Name, zonefile::Checked)>, etcd: &mut Etcd) -> anyhow::Result<()> {
-    let store = Store::new(client::Config::new(vec![etcd.url.clone()]), Prefix::default(), START);
+async fn serve(
+    options: &Options,
+    zones: Vec<(Name, zonefile::Checked)>,
+    etcd: &mut Etcd,
+) -> anyhow::Result<()> {
+    let store = Store::new(
+        client::Config::new(vec![etcd.url.clone()]),
+        Prefix::default(),
+        START,
+    );
     etcd.answers(&store).await?;
     let mut revision = 0;
     let mut example = None;
     for (zone, checked) in &zones {
-        let imported = store.import(zone, checked, ImportMode::Replace, &|_| {}).await;
-        revision = imported.with_context(|| format!("cannot import {zone}"))?.revision.max(revision);
-        let address = |(owner, rtype): &&(Name, Rtype)| *rtype == Rtype::A && !owner.to_string().starts_with('*');
-        example = example.or_else(|| checked.rrsets.keys().find(address).map(|(owner, _)| (zone.clone(), owner.clone())));
+        let imported = store
+            .import(zone, checked, ImportMode::Replace, &|_| {})
+            .await;
+        revision = imported
+            .with_context(|| format!("cannot import {zone}"))?
+            .revision
+            .max(revision);
+        let address = |(owner, rtype): &&(Name, Rtype)| {
+            *rtype == Rtype::A && !owner.to_string().starts_with('*')
+        };
+        example = example.or_else(|| {
+            checked
+                .rrsets
+                .keys()
+                .find(address)
+                .map(|(owner, _)| (zone.clone(), owner.clone()))
+        });
     }
     let settings = config::Options {
         endpoints: Some(vec![etcd.url.clone()]),
@@ -128,14 +165,20 @@ fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> a
         url => format!(" --endpoints {url}"),
     };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "nsd dev: etcd and a front-end are up. In another terminal, try:\n")?;
+    writeln!(
+        out,
+        "nsd dev: etcd and a front-end are up. In another terminal, try:\n"
+    )?;
     let zone = match &example {
         Some((zone, owner)) => {
             writeln!(out, "  {dig} {owner} A")?;
             zone.to_string()
         }
         None => {
-            writeln!(out, "  nsctl{endpoints} zone add example.org --ns ns1.example.org")?;
+            writeln!(
+                out,
+                "  nsctl{endpoints} zone add example.org --ns ns1.example.org"
+            )?;
             "example.org.".into()
         }
     };
@@ -145,7 +188,11 @@ fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> a
     writeln!(out, "  nsctl{endpoints} list")?;
     writeln!(out, "  nsctl{endpoints} status\n")?;
     writeln!(out, "Ctrl-C ends it all.")?;
-    writeln!(out, "ready dns={dns} admin={} etcd={}", frontend.admin, etcd.url)?;
+    writeln!(
+        out,
+        "ready dns={dns} admin={} etcd={}",
+        frontend.admin, etcd.url
+    )?;
     out.flush()?;
     Ok(())
 }
@@ -163,14 +210,25 @@ impl Etcd {
         let (data, temporary) = match &options.data_dir {
             Some(data) => (data.clone(), String::new()),
             None => {
-                let unique = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+                let unique = std::hash::BuildHasher::hash_one(
+                    &std::hash::RandomState::new(),
+                    std::process::id(),
+                );
                 let folder = std::env::temp_dir().join(format!("nsd-dev-{unique:016x}"));
-                (folder.clone(), folder.to_str().context("the temporary folder's name is not text")?.to_string())
+                (
+                    folder.clone(),
+                    folder
+                        .to_str()
+                        .context("the temporary folder's name is not text")?
+                        .to_string(),
+                )
             }
         };
-        std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        std::fs::create_dir_all(&data)
+            .with_context(|| format!("cannot make {}", data.display()))?;
         let log = data.join("etcd.log");
-        let log_file = std::fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let log_file = std::fs::File::create(&log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
         let url = format!("http://127.0.0.1:{}", free_port(2379)?);
         let peer = format!("http://127.0.0.1:{}", free_port(0)?);
         let guard = Command::new("/bin/sh")
@@ -179,8 +237,18 @@ impl Etcd {
             .args(["--name", "dev", "--logger", "zap", "--log-level", "warn"])
             .arg("--data-dir")
             .arg(data.join("member"))
-            .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args([
+                "--listen-client-urls",
+                &url,
+                "--advertise-client-urls",
+                &url,
+            ])
+            .args([
+                "--listen-peer-urls",
+                &peer,
+                "--initial-advertise-peer-urls",
+                &peer,
+            ])
             .args(["--initial-cluster", &format!("dev={peer}")])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -189,7 +257,12 @@ impl Etcd {
             .process_group(0)
             .spawn()
             .context("cannot start /bin/sh")?;
-        Ok(Etcd { guard, url, log, program: options.etcd.clone() })
+        Ok(Etcd {
+            guard,
+            url,
+            log,
+            program: options.etcd.clone(),
+        })
     }
 
     /// Waits until etcd answers.
@@ -199,9 +272,14 @@ impl Etcd {
             if let Some(status) = self.guard.try_wait()? {
                 let program = self.program.display();
                 if status.code() == Some(127) {
-                    bail!("cannot start {program}: it is not there. Install etcd (Debian: etcd-server), or name it in NSD_ETCD");
+                    bail!(
+                        "cannot start {program}: it is not there. Install etcd (Debian: etcd-server), or name it in NSD_ETCD"
+                    );
                 }
-                bail!("{program} has ended at once ({status}); its last words:\n{}", self.last_words());
+                bail!(
+                    "{program} has ended at once ({status}); its last words:\n{}",
+                    self.last_words()
+                );
             }
             match store.within(Duration::from_secs(1)).head().await {
                 Ok(_) => return Ok(()),
@@ -238,6 +316,8 @@ impl Etcd {
 /// The port wanted if it is free, else another.
 fn free_port(wanted: u16) -> anyhow::Result<u16> {
     let try_port = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    let listener = try_port(wanted).or_else(|_| try_port(0)).context("no free port on 127.0.0.1")?;
+    let listener = try_port(wanted)
+        .or_else(|_| try_port(0))
+        .context("no free port on 127.0.0.1")?;
     Ok(listener.local_addr()?.port())
 }

@@ -52,7 +52,10 @@ pub struct Metrics {
 impl Metrics {
     /// Counters for so many UDP threads.
     pub fn new(udp_workers: usize) -> Self {
-        Metrics { udp: (0..udp_workers).map(|_| Arc::default()).collect(), tcp: Arc::default() }
+        Metrics {
+            udp: (0..udp_workers).map(|_| Arc::default()).collect(),
+            tcp: Arc::default(),
+        }
     }
 
     /// Those of a UDP thread.
@@ -86,50 +89,104 @@ struct Collected {
 }
 
 const RCODE_NAMES: [&str; RCODES] = [
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "11",
-    "12", "13", "14", "15", "BADVERS",
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
+    "NXRRSET", "NOTAUTH", "NOTZONE", "11", "12", "13", "14", "15", "BADVERS",
 ];
 
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let encoder = &mut encoder;
         let udp = |counter: fn(&Counters) -> &AtomicU64| -> u64 {
-            self.metrics.udp.iter().map(|counters| counter(counters).load(Ordering::Relaxed)).sum()
+            self.metrics
+                .udp
+                .iter()
+                .map(|counters| counter(counters).load(Ordering::Relaxed))
+                .sum()
         };
-        let counter = |encoder: &mut DescriptorEncoder<'_>, name, help, labels: &[(&[(&str, &str)], u64)]| {
-            let kind = ConstCounter::new(0u64).metric_type();
-            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-            for (labels, value) in labels {
-                ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
-            }
-            Ok::<_, fmt::Error>(())
-        };
+        let counter =
+            |encoder: &mut DescriptorEncoder<'_>, name, help, labels: &[(&[(&str, &str)], u64)]| {
+                let kind = ConstCounter::new(0u64).metric_type();
+                let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+                for (labels, value) in labels {
+                    ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
+                }
+                Ok::<_, fmt::Error>(())
+            };
         for (name, help, of) in [
-            ("nsd_queries", "Messages received", (|c| &c.queries) as fn(&Counters) -> &AtomicU64),
-            ("nsd_malformed", "Messages that were no queries", |c| &c.malformed),
+            (
+                "nsd_queries",
+                "Messages received",
+                (|c| &c.queries) as fn(&Counters) -> &AtomicU64,
+            ),
+            ("nsd_malformed", "Messages that were no queries", |c| {
+                &c.malformed
+            }),
             ("nsd_truncated", "Responses cut short", |c| &c.truncated),
         ] {
             let tcp = of(&self.metrics.tcp).load(Ordering::Relaxed);
-            counter(encoder, name, help, &[(&[("transport", "udp")], udp(of)), (&[("transport", "tcp")], tcp)])?;
+            counter(
+                encoder,
+                name,
+                help,
+                &[
+                    (&[("transport", "udp")], udp(of)),
+                    (&[("transport", "tcp")], tcp),
+                ],
+            )?;
         }
         let responses: Vec<([(&str, &str); 1], u64)> = RCODE_NAMES
             .iter()
             .enumerate()
-            .map(|(index, name)| ([("rcode", *name)], self.metrics.total(|counters| &counters.responses[index])))
+            .map(|(index, name)| {
+                (
+                    [("rcode", *name)],
+                    self.metrics.total(|counters| &counters.responses[index]),
+                )
+            })
             .collect();
-        let responses: Vec<(&[(&str, &str)], u64)> = responses.iter().map(|(labels, value)| (&labels[..], *value)).collect();
+        let responses: Vec<(&[(&str, &str)], u64)> = responses
+            .iter()
+            .map(|(labels, value)| (&labels[..], *value))
+            .collect();
         counter(encoder, "nsd_responses", "Responses by code", &responses)?;
         let freshness = self.freshness.borrow().clone();
-        counter(encoder, "nsd_lists", "How often everything was listed from etcd", &[(&[], freshness.lists)])?;
+        counter(
+            encoder,
+            "nsd_lists",
+            "How often everything was listed from etcd",
+            &[(&[], freshness.lists)],
+        )?;
         let age = freshness.age().map_or(f64::NAN, |age| age.as_secs_f64());
         for (name, help, value) in [
-            ("nsd_ready", "Whether the first sync is done", f64::from(u8::from(freshness.ready))),
-            ("nsd_watching", "Whether the watch is established", f64::from(u8::from(freshness.watching))),
-            ("nsd_applied_revision", "Revision of etcd that is served", freshness.applied.map_or(f64::NAN, |revision| revision as f64)),
-            ("nsd_fresh_age_seconds", "Time since the copy was last proved complete", age),
+            (
+                "nsd_ready",
+                "Whether the first sync is done",
+                f64::from(u8::from(freshness.ready)),
+            ),
+            (
+                "nsd_watching",
+                "Whether the watch is established",
+                f64::from(u8::from(freshness.watching)),
+            ),
+            (
+                "nsd_applied_revision",
+                "Revision of etcd that is served",
+                freshness
+                    .applied
+                    .map_or(f64::NAN, |revision| revision as f64),
+            ),
+            (
+                "nsd_fresh_age_seconds",
+                "Time since the copy was last proved complete",
+                age,
+            ),
             ("nsd_zones", "Zones served", freshness.zones as f64),
             ("nsd_rrsets", "RRsets served", freshness.rrsets as f64),
-            ("nsd_quarantined", "Keys whose values cannot be used", freshness.quarantined as f64),
+            (
+                "nsd_quarantined",
+                "Keys whose values cannot be used",
+                freshness.quarantined as f64,
+            ),
         ] {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;

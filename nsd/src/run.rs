@@ -11,11 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::info;
 
+use crate::admin;
 use crate::config::{Config, LogFormat, Options};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Freshness, Published};
 use crate::server::{self, Limits, Service, Workers};
-use crate::admin;
 
 /// How long open TCP connections may take to end.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -38,13 +38,19 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 
 /// The runtime for everything but UDP.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 /// Sends log lines to stderr.
 pub(crate) fn log(level: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level).with_context(|| format!("the log level '{level}' does not do"))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = tracing_subscriber::EnvFilter::try_new(level)
+        .with_context(|| format!("the log level '{level}' does not do"))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
@@ -76,28 +82,57 @@ pub(crate) struct Running {
 
 impl Running {
     /// Binds everything, then starts to mirror and to answer; an address that is taken is an error.
-    pub(crate) async fn start(config: Config, stopped: watch::Receiver<bool>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        config: Config,
+        stopped: watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
         let metrics = Metrics::new(config.udp_workers);
         let (freshness_sender, freshness) = watch::channel(Freshness::default());
         let view = Published::default();
-        let service = Service { view: view.clone(), nsid: config.nsid.clone(), version: config.server_version.clone() };
+        let service = Service {
+            view: view.clone(),
+            nsid: config.nsid.clone(),
+            version: config.server_version.clone(),
+        };
 
-        let admin_listener = TcpListener::bind(config.admin).await.with_context(|| format!("cannot listen on TCP {} (admin)", config.admin))?;
+        let admin_listener = TcpListener::bind(config.admin)
+            .await
+            .with_context(|| format!("cannot listen on TCP {} (admin)", config.admin))?;
         let admin = admin_listener.local_addr()?;
         let (workers, tcp) = bind(&service, &config, &metrics).await?;
         let dns = workers.addresses.clone();
 
-        let limits = Limits { connections: config.tcp_connections, idle: config.tcp_idle };
+        let limits = Limits {
+            connections: config.tcp_connections,
+            idle: config.tcp_idle,
+        };
         let listeners = tcp
             .into_iter()
-            .map(|listener| tokio::spawn(server::serve_tcp(service.clone(), listener, limits, metrics.tcp(), stopped.clone())))
+            .map(|listener| {
+                tokio::spawn(server::serve_tcp(
+                    service.clone(),
+                    listener,
+                    limits,
+                    metrics.tcp(),
+                    stopped.clone(),
+                ))
+            })
             .collect();
-        tokio::spawn(mirror::run(config.store.clone(), config.prefix.clone(), view, freshness_sender));
+        tokio::spawn(mirror::run(
+            config.store.clone(),
+            config.prefix.clone(),
+            view,
+            freshness_sender,
+        ));
 
         let id = config.id.clone().unwrap_or_else(|| default_id(&dns));
-        let host = config.advertise.or_else(|| towards(&config.store.endpoints));
+        let host = config
+            .advertise
+            .or_else(|| towards(&config.store.endpoints));
         let reachable = |address: SocketAddr| match host {
-            Some(host) if address.ip().is_unspecified() => SocketAddr::new(host, address.port()).to_string(),
+            Some(host) if address.ip().is_unspecified() => {
+                SocketAddr::new(host, address.port()).to_string()
+            }
             _ => address.to_string(),
         };
         let registered = Frontend {
@@ -111,9 +146,15 @@ impl Running {
         };
         let admin_server = {
             let (id, freshness, stop) = (id.clone(), freshness.clone(), stop(stopped.clone()));
-            tokio::spawn(async move { admin::serve(admin_listener, &id, metrics, freshness, stop).await })
+            tokio::spawn(async move {
+                admin::serve(admin_listener, &id, metrics, freshness, stop).await
+            })
         };
-        let listed = dns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let listed = dns
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
         info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "serving");
         // Nobody shall wait for a front-end that cannot answer yet.
         let registration = {
@@ -127,13 +168,24 @@ impl Running {
                 client::register(config.store, config.prefix, id, registered, stop).await;
             })
         };
-        Ok(Running { dns, admin, freshness, workers, registration, admin_server, listeners })
+        Ok(Running {
+            dns,
+            admin,
+            freshness,
+            workers,
+            registration,
+            admin_server,
+            listeners,
+        })
     }
 
     /// Waits until this revision is served.
     pub(crate) async fn ready(&mut self, revision: i64) {
         // The sender lives as long as the mirror, which never ends.
-        let _ = self.freshness.wait_for(|freshness| freshness.applied >= Some(revision)).await;
+        let _ = self
+            .freshness
+            .wait_for(|freshness| freshness.applied >= Some(revision))
+            .await;
     }
 
     /// Ends all of it once `stopped` has come true: first nobody waits for this front-end any more, then it
@@ -151,7 +203,11 @@ impl Running {
 
 /// Binds UDP and TCP to the same ports. Where a port is left to the system, one that is free for both is
 /// looked for.
-async fn bind(service: &Service, config: &Config, metrics: &Metrics) -> anyhow::Result<(Workers, Vec<TcpListener>)> {
+async fn bind(
+    service: &Service,
+    config: &Config,
+    metrics: &Metrics,
+) -> anyhow::Result<(Workers, Vec<TcpListener>)> {
     let chosen = config.listen.iter().any(|address| address.port() == 0);
     let mut tries = if chosen { 20 } else { 1 };
     loop {
@@ -159,7 +215,9 @@ async fn bind(service: &Service, config: &Config, metrics: &Metrics) -> anyhow::
         let mut tcp = Vec::new();
         let mut addresses = Vec::new();
         for address in &config.listen {
-            let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on TCP {address}"))?;
+            let listener = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on TCP {address}"))?;
             addresses.push(listener.local_addr()?);
             tcp.push(listener);
         }
@@ -174,10 +232,16 @@ async fn bind(service: &Service, config: &Config, metrics: &Metrics) -> anyhow::
 /// The host's name and the first port: the same after a restart, another one for another front-end there.
 fn default_id(dns: &[SocketAddr]) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let host = host.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    let host = host
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .unwrap_or_default();
     let host = host.trim();
     let host = if host.is_empty() { "nsd" } else { host };
-    format!("{}-{}", host.replace('/', "-"), dns.first().map_or(0, SocketAddr::port))
+    format!(
+        "{}-{}",
+        host.replace('/', "-"),
+        dns.first().map_or(0, SocketAddr::port)
+    )
 }
 
 /// The address of this host that the way to etcd begins with. Nothing is sent.

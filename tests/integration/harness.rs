@@ -11,28 +11,60 @@ async fn members_keep_their_data_when_killed_and_frozen() {
 
     let leader = cluster.leader().await;
     cluster.kill_member(leader).await;
-    assert!(cluster.try_etcdctl_at(leader, &["get", "/a"]).await.is_err(), "a killed member answers");
+    assert!(
+        cluster
+            .try_etcdctl_at(leader, &["get", "/a"])
+            .await
+            .is_err(),
+        "a killed member answers"
+    );
     let next = cluster.leader().await;
     assert_ne!(next, leader, "a killed member leads");
-    assert_eq!(cluster.try_etcdctl_at(next, &["put", "/a", "meanwhile"]).await.as_deref(), Ok("OK"));
+    assert_eq!(
+        cluster
+            .try_etcdctl_at(next, &["put", "/a", "meanwhile"])
+            .await
+            .as_deref(),
+        Ok("OK")
+    );
     cluster.start_member(leader).await;
     cluster.healthy().await;
-    assert_eq!(cluster.try_etcdctl_at(leader, &["get", "/a"]).await.as_deref(), Ok("/a\nmeanwhile"));
+    assert_eq!(
+        cluster
+            .try_etcdctl_at(leader, &["get", "/a"])
+            .await
+            .as_deref(),
+        Ok("/a\nmeanwhile")
+    );
 
     cluster.pause_all().await;
-    assert!(cluster.try_etcdctl_at(0, &["get", "/a"]).await.is_err(), "a frozen member answers");
+    assert!(
+        cluster.try_etcdctl_at(0, &["get", "/a"]).await.is_err(),
+        "a frozen member answers"
+    );
     cluster.unpause_all().await;
     cluster.stop_all().await;
     cluster.start_all().await;
     cluster.healthy().await;
-    assert_eq!(cluster.keys("/").await, [("/a".to_string(), "meanwhile".to_string())]);
+    assert_eq!(
+        cluster.keys("/").await,
+        [("/a".to_string(), "meanwhile".to_string())]
+    );
 
     let revision = cluster.compact().await;
-    let old = cluster.try_etcdctl_at(0, &["get", "/a", "--rev", &(revision - 1).to_string()]).await;
-    assert!(old.is_err_and(|error| error.contains("compacted")), "history is still there");
+    let old = cluster
+        .try_etcdctl_at(0, &["get", "/a", "--rev", &(revision - 1).to_string()])
+        .await;
+    assert!(
+        old.is_err_and(|error| error.contains("compacted")),
+        "history is still there"
+    );
 
     if cluster.disconnect(0).await {
-        assert!(cluster.try_etcdctl_at(0, &["get", "/a"]).await.is_err(), "a member off the network answers");
+        assert!(
+            cluster.try_etcdctl_at(0, &["get", "/a"]).await.is_err(),
+            "a member off the network answers"
+        );
         cluster.reconnect(0).await;
         cluster.healthy().await;
     }
@@ -50,5 +82,10 @@ async fn a_gate_cuts_and_lets_through() {
     gate.close();
     assert!(health().await.is_err(), "a closed gate lets through");
     gate.open();
-    eventually("the gate lets through again", Duration::from_secs(10), health).await;
+    eventually(
+        "the gate lets through again",
+        Duration::from_secs(10),
+        health,
+    )
+    .await;
 }

@@ -40,11 +40,15 @@ pub struct Answer {
 
 /// A query with this id, with EDNS and a size of 1232.
 pub fn query(id: u16, name: &str, rtype: Rtype) -> Vec<u8> {
-    let name: Name<Vec<u8>> = name.parse().unwrap_or_else(|error| panic!("no domain name: {name}: {error}"));
+    let name: Name<Vec<u8>> = name
+        .parse()
+        .unwrap_or_else(|error| panic!("no domain name: {name}: {error}"));
     let mut builder = MessageBuilder::new_vec();
     builder.header_mut().set_id(id);
     let mut question = builder.question();
-    question.push(Question::new_in(name, rtype)).expect("a question fits");
+    question
+        .push(Question::new_in(name, rtype))
+        .expect("a question fits");
     let mut additional = question.additional();
     additional
         .opt(|opt| {
@@ -58,7 +62,11 @@ pub fn query(id: u16, name: &str, rtype: Rtype) -> Vec<u8> {
 /// Asks over UDP, once.
 pub async fn udp(server: SocketAddr, name: &str, rtype: Rtype) -> Result<Answer, String> {
     let response = exchange_udp(server, &query(7, name, rtype), PATIENCE).await?;
-    parse(&response.ok_or_else(|| format!("no answer from {server} for {name} {rtype} within {PATIENCE:?}"))?)
+    parse(
+        &response.ok_or_else(|| {
+            format!("no answer from {server} for {name} {rtype} within {PATIENCE:?}")
+        })?,
+    )
 }
 
 /// Asks over TCP.
@@ -70,12 +78,18 @@ pub async fn tcp(server: SocketAddr, name: &str, rtype: Rtype) -> Result<Answer,
     };
     match timeout(PATIENCE, asked).await {
         Ok(response) => parse(&response.map_err(|error| format!("{server} over TCP: {error}"))?),
-        Err(_) => Err(format!("no answer from {server} over TCP for {name} {rtype} within {PATIENCE:?}")),
+        Err(_) => Err(format!(
+            "no answer from {server} over TCP for {name} {rtype} within {PATIENCE:?}"
+        )),
     }
 }
 
 /// Sends octets over UDP, and returns what comes back; nothing if nothing does.
-pub async fn exchange_udp(server: SocketAddr, message: &[u8], patience: Duration) -> Result<Option<Vec<u8>>, String> {
+pub async fn exchange_udp(
+    server: SocketAddr,
+    message: &[u8],
+    patience: Duration,
+) -> Result<Option<Vec<u8>>, String> {
     let exchanged = async {
         let socket = UdpSocket::bind("127.0.0.1:0").await?;
         socket.connect(server).await?;
@@ -88,7 +102,9 @@ pub async fn exchange_udp(server: SocketAddr, message: &[u8], patience: Duration
         buffer.truncate(length);
         Ok(Some(buffer))
     };
-    exchanged.await.map_err(|error: std::io::Error| format!("{server} over UDP: {error}"))
+    exchanged
+        .await
+        .map_err(|error: std::io::Error| format!("{server} over UDP: {error}"))
 }
 
 /// Sends a message with its length before it.
@@ -109,7 +125,9 @@ pub async fn receive_framed(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> 
 
 /// Takes a response apart. An error where any of it is malformed or something follows the last record.
 pub fn parse(octets: &[u8]) -> Result<Answer, String> {
-    let fault = |what: &str, error: &dyn std::fmt::Display| format!("malformed {what}: {error}: {octets:02x?}");
+    let fault = |what: &str, error: &dyn std::fmt::Display| {
+        format!("malformed {what}: {error}: {octets:02x?}")
+    };
     let message = Message::from_octets(octets).map_err(|error| fault("header", &error))?;
     let header = message.header();
     if !header.qr() {
@@ -127,11 +145,15 @@ pub fn parse(octets: &[u8]) -> Result<Answer, String> {
         let question = question.map_err(|error| fault("question", &error))?;
         answer.question = format!("{}. {}", question.qname(), question.qtype());
     }
-    let mut section = questions.answer().map_err(|error| fault("question", &error))?;
+    let mut section = questions
+        .answer()
+        .map_err(|error| fault("question", &error))?;
     let mut end = 0;
-    for (name, lines) in
-        [("answer", &mut answer.answers), ("authority", &mut answer.authority), ("additional", &mut answer.additional)]
-    {
+    for (name, lines) in [
+        ("answer", &mut answer.answers),
+        ("authority", &mut answer.authority),
+        ("additional", &mut answer.additional),
+    ] {
         for record in &mut section {
             let record = record.map_err(|error| fault(name, &error))?;
             if record.rtype() != Rtype::OPT {
@@ -140,28 +162,51 @@ pub fn parse(octets: &[u8]) -> Result<Answer, String> {
         }
         lines.sort();
         end = section.pos();
-        match section.next_section().map_err(|error| fault(name, &error))? {
+        match section
+            .next_section()
+            .map_err(|error| fault(name, &error))?
+        {
             Some(next) => section = next,
             None => break,
         }
     }
     if end != octets.len() {
-        return Err(fault("message", &format!("{} octets after the last record", octets.len() - end)));
+        return Err(fault(
+            "message",
+            &format!("{} octets after the last record", octets.len() - end),
+        ));
     }
-    answer.ede = message.opt().map(|opt| extended_errors(&opt)).unwrap_or_default();
+    answer.ede = message
+        .opt()
+        .map(|opt| extended_errors(&opt))
+        .unwrap_or_default();
     Ok(answer)
 }
 
 fn rcode(code: OptRcode) -> String {
-    code.to_mnemonic().map_or_else(|| code.to_int().to_string(), |name| String::from_utf8_lossy(name).into_owned())
+    code.to_mnemonic().map_or_else(
+        || code.to_int().to_string(),
+        |name| String::from_utf8_lossy(name).into_owned(),
+    )
 }
 
 fn line(record: &ParsedRecord<'_, &[u8]>) -> Result<String, String> {
-    let any = record.to_any_record::<AllRecordData<_, ParsedName<_>>>().map_err(|error| error.to_string())?;
-    Ok(format!("{}. {} {} {}", record.owner(), record.ttl().as_secs(), record.rtype(), any.data()))
+    let any = record
+        .to_any_record::<AllRecordData<_, ParsedName<_>>>()
+        .map_err(|error| error.to_string())?;
+    Ok(format!(
+        "{}. {} {} {}",
+        record.owner(),
+        record.ttl().as_secs(),
+        record.rtype(),
+        any.data()
+    ))
 }
 
 fn extended_errors(opt: &domain::base::opt::OptRecord<&[u8]>) -> Vec<u16> {
     let options = opt.opt().iter::<domain::base::opt::ExtendedError<_>>();
-    options.flatten().map(|error| error.code().to_int()).collect()
+    options
+        .flatten()
+        .map(|error| error.code().to_int())
+        .collect()
 }

@@ -35,12 +35,21 @@ impl Frontend {
         ];
         let args = options.iter().flatten().chain(more);
         let mut process = Process::start(id, &binary("nsd"), args);
-        let (dns, admin) = eventually(&format!("{id} serves"), Duration::from_secs(20), async || {
-            process.check()?;
-            serving(&process.stderr()).ok_or_else(|| process.stderr())
-        })
+        let (dns, admin) = eventually(
+            &format!("{id} serves"),
+            Duration::from_secs(20),
+            async || {
+                process.check()?;
+                serving(&process.stderr()).ok_or_else(|| process.stderr())
+            },
+        )
         .await;
-        Frontend { id: id.into(), dns, admin, process }
+        Frontend {
+            id: id.into(),
+            dns,
+            admin,
+            process,
+        }
     }
 
     /// Asks the admin listener for a path.
@@ -50,34 +59,53 @@ impl Frontend {
 
     /// What it says of itself.
     pub async fn status(&self) -> Value {
-        let response = self.get("/status").await.unwrap_or_else(|error| panic!("{}: {error}", self.id));
+        let response = self
+            .get("/status")
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", self.id));
         assert_eq!(response.code, 200, "{}: {}", self.id, response.body);
         response.json()
     }
 
     /// Waits until it has data to answer from.
     pub async fn ready(&self) {
-        eventually(&format!("{} is ready", self.id), Duration::from_secs(20), async || {
-            let response = self.get("/readyz").await?;
-            ensure(response.code == 200, || format!("{}: {}", response.code, response.body))
-        })
+        eventually(
+            &format!("{} is ready", self.id),
+            Duration::from_secs(20),
+            async || {
+                let response = self.get("/readyz").await?;
+                ensure(response.code == 200, || {
+                    format!("{}: {}", response.code, response.body)
+                })
+            },
+        )
         .await;
     }
 
     /// Waits until it has applied a revision.
     pub async fn applied(&self, revision: i64, limit: Duration) {
         let path = format!("/status?min_revision={revision}&timeout_ms=1000");
-        eventually(&format!("{} has applied {revision}", self.id), limit, async || {
-            let status = self.get(&path).await?.json();
-            ensure(status["applied"].as_i64() >= Some(revision), || status.to_string())
-        })
+        eventually(
+            &format!("{} has applied {revision}", self.id),
+            limit,
+            async || {
+                let status = self.get(&path).await?.json();
+                ensure(status["applied"].as_i64() >= Some(revision), || {
+                    status.to_string()
+                })
+            },
+        )
         .await;
     }
 
     /// Its log so far, a value a line.
     pub fn log(&self) -> Vec<Value> {
         // The last line may not be written to its end yet.
-        self.process.stderr().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.process
+            .stderr()
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     /// Its process id.
@@ -87,7 +115,9 @@ impl Frontend {
 
     /// Panics if the process has ended.
     pub fn check(&mut self) {
-        self.process.check().unwrap_or_else(|error| panic!("{error}"));
+        self.process
+            .check()
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Freezes it.
@@ -114,8 +144,20 @@ impl Frontend {
 
 /// The addresses in the log line that tells them.
 fn serving(log: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let fields = lines.map(|line| line["fields"].clone()).find(|fields| fields["message"] == "serving")?;
-    let address = |field: &str| fields[field].as_str()?.split(',').next()?.trim().parse().ok();
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let fields = lines
+        .map(|line| line["fields"].clone())
+        .find(|fields| fields["message"] == "serving")?;
+    let address = |field: &str| {
+        fields[field]
+            .as_str()?
+            .split(',')
+            .next()?
+            .trim()
+            .parse()
+            .ok()
+    };
     Some((address("dns")?, address("admin")?))
 }

@@ -17,12 +17,27 @@ pub struct Gate {
 impl Gate {
     /// An open gate to a URL, with a URL of its own.
     pub async fn to(url: &str) -> Self {
-        let target = url.strip_prefix("http://").unwrap_or(url).parse().expect("the URL of an address");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the kernel's choice");
-        let endpoint = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+        let target = url
+            .strip_prefix("http://")
+            .unwrap_or(url)
+            .parse()
+            .expect("the URL of an address");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port of the kernel's choice");
+        let endpoint = format!(
+            "http://{}",
+            listener
+                .local_addr()
+                .expect("a bound socket has an address")
+        );
         let (open, state) = watch::channel(true);
         let task = tokio::spawn(accept(listener, target, state));
-        Gate { endpoint, open, task }
+        Gate {
+            endpoint,
+            open,
+            task,
+        }
     }
 
     /// The URL to give to the front-end.
@@ -57,7 +72,9 @@ async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Receive
 }
 
 async fn forward(mut client: TcpStream, target: SocketAddr, mut state: watch::Receiver<bool>) {
-    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    let Ok(mut server) = TcpStream::connect(target).await else {
+        return;
+    };
     tokio::select! {
         _ = copy_bidirectional(&mut client, &mut server) => {}
         _ = state.wait_for(|open| !open) => {}

@@ -20,7 +20,8 @@ pub struct Response {
 impl Response {
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("no JSON: {error}: {}", self.body))
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("no JSON: {error}: {}", self.body))
     }
 }
 
@@ -39,8 +40,13 @@ pub async fn get(server: SocketAddr, path: &str) -> Result<Response, String> {
         Ok(response) => response.map_err(|error| format!("http://{server}{path}: {error}"))?,
         Err(_) => return Err(format!("http://{server}{path}: no answer within 15 s")),
     };
-    let (head, body) = response.split_once("\r\n\r\n").ok_or_else(|| format!("no HTTP response: {response:?}"))?;
+    let (head, body) = response
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| format!("no HTTP response: {response:?}"))?;
     let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let code = code.ok_or_else(|| format!("no HTTP status line: {head:?}"))?;
-    Ok(Response { code, body: body.into() })
+    Ok(Response {
+        code,
+        body: body.into(),
+    })
 }

@@ -32,12 +32,22 @@ impl Expected {
     /// Records that are there.
     pub fn records(name: &str, rtype: Rtype, answers: &[&str]) -> Self {
         let answers = answers.iter().map(|answer| answer.to_string()).collect();
-        Expected { name: name.into(), rtype, rcode: "NOERROR", answers }
+        Expected {
+            name: name.into(),
+            rtype,
+            rcode: "NOERROR",
+            answers,
+        }
     }
 
     /// A name that is not there.
     pub fn nothing(name: &str) -> Self {
-        Expected { name: name.into(), rtype: Rtype::A, rcode: "NXDOMAIN", answers: Vec::new() }
+        Expected {
+            name: name.into(),
+            rtype: Rtype::A,
+            rcode: "NXDOMAIN",
+            answers: Vec::new(),
+        }
     }
 
     fn check(&self, response: &[u8]) -> Result<(), String> {
@@ -74,11 +84,24 @@ pub struct Load {
 impl Load {
     /// So many queries a second over UDP, the questions in turn.
     pub async fn start(server: SocketAddr, rate: u32, questions: Vec<Expected>) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port of the kernel's choice");
-        socket.connect(server).await.expect("UDP connects to anything");
+        let socket = UdpSocket::bind("127.0.0.1:0")
+            .await
+            .expect("a port of the kernel's choice");
+        socket
+            .connect(server)
+            .await
+            .expect("UDP connects to anything");
         let (stop, stopped) = oneshot::channel();
-        let run = Run { socket, questions, pending: HashMap::new(), report: Report::default() };
-        Load { stop, task: tokio::spawn(run.go(rate, stopped)) }
+        let run = Run {
+            socket,
+            questions,
+            pending: HashMap::new(),
+            report: Report::default(),
+        };
+        Load {
+            stop,
+            task: tokio::spawn(run.go(rate, stopped)),
+        }
     }
 
     /// Sends no more, waits for the answers that are due, and reports.
@@ -129,7 +152,11 @@ impl Run {
             waits
         });
         self.report.sent += 1;
-        match self.socket.send(&query(id, &question.name, question.rtype)).await {
+        match self
+            .socket
+            .send(&query(id, &question.name, question.rtype))
+            .await
+        {
             Ok(_) => drop(self.pending.insert(id, (Instant::now(), index))),
             Err(error) => self.unsent(&error),
         }
@@ -150,7 +177,10 @@ impl Run {
         let id = response.first_chunk().map(|id| u16::from_be_bytes(*id));
         let Some((_, index)) = id.and_then(|id| self.pending.remove(&id)) else {
             self.report.wrong += 1;
-            return self.fault(format!("nobody asked, or too long ago: {:?}", parse(response)));
+            return self.fault(format!(
+                "nobody asked, or too long ago: {:?}",
+                parse(response)
+            ));
         };
         match self.questions[index].check(response) {
             Ok(()) => self.report.right += 1,

@@ -33,32 +33,48 @@ pub struct Output {
 impl Nsctl {
     /// `nsctl` for these endpoints.
     pub fn new(endpoints: &[String]) -> Self {
-        Nsctl { options: vec!["--endpoints".into(), endpoints.join(","), "--prefix".into(), "/ns".into()] }
+        Nsctl {
+            options: vec![
+                "--endpoints".into(),
+                endpoints.join(","),
+                "--prefix".into(),
+                "/ns".into(),
+            ],
+        }
     }
 
     /// The same with further options.
     pub fn with(&self, options: &[&str]) -> Self {
         let mut more = self.clone();
-        more.options.extend(options.iter().map(|option| option.to_string()));
+        more.options
+            .extend(options.iter().map(|option| option.to_string()));
         more
     }
 
     /// Runs a command, split at white space.
     pub async fn run(&self, command: &str) -> Output {
-        self.run_args(&command.split_whitespace().collect::<Vec<_>>()).await
+        self.run_args(&command.split_whitespace().collect::<Vec<_>>())
+            .await
     }
 
     /// Runs a command of these arguments.
     pub async fn run_args(&self, args: &[&str]) -> Output {
         let started = Instant::now();
         let mut command = Command::new(binary("nsctl"));
-        command.args(&self.options).args(args).stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .args(&self.options)
+            .args(args)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         let output = timeout(Duration::from_secs(90), command.output()).await;
         let output = output.unwrap_or_else(|_| panic!("nsctl {args:?} did not end within 90 s"));
         let output = output.unwrap_or_else(|error| panic!("nsctl {args:?} did not run: {error}"));
         Output {
             command: format!("nsctl {}", args.join(" ")),
-            code: output.status.code().unwrap_or_else(|| panic!("nsctl {args:?} was killed: {}", output.status)),
+            code: output
+                .status
+                .code()
+                .unwrap_or_else(|| panic!("nsctl {args:?} was killed: {}", output.status)),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             took: started.elapsed(),
@@ -67,34 +83,51 @@ impl Nsctl {
 
     /// Runs a command that is to succeed, and returns its JSON.
     pub async fn ok(&self, command: &str) -> Value {
-        self.with(&["-o", "json"]).run(command).await.expect(0).json()
+        self.with(&["-o", "json"])
+            .run(command)
+            .await
+            .expect(0)
+            .json()
     }
 
     /// Runs a writing command that is to succeed and to change something, and returns the revision.
     pub async fn write(&self, command: &str) -> i64 {
         let json = self.ok(command).await;
         assert_eq!(json["changed"], true, "nsctl {command}: {json}");
-        json["revision"].as_i64().unwrap_or_else(|| panic!("nsctl {command}: no revision in {json}"))
+        json["revision"]
+            .as_i64()
+            .unwrap_or_else(|| panic!("nsctl {command}: no revision in {json}"))
     }
 }
 
 impl Output {
     /// Panics with all there is unless the exit code is this one.
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\nstdout: {}\nstderr: {}", self.command, self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "{}\nstdout: {}\nstderr: {}",
+            self.command, self.stdout, self.stderr
+        );
         self
     }
 
     /// Standard output as JSON.
     pub fn json(&self) -> Value {
         let parsed = serde_json::from_str(&self.stdout);
-        parsed.unwrap_or_else(|error| panic!("{}: no JSON: {error}: {:?}", self.command, self.stdout))
+        parsed
+            .unwrap_or_else(|error| panic!("{}: no JSON: {error}: {:?}", self.command, self.stdout))
     }
 
     /// The one line of standard error; panics where it is not one.
     pub fn complaint(&self) -> &str {
         let lines: Vec<&str> = self.stderr.lines().collect();
-        assert_eq!(lines.len(), 1, "{}: not one line on standard error: {:?}", self.command, self.stderr);
+        assert_eq!(
+            lines.len(),
+            1,
+            "{}: not one line on standard error: {:?}",
+            self.command,
+            self.stderr
+        );
         lines[0]
     }
 }

@@ -11,8 +11,18 @@ use crate::{TempDir, ensure, eventually};
 /// The binary `name` of this workspace, from the target folder that this test was built in.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this executable has a path");
-    let found = test.ancestors().skip(1).take(3).map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("no {name} beside {}: run cargo build -p nsd -p nsctl first", test.display()))
+    let found = test
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!(
+            "no {name} beside {}: run cargo build -p nsd -p nsctl first",
+            test.display()
+        )
+    })
 }
 
 /// A process. Its standard output and standard error go to files.
@@ -25,7 +35,11 @@ pub struct Process {
 
 impl Process {
     /// Starts it.
-    pub fn start<A: AsRef<OsStr>>(name: &str, program: &Path, args: impl IntoIterator<Item = A>) -> Self {
+    pub fn start<A: AsRef<OsStr>>(
+        name: &str,
+        program: &Path,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
         Self::start_with(name, program, args, &[])
     }
 
@@ -37,7 +51,8 @@ impl Process {
         variables: &[(&str, &OsStr)],
     ) -> Self {
         let folder = TempDir::new();
-        let file = |name| File::create(folder.path().join(name)).expect("a new file in a new folder");
+        let file =
+            |name| File::create(folder.path().join(name)).expect("a new file in a new folder");
         let child = Command::new(program)
             .args(args)
             .envs(variables.iter().copied())
@@ -46,7 +61,11 @@ impl Process {
             .stderr(file("stderr"))
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
-        Process { name: name.into(), child, folder }
+        Process {
+            name: name.into(),
+            child,
+            folder,
+        }
     }
 
     /// Its process id.
@@ -76,8 +95,15 @@ impl Process {
 
     /// Sends a signal, as in `STOP`. Through the shell: the harness has no `unsafe` code.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -s {signal} {}", self.id())).status();
-        assert!(sent.is_ok_and(|status| status.success()), "cannot send SIG{signal} to {}", self.name);
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -s {signal} {}", self.id()))
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "cannot send SIG{signal} to {}",
+            self.name
+        );
     }
 
     /// Kills it with SIGKILL and waits for its end.
@@ -99,7 +125,9 @@ impl Process {
     /// Panics with its log if it has ended.
     pub fn check(&mut self) -> Result<(), String> {
         let ended = self.ended();
-        ensure(ended.is_none(), || format!("{} has ended with {ended:?}:\n{}", self.name, self.stderr()))
+        ensure(ended.is_none(), || {
+            format!("{} has ended with {ended:?}:\n{}", self.name, self.stderr())
+        })
     }
 }
 
@@ -110,7 +138,12 @@ impl Drop for Process {
             let log = self.stderr();
             let lines: Vec<&str> = log.lines().collect();
             let last = &lines[lines.len().saturating_sub(40)..];
-            eprintln!("--- the last lines of {} (process {}):\n{}\n---", self.name, self.id(), last.join("\n"));
+            eprintln!(
+                "--- the last lines of {} (process {}):\n{}\n---",
+                self.name,
+                self.id(),
+                last.join("\n")
+            );
         }
     }
 }

@@ -17,8 +17,10 @@ pub struct TempDir(PathBuf);
 impl TempDir {
     /// Makes one.
     pub fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("nsd-test-{}-{}", std::process::id(), unique()));
-        std::fs::create_dir_all(&path).unwrap_or_else(|error| panic!("cannot make {}: {error}", path.display()));
+        let path =
+            std::env::temp_dir().join(format!("nsd-test-{}-{}", std::process::id(), unique()));
+        std::fs::create_dir_all(&path)
+            .unwrap_or_else(|error| panic!("cannot make {}: {error}", path.display()));
         TempDir(path)
     }
 
@@ -30,7 +32,8 @@ impl TempDir {
     /// Writes a file into it.
     pub fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.0.join(name);
-        std::fs::write(&path, content).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+        std::fs::write(&path, content)
+            .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
         path
     }
 }

@@ -8,16 +8,25 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Asks again and again until the answer is `Ok`, and returns it. Panics at the limit, with what the
 /// last answer said.
-pub async fn eventually<T>(what: &str, limit: Duration, mut check: impl AsyncFnMut() -> Result<T, String>) -> T {
+pub async fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut check: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
     let deadline = Instant::now() + limit;
     let mut last = String::from("never got an answer");
     loop {
         match timeout_at(deadline, check()).await {
             Ok(Ok(value)) => return value,
             Ok(Err(reason)) => last = reason,
-            Err(_) => panic!("not within {limit:?}: {what}; the check itself did not end; before: {last}"),
+            Err(_) => {
+                panic!("not within {limit:?}: {what}; the check itself did not end; before: {last}")
+            }
         }
-        assert!(Instant::now() < deadline, "not within {limit:?}: {what}; last: {last}");
+        assert!(
+            Instant::now() < deadline,
+            "not within {limit:?}: {what}; last: {last}"
+        );
         sleep(PAUSE).await;
     }
 }

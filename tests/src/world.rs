@@ -28,10 +28,17 @@ impl World {
     pub async fn with(frontends: usize) -> Self {
         let cluster = Cluster::start(3, &[]).await;
         let nsctl = Nsctl::new(cluster.endpoints());
-        nsctl.write("zone add example.org --ns ns1.example.org").await;
-        let mut world = World { frontends: Vec::new(), cluster, nsctl };
+        nsctl
+            .write("zone add example.org --ns ns1.example.org")
+            .await;
+        let mut world = World {
+            frontends: Vec::new(),
+            cluster,
+            nsctl,
+        };
         for index in 1..=frontends {
-            let frontend = Frontend::start(&format!("fe{index}"), world.cluster.endpoints(), &[]).await;
+            let frontend =
+                Frontend::start(&format!("fe{index}"), world.cluster.endpoints(), &[]).await;
             world.frontends.push(frontend);
         }
         world.registered(frontends).await;
@@ -43,10 +50,14 @@ impl World {
         for frontend in &self.frontends {
             frontend.ready().await;
         }
-        eventually(&format!("{count} front-ends are registered"), Duration::from_secs(20), async || {
-            let keys = self.cluster.keys("/ns/v1/frontend/").await;
-            ensure(keys.len() == count, || format!("{keys:?}"))
-        })
+        eventually(
+            &format!("{count} front-ends are registered"),
+            Duration::from_secs(20),
+            async || {
+                let keys = self.cluster.keys("/ns/v1/frontend/").await;
+                ensure(keys.len() == count, || format!("{keys:?}"))
+            },
+        )
         .await;
     }
 
@@ -67,10 +78,25 @@ impl World {
 }
 
 /// Asks one front-end over UDP and TCP, as [`World::expect`].
-pub async fn expect_at(frontend: &Frontend, name: &str, rtype: Rtype, rcode: &str, answers: &[&str]) {
-    let context = |transport: &str, answer: &Answer| format!("{} over {transport}: {name} {rtype}: {answer:?}", frontend.id);
-    let udp = dns::udp(frontend.dns, name, rtype).await.unwrap_or_else(|error| panic!("{error}"));
-    let tcp = dns::tcp(frontend.dns, name, rtype).await.unwrap_or_else(|error| panic!("{error}"));
+pub async fn expect_at(
+    frontend: &Frontend,
+    name: &str,
+    rtype: Rtype,
+    rcode: &str,
+    answers: &[&str],
+) {
+    let context = |transport: &str, answer: &Answer| {
+        format!(
+            "{} over {transport}: {name} {rtype}: {answer:?}",
+            frontend.id
+        )
+    };
+    let udp = dns::udp(frontend.dns, name, rtype)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    let tcp = dns::tcp(frontend.dns, name, rtype)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(udp.rcode, rcode, "{}", context("UDP", &udp));
     assert_eq!(tcp.rcode, rcode, "{}", context("TCP", &tcp));
     assert!(!tcp.tc, "{}", context("TCP", &tcp));

@@ -41,11 +41,16 @@ impl StoreError {
     pub(super) fn from_etcd(error: etcd_client::Error, endpoint: &str) -> Self {
         let etcd_client::Error::GRpcStatus(status) = &error else {
             return match error {
-                etcd_client::Error::InvalidArgs(_) | etcd_client::Error::InvalidUri(_) => StoreError::Config(error.to_string()),
+                etcd_client::Error::InvalidArgs(_) | etcd_client::Error::InvalidUri(_) => {
+                    StoreError::Config(error.to_string())
+                }
                 _ => StoreError::Unreachable(format!("{endpoint}: {error}")),
             };
         };
-        let message = status.message().trim_start_matches("etcdserver: ").to_string();
+        let message = status
+            .message()
+            .trim_start_matches("etcdserver: ")
+            .to_string();
         match status.code() as i32 {
             OUT_OF_RANGE if message.contains("compacted") => StoreError::Compacted,
             RESOURCE_EXHAUSTED if message.contains("space exceeded") => StoreError::Full,
@@ -53,7 +58,15 @@ impl StoreError {
             UNAUTHENTICATED => StoreError::Unauthenticated(message),
             // etcd says these with codes that other things have, too.
             INVALID_ARGUMENT | FAILED_PRECONDITION
-                if ["authentication", "auth store", "user name", "user ID", "auth token"].iter().any(|hint| message.contains(hint)) =>
+                if [
+                    "authentication",
+                    "auth store",
+                    "user name",
+                    "user ID",
+                    "auth token",
+                ]
+                .iter()
+                .any(|hint| message.contains(hint)) =>
             {
                 StoreError::Unauthenticated(message)
             }
@@ -119,7 +132,10 @@ impl fmt::Display for ChangeError {
         match self {
             ChangeError::Refused(refusal) => refusal.fmt(f),
             ChangeError::Conflict { name, tries } => {
-                write!(f, "others changed {name} at the same time, {tries} times in a row: nothing was written, try again")
+                write!(
+                    f,
+                    "others changed {name} at the same time, {tries} times in a row: nothing was written, try again"
+                )
             }
             ChangeError::NotWritten(error) => write!(f, "{error}; nothing was written"),
             ChangeError::Unknown(error) => write!(

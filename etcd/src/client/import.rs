@@ -40,13 +40,34 @@ pub struct Imported {
 
 impl Store {
     /// Writes a checked zone. A new zone, or one that is replaced, appears in one step.
-    pub async fn import(&self, apex: &Name, file: &Checked, mode: ImportMode, progress: Progress<'_>) -> Result<Imported, ChangeError> {
+    pub async fn import(
+        &self,
+        apex: &Name,
+        file: &Checked,
+        mode: ImportMode,
+        progress: Progress<'_>,
+    ) -> Result<Imported, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {
-            let (revision, present) = self.zone(apex).await.map_err(|error| attempts.failed(error))?;
+            let (revision, present) = self
+                .zone(apex)
+                .await
+                .map_err(|error| attempts.failed(error))?;
             let done = match (&present, mode) {
-                (Some(present), ImportMode::Merge) => self.merge(present, file, &mut attempts, progress).await?,
-                _ => self.replace(apex, present.as_ref(), file, revision, &mut attempts, progress).await?,
+                (Some(present), ImportMode::Merge) => {
+                    self.merge(present, file, &mut attempts, progress).await?
+                }
+                _ => {
+                    self.replace(
+                        apex,
+                        present.as_ref(),
+                        file,
+                        revision,
+                        &mut attempts,
+                        progress,
+                    )
+                    .await?
+                }
             };
             if let Some(imported) = done {
                 return Ok(imported);
@@ -66,29 +87,64 @@ impl Store {
         let mut zone = file.zone.clone();
         if let Some(present) = present {
             zone.default_ttl = present.zone.default_ttl;
-            let same = Zone { generation: present.zone.generation, serial_base: present.zone.serial_base, ..zone.clone() };
-            let stored = self.content(present).await.map_err(|error| attempts.failed(error))?;
+            let same = Zone {
+                generation: present.zone.generation,
+                serial_base: present.zone.serial_base,
+                ..zone.clone()
+            };
+            let stored = self
+                .content(present)
+                .await
+                .map_err(|error| attempts.failed(error))?;
             if same == present.zone && stored.is_ok_and(|stored| stored == file.rrsets) {
-                return Ok(Some(Imported { revision: present.revision, written: 0, created: false }));
+                return Ok(Some(Imported {
+                    revision: present.revision,
+                    written: 0,
+                    created: false,
+                }));
             }
         }
         let generation = self.stage(apex, &file.rrsets, revision, progress).await?;
-        let plan = txn::flip(self.prefix(), apex, present, zone, generation, file.serial, revision);
+        let plan = txn::flip(
+            self.prefix(),
+            apex,
+            present,
+            zone,
+            generation,
+            file.serial,
+            revision,
+        );
         let switched = attempts.commit(&plan).await;
         if !matches!(switched, Ok(Some(_)) | Err(ChangeError::Unknown(_))) {
             // Nobody will ever serve it.
-            self.sweep(apex, |other| other == generation).await.map_err(ChangeError::NotWritten)?;
+            self.sweep(apex, |other| other == generation)
+                .await
+                .map_err(ChangeError::NotWritten)?;
         }
-        let Some(revision) = switched? else { return Ok(None) };
+        let Some(revision) = switched? else {
+            return Ok(None);
+        };
         if let Some(present) = present {
             // Later generations may be imports that are under way.
-            self.sweep(apex, |other| other == present.zone.generation).await.map_err(ChangeError::Unknown)?;
+            self.sweep(apex, |other| other == present.zone.generation)
+                .await
+                .map_err(ChangeError::Unknown)?;
         }
-        Ok(Some(Imported { revision, written: file.rrsets.len(), created: present.is_none() }))
+        Ok(Some(Imported {
+            revision,
+            written: file.rrsets.len(),
+            created: present.is_none(),
+        }))
     }
 
     /// Writes a generation that nobody serves, and returns its number.
-    async fn stage(&self, apex: &Name, rrsets: &Rrsets, revision: i64, progress: Progress<'_>) -> Result<u64, ChangeError> {
+    async fn stage(
+        &self,
+        apex: &Name,
+        rrsets: &Rrsets,
+        revision: i64,
+        progress: Progress<'_>,
+    ) -> Result<u64, ChangeError> {
         let mut generation = revision.unsigned_abs() + 1;
         loop {
             let mut plans = txn::stage(self.prefix(), apex, generation, rrsets);
@@ -100,21 +156,29 @@ impl Store {
                 Committed::At(_) => {
                     let mut written = first.ops.len();
                     progress(written);
-                    let mut under_way: VecDeque<(usize, JoinHandle<Result<(), StoreError>>)> = VecDeque::new();
+                    let mut under_way: VecDeque<(usize, JoinHandle<Result<(), StoreError>>)> =
+                        VecDeque::new();
                     loop {
                         let next = plans.next();
                         if (next.is_none() || under_way.len() >= PARALLEL)
                             && let Some((count, task)) = under_way.pop_front()
                         {
-                            let result = task.await.map_err(|error| StoreError::Other(error.to_string()));
-                            result.and_then(|result| result).map_err(ChangeError::NotWritten)?;
+                            let result = task
+                                .await
+                                .map_err(|error| StoreError::Other(error.to_string()));
+                            result
+                                .and_then(|result| result)
+                                .map_err(ChangeError::NotWritten)?;
                             written += count;
                             progress(written);
                         }
                         match next {
                             Some(plan) => {
                                 let (store, count) = (self.clone(), plan.ops.len());
-                                under_way.push_back((count, tokio::spawn(async move { store.put_staged(&plan).await })));
+                                under_way.push_back((
+                                    count,
+                                    tokio::spawn(async move { store.put_staged(&plan).await }),
+                                ));
                             }
                             None if under_way.is_empty() => return Ok(generation),
                             None => {}
@@ -131,7 +195,8 @@ impl Store {
             match self.commit(plan).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Unreachable(_)) if !self.is_late() => {
-                    tokio::time::sleep(std::time::Duration::from_millis(50 + fastrand::u64(..100))).await;
+                    tokio::time::sleep(std::time::Duration::from_millis(50 + fastrand::u64(..100)))
+                        .await;
                 }
                 Err(error) => return Err(error),
             }
@@ -146,9 +211,19 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Option<Imported>, ChangeError> {
         let serial = self.prefix().encode(&Key::Serial(present.apex.clone()));
-        let (_, touched) = self.get_all(std::slice::from_ref(&serial)).await.map_err(|error| attempts.failed(error))?;
-        let mut touched = touched.into_iter().flatten().next().map_or(0, |item| item.mod_revision);
-        let stored = self.content(present).await.map_err(|error| attempts.failed(error))??;
+        let (_, touched) = self
+            .get_all(std::slice::from_ref(&serial))
+            .await
+            .map_err(|error| attempts.failed(error))?;
+        let mut touched = touched
+            .into_iter()
+            .flatten()
+            .next()
+            .map_or(0, |item| item.mod_revision);
+        let stored = self
+            .content(present)
+            .await
+            .map_err(|error| attempts.failed(error))??;
         let (merged, plans) = txn::merge(self.prefix(), present, &stored, &file.rrsets)?;
         let clashes = zonefile::clashes(&merged);
         if let Some(clash) = clashes.first() {
@@ -156,7 +231,10 @@ impl Store {
         }
         let mut written = 0;
         for mut plan in plans {
-            plan.compares.push(Compare::Unchanged { key: serial.clone(), revision: touched });
+            plan.compares.push(Compare::Unchanged {
+                key: serial.clone(),
+                revision: touched,
+            });
             match attempts.commit(&plan).await? {
                 Some(revision) => touched = revision,
                 None => return Ok(None),
@@ -165,7 +243,11 @@ impl Store {
             written += plan.ops.len() - 2;
             progress(written);
         }
-        Ok(Some(Imported { revision: touched, written, created: false }))
+        Ok(Some(Imported {
+            revision: touched,
+            written,
+            created: false,
+        }))
     }
 
     /// The RRsets that a zone serves; a value that cannot be read is told.
@@ -176,7 +258,12 @@ impl Store {
                 Ok(rrset) => {
                     rrsets.insert((owner, stored.rtype), rrset);
                 }
-                Err(error) => return Ok(Err(Refusal::Stored(self.key_text(read, &owner, stored.rtype), error.to_string()))),
+                Err(error) => {
+                    return Ok(Err(Refusal::Stored(
+                        self.key_text(read, &owner, stored.rtype),
+                        error.to_string(),
+                    )));
+                }
             }
         }
         Ok(Ok(rrsets))

@@ -15,13 +15,26 @@ const TTL_SECONDS: i64 = 10;
 
 /// Registers a front-end and keeps it registered until `stop` comes true; then gives the lease up, so
 /// that nobody waits for it any more. Whatever fails is tried again, at one endpoint after the other.
-pub async fn register(config: Config, prefix: Prefix, id: String, frontend: Frontend, stop: impl Future<Output = ()>) {
+pub async fn register(
+    config: Config,
+    prefix: Prefix,
+    id: String,
+    frontend: Frontend,
+    stop: impl Future<Output = ()>,
+) {
     let key = prefix.encode(&Key::Frontend(id));
     let mut lease = None;
     let mut registered = false;
     tokio::pin!(stop);
     for endpoint in config.endpoints.iter().cycle() {
-        let held = hold(&config, endpoint, &key, &frontend, &mut lease, &mut registered);
+        let held = hold(
+            &config,
+            endpoint,
+            &key,
+            &frontend,
+            &mut lease,
+            &mut registered,
+        );
         tokio::select! {
             () = &mut stop => break,
             error = held => {
@@ -40,7 +53,15 @@ pub async fn register(config: Config, prefix: Prefix, id: String, frontend: Fron
     }
     if let Some(lease) = lease {
         for endpoint in &config.endpoints {
-            let revoked = async { config.connect(endpoint).await.ok()?.lease_revoke(lease).await.ok() };
+            let revoked = async {
+                config
+                    .connect(endpoint)
+                    .await
+                    .ok()?
+                    .lease_revoke(lease)
+                    .await
+                    .ok()
+            };
             if let Ok(Some(_)) = tokio::time::timeout(config.request_timeout, revoked).await {
                 return;
             }
@@ -62,15 +83,22 @@ async fn hold(
         let id = match *lease {
             Some(id) if alive(config, &mut client, endpoint, id).await? => id,
             _ => {
-                let granted = within(config, endpoint, client.lease_grant(TTL_SECONDS, None)).await?;
+                let granted =
+                    within(config, endpoint, client.lease_grant(TTL_SECONDS, None)).await?;
                 *lease.insert(granted.id())
             }
         };
         let options = PutOptions::new().with_lease(id);
-        within(config, endpoint, client.put(key, encode(frontend), Some(options))).await?;
+        within(
+            config,
+            endpoint,
+            client.put(key, encode(frontend), Some(options)),
+        )
+        .await?;
         info!(endpoint, key = %String::from_utf8_lossy(key), "registered");
         *registered = true;
-        let (mut keeper, mut stream) = within(config, endpoint, client.lease_keep_alive(id)).await?;
+        let (mut keeper, mut stream) =
+            within(config, endpoint, client.lease_keep_alive(id)).await?;
         loop {
             tokio::time::sleep(Duration::from_secs(TTL_SECONDS as u64 / 3)).await;
             within(config, endpoint, keeper.keep_alive()).await?;
@@ -84,10 +112,17 @@ async fn hold(
         }
     }
     .await;
-    result.err().unwrap_or_else(|| StoreError::timeout(endpoint))
+    result
+        .err()
+        .unwrap_or_else(|| StoreError::timeout(endpoint))
 }
 
-async fn alive(config: &Config, client: &mut Client, endpoint: &str, id: i64) -> Result<bool, StoreError> {
+async fn alive(
+    config: &Config,
+    client: &mut Client,
+    endpoint: &str,
+    id: i64,
+) -> Result<bool, StoreError> {
     let left = within(config, endpoint, client.lease_time_to_live(id, None)).await?;
     Ok(left.ttl() > 0)
 }

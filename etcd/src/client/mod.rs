@@ -18,7 +18,7 @@ use std::time::Duration;
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 
 pub use error::{ChangeError, StoreError};
-pub use import::{Imported, ImportMode, Progress};
+pub use import::{ImportMode, Imported, Progress};
 pub use lease::register;
 pub use records::Changed;
 pub use store::{Listed, Member, Store};
@@ -72,16 +72,27 @@ impl Config {
             let url = endpoint.trim().trim_end_matches('/');
             let url = match url.split_once("://") {
                 Some(("http" | "https", _)) => url.to_string(),
-                Some((scheme, _)) => return Err(format!("the endpoint {url} has the scheme {scheme}: only http and https are known")),
+                Some((scheme, _)) => {
+                    return Err(format!(
+                        "the endpoint {url} has the scheme {scheme}: only http and https are known"
+                    ));
+                }
                 None if secure => format!("https://{url}"),
                 None => format!("http://{url}"),
             };
             if secure && url.starts_with("http://") {
-                return Err(format!("TLS files are given, but the endpoint {url} is not https"));
+                return Err(format!(
+                    "TLS files are given, but the endpoint {url} is not https"
+                ));
             }
             let (_, authority) = url.split_once("://").unwrap_or_default();
-            if !authority.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
-                return Err(format!("the endpoint {url} is not a URL with a host and a port, as in http://127.0.0.1:2379"));
+            if !authority
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+            {
+                return Err(format!(
+                    "the endpoint {url} is not a URL with a host and a port, as in http://127.0.0.1:2379"
+                ));
             }
             *endpoint = url;
         }
@@ -113,7 +124,9 @@ impl Config {
 impl Tls {
     fn options(&self) -> Result<TlsOptions, StoreError> {
         let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|error| StoreError::Config(format!("cannot read {}: {error}", path.display())))
+            std::fs::read(path).map_err(|error| {
+                StoreError::Config(format!("cannot read {}: {error}", path.display()))
+            })
         };
         let mut options = TlsOptions::new();
         options = match &self.ca_file {
@@ -136,16 +149,32 @@ mod tests {
 
     #[test]
     fn endpoints_are_completed_or_refused() {
-        let complete = |url: &str| Config::new(vec![url.into()]).complete().map(|config| config.endpoints[0].clone());
-        assert_eq!(complete("10.0.0.1:2379").as_deref(), Ok("http://10.0.0.1:2379"));
-        assert_eq!(complete(" https://etcd.example:2379/ ").as_deref(), Ok("https://etcd.example:2379"));
-        assert_eq!(complete("http://[::1]:2379").as_deref(), Ok("http://[::1]:2379"));
+        let complete = |url: &str| {
+            Config::new(vec![url.into()])
+                .complete()
+                .map(|config| config.endpoints[0].clone())
+        };
+        assert_eq!(
+            complete("10.0.0.1:2379").as_deref(),
+            Ok("http://10.0.0.1:2379")
+        );
+        assert_eq!(
+            complete(" https://etcd.example:2379/ ").as_deref(),
+            Ok("https://etcd.example:2379")
+        );
+        assert_eq!(
+            complete("http://[::1]:2379").as_deref(),
+            Ok("http://[::1]:2379")
+        );
         for bad in ["", "ftp://a:1", "http://a", "http://:1", "a:99999"] {
             assert!(complete(bad).is_err(), "{bad}");
         }
         let mut secure = Config::new(vec!["a:1".into()]);
         secure.tls.ca_file = Some("ca.pem".into());
-        assert_eq!(secure.clone().complete().expect("complete").endpoints, ["https://a:1"]);
+        assert_eq!(
+            secure.clone().complete().expect("complete").endpoints,
+            ["https://a:1"]
+        );
         secure.endpoints = vec!["http://a:1".into()];
         assert!(secure.complete().is_err());
     }

@@ -37,12 +37,21 @@ pub(super) struct Attempts<'a> {
 
 impl<'a> Attempts<'a> {
     pub(super) fn new(store: &'a Store, name: &'a Name) -> Self {
-        Attempts { store, name, tries: 0, sent: false }
+        Attempts {
+            store,
+            name,
+            tries: 0,
+            sent: false,
+        }
     }
 
     /// The error of a read, told as an error of the change.
     pub(super) fn failed(&self, error: StoreError) -> ChangeError {
-        if self.sent { ChangeError::Unknown(error) } else { ChangeError::NotWritten(error) }
+        if self.sent {
+            ChangeError::Unknown(error)
+        } else {
+            ChangeError::NotWritten(error)
+        }
     }
 
     /// Commits; nothing where it has to be planned again.
@@ -55,7 +64,10 @@ impl<'a> Attempts<'a> {
             Ok(Committed::Lost) => {
                 self.tries += 1;
                 if self.tries >= TRIES || self.store.is_late() {
-                    return Err(ChangeError::Conflict { name: self.name.clone(), tries: self.tries });
+                    return Err(ChangeError::Conflict {
+                        name: self.name.clone(),
+                        tries: self.tries,
+                    });
                 }
                 // Writers that collided once shall not collide in step for ever.
                 let pause = fastrand::u64(..=u64::from(self.tries.min(10)));
@@ -67,7 +79,11 @@ impl<'a> Attempts<'a> {
                 self.sent = true;
                 let full = matches!(error, StoreError::Full);
                 if self.store.is_late() || (full && self.tries > 0) {
-                    return Err(if full { ChangeError::NotWritten(error) } else { ChangeError::Unknown(error) });
+                    return Err(if full {
+                        ChangeError::NotWritten(error)
+                    } else {
+                        ChangeError::Unknown(error)
+                    });
                 }
                 self.tries += 1;
                 Ok(None)
@@ -85,7 +101,12 @@ impl<'a> Attempts<'a> {
 
 impl Store {
     /// Makes a change at `owner`, in the zone that holds it, or in the one given.
-    pub async fn change(&self, owner: &Name, zone: Option<&Name>, change: &Change) -> Result<Changed, ChangeError> {
+    pub async fn change(
+        &self,
+        owner: &Name,
+        zone: Option<&Name>,
+        change: &Change,
+    ) -> Result<Changed, ChangeError> {
         let rtype = match change {
             Change::Add { rtype, .. } | Change::Set { rtype, .. } => Some(*rtype),
             Change::Remove { rtype, .. } => *rtype,
@@ -93,9 +114,18 @@ impl Store {
         let mut attempts = Attempts::new(self, owner);
         loop {
             let (read, closer) = match zone {
-                Some(apex) => (self.zone(apex).await.map_err(|error| attempts.failed(error))?.1, Vec::new()),
+                Some(apex) => (
+                    self.zone(apex)
+                        .await
+                        .map_err(|error| attempts.failed(error))?
+                        .1,
+                    Vec::new(),
+                ),
                 None => {
-                    let (_, read, closer) = self.zone_for(owner, rtype).await.map_err(|error| attempts.failed(error))?;
+                    let (_, read, closer) = self
+                        .zone_for(owner, rtype)
+                        .await
+                        .map_err(|error| attempts.failed(error))?;
                     (read, closer)
                 }
             };
@@ -105,30 +135,71 @@ impl Store {
                 (None, None) => return Err(Refusal::NoZone(owner.clone()).into()),
             };
             if !owner.is_within(&read.apex) {
-                return Err(Refusal::Usage(format!("{owner} is not in the zone {}", read.apex)).into());
+                return Err(
+                    Refusal::Usage(format!("{owner} is not in the zone {}", read.apex)).into(),
+                );
             }
-            let (revision, present) = self.at_owner(&read, owner).await.map_err(|error| attempts.failed(error))?;
-            let Some(planned) = txn::apply(self.prefix(), &read, &closer, owner, &present, revision, change)? else {
+            let (revision, present) = self
+                .at_owner(&read, owner)
+                .await
+                .map_err(|error| attempts.failed(error))?;
+            let Some(planned) = txn::apply(
+                self.prefix(),
+                &read,
+                &closer,
+                owner,
+                &present,
+                revision,
+                change,
+            )?
+            else {
                 let revision = self.head().await.map_err(|error| attempts.failed(error))?;
-                return Ok(Changed { zone: read.apex, revision, written: attempts.sent, added: vec![], removed: vec![] });
+                return Ok(Changed {
+                    zone: read.apex,
+                    revision,
+                    written: attempts.sent,
+                    added: vec![],
+                    removed: vec![],
+                });
             };
             if let Some(revision) = attempts.commit(&planned.plan).await? {
                 let txn::Planned { added, removed, .. } = planned;
-                return Ok(Changed { zone: read.apex, revision, written: true, added, removed });
+                return Ok(Changed {
+                    zone: read.apex,
+                    revision,
+                    written: true,
+                    added,
+                    removed,
+                });
             }
         }
     }
 
     /// What is at one owner, and the revision of the read.
-    async fn at_owner(&self, read: &ZoneRead, owner: &Name) -> Result<(i64, Vec<RrsetRead>), StoreError> {
-        let listed = self.list(self.prefix().owner(&read.apex, read.zone.generation, owner)).await?;
-        let rrsets = listed.items.iter().filter_map(|item| self.rrset_of(item)).map(|(_, rrset)| rrset);
+    async fn at_owner(
+        &self,
+        read: &ZoneRead,
+        owner: &Name,
+    ) -> Result<(i64, Vec<RrsetRead>), StoreError> {
+        let listed = self
+            .list(self.prefix().owner(&read.apex, read.zone.generation, owner))
+            .await?;
+        let rrsets = listed
+            .items
+            .iter()
+            .filter_map(|item| self.rrset_of(item))
+            .map(|(_, rrset)| rrset);
         Ok((listed.revision, rrsets.collect()))
     }
 
     /// The key of an RRset in the served generation, for messages.
     pub fn key_text(&self, read: &ZoneRead, owner: &Name, rtype: Rtype) -> String {
-        let key = Key::Rrset { zone: read.apex.clone(), generation: read.zone.generation, owner: owner.clone(), rtype };
+        let key = Key::Rrset {
+            zone: read.apex.clone(),
+            generation: read.zone.generation,
+            owner: owner.clone(),
+            rtype,
+        };
         String::from_utf8_lossy(&self.prefix().encode(&key)).into_owned()
     }
 }

@@ -83,13 +83,24 @@ pub struct MemberState {
 impl Store {
     /// A store that has `timeout` from now on for all it is asked for.
     pub fn new(config: Config, prefix: Prefix, timeout: Duration) -> Self {
-        let current = Mutex::new(Current { endpoint: 0, client: None });
-        Store { config: Arc::new(config), prefix, deadline: Instant::now() + timeout, current: Arc::new(current) }
+        let current = Mutex::new(Current {
+            endpoint: 0,
+            client: None,
+        });
+        Store {
+            config: Arc::new(config),
+            prefix,
+            deadline: Instant::now() + timeout,
+            current: Arc::new(current),
+        }
     }
 
     /// The same store with so much time from now on.
     pub fn within(&self, timeout: Duration) -> Self {
-        Store { deadline: Instant::now() + timeout, ..self.clone() }
+        Store {
+            deadline: Instant::now() + timeout,
+            ..self.clone()
+        }
     }
 
     /// The prefix of all keys.
@@ -104,7 +115,9 @@ impl Store {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
         // Nothing panics with the lock held; if it did, the state would still be sound.
-        self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.current
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn client(&self) -> Result<(usize, Client), StoreError> {
@@ -115,7 +128,10 @@ impl Store {
             }
             current.endpoint
         };
-        let client = self.config.connect(&self.config.endpoints[endpoint]).await?;
+        let client = self
+            .config
+            .connect(&self.config.endpoints[endpoint])
+            .await?;
         let mut current = self.lock();
         if current.endpoint == endpoint {
             current.client = Some(client.clone());
@@ -130,7 +146,9 @@ impl Store {
     {
         let asked = self.lock().endpoint;
         let name = &self.config.endpoints[asked];
-        let limit = self.deadline.min(Instant::now() + self.config.request_timeout);
+        let limit = self
+            .deadline
+            .min(Instant::now() + self.config.request_timeout);
         let answered = async {
             let (_, client) = self.client().await?;
             match tokio::time::timeout_at(limit, request(client)).await {
@@ -142,7 +160,9 @@ impl Store {
         if let Err(error) = &result {
             let mut current = self.lock();
             // Another request may have moved on already.
-            if current.endpoint == asked && (error.is_transient() || matches!(error, StoreError::Unauthenticated(_))) {
+            if current.endpoint == asked
+                && (error.is_transient() || matches!(error, StoreError::Unauthenticated(_)))
+            {
                 current.client = None;
                 if error.is_transient() {
                     current.endpoint = (asked + 1) % self.config.endpoints.len();
@@ -162,7 +182,9 @@ impl Store {
         loop {
             match self.once(&request).await {
                 // A token that has expired is fetched anew with the next connection; a wrong password stays wrong.
-                Err(StoreError::Unauthenticated(_)) if tokens < 1 && self.config.user.is_some() => tokens += 1,
+                Err(StoreError::Unauthenticated(_)) if tokens < 1 && self.config.user.is_some() => {
+                    tokens += 1
+                }
                 Err(error) if error.is_transient() && !self.is_late() => {
                     round += 1;
                     if round % self.config.endpoints.len() == 0 {
@@ -194,8 +216,14 @@ impl Store {
     }
 
     /// Reads several keys in one transaction: the store's revision, and each key's value if it is there.
-    pub(super) async fn get_all(&self, keys: &[Vec<u8>]) -> Result<(i64, Vec<Option<KeyValue>>), StoreError> {
-        let gets: Vec<TxnOp> = keys.iter().map(|key| TxnOp::get(key.clone(), None)).collect();
+    pub(super) async fn get_all(
+        &self,
+        keys: &[Vec<u8>],
+    ) -> Result<(i64, Vec<Option<KeyValue>>), StoreError> {
+        let gets: Vec<TxnOp> = keys
+            .iter()
+            .map(|key| TxnOp::get(key.clone(), None))
+            .collect();
         let txn = Txn::new().and_then(gets);
         let response = self
             .read(|client| {
@@ -204,10 +232,13 @@ impl Store {
             })
             .await?;
         let revision = response.header().map_or(0, |header| header.revision());
-        let values = response.op_responses().into_iter().map(|response| match response {
-            TxnOpResponse::Get(mut got) => got.take_kvs().into_iter().next().map(key_value),
-            _ => None,
-        });
+        let values = response
+            .op_responses()
+            .into_iter()
+            .map(|response| match response {
+                TxnOpResponse::Get(mut got) => got.take_kvs().into_iter().next().map(key_value),
+                _ => None,
+            });
         Ok((revision, values.collect()))
     }
 
@@ -218,7 +249,9 @@ impl Store {
         revision: Option<i64>,
         keys_only: bool,
     ) -> Result<(i64, Vec<KeyValue>, bool), StoreError> {
-        let mut options = GetOptions::new().with_range(range.end.clone()).with_limit(PAGE);
+        let mut options = GetOptions::new()
+            .with_range(range.end.clone())
+            .with_limit(PAGE);
         if let Some(revision) = revision {
             options = options.with_revision(revision);
         }
@@ -233,14 +266,20 @@ impl Store {
             .await?;
         let at = response.header().map_or(0, |header| header.revision());
         let more = response.more();
-        Ok((at, response.take_kvs().into_iter().map(key_value).collect(), more))
+        Ok((
+            at,
+            response.take_kvs().into_iter().map(key_value).collect(),
+            more,
+        ))
     }
 
     /// Reads a whole range at one revision, page by page.
     pub async fn list(&self, range: Range<Vec<u8>>) -> Result<Listed, StoreError> {
         let (mut start, mut revision, mut items) = (range.start, None, Vec::new());
         loop {
-            let (at, page, more) = self.page(start.clone()..range.end.clone(), revision, false).await?;
+            let (at, page, more) = self
+                .page(start.clone()..range.end.clone(), revision, false)
+                .await?;
             revision.get_or_insert(at);
             if let Some(last) = page.last() {
                 start = last.key.clone();
@@ -249,7 +288,10 @@ impl Store {
             let empty = page.is_empty();
             items.extend(page);
             if !more || empty {
-                return Ok(Listed { revision: revision.unwrap_or(at), items });
+                return Ok(Listed {
+                    revision: revision.unwrap_or(at),
+                    items,
+                });
             }
         }
     }
@@ -257,7 +299,11 @@ impl Store {
     /// The revision of the last transaction of ours, 0 if there was none.
     pub async fn head(&self) -> Result<i64, StoreError> {
         let (_, values) = self.get_all(&[self.prefix.encode(&Key::Head)]).await?;
-        Ok(values.into_iter().flatten().next().map_or(0, |head| head.mod_revision))
+        Ok(values
+            .into_iter()
+            .flatten()
+            .next()
+            .map_or(0, |head| head.mod_revision))
     }
 
     /// The front-ends that are registered, by id.
@@ -266,9 +312,14 @@ impl Store {
         Ok(listed
             .items
             .iter()
-            .filter_map(|item| match (self.prefix.decode(&item.key), serde_json::from_slice(&item.value)) {
-                (Ok(Key::Frontend(id)), Ok(frontend)) => Some((id, frontend)),
-                _ => None,
+            .filter_map(|item| {
+                match (
+                    self.prefix.decode(&item.key),
+                    serde_json::from_slice(&item.value),
+                ) {
+                    (Ok(Key::Frontend(id)), Ok(frontend)) => Some((id, frontend)),
+                    _ => None,
+                }
             })
             .collect())
     }
@@ -276,59 +327,118 @@ impl Store {
     /// All zones, sorted by name.
     pub async fn zones(&self) -> Result<Vec<ZoneRead>, StoreError> {
         let listed = self.list(self.prefix.zones()).await?;
-        let mut zones: Vec<ZoneRead> = listed.items.iter().filter_map(|item| self.zone_of(item).transpose()).collect::<Result<_, _>>()?;
+        let mut zones: Vec<ZoneRead> = listed
+            .items
+            .iter()
+            .filter_map(|item| self.zone_of(item).transpose())
+            .collect::<Result<_, _>>()?;
         zones.sort_by(|a, b| a.apex.cmp(&b.apex));
         Ok(zones)
     }
 
     /// One zone, if it is there, and the store's revision.
     pub async fn zone(&self, apex: &Name) -> Result<(i64, Option<ZoneRead>), StoreError> {
-        let (revision, values) = self.get_all(&[self.prefix.encode(&Key::Zone(apex.clone()))]).await?;
-        let zone = values.into_iter().flatten().next().map(|item| self.zone_of(&item)).transpose()?;
+        let (revision, values) = self
+            .get_all(&[self.prefix.encode(&Key::Zone(apex.clone()))])
+            .await?;
+        let zone = values
+            .into_iter()
+            .flatten()
+            .next()
+            .map(|item| self.zone_of(&item))
+            .transpose()?;
         Ok((revision, zone.flatten()))
     }
 
     /// The serial of a zone as the front-ends answer it.
     pub async fn serial(&self, read: &ZoneRead) -> Result<u32, StoreError> {
-        let (_, values) = self.get_all(&[self.prefix.encode(&Key::Serial(read.apex.clone()))]).await?;
-        let touched = values.into_iter().flatten().next().map_or(read.revision, |item| item.mod_revision);
+        let (_, values) = self
+            .get_all(&[self.prefix.encode(&Key::Serial(read.apex.clone()))])
+            .await?;
+        let touched = values
+            .into_iter()
+            .flatten()
+            .next()
+            .map_or(read.revision, |item| item.mod_revision);
         Ok(read.zone.serial(touched))
     }
 
     pub(super) fn zone_of(&self, item: &KeyValue) -> Result<Option<ZoneRead>, StoreError> {
-        let Ok(Key::Zone(apex)) = self.prefix.decode(&item.key) else { return Ok(None) };
+        let Ok(Key::Zone(apex)) = self.prefix.decode(&item.key) else {
+            return Ok(None);
+        };
         match schema::decode_zone(&item.value) {
-            Ok(zone) => Ok(Some(ZoneRead { apex, zone, revision: item.mod_revision })),
-            Err(error) => Err(StoreError::Other(format!("the value of {} cannot be read: {error}", String::from_utf8_lossy(&item.key)))),
+            Ok(zone) => Ok(Some(ZoneRead {
+                apex,
+                zone,
+                revision: item.mod_revision,
+            })),
+            Err(error) => Err(StoreError::Other(format!(
+                "the value of {} cannot be read: {error}",
+                String::from_utf8_lossy(&item.key)
+            ))),
         }
     }
 
     /// The RRset under a key, with its owner; none where the key is of something else.
     pub fn rrset_of(&self, item: &KeyValue) -> Option<(Name, RrsetRead)> {
-        let Ok(Key::Rrset { owner, rtype, .. }) = self.prefix.decode(&item.key) else { return None };
+        let Ok(Key::Rrset { owner, rtype, .. }) = self.prefix.decode(&item.key) else {
+            return None;
+        };
         let rrset = schema::decode_rrset(rtype, &item.value);
-        Some((owner, RrsetRead { rtype, rrset, revision: item.mod_revision }))
+        Some((
+            owner,
+            RrsetRead {
+                rtype,
+                rrset,
+                revision: item.mod_revision,
+            },
+        ))
     }
 
     /// The RRsets of a zone's served generation at and below an owner.
-    pub async fn rrsets(&self, read: &ZoneRead, below: &Name) -> Result<Vec<(Name, RrsetRead)>, StoreError> {
+    pub async fn rrsets(
+        &self,
+        read: &ZoneRead,
+        below: &Name,
+    ) -> Result<Vec<(Name, RrsetRead)>, StoreError> {
         let generation = read.zone.generation;
-        let mut items = self.list(self.prefix.owner(&read.apex, generation, below)).await?.items;
+        let mut items = self
+            .list(self.prefix.owner(&read.apex, generation, below))
+            .await?
+            .items;
         if *below == read.apex {
-            items = self.list(self.prefix.generation(&read.apex, generation)).await?.items;
+            items = self
+                .list(self.prefix.generation(&read.apex, generation))
+                .await?
+                .items;
         } else {
-            items.extend(self.list(self.prefix.subtree(&read.apex, generation, below)).await?.items);
+            items.extend(
+                self.list(self.prefix.subtree(&read.apex, generation, below))
+                    .await?
+                    .items,
+            );
         }
-        let mut rrsets: Vec<_> = items.iter().filter_map(|item| self.rrset_of(item)).collect();
+        let mut rrsets: Vec<_> = items
+            .iter()
+            .filter_map(|item| self.rrset_of(item))
+            .collect();
         rrsets.sort_by(|(a, x), (b, y)| (a, x.rtype).cmp(&(b, y.rtype)));
         rrsets.dedup_by(|(a, x), (b, y)| a == b && x.rtype == y.rtype);
         Ok(rrsets)
     }
 
     /// The zone that holds records of this type at `owner`, with the names closer to it that are no zones.
-    pub async fn zone_for(&self, owner: &Name, rtype: Option<Rtype>) -> Result<(i64, Option<ZoneRead>, Vec<Name>), StoreError> {
+    pub async fn zone_for(
+        &self,
+        owner: &Name,
+        rtype: Option<Rtype>,
+    ) -> Result<(i64, Option<ZoneRead>, Vec<Name>), StoreError> {
         let candidates = txn::zone_candidates(owner, rtype);
-        let keys: Vec<Vec<u8>> = candidates.iter().map(|name| self.prefix.encode(&Key::Zone(name.clone()))).collect();
+        let keys: Vec<Vec<u8>> = candidates
+            .iter()
+            .map(|name| self.prefix.encode(&Key::Zone(name.clone())))
+            .collect();
         // A name has at most 127 labels, and a transaction takes 128 operations.
         let (revision, values) = self.get_all(&keys).await?;
         for (index, item) in values.iter().enumerate() {
@@ -342,11 +452,15 @@ impl Store {
     /// Asks every endpoint about itself, side by side.
     pub async fn members(&self) -> Vec<Member> {
         let asked = self.config.endpoints.iter().map(|endpoint| {
-            let (config, endpoint, deadline) = (self.config.clone(), endpoint.clone(), self.deadline);
+            let (config, endpoint, deadline) =
+                (self.config.clone(), endpoint.clone(), self.deadline);
             tokio::spawn(async move {
                 let state = async {
                     let mut client = config.connect(&endpoint).await?;
-                    client.status().await.map_err(|error| StoreError::from_etcd(error, &endpoint))
+                    client
+                        .status()
+                        .await
+                        .map_err(|error| StoreError::from_etcd(error, &endpoint))
                 };
                 let limit = deadline.min(Instant::now() + config.request_timeout);
                 let state = match tokio::time::timeout_at(limit, state).await {
@@ -354,7 +468,9 @@ impl Store {
                     Err(_) => Err(StoreError::timeout(&endpoint)),
                 };
                 let state = state.map_err(|error| error.to_string()).map(|status| {
-                    let (id, revision) = status.header().map_or((0, 0), |header| (header.member_id(), header.revision()));
+                    let (id, revision) = status
+                        .header()
+                        .map_or((0, 0), |header| (header.member_id(), header.revision()));
                     MemberState {
                         id: format!("{id:x}"),
                         version: status.version().into(),
@@ -376,13 +492,20 @@ impl Store {
 }
 
 pub(super) fn kv(client: &Client) -> KvClient {
-    client.kv_client().max_decoding_message_size(MESSAGE_MAX).max_encoding_message_size(MESSAGE_MAX)
+    client
+        .kv_client()
+        .max_decoding_message_size(MESSAGE_MAX)
+        .max_encoding_message_size(MESSAGE_MAX)
 }
 
 pub(super) fn key_value(item: etcd_client::KeyValue) -> KeyValue {
     let mod_revision = item.mod_revision();
     let (key, value) = item.into_key_value();
-    KeyValue { key, value, mod_revision }
+    KeyValue {
+        key,
+        value,
+        mod_revision,
+    }
 }
 
 fn to_txn(plan: &Plan) -> Txn {
@@ -390,9 +513,12 @@ fn to_txn(plan: &Plan) -> Txn {
         .compares
         .iter()
         .map(|compare| match compare {
-            txn::Compare::Unchanged { key, revision } => Compare::mod_revision(key.clone(), CompareOp::Equal, *revision),
+            txn::Compare::Unchanged { key, revision } => {
+                Compare::mod_revision(key.clone(), CompareOp::Equal, *revision)
+            }
             txn::Compare::NotWrittenSince { range, revision } => {
-                Compare::mod_revision(range.start.clone(), CompareOp::Less, revision + 1).with_range(range.end.clone())
+                Compare::mod_revision(range.start.clone(), CompareOp::Less, revision + 1)
+                    .with_range(range.end.clone())
             }
         })
         .collect();

@@ -45,7 +45,12 @@ struct Connection {
 
 /// Keeps a mirror of everything under the prefix, for ever. Each call of `sink` gets what happened in one
 /// step, and how the mirror stands after it.
-pub async fn watch(config: Config, prefix: Prefix, pace: mirror::Config, mut sink: impl FnMut(Vec<Event>, &Status)) {
+pub async fn watch(
+    config: Config,
+    prefix: Prefix,
+    pace: mirror::Config,
+    mut sink: impl FnMut(Vec<Event>, &Status),
+) {
     let mut driver = Driver {
         range: prefix.all(),
         head: prefix.encode(&Key::Head),
@@ -70,10 +75,16 @@ pub async fn watch(config: Config, prefix: Prefix, pace: mirror::Config, mut sin
         for event in &events {
             match event {
                 Event::Fresh { .. } => trouble = None,
-                Event::Lost { failure: Failure::Stalled, .. } => {
+                Event::Lost {
+                    failure: Failure::Stalled,
+                    ..
+                } => {
                     trouble = Some("no proof of freshness within the limit".into());
                 }
-                Event::Lost { failure: Failure::Unreachable, .. } if trouble.is_none() => trouble = Some("no answer in time".into()),
+                Event::Lost {
+                    failure: Failure::Unreachable,
+                    ..
+                } if trouble.is_none() => trouble = Some("no answer in time".into()),
                 _ => {}
             }
         }
@@ -96,7 +107,7 @@ struct Driver {
     config: Config,
     /// The URL connected to.
     endpoint: String,
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     stream: Option<WatchStream>,
     /// A connection, a page or the opening of the watch is under way.
     step: Option<Pending<Step>>,
@@ -106,7 +117,7 @@ struct Driver {
 
 /// What the step that was under way has brought.
 enum Step {
-    Connected(Connection),
+    Connected(Box<Connection>),
     Page(Input),
     Opened(WatchStream),
 }
@@ -146,7 +157,10 @@ impl Driver {
             };
             return match message {
                 Ok(Some(response)) => from_watch(response),
-                Ok(None) => Err(StoreError::Unreachable(format!("{}: the watch has ended", self.endpoint))),
+                Ok(None) => Err(StoreError::Unreachable(format!(
+                    "{}: the watch has ended",
+                    self.endpoint
+                ))),
                 Err(error) => Err(StoreError::from_etcd(error, &self.endpoint)),
             };
         }
@@ -161,59 +175,96 @@ impl Driver {
                 self.endpoint = self.config.endpoints[endpoint].clone();
                 let (config, endpoint) = (self.config.clone(), self.endpoint.clone());
                 self.step = Some(Box::pin(async move {
-                    let (watch, read) = tokio::try_join!(config.connect(&endpoint), config.connect(&endpoint))?;
-                    Ok(Step::Connected(Connection { watch, read }))
+                    let (watch, read) =
+                        tokio::try_join!(config.connect(&endpoint), config.connect(&endpoint))?;
+                    Ok(Step::Connected(Box::new(Connection { watch, read })))
                 }));
             }
             Action::List { after, revision } => {
                 self.stream = None;
                 self.proof = None;
-                let start = after.map_or_else(|| self.range.start.clone(), |mut last| {
-                    last.push(0);
-                    last
-                });
-                let mut options = GetOptions::new().with_range(self.range.end.clone()).with_limit(PAGE);
+                let start = after.map_or_else(
+                    || self.range.start.clone(),
+                    |mut last| {
+                        last.push(0);
+                        last
+                    },
+                );
+                let mut options = GetOptions::new()
+                    .with_range(self.range.end.clone())
+                    .with_limit(PAGE);
                 if let Some(revision) = revision {
                     options = options.with_revision(revision);
                 }
-                self.step = self.request(|connection| kv(&connection.read)).map(|(mut kv, endpoint)| -> Pending<Step> {
-                    Box::pin(async move {
-                        let got = kv.get(start, Some(options)).await;
-                        let mut got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
-                        let (header, more) = (header(got.header()), got.more());
-                        let items = got.take_kvs().into_iter().map(key_value).collect();
-                        Ok(Step::Page(Input::Page { header, items, more }))
-                    })
-                });
+                self.step = self.request(|connection| kv(&connection.read)).map(
+                    |(mut kv, endpoint)| -> Pending<Step> {
+                        Box::pin(async move {
+                            let got = kv.get(start, Some(options)).await;
+                            let mut got =
+                                got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
+                            let (header, more) = (header(got.header()), got.more());
+                            let items = got.take_kvs().into_iter().map(key_value).collect();
+                            Ok(Step::Page(Input::Page {
+                                header,
+                                items,
+                                more,
+                            }))
+                        })
+                    },
+                );
             }
             Action::Watch { from } => {
-                let options = WatchOptions::new().with_range(self.range.end.clone()).with_start_revision(from).with_fragment();
+                let options = WatchOptions::new()
+                    .with_range(self.range.end.clone())
+                    .with_start_revision(from)
+                    .with_fragment();
                 let start = self.range.start.clone();
                 self.step = self
-                    .request(|connection| connection.watch.watch_client().max_decoding_message_size(MESSAGE_MAX))
+                    .request(|connection| {
+                        connection
+                            .watch
+                            .watch_client()
+                            .max_decoding_message_size(MESSAGE_MAX)
+                    })
                     .map(|(mut watch, endpoint)| -> Pending<Step> {
                         Box::pin(async move {
                             let opened = watch.watch(start, Some(options)).await;
-                            opened.map(Step::Opened).map_err(|error| StoreError::from_etcd(error, &endpoint))
+                            opened
+                                .map(Step::Opened)
+                                .map_err(|error| StoreError::from_etcd(error, &endpoint))
                         })
                     });
             }
             Action::ReadHead => {
                 let (key, sent) = (self.head.clone(), Instant::now());
-                self.proof = self.request(|connection| kv(&connection.read)).map(|(mut kv, endpoint)| -> Pending<Input> {
-                    Box::pin(async move {
-                        let got = kv.get(key, None).await.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
-                        let revision = got.kvs().first().map_or(0, etcd_client::KeyValue::mod_revision);
-                        Ok(Input::Head { sent, header: header(got.header()), revision })
-                    })
-                });
+                self.proof = self.request(|connection| kv(&connection.read)).map(
+                    |(mut kv, endpoint)| -> Pending<Input> {
+                        Box::pin(async move {
+                            let got = kv
+                                .get(key, None)
+                                .await
+                                .map_err(|error| StoreError::from_etcd(error, &endpoint))?;
+                            let revision = got
+                                .kvs()
+                                .first()
+                                .map_or(0, etcd_client::KeyValue::mod_revision);
+                            Ok(Input::Head {
+                                sent,
+                                header: header(got.header()),
+                                revision,
+                            })
+                        })
+                    },
+                );
             }
         }
     }
 
     /// What a request needs; none where the connection is gone, and then the deadline goes on from there.
     fn request<C>(&self, client: impl Fn(&Connection) -> C) -> Option<(C, String)> {
-        self.connection.as_ref().map(|connection| (client(connection), self.endpoint.clone()))
+        self.connection
+            .as_ref()
+            .map(|connection| (client(connection), self.endpoint.clone()))
     }
 
     fn disconnect(&mut self) {
@@ -225,11 +276,18 @@ impl Driver {
 }
 
 fn header(of: Option<&etcd_client::ResponseHeader>) -> Header {
-    of.map_or(Header { cluster_id: 0, member_id: 0, revision: 0 }, |header| Header {
-        cluster_id: header.cluster_id(),
-        member_id: header.member_id(),
-        revision: header.revision(),
-    })
+    of.map_or(
+        Header {
+            cluster_id: 0,
+            member_id: 0,
+            revision: 0,
+        },
+        |header| Header {
+            cluster_id: header.cluster_id(),
+            member_id: header.member_id(),
+            revision: header.revision(),
+        },
+    )
 }
 
 fn from_watch(response: WatchResponse) -> Result<Input, StoreError> {
@@ -238,7 +296,10 @@ fn from_watch(response: WatchResponse) -> Result<Input, StoreError> {
         let reason = response.cancel_reason();
         return Err(if response.compact_revision() > 0 {
             StoreError::Compacted
-        } else if reason.contains("auth token") || reason.contains("Unauthenticated") || reason.contains("auth store") {
+        } else if reason.contains("auth token")
+            || reason.contains("Unauthenticated")
+            || reason.contains("auth store")
+        {
             StoreError::Unauthenticated(reason.into())
         } else if reason.contains("denied") {
             StoreError::Denied(reason.into())
@@ -255,11 +316,19 @@ fn from_watch(response: WatchResponse) -> Result<Input, StoreError> {
             let item = event.kv?;
             // A deletion carries no version; the event's type is not asked, as new ones may come.
             let value = (item.version > 0).then_some(item.value);
-            Some(Change { key: item.key, value, mod_revision: item.mod_revision })
+            Some(Change {
+                key: item.key,
+                value,
+                mod_revision: item.mod_revision,
+            })
         })
         .collect();
     if changes.is_empty() && !fragment {
         return Ok(Input::Watching(header));
     }
-    Ok(Input::Changes { header, changes, fragment })
+    Ok(Input::Changes {
+        header,
+        changes,
+        fragment,
+    })
 }

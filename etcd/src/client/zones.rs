@@ -13,11 +13,26 @@ use crate::txn::{self, Refusal};
 
 impl Store {
     /// Adds a zone with these name servers. The revision of the change.
-    pub async fn zone_add(&self, apex: &Name, zone: &Zone, servers: &[Rdata]) -> Result<i64, ChangeError> {
+    pub async fn zone_add(
+        &self,
+        apex: &Name,
+        zone: &Zone,
+        servers: &[Rdata],
+    ) -> Result<i64, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {
-            let (revision, present) = self.zone(apex).await.map_err(|error| attempts.failed(error))?;
-            let planned = txn::zone_add(self.prefix(), apex, zone.clone(), servers.to_vec(), present.as_ref(), revision)?;
+            let (revision, present) = self
+                .zone(apex)
+                .await
+                .map_err(|error| attempts.failed(error))?;
+            let planned = txn::zone_add(
+                self.prefix(),
+                apex,
+                zone.clone(),
+                servers.to_vec(),
+                present.as_ref(),
+                revision,
+            )?;
             if let Some(revision) = attempts.commit(&planned.plan).await? {
                 return Ok(revision);
             }
@@ -25,10 +40,17 @@ impl Store {
     }
 
     /// Gives a zone other settings, made from those it has. The revision, and whether anything changed.
-    pub async fn zone_set(&self, apex: &Name, edit: impl Fn(&mut Zone)) -> Result<(i64, bool), ChangeError> {
+    pub async fn zone_set(
+        &self,
+        apex: &Name,
+        edit: impl Fn(&mut Zone),
+    ) -> Result<(i64, bool), ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {
-            let (revision, present) = self.zone(apex).await.map_err(|error| attempts.failed(error))?;
+            let (revision, present) = self
+                .zone(apex)
+                .await
+                .map_err(|error| attempts.failed(error))?;
             let present = present.ok_or_else(|| Refusal::UnknownZone(apex.clone()))?;
             let mut zone = present.zone.clone();
             edit(&mut zone);
@@ -46,16 +68,26 @@ impl Store {
     pub async fn zone_remove(&self, apex: &Name) -> Result<Option<i64>, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         let revision = loop {
-            let (_, present) = self.zone(apex).await.map_err(|error| attempts.failed(error))?;
-            let Some(present) = present else { return Ok(None) };
-            if let Some(revision) = attempts.commit(&txn::zone_remove(self.prefix(), &present)).await? {
+            let (_, present) = self
+                .zone(apex)
+                .await
+                .map_err(|error| attempts.failed(error))?;
+            let Some(present) = present else {
+                return Ok(None);
+            };
+            if let Some(revision) = attempts
+                .commit(&txn::zone_remove(self.prefix(), &present))
+                .await?
+            {
                 break revision;
             }
         };
         let (_, present) = self.zone(apex).await.map_err(ChangeError::Unknown)?;
         // Whoever has added the zone again meanwhile has a generation of his own.
         let keep = present.map(|read| read.zone.generation);
-        self.sweep(apex, |generation| Some(generation) != keep).await.map_err(ChangeError::Unknown)?;
+        self.sweep(apex, |generation| Some(generation) != keep)
+            .await
+            .map_err(ChangeError::Unknown)?;
         Ok(Some(revision))
     }
 
@@ -65,7 +97,9 @@ impl Store {
         let range = self.prefix().generations(apex);
         let (mut start, mut more) = (range.start, true);
         while more {
-            let (_, page, further) = self.page(start.clone()..range.end.clone(), None, true).await?;
+            let (_, page, further) = self
+                .page(start.clone()..range.end.clone(), None, true)
+                .await?;
             more = further && !page.is_empty();
             for item in &page {
                 if let Ok(Key::Rrset { generation, .. }) = self.prefix().decode(&item.key) {
@@ -84,11 +118,17 @@ impl Store {
     }
 
     /// Deletes the records of all generations that `gone` names. Returns how many.
-    pub async fn sweep(&self, apex: &Name, gone: impl Fn(u64) -> bool) -> Result<usize, StoreError> {
+    pub async fn sweep(
+        &self,
+        apex: &Name,
+        gone: impl Fn(u64) -> bool,
+    ) -> Result<usize, StoreError> {
         let mut swept = 0;
         for (generation, _) in self.generations(apex).await? {
             if gone(generation) {
-                swept += self.delete_pages(self.prefix().generation(apex, generation)).await?;
+                swept += self
+                    .delete_pages(self.prefix().generation(apex, generation))
+                    .await?;
             }
         }
         Ok(swept)
@@ -99,11 +139,16 @@ impl Store {
         let mut deleted = 0;
         loop {
             let (_, page, more) = self.page(range.clone(), None, true).await?;
-            let Some(last) = page.last() else { return Ok(deleted) };
+            let Some(last) = page.last() else {
+                return Ok(deleted);
+            };
             let mut end = last.key.clone();
             end.push(0);
             self.read(|client| {
-                let (start, options) = (range.start.clone(), DeleteOptions::new().with_range(end.clone()));
+                let (start, options) = (
+                    range.start.clone(),
+                    DeleteOptions::new().with_range(end.clone()),
+                );
                 async move { kv(&client).delete(start, Some(options)).await }
             })
             .await?;

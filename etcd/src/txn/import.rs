@@ -14,7 +14,9 @@ pub struct Batches<I: Iterator<Item = Op>> {
 
 impl<I: Iterator<Item = Op>> Batches<I> {
     fn new(ops: I) -> Self {
-        Batches { ops: ops.peekable() }
+        Batches {
+            ops: ops.peekable(),
+        }
     }
 }
 
@@ -25,7 +27,9 @@ impl<I: Iterator<Item = Op>> Iterator for Batches<I> {
         let mut batch = vec![self.ops.next()?];
         let mut octets = len(&batch[0]);
         while batch.len() < OPS_MAX {
-            let Some(op) = self.ops.next_if(|op| octets + len(op) <= OCTETS_MAX) else { break };
+            let Some(op) = self.ops.next_if(|op| octets + len(op) <= OCTETS_MAX) else {
+                break;
+            };
             octets += len(&op);
             batch.push(op);
         }
@@ -40,9 +44,24 @@ fn len(op: &Op) -> usize {
     }
 }
 
-fn put(prefix: &Prefix, zone: &Name, generation: u64, owner: &Name, rtype: Rtype, rrset: &Rrset) -> Op {
-    let key = Key::Rrset { zone: zone.clone(), generation, owner: owner.clone(), rtype };
-    Op::Put { key: prefix.encode(&key), value: encode(&(rtype, rrset)) }
+fn put(
+    prefix: &Prefix,
+    zone: &Name,
+    generation: u64,
+    owner: &Name,
+    rtype: Rtype,
+    rrset: &Rrset,
+) -> Op {
+    let key = Key::Rrset {
+        zone: zone.clone(),
+        generation,
+        owner: owner.clone(),
+        rtype,
+    };
+    Op::Put {
+        key: prefix.encode(&key),
+        value: encode(&(rtype, rrset)),
+    }
 }
 
 /// Plans the writes of a generation that nobody serves. The first one only succeeds where nobody else
@@ -53,12 +72,17 @@ pub fn stage<'a>(
     generation: u64,
     rrsets: &'a Rrsets,
 ) -> impl Iterator<Item = Plan> + 'a {
-    let puts = rrsets.iter().map(move |((owner, rtype), rrset)| put(prefix, zone, generation, owner, *rtype, rrset));
+    let puts = rrsets
+        .iter()
+        .map(move |((owner, rtype), rrset)| put(prefix, zone, generation, owner, *rtype, rrset));
     Batches::new(puts).enumerate().map(move |(index, ops)| {
         let range = prefix.generation(zone, generation);
         // Nothing there has ever been written.
         let claim = Compare::NotWrittenSince { range, revision: 0 };
-        Plan { compares: if index == 0 { vec![claim] } else { Vec::new() }, ops }
+        Plan {
+            compares: if index == 0 { vec![claim] } else { Vec::new() },
+            ops,
+        }
     })
 }
 
@@ -82,7 +106,11 @@ pub fn flip(
         zone.serial_base = zone.serial_base.wrapping_add(behind);
     }
     let mut plan = Plan::default();
-    plan.unchanged(prefix, &Key::Zone(apex.clone()), present.map_or(0, |present| present.revision));
+    plan.unchanged(
+        prefix,
+        &Key::Zone(apex.clone()),
+        present.map_or(0, |present| present.revision),
+    );
     plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
     plan.touch(prefix, apex);
     plan
@@ -107,12 +135,22 @@ pub fn merge(
         let new = Rrset::new(*rtype, rrset.ttl(), rdata)
             .map_err(|error| Refusal::Rrset(owner.clone(), *rtype, error))?;
         if old != Some(&new) {
-            ops.push(put(prefix, &read.apex, read.zone.generation, owner, *rtype, &new));
+            ops.push(put(
+                prefix,
+                &read.apex,
+                read.zone.generation,
+                owner,
+                *rtype,
+                &new,
+            ));
             merged.insert((owner.clone(), *rtype), new);
         }
     }
     let plans = Batches::new(ops.into_iter()).map(|ops| {
-        let mut plan = Plan { compares: Vec::new(), ops };
+        let mut plan = Plan {
+            compares: Vec::new(),
+            ops,
+        };
         plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
         plan.touch(prefix, &read.apex);
         plan

@@ -153,7 +153,15 @@ pub enum Refusal {
 impl Refusal {
     /// Whether the request itself is at fault, whatever the store holds.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Refusal::Rrset(_, _, RrsetError::Empty | RrsetError::Ttl(_) | RrsetError::NoData(_)) | Refusal::Soa(_) | Refusal::Usage(_))
+        matches!(
+            self,
+            Refusal::Rrset(
+                _,
+                _,
+                RrsetError::Empty | RrsetError::Ttl(_) | RrsetError::NoData(_)
+            ) | Refusal::Soa(_)
+                | Refusal::Usage(_)
+        )
     }
 }
 
@@ -161,25 +169,41 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NoZone(owner) => {
-                write!(f, "{owner} is in no zone of this store: add the zone first (nsctl zone add)")
+                write!(
+                    f,
+                    "{owner} is in no zone of this store: add the zone first (nsctl zone add)"
+                )
             }
             Refusal::UnknownZone(zone) => write!(f, "there is no zone {zone}"),
             Refusal::ZoneExists(zone) => write!(f, "the zone {zone} exists already"),
-            Refusal::CnameAndOther { owner, present, wanted } => write!(
+            Refusal::CnameAndOther {
+                owner,
+                present,
+                wanted,
+            } => write!(
                 f,
                 "{owner} has {present} records, and {wanted} cannot stand beside them: a CNAME stands alone (RFC 2181, 10.1)"
             ),
             Refusal::CnameAtApex(zone) => {
-                write!(f, "{zone} is the apex of a zone and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)")
+                write!(
+                    f,
+                    "{zone} is the apex of a zone and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)"
+                )
             }
-            Refusal::LastNs(zone) => write!(f, "a zone needs an NS record at its apex: {zone} keeps its last one"),
+            Refusal::LastNs(zone) => write!(
+                f,
+                "a zone needs an NS record at its apex: {zone} keeps its last one"
+            ),
             Refusal::Soa(zone) => write!(
                 f,
                 "the SOA record is made of the zone's settings and its serial of etcd's revision: use nsctl zone set {zone}"
             ),
             Refusal::Rrset(owner, rtype, error) => write!(f, "{owner} {rtype}: {error}"),
             Refusal::Stored(key, error) => {
-                write!(f, "the value of {key} in etcd cannot be read: {error}; nsctl set or remove replaces it")
+                write!(
+                    f,
+                    "the value of {key} in etcd cannot be read: {error}; nsctl set or remove replaces it"
+                )
             }
             Refusal::Usage(reason) => f.write_str(reason),
         }
@@ -190,15 +214,23 @@ impl std::error::Error for Refusal {}
 
 impl Plan {
     fn unchanged(&mut self, prefix: &Prefix, key: &Key, revision: i64) {
-        self.compares.push(Compare::Unchanged { key: prefix.encode(key), revision });
+        self.compares.push(Compare::Unchanged {
+            key: prefix.encode(key),
+            revision,
+        });
     }
 
     fn put(&mut self, prefix: &Prefix, key: &Key, value: Vec<u8>) {
-        self.ops.push(Op::Put { key: prefix.encode(key), value });
+        self.ops.push(Op::Put {
+            key: prefix.encode(key),
+            value,
+        });
     }
 
     fn delete(&mut self, prefix: &Prefix, key: &Key) {
-        self.ops.push(Op::Delete { key: prefix.encode(key) });
+        self.ops.push(Op::Delete {
+            key: prefix.encode(key),
+        });
     }
 
     /// Touches the keys whose revisions are the zone's serial and the proof of freshness.
@@ -209,7 +241,15 @@ impl Plan {
 }
 
 fn lines(owner: &Name, rtype: Rtype, ttl: u32, rdata: &[Rdata]) -> Vec<Line> {
-    rdata.iter().map(|rdata| Line { owner: owner.clone(), ttl, rtype, rdata: rdata.clone() }).collect()
+    rdata
+        .iter()
+        .map(|rdata| Line {
+            owner: owner.clone(),
+            ttl,
+            rtype,
+            rdata: rdata.clone(),
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -57,7 +57,13 @@ pub fn apply(
     revision: i64,
     change: &Change,
 ) -> Result<Option<Planned>, Refusal> {
-    let site = Site { prefix, read, owner, present, revision };
+    let site = Site {
+        prefix,
+        read,
+        owner,
+        present,
+        revision,
+    };
     let mut planned = Planned::default();
     match change {
         Change::Add { rtype, ttl, rdata } => {
@@ -80,7 +86,9 @@ pub fn apply(
     if planned.plan.ops.is_empty() {
         return Ok(None);
     }
-    planned.plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
+    planned
+        .plan
+        .unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
     for name in closer {
         planned.plan.unchanged(prefix, &Key::Zone(name.clone()), 0);
     }
@@ -117,7 +125,8 @@ impl Site<'_> {
             None => Ok(None),
             Some(Ok(rrset)) => Ok(Some(rrset)),
             Some(Err(error)) => {
-                let key = String::from_utf8_lossy(&self.prefix.encode(&self.key(rtype))).into_owned();
+                let key =
+                    String::from_utf8_lossy(&self.prefix.encode(&self.key(rtype))).into_owned();
                 Err(Refusal::Stored(key, error.to_string()))
             }
         }
@@ -135,14 +144,26 @@ impl Site<'_> {
         if may_stand_beside_cname(rtype) {
             return Ok(());
         }
-        let clash = |present: Rtype| Refusal::CnameAndOther { owner: self.owner.clone(), present, wanted: rtype };
+        let clash = |present: Rtype| Refusal::CnameAndOther {
+            owner: self.owner.clone(),
+            present,
+            wanted: rtype,
+        };
         if rtype == Rtype::CNAME {
-            let other = self.present.iter().find(|read| read.rtype != rtype && !may_stand_beside_cname(read.rtype));
+            let other = self
+                .present
+                .iter()
+                .find(|read| read.rtype != rtype && !may_stand_beside_cname(read.rtype));
             if let Some(other) = other {
                 return Err(clash(other.rtype));
             }
-            let range = self.prefix.owner(&self.read.apex, self.read.zone.generation, self.owner);
-            plan.compares.push(Compare::NotWrittenSince { range, revision: self.revision });
+            let range = self
+                .prefix
+                .owner(&self.read.apex, self.read.zone.generation, self.owner);
+            plan.compares.push(Compare::NotWrittenSince {
+                range,
+                revision: self.revision,
+            });
         } else {
             if self.read(Rtype::CNAME).is_some() {
                 return Err(clash(Rtype::CNAME));
@@ -176,20 +197,38 @@ impl Site<'_> {
         let same_ttl = old.is_some_and(|old| old.ttl() == new.ttl());
         let old_rdata = old.map_or(&[][..], Rrset::rdata);
         let fresh = |of: &[Rdata], than: &[Rdata]| -> Vec<Rdata> {
-            of.iter().filter(|one| !same_ttl || !than.contains(one)).cloned().collect()
+            of.iter()
+                .filter(|one| !same_ttl || !than.contains(one))
+                .cloned()
+                .collect()
         };
         planned.added = lines(self.owner, rtype, new.ttl(), &fresh(new.rdata(), old_rdata));
-        planned.removed = old.map_or_else(Vec::new, |old| lines(self.owner, rtype, old.ttl(), &fresh(old_rdata, new.rdata())));
-        planned.plan.unchanged(self.prefix, &self.key(rtype), revision);
-        planned.plan.put(self.prefix, &self.key(rtype), encode(&(rtype, &new)));
+        planned.removed = old.map_or_else(Vec::new, |old| {
+            lines(self.owner, rtype, old.ttl(), &fresh(old_rdata, new.rdata()))
+        });
+        planned
+            .plan
+            .unchanged(self.prefix, &self.key(rtype), revision);
+        planned
+            .plan
+            .put(self.prefix, &self.key(rtype), encode(&(rtype, &new)));
         Ok(())
     }
 
-    fn remove(&self, rtype: Option<Rtype>, rdata: &[Rdata], planned: &mut Planned) -> Result<(), Refusal> {
+    fn remove(
+        &self,
+        rtype: Option<Rtype>,
+        rdata: &[Rdata],
+        planned: &mut Planned,
+    ) -> Result<(), Refusal> {
         if rtype == Some(Rtype::SOA) {
             return Err(Refusal::Soa(self.read.apex.clone()));
         }
-        for read in self.present.iter().filter(|read| rtype.is_none_or(|rtype| rtype == read.rtype)) {
+        for read in self
+            .present
+            .iter()
+            .filter(|read| rtype.is_none_or(|rtype| rtype == read.rtype))
+        {
             let key = self.key(read.rtype);
             let old = match (&read.rrset, rdata) {
                 (Ok(rrset), _) => Some(rrset),
@@ -204,7 +243,12 @@ impl Site<'_> {
                 .map_or(&[][..], Rrset::rdata)
                 .iter()
                 .cloned()
-                .partition(|one| !rdata.is_empty() && !rdata.iter().any(|given| given.canonical(read.rtype) == one.canonical(read.rtype)));
+                .partition(|one| {
+                    !rdata.is_empty()
+                        && !rdata
+                            .iter()
+                            .any(|given| given.canonical(read.rtype) == one.canonical(read.rtype))
+                });
             if gone.is_empty() && old.is_some() {
                 continue;
             }
@@ -212,14 +256,18 @@ impl Site<'_> {
                 return Err(Refusal::LastNs(self.read.apex.clone()));
             }
             let ttl = old.map_or(0, Rrset::ttl);
-            planned.removed.extend(lines(self.owner, read.rtype, ttl, &gone));
+            planned
+                .removed
+                .extend(lines(self.owner, read.rtype, ttl, &gone));
             planned.plan.unchanged(self.prefix, &key, read.revision);
             if kept.is_empty() {
                 planned.plan.delete(self.prefix, &key);
             } else {
                 let rest = Rrset::new(read.rtype, ttl, kept)
                     .map_err(|error| Refusal::Rrset(self.owner.clone(), read.rtype, error))?;
-                planned.plan.put(self.prefix, &key, encode(&(read.rtype, &rest)));
+                planned
+                    .plan
+                    .put(self.prefix, &key, encode(&(read.rtype, &rest)));
             }
         }
         Ok(())

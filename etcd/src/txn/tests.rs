@@ -1,0 +1,511 @@
+use super::*;
+use crate::model::zonefile::{self, Rrsets};
+use crate::schema::encode;
+
+fn name(text: &str) -> Name {
+    text.parse().expect(text)
+}
+
+fn rdata(rtype: Rtype, texts: &[&str]) -> Vec<Rdata> {
+    texts
+        .iter()
+        .map(|text| Rdata::parse(rtype, text).expect(text))
+        .collect()
+}
+
+fn rrset(rtype: Rtype, ttl: u32, texts: &[&str]) -> Rrset {
+    Rrset::new(rtype, ttl, rdata(rtype, texts)).expect("a set")
+}
+
+fn zone() -> ZoneRead {
+    let mut zone = Zone::new(name("ns.x"), name("h.x"));
+    zone.generation = 7;
+    ZoneRead {
+        apex: name("x"),
+        zone,
+        revision: 40,
+    }
+}
+
+fn read(rtype: Rtype, texts: &[&str], revision: i64) -> RrsetRead {
+    RrsetRead {
+        rtype,
+        rrset: Ok(rrset(rtype, 60, texts)),
+        revision,
+    }
+}
+
+fn poisoned(rtype: Rtype, revision: i64) -> RrsetRead {
+    let rrset = crate::schema::decode_rrset(rtype, b"garbage");
+    RrsetRead {
+        rtype,
+        rrset,
+        revision,
+    }
+}
+
+fn plan(owner: &str, present: &[RrsetRead], change: &Change) -> Result<Option<Planned>, Refusal> {
+    apply(
+        &Prefix::default(),
+        &zone(),
+        &[name("a.b.x")],
+        &name(owner),
+        present,
+        50,
+        change,
+    )
+}
+
+fn add(rtype: Rtype, texts: &[&str]) -> Change {
+    Change::Add {
+        rtype,
+        ttl: None,
+        rdata: rdata(rtype, texts),
+    }
+}
+
+fn remove(rtype: Option<Rtype>, texts: &[&str]) -> Change {
+    Change::Remove {
+        rtype,
+        rdata: rtype.map_or_else(Vec::new, |rtype| rdata(rtype, texts)),
+    }
+}
+
+/// The plan as lines: comparisons, puts and deletes.
+fn shown(planned: &Planned) -> Vec<String> {
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    let compares = planned.plan.compares.iter().map(|compare| match compare {
+        Compare::Unchanged { key, revision } => format!("if {} = {revision}", text(key)),
+        Compare::NotWrittenSince { range, revision } => {
+            format!("if {}… <= {revision}", text(&range.start))
+        }
+    });
+    let ops = planned.plan.ops.iter().map(|op| match op {
+        Op::Put { key, value } => format!("put {} {}", text(key), text(value)),
+        Op::Delete { key } => format!("del {}", text(key)),
+    });
+    compares.chain(ops).collect()
+}
+
+#[test]
+fn a_record_is_added_under_comparisons() {
+    let planned = plan(
+        "a.x",
+        &[read(Rtype::A, &["192.0.2.1"], 45)],
+        &add(Rtype::A, &["192.0.2.2"]),
+    );
+    let planned = planned.expect("allowed").expect("a change");
+    assert_eq!(
+        shown(&planned),
+        [
+            "if /ns/v1/rr/x/7/a/CNAME = 0",
+            "if /ns/v1/rr/x/7/a/A = 45",
+            "if /ns/v1/zone/x = 40",
+            "if /ns/v1/zone/x.b.a = 0",
+            "put /ns/v1/rr/x/7/a/A {\"ttl\":60,\"rdata\":[\"192.0.2.1\",\"192.0.2.2\"]}",
+            "put /ns/v1/serial/x {}",
+            "put /ns/v1/head {}",
+        ]
+    );
+    assert_eq!((planned.added.len(), planned.removed.len()), (1, 0));
+}
+
+#[test]
+fn what_is_so_already_is_no_change() {
+    let present = || {
+        [
+            read(Rtype::A, &["192.0.2.1"], 45),
+            read(Rtype::MX, &["1 M."], 45),
+        ]
+    };
+    for change in [
+        add(Rtype::A, &["192.0.2.1"]),
+        add(Rtype::MX, &["1 m."]),
+        Change::Set {
+            rtype: Rtype::A,
+            ttl: None,
+            rdata: rdata(Rtype::A, &["192.0.2.1"]),
+        },
+        Change::Set {
+            rtype: Rtype::A,
+            ttl: Some(60),
+            rdata: rdata(Rtype::A, &["192.0.2.1", "192.0.2.1"]),
+        },
+        remove(Some(Rtype::A), &["192.0.2.9"]),
+        remove(Some(Rtype::TXT), &[]),
+    ] {
+        assert!(
+            plan("a.x", &present(), &change).expect("allowed").is_none(),
+            "{change:?}"
+        );
+    }
+    assert!(
+        plan("a.x", &[], &remove(None, &[]))
+            .expect("allowed")
+            .is_none()
+    );
+}
+
+#[test]
+fn ttl_comes_from_the_command_the_set_or_the_zone() {
+    let ttl = |present: &[RrsetRead], ttl| {
+        let change = Change::Add {
+            rtype: Rtype::A,
+            ttl,
+            rdata: rdata(Rtype::A, &["192.0.2.2"]),
+        };
+        plan("a.x", present, &change)
+            .expect("allowed")
+            .expect("a change")
+            .added[0]
+            .ttl
+    };
+    let present = [read(Rtype::A, &["192.0.2.1"], 45)];
+    assert_eq!(
+        (ttl(&[], None), ttl(&present, None), ttl(&present, Some(5))),
+        (300, 60, 5)
+    );
+    // A new TTL is for the whole set.
+    let change = Change::Add {
+        rtype: Rtype::A,
+        ttl: Some(5),
+        rdata: rdata(Rtype::A, &["192.0.2.1"]),
+    };
+    let planned = plan("a.x", &present, &change)
+        .expect("allowed")
+        .expect("a change");
+    assert_eq!((planned.added[0].ttl, planned.removed[0].ttl), (5, 60));
+}
+
+#[test]
+fn removal_of_some_and_of_all() {
+    let present = || {
+        [
+            read(Rtype::A, &["192.0.2.1", "192.0.2.2"], 45),
+            read(Rtype::TXT, &["t"], 46),
+        ]
+    };
+    let of = |change: &Change| {
+        plan("a.x", &present(), change)
+            .expect("allowed")
+            .expect("a change")
+    };
+    let some = of(&remove(Some(Rtype::A), &["192.0.2.1", "192.0.2.9"]));
+    assert!(
+        shown(&some)
+            .contains(&"put /ns/v1/rr/x/7/a/A {\"ttl\":60,\"rdata\":[\"192.0.2.2\"]}".into())
+    );
+    assert_eq!(some.removed.len(), 1);
+    let all = shown(&of(&remove(None, &[])));
+    assert!(
+        all.contains(&"del /ns/v1/rr/x/7/a/A".into())
+            && all.contains(&"del /ns/v1/rr/x/7/a/TXT".into())
+    );
+    let last = of(&remove(Some(Rtype::TXT), &["t"]));
+    assert!(shown(&last).contains(&"del /ns/v1/rr/x/7/a/TXT".into()));
+}
+
+#[test]
+fn a_cname_stands_alone() {
+    let error = plan(
+        "a.x",
+        &[read(Rtype::A, &["192.0.2.1"], 45)],
+        &add(Rtype::CNAME, &["b."]),
+    )
+    .expect_err("a clash");
+    assert!(matches!(
+        error,
+        Refusal::CnameAndOther {
+            present: Rtype::A,
+            wanted: Rtype::CNAME,
+            ..
+        }
+    ));
+    let error = plan(
+        "a.x",
+        &[read(Rtype::CNAME, &["b."], 45)],
+        &add(Rtype::A, &["192.0.2.1"]),
+    )
+    .expect_err("a clash");
+    assert!(matches!(
+        error,
+        Refusal::CnameAndOther {
+            present: Rtype::CNAME,
+            wanted: Rtype::A,
+            ..
+        }
+    ));
+    // Nobody may slip anything in: nothing at the owner was written since the read.
+    let planned = plan("a.x", &[], &add(Rtype::CNAME, &["b."]))
+        .expect("allowed")
+        .expect("a change");
+    assert!(shown(&planned).contains(&"if /ns/v1/rr/x/7/a/… <= 50".into()));
+    let error = plan(
+        "a.x",
+        &[read(Rtype::CNAME, &["b."], 45)],
+        &add(Rtype::CNAME, &["c."]),
+    )
+    .expect_err("two");
+    assert!(matches!(
+        error,
+        Refusal::Rrset(_, _, RrsetError::Singleton(_))
+    ));
+    assert!(matches!(
+        plan("x", &[], &add(Rtype::CNAME, &["b."])),
+        Err(Refusal::CnameAtApex(_))
+    ));
+}
+
+#[test]
+fn the_apex_keeps_soa_and_ns() {
+    let ns = || [read(Rtype::NS, &["a.", "b."], 45)];
+    assert!(plan("x", &ns(), &remove(Some(Rtype::NS), &["a."])).is_ok());
+    for change in [
+        remove(Some(Rtype::NS), &[]),
+        remove(None, &[]),
+        remove(Some(Rtype::NS), &["a.", "b."]),
+    ] {
+        assert!(
+            matches!(plan("x", &ns(), &change), Err(Refusal::LastNs(_))),
+            "{change:?}"
+        );
+    }
+    assert!(plan("sub.x", &ns(), &remove(None, &[])).is_ok());
+    assert!(matches!(
+        plan("x", &[], &add(Rtype::SOA, &["a. b. 1 2 3 4 5"])),
+        Err(Refusal::Soa(_))
+    ));
+    assert!(matches!(
+        plan("x", &[], &remove(Some(Rtype::SOA), &[])),
+        Err(Refusal::Soa(_))
+    ));
+}
+
+#[test]
+fn sets_that_are_none_are_refused() {
+    let set = |ttl, rdata| Change::Set {
+        rtype: Rtype::A,
+        ttl,
+        rdata,
+    };
+    let one = || rdata(Rtype::A, &["192.0.2.1"]);
+    assert!(matches!(
+        plan("a.x", &[], &set(None, vec![])),
+        Err(Refusal::Rrset(_, _, RrsetError::Empty))
+    ));
+    let error = plan("a.x", &[], &set(Some(1 << 31), one())).expect_err("too long a TTL");
+    assert!(error.is_usage() && error.to_string().contains("2147483647"));
+    let many: Vec<Rdata> = (0..5000u32)
+        .map(|n| Rdata::from_wire(Rtype::A, &n.to_be_bytes()).expect("an address"))
+        .collect();
+    assert!(matches!(
+        plan("a.x", &[], &set(None, many)),
+        Err(Refusal::Rrset(_, _, RrsetError::TooLong(_)))
+    ));
+}
+
+#[test]
+fn a_poisoned_value_is_replaced_but_not_added_to() {
+    let present = || [poisoned(Rtype::A, 45)];
+    assert!(matches!(
+        plan("a.x", &present(), &add(Rtype::A, &["192.0.2.1"])),
+        Err(Refusal::Stored(..))
+    ));
+    let set = Change::Set {
+        rtype: Rtype::A,
+        ttl: None,
+        rdata: rdata(Rtype::A, &["192.0.2.1"]),
+    };
+    assert!(
+        shown(
+            &plan("a.x", &present(), &set)
+                .expect("allowed")
+                .expect("a change")
+        )
+        .contains(&"if /ns/v1/rr/x/7/a/A = 45".into())
+    );
+    for change in [remove(Some(Rtype::A), &[]), remove(None, &[])] {
+        let planned = plan("a.x", &present(), &change)
+            .expect("allowed")
+            .expect("a change");
+        assert!(shown(&planned).contains(&"del /ns/v1/rr/x/7/a/A".into()));
+    }
+    assert!(matches!(
+        plan("a.x", &present(), &remove(Some(Rtype::A), &["192.0.2.1"])),
+        Err(Refusal::Stored(..))
+    ));
+}
+
+#[test]
+fn ds_belongs_to_the_parent() {
+    assert_eq!(
+        zone_candidates(&name("a.x"), Some(Rtype::DS)),
+        [name("x"), Name::root()]
+    );
+    assert_eq!(
+        zone_candidates(&name("a.x"), Some(Rtype::A)),
+        [name("a.x"), name("x"), Name::root()]
+    );
+}
+
+#[test]
+fn zones_are_added_once() {
+    let servers = || rdata(Rtype::NS, &["ns.x."]);
+    let settings = || Zone::new(name("ns.x"), name("h.x"));
+    let planned = zone_add(
+        &Prefix::default(),
+        &name("x"),
+        settings(),
+        servers(),
+        None,
+        9,
+    )
+    .expect("allowed");
+    let lines = shown(&planned);
+    assert_eq!(lines[0], "if /ns/v1/zone/x = 0");
+    assert!(lines[2].starts_with("put /ns/v1/rr/x/10/@/NS"), "{lines:?}");
+    let again = zone_add(
+        &Prefix::default(),
+        &name("x"),
+        settings(),
+        servers(),
+        Some(&zone()),
+        9,
+    );
+    assert!(matches!(again, Err(Refusal::ZoneExists(_))));
+    let none = zone_add(&Prefix::default(), &name("x"), settings(), vec![], None, 9);
+    assert!(matches!(none, Err(Refusal::Rrset(..))));
+    let bad = Zone {
+        default_ttl: u32::MAX,
+        ..settings()
+    };
+    assert!(matches!(
+        zone_add(&Prefix::default(), &name("x"), bad, servers(), None, 9),
+        Err(Refusal::Usage(_))
+    ));
+}
+
+fn many(count: u32) -> Rrsets {
+    (0..count)
+        .map(|n| {
+            (
+                (name(&format!("n{n}.x")), Rtype::A),
+                rrset(Rtype::A, 60, &["192.0.2.1"]),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_generation_is_staged_in_batches_that_etcd_takes() {
+    let (prefix, apex) = (Prefix::default(), name("x"));
+    let plans: Vec<Plan> = stage(&prefix, &apex, 9, &many(1000)).collect();
+    assert_eq!(plans.len(), 9);
+    assert!(plans.iter().all(|plan| plan.ops.len() <= OPS_MAX));
+    assert_eq!(plans.iter().map(|plan| plan.ops.len()).sum::<usize>(), 1000);
+    // Only the first claims the generation; none touches the serial or the head, as nobody serves it.
+    assert!(plans[0].compares.len() == 1 && plans[1..].iter().all(|plan| plan.compares.is_empty()));
+    let long = rrset(
+        Rtype::TXT,
+        60,
+        &[&format!("\"{}\" ", "x".repeat(250)).repeat(200)],
+    );
+    let big: Rrsets = (0..60)
+        .map(|n| ((name(&format!("n{n}.x")), Rtype::TXT), long.clone()))
+        .collect();
+    let octets = |plan: &Plan| {
+        plan.ops
+            .iter()
+            .map(|op| {
+                if let Op::Put { value, .. } = op {
+                    value.len()
+                } else {
+                    0
+                }
+            })
+            .sum::<usize>()
+    };
+    assert!(stage(&prefix, &apex, 9, &big).all(|plan| octets(&plan) <= OCTETS_MAX));
+}
+
+#[test]
+fn a_flip_never_takes_the_serial_back() {
+    let flip_to = |present: Option<&ZoneRead>, serial| {
+        let plan = flip(
+            &Prefix::default(),
+            &name("x"),
+            present,
+            zone().zone,
+            9,
+            serial,
+            100,
+        );
+        let value = plan.ops.iter().find_map(|op| match op {
+            Op::Put { key, value } if key.ends_with(b"zone/x") => Some(value.clone()),
+            _ => None,
+        });
+        let zone =
+            crate::schema::decode_zone(&value.expect("the zone is written")).expect("a zone");
+        assert_eq!(zone.generation, 9);
+        zone.serial(101)
+    };
+    assert_eq!(flip_to(None, 5), 101);
+    assert!(flip_to(None, 2_026_010_100) > 2_026_010_100);
+    let mut present = zone();
+    present.zone.serial_base = 3_000;
+    assert_eq!(flip_to(Some(&present), 5), 3_101);
+    // Serials compare modulo 2^32 (RFC 1982): 10 is ahead of 4294967290.
+    present.zone.serial_base = u32::MAX - 105;
+    assert_eq!(flip_to(Some(&present), 10), 11);
+}
+
+#[test]
+fn a_merge_keeps_what_is_there() {
+    let file = "@ 60 SOA a b 1 2 3 4 5\n@ 60 NS ns\na 60 A 192.0.2.2\nb 60 A 192.0.2.3\n";
+    let checked = zonefile::check(
+        &name("x"),
+        zonefile::read(file.as_bytes(), &name("x")).expect("read"),
+    )
+    .expect("sound");
+    let mut present = Rrsets::new();
+    present.insert(
+        (name("a.x"), Rtype::A),
+        rrset(Rtype::A, 300, &["192.0.2.1"]),
+    );
+    present.insert((name("x"), Rtype::NS), rrset(Rtype::NS, 60, &["ns.x."]));
+    let (merged, plans) =
+        merge(&Prefix::default(), &zone(), &present, &checked.rrsets).expect("allowed");
+    assert_eq!(
+        merged[&(name("a.x"), Rtype::A)],
+        rrset(Rtype::A, 60, &["192.0.2.1", "192.0.2.2"])
+    );
+    assert_eq!(plans.len(), 1);
+    // a and b, serial and head; the NS RRset is as it was.
+    assert_eq!(plans[0].ops.len(), 4);
+    let (_, again) = merge(&Prefix::default(), &zone(), &merged, &checked.rrsets).expect("allowed");
+    assert!(again.is_empty());
+}
+
+#[test]
+fn settings_are_written_only_when_they_change() {
+    let read = zone();
+    assert!(
+        zone_set(&Prefix::default(), &read, &read.zone)
+            .expect("allowed")
+            .is_none()
+    );
+    let other = Zone {
+        default_ttl: 5,
+        ..read.zone.clone()
+    };
+    let plan = zone_set(&Prefix::default(), &read, &other)
+        .expect("allowed")
+        .expect("a change");
+    let value = encode(&other);
+    assert!(
+        plan.ops
+            .iter()
+            .any(|op| matches!(op, Op::Put { value: put, .. } if *put == value))
+    );
+    assert_eq!(plan.ops.len(), 3);
+}

@@ -22,11 +22,19 @@ pub fn zone_add(
     zone.generation = revision.unsigned_abs() + 1;
     let rrset = Rrset::new(Rtype::NS, zone.default_ttl.max(zone.soa.ttl), servers)
         .map_err(|error| Refusal::Rrset(apex.clone(), Rtype::NS, error))?;
-    let mut planned = Planned { added: lines(apex, Rtype::NS, rrset.ttl(), rrset.rdata()), ..Planned::default() };
+    let mut planned = Planned {
+        added: lines(apex, Rtype::NS, rrset.ttl(), rrset.rdata()),
+        ..Planned::default()
+    };
     let plan = &mut planned.plan;
     plan.unchanged(prefix, &Key::Zone(apex.clone()), 0);
     plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
-    let key = Key::Rrset { zone: apex.clone(), generation: zone.generation, owner: apex.clone(), rtype: Rtype::NS };
+    let key = Key::Rrset {
+        zone: apex.clone(),
+        generation: zone.generation,
+        owner: apex.clone(),
+        rtype: Rtype::NS,
+    };
     plan.put(prefix, &key, encode(&(Rtype::NS, &rrset)));
     plan.touch(prefix, apex);
     Ok(planned)
@@ -57,7 +65,9 @@ pub fn zone_remove(prefix: &Prefix, read: &ZoneRead) -> Plan {
 
 fn check(zone: &Zone) -> Result<(), Refusal> {
     match zone.fault() {
-        Some(setting) => Err(Refusal::Usage(format!("the {setting} is over 2147483647 (RFC 2181, 8)"))),
+        Some(setting) => Err(Refusal::Usage(format!(
+            "the {setting} is over 2147483647 (RFC 2181, 8)"
+        ))),
         None => Ok(()),
     }
 }

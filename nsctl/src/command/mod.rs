@@ -23,26 +23,74 @@ pub(crate) struct Context {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let Arguments { store, output, command } = arguments;
+    let Arguments {
+        store,
+        output,
+        command,
+    } = arguments;
     let timeout = store.timeout;
-    let context = Context { store: Store::new(store.config()?, store.prefix(), timeout), output, timeout };
+    let context = Context {
+        store: Store::new(store.config()?, store.prefix(), timeout),
+        output,
+        timeout,
+    };
     match command {
         Command::Add(given) => {
-            let change = Change::Add { rtype: given.rtype, ttl: given.ttl, rdata: rdata::records(given.rtype, &given.rdata)? };
-            records::change(&context, &given.name, given.zone.as_ref(), &change, given.wait).await
+            let change = Change::Add {
+                rtype: given.rtype,
+                ttl: given.ttl,
+                rdata: rdata::records(given.rtype, &given.rdata)?,
+            };
+            records::change(
+                &context,
+                &given.name,
+                given.zone.as_ref(),
+                &change,
+                given.wait,
+            )
+            .await
         }
         Command::Set(given) => {
-            let change = Change::Set { rtype: given.rtype, ttl: given.ttl, rdata: rdata::records(given.rtype, &given.rdata)? };
-            records::change(&context, &given.name, given.zone.as_ref(), &change, given.wait).await
+            let change = Change::Set {
+                rtype: given.rtype,
+                ttl: given.ttl,
+                rdata: rdata::records(given.rtype, &given.rdata)?,
+            };
+            records::change(
+                &context,
+                &given.name,
+                given.zone.as_ref(),
+                &change,
+                given.wait,
+            )
+            .await
         }
-        Command::Remove { name, rtype, rdata, zone, wait } => {
+        Command::Remove {
+            name,
+            rtype,
+            rdata,
+            zone,
+            wait,
+        } => {
             let rdata = match rtype {
                 Some(rtype) if !rdata.is_empty() => rdata::records(rtype, &rdata)?,
                 _ => Vec::new(),
             };
-            records::change(&context, &name, zone.as_ref(), &Change::Remove { rtype, rdata }, wait).await
+            records::change(
+                &context,
+                &name,
+                zone.as_ref(),
+                &Change::Remove { rtype, rdata },
+                wait,
+            )
+            .await
         }
-        Command::List { name, zone, rtype, subtree } => list::list(&context, name, zone, rtype, subtree).await,
+        Command::List {
+            name,
+            zone,
+            rtype,
+            subtree,
+        } => list::list(&context, name, zone, rtype, subtree).await,
         Command::Zone(command) => zone::run(&context, command).await,
         Command::Status => status::status(&context).await,
     }
@@ -60,7 +108,12 @@ struct Shown {
 
 impl From<&Line> for Shown {
     fn from(line: &Line) -> Self {
-        Shown { name: line.owner.to_string(), ttl: line.ttl, rtype: line.rtype.to_string(), rdata: line.rdata.text(line.rtype) }
+        Shown {
+            name: line.owner.to_string(),
+            ttl: line.ttl,
+            rtype: line.rtype.to_string(),
+            rdata: line.rdata.text(line.rtype),
+        }
     }
 }
 

@@ -9,12 +9,25 @@ use super::{Context, Report, Shown};
 use crate::arguments::Wait;
 use crate::error::Error;
 
-pub(super) async fn change(context: &Context, owner: &Name, zone: Option<&Name>, change: &Change, wait: Wait) -> Result<(), Error> {
+pub(super) async fn change(
+    context: &Context,
+    owner: &Name,
+    zone: Option<&Name>,
+    change: &Change,
+    wait: Wait,
+) -> Result<(), Error> {
     let changed = context.store.change(owner, zone, change).await?;
     let mut text = String::new();
     for (sign, lines) in [('-', &changed.removed), ('+', &changed.added)] {
         for line in lines {
-            let _ = writeln!(text, "{sign} {} {} {} {}", line.owner, line.ttl, line.rtype, line.rdata.text(line.rtype));
+            let _ = writeln!(
+                text,
+                "{sign} {} {} {} {}",
+                line.owner,
+                line.ttl,
+                line.rtype,
+                line.rdata.text(line.rtype)
+            );
         }
     }
     let outcome = match (changed.written, change) {

@@ -32,7 +32,13 @@ struct Shown {
 
 pub(super) async fn status(context: &Context) -> Result<(), Error> {
     let members = context.store.members().await;
-    let registered = async { Ok::<_, Error>((context.store.head().await?, context.store.frontends().await?)) }.await;
+    let registered = async {
+        Ok::<_, Error>((
+            context.store.head().await?,
+            context.store.frontends().await?,
+        ))
+    }
+    .await;
     let (frontends, failure) = match registered {
         Ok((head, registered)) => (ask_all(head, registered, context.timeout).await, None),
         Err(error) => (Vec::new(), Some(error)),
@@ -50,11 +56,19 @@ async fn ask_all(head: i64, registered: Vec<(String, Frontend)>, limit: Duration
         .into_iter()
         .map(|(id, registered)| {
             tokio::spawn(async move {
-                let state = frontends::ask(&registered, None, limit.min(Duration::from_secs(2))).await;
+                let state =
+                    frontends::ask(&registered, None, limit.min(Duration::from_secs(2))).await;
                 let applied = state.as_ref().ok().and_then(|state| state.applied);
                 let lag = applied.map(|applied| (head - applied).max(0));
-                let (state, error) = state.map_or_else(|error| (None, Some(error)), |state| (Some(state), None));
-                Shown { id, registered, lag, state, error }
+                let (state, error) =
+                    state.map_or_else(|error| (None, Some(error)), |state| (Some(state), None));
+                Shown {
+                    id,
+                    registered,
+                    lag,
+                    state,
+                    error,
+                }
             })
         })
         .collect();
@@ -76,9 +90,17 @@ fn show(status: &Status) {
             format!("{:.1} MiB", state.db_size as f64 / f64::from(1 << 20)),
             state.errors.join("; "),
         ],
-        Err(error) => [member.endpoint.as_str(), "-", "-", "down", "-", "-", error].map(String::from).into(),
+        Err(error) => [member.endpoint.as_str(), "-", "-", "down", "-", "-", error]
+            .map(String::from)
+            .into(),
     });
-    output::table(&["MEMBER", "ID", "VERSION", "ROLE", "REVISION", "DATABASE", "ERRORS"], rows.collect(), "no members");
+    output::table(
+        &[
+            "MEMBER", "ID", "VERSION", "ROLE", "REVISION", "DATABASE", "ERRORS",
+        ],
+        rows.collect(),
+        "no members",
+    );
     output::print("\n");
     let rows = status.frontends.iter().map(|shown| {
         let state = shown.state.as_ref();
@@ -88,13 +110,31 @@ fn show(status: &Status) {
             shown.registered.dns.join(","),
             number(state.and_then(|state| state.applied)),
             number(shown.lag),
-            state.and_then(|state| state.fresh_age_ms).map_or("-".into(), |age| format!("{:.1} s ago", age as f64 / 1000.0)),
+            state
+                .and_then(|state| state.fresh_age_ms)
+                .map_or("-".into(), |age| {
+                    format!("{:.1} s ago", age as f64 / 1000.0)
+                }),
             number(state.map(|state| state.zones as i64)),
             number(state.map(|state| state.rrsets as i64)),
             number(state.map(|state| state.quarantined as i64)),
-            shown.error.clone().or_else(|| state.and_then(|state| state.trouble.clone())).unwrap_or_default(),
+            shown
+                .error
+                .clone()
+                .or_else(|| state.and_then(|state| state.trouble.clone()))
+                .unwrap_or_default(),
         ]
     });
-    let header = ["FRONT-END", "DNS", "REVISION", "LAG", "FRESH", "ZONES", "RRSETS", "QUARANTINED", "TROUBLE"];
+    let header = [
+        "FRONT-END",
+        "DNS",
+        "REVISION",
+        "LAG",
+        "FRESH",
+        "ZONES",
+        "RRSETS",
+        "QUARANTINED",
+        "TROUBLE",
+    ];
     output::table(&header, rows.collect(), "no front-end is registered");
 }

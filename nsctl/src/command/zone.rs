@@ -24,12 +24,27 @@ struct Shown<'a> {
 
 pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), Error> {
     match command {
-        ZoneCommand::Add { zone, ns, settings, wait } => add(context, &zone, &ns, &settings, wait).await,
-        ZoneCommand::Set { zone, mname, settings, wait } => set(context, &zone, mname, &settings, wait).await,
+        ZoneCommand::Add {
+            zone,
+            ns,
+            settings,
+            wait,
+        } => add(context, &zone, &ns, &settings, wait).await,
+        ZoneCommand::Set {
+            zone,
+            mname,
+            settings,
+            wait,
+        } => set(context, &zone, mname, &settings, wait).await,
         ZoneCommand::List => list(context).await,
         ZoneCommand::Show { zone } => show(context, &zone).await,
         ZoneCommand::Remove { zone, wait } => remove(context, &zone, wait).await,
-        ZoneCommand::Import { zone, file, replace, wait } => import(context, &zone, &file, replace, wait).await,
+        ZoneCommand::Import {
+            zone,
+            file,
+            replace,
+            wait,
+        } => import(context, &zone, &file, replace, wait).await,
         ZoneCommand::Export { zone } => export(context, &zone).await,
         ZoneCommand::Clean { zone } => clean(context, &zone).await,
     }
@@ -59,7 +74,14 @@ impl Settings {
 }
 
 fn report(zone: &Name, revision: i64, changed: bool) -> Report {
-    Report { zone: zone.to_string(), revision, changed, added: None, removed: None, frontends: None }
+    Report {
+        zone: zone.to_string(),
+        revision,
+        changed,
+        added: None,
+        removed: None,
+        frontends: None,
+    }
 }
 
 async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
@@ -67,19 +89,40 @@ async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
     read.ok_or_else(|| Error::Conflict(format!("there is no zone {apex}")))
 }
 
-async fn add(context: &Context, apex: &Name, ns: &[Name], settings: &Settings, wait: Wait) -> Result<(), Error> {
+async fn add(
+    context: &Context,
+    apex: &Name,
+    ns: &[Name],
+    settings: &Settings,
+    wait: Wait,
+) -> Result<(), Error> {
     let hostmaster = Name::from_labels([&b"hostmaster"[..]].into_iter(), apex);
-    let rname = hostmaster.map_err(|error| Error::usage(format!("--mbox is needed: hostmaster.{apex} is no name: {error}")))?;
+    let rname = hostmaster.map_err(|error| {
+        Error::usage(format!(
+            "--mbox is needed: hostmaster.{apex} is no name: {error}"
+        ))
+    })?;
     let mut zone = Zone::new(ns[0].clone(), rname);
     settings.apply(&mut zone);
-    let servers: Result<Vec<Rdata>, _> = ns.iter().map(|name| Rdata::from_wire(Rtype::NS, name.wire())).collect();
+    let servers: Result<Vec<Rdata>, _> = ns
+        .iter()
+        .map(|name| Rdata::from_wire(Rtype::NS, name.wire()))
+        .collect();
     let servers = servers.map_err(|error| Error::usage(error.to_string()))?;
     let revision = context.store.zone_add(apex, &zone, &servers).await?;
     let line = format!("zone {apex} added, revision {revision}\n");
-    context.finish(report(apex, revision, true), wait, &line).await
+    context
+        .finish(report(apex, revision, true), wait, &line)
+        .await
 }
 
-async fn set(context: &Context, apex: &Name, mname: Option<Name>, settings: &Settings, wait: Wait) -> Result<(), Error> {
+async fn set(
+    context: &Context,
+    apex: &Name,
+    mname: Option<Name>,
+    settings: &Settings,
+    wait: Wait,
+) -> Result<(), Error> {
     let edit = |zone: &mut Zone| {
         settings.apply(zone);
         if let Some(mname) = &mname {
@@ -87,8 +130,18 @@ async fn set(context: &Context, apex: &Name, mname: Option<Name>, settings: &Set
         }
     };
     let (revision, changed) = context.store.zone_set(apex, edit).await?;
-    let outcome = if changed { "done" } else { "unchanged: already so" };
-    context.finish(report(apex, revision, changed), wait, &format!("{outcome}, revision {revision}\n")).await
+    let outcome = if changed {
+        "done"
+    } else {
+        "unchanged: already so"
+    };
+    context
+        .finish(
+            report(apex, revision, changed),
+            wait,
+            &format!("{outcome}, revision {revision}\n"),
+        )
+        .await
 }
 
 async fn list(context: &Context) -> Result<(), Error> {
@@ -97,14 +150,27 @@ async fn list(context: &Context) -> Result<(), Error> {
     for read in &zones {
         serials.push(context.store.serial(read).await?);
     }
-    let shown = zones.iter().zip(serials).map(|(read, serial)| Shown { zone: &read.apex, serial, settings: &read.zone });
+    let shown = zones.iter().zip(serials).map(|(read, serial)| Shown {
+        zone: &read.apex,
+        serial,
+        settings: &read.zone,
+    });
     if context.output == Output::Json {
         return output::json(&shown.collect::<Vec<_>>());
     }
     let rows = shown.map(|shown| {
-        vec![shown.zone.to_string(), shown.serial.to_string(), shown.settings.soa.mname.to_string(), shown.settings.default_ttl.to_string()]
+        vec![
+            shown.zone.to_string(),
+            shown.serial.to_string(),
+            shown.settings.soa.mname.to_string(),
+            shown.settings.default_ttl.to_string(),
+        ]
     });
-    output::table(&["ZONE", "SERIAL", "PRIMARY", "DEFAULT TTL"], rows.collect(), "no zones");
+    output::table(
+        &["ZONE", "SERIAL", "PRIMARY", "DEFAULT TTL"],
+        rows.collect(),
+        "no zones",
+    );
     Ok(())
 }
 
@@ -112,25 +178,46 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
     let read = existing(context, apex).await?;
     let serial = context.store.serial(&read).await?;
     if context.output == Output::Json {
-        return output::json(&Shown { zone: apex, serial, settings: &read.zone });
+        return output::json(&Shown {
+            zone: apex,
+            serial,
+            settings: &read.zone,
+        });
     }
     let soa = &read.zone.soa;
     let generations = context.store.generations(apex).await?;
-    let served = generations.iter().find(|(generation, _)| *generation == read.zone.generation);
+    let served = generations
+        .iter()
+        .find(|(generation, _)| *generation == read.zone.generation);
     let mut rows = vec![
         vec!["zone".into(), apex.to_string()],
         vec!["serial".into(), serial.to_string()],
         vec!["primary".into(), soa.mname.to_string()],
         vec!["mailbox".into(), soa.rname.to_string()],
-        vec!["refresh, retry, expire".into(), format!("{}, {}, {} s", soa.refresh, soa.retry, soa.expire)],
-        vec!["negative TTL".into(), format!("{} s", soa.minimum.min(soa.ttl))],
+        vec![
+            "refresh, retry, expire".into(),
+            format!("{}, {}, {} s", soa.refresh, soa.retry, soa.expire),
+        ],
+        vec![
+            "negative TTL".into(),
+            format!("{} s", soa.minimum.min(soa.ttl)),
+        ],
         vec!["SOA TTL".into(), format!("{} s", soa.ttl)],
         vec!["default TTL".into(), format!("{} s", read.zone.default_ttl)],
-        vec!["RRsets".into(), served.map_or(0, |(_, count)| *count).to_string()],
+        vec![
+            "RRsets".into(),
+            served.map_or(0, |(_, count)| *count).to_string(),
+        ],
         vec!["generation".into(), read.zone.generation.to_string()],
     ];
-    for (generation, count) in generations.iter().filter(|(generation, _)| *generation != read.zone.generation) {
-        rows.push(vec!["not served".into(), format!("{count} RRsets of generation {generation} (nsctl zone clean deletes them)")]);
+    for (generation, count) in generations
+        .iter()
+        .filter(|(generation, _)| *generation != read.zone.generation)
+    {
+        rows.push(vec![
+            "not served".into(),
+            format!("{count} RRsets of generation {generation} (nsctl zone clean deletes them)"),
+        ]);
     }
     output::table(&["SETTING", "VALUE"], rows, "");
     Ok(())
@@ -140,19 +227,33 @@ async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error>
     match context.store.zone_remove(apex).await? {
         Some(revision) => {
             let line = format!("zone {apex} removed, revision {revision}\n");
-            context.finish(report(apex, revision, true), wait, &line).await
+            context
+                .finish(report(apex, revision, true), wait, &line)
+                .await
         }
         None => {
             let revision = context.store.head().await?;
             let line = format!("unchanged: there is no zone {apex}, revision {revision}\n");
-            context.finish(report(apex, revision, false), wait, &line).await
+            context
+                .finish(report(apex, revision, false), wait, &line)
+                .await
         }
     }
 }
 
-async fn import(context: &Context, apex: &Name, file: &Path, replace: bool, wait: Wait) -> Result<(), Error> {
+async fn import(
+    context: &Context,
+    apex: &Name,
+    file: &Path,
+    replace: bool,
+    wait: Wait,
+) -> Result<(), Error> {
     let mut text = Vec::new();
-    let shown = if file == Path::new("-") { "standard input".into() } else { file.display().to_string() };
+    let shown = if file == Path::new("-") {
+        "standard input".into()
+    } else {
+        file.display().to_string()
+    };
     let read = match file == Path::new("-") {
         true => std::io::stdin().lock().read_to_end(&mut text),
         false => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut text)),
@@ -164,32 +265,57 @@ async fn import(context: &Context, apex: &Name, file: &Path, replace: bool, wait
             output::note(&format!("{shown}:{fault}"));
         }
         let plural = if faults.len() == 1 { "fault" } else { "faults" };
-        Error::usage(format!("{shown} has {} {plural}: nothing was written", faults.len()))
+        Error::usage(format!(
+            "{shown} has {} {plural}: nothing was written",
+            faults.len()
+        ))
     })?;
     for warning in &checked.warnings {
         output::note(&format!("{shown}:{warning} (warning)"));
     }
-    let mode = if replace { ImportMode::Replace } else { ImportMode::Merge };
+    let mode = if replace {
+        ImportMode::Replace
+    } else {
+        ImportMode::Merge
+    };
     let total = checked.rrsets.len();
     let last = AtomicUsize::new(0);
     let live = std::io::stderr().is_terminal();
     let progress = |written: usize| {
         // A line that rewrites itself, for a person, and only where it takes a while.
         if live && written / 5000 > last.swap(written / 5000, Ordering::Relaxed) {
-            let _ = write!(std::io::stderr().lock(), "\r{written} of {total} RRsets\x1b[K\r");
+            let _ = write!(
+                std::io::stderr().lock(),
+                "\r{written} of {total} RRsets\x1b[K\r"
+            );
         }
     };
     // The time limit is for a store that does not answer, not for a long file.
-    let store = context.store.within(context.timeout + std::time::Duration::from_millis(total as u64 * 2));
+    let store = context
+        .store
+        .within(context.timeout + std::time::Duration::from_millis(total as u64 * 2));
     let imported = store.import(apex, &checked, mode, &progress).await?;
     let line = match imported.written {
         0 => format!("unchanged: already so, revision {}\n", imported.revision),
         written => {
-            let what = if imported.created { " (a new zone)" } else { "" };
-            format!("{written} RRsets written to {apex}{what}, revision {}\n", imported.revision)
+            let what = if imported.created {
+                " (a new zone)"
+            } else {
+                ""
+            };
+            format!(
+                "{written} RRsets written to {apex}{what}, revision {}\n",
+                imported.revision
+            )
         }
     };
-    context.finish(report(apex, imported.revision, imported.written > 0), wait, &line).await
+    context
+        .finish(
+            report(apex, imported.revision, imported.written > 0),
+            wait,
+            &line,
+        )
+        .await
 }
 
 async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
@@ -197,15 +323,30 @@ async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
     let serial = context.store.serial(&read).await?;
     let rrsets = context.store.content(&read).await??;
     let mut text = String::new();
-    zonefile::write(&mut text, apex, &read.zone, serial, &rrsets).map_err(|error| Error::Failed(error.to_string()))?;
+    zonefile::write(&mut text, apex, &read.zone, serial, &rrsets)
+        .map_err(|error| Error::Failed(error.to_string()))?;
     output::print(&text);
     Ok(())
 }
 
 async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
-    let served = context.store.zone(apex).await?.1.map(|read| read.zone.generation);
-    let swept = context.store.sweep(apex, |generation| Some(generation) != served).await?;
+    let served = context
+        .store
+        .zone(apex)
+        .await?
+        .1
+        .map(|read| read.zone.generation);
+    let swept = context
+        .store
+        .sweep(apex, |generation| Some(generation) != served)
+        .await?;
     let revision = context.store.head().await?;
     let line = format!("{swept} RRsets deleted that were not served\n");
-    context.finish(report(apex, revision, swept > 0), Wait { wait: None }, &line).await
+    context
+        .finish(
+            report(apex, revision, swept > 0),
+            Wait { wait: None },
+            &line,
+        )
+        .await
 }

@@ -45,7 +45,12 @@ pub struct Builder {
 impl Builder {
     /// A builder with an empty view that is not ready.
     pub fn new(prefix: Prefix) -> Self {
-        Builder { prefix, served: Tables::default(), listed: Tables::default(), view: View::default() }
+        Builder {
+            prefix,
+            served: Tables::default(),
+            listed: Tables::default(),
+            view: View::default(),
+        }
     }
 
     /// The view after the last event.
@@ -66,7 +71,13 @@ impl Builder {
                 false
             }
             Event::Item(item) => {
-                self.listed.put(&self.prefix, &item.key, &item.value, item.mod_revision, Some(&self.served));
+                self.listed.put(
+                    &self.prefix,
+                    &item.key,
+                    &item.value,
+                    item.mod_revision,
+                    Some(&self.served),
+                );
                 false
             }
             Event::Listed { .. } => {
@@ -82,7 +93,10 @@ impl Builder {
                 let mut touched = BTreeSet::new();
                 for change in changes {
                     touched.extend(match &change.value {
-                        Some(value) => self.served.put(&self.prefix, &change.key, value, revision, None),
+                        Some(value) => {
+                            self.served
+                                .put(&self.prefix, &change.key, value, revision, None)
+                        }
                         None => self.served.delete(&self.prefix, &change.key),
                     });
                 }
@@ -102,7 +116,14 @@ impl Builder {
 impl Tables {
     /// Takes a value in. Returns the zone that is touched. `before` is where the last good value is
     /// looked for when this one is bad; none where it stands in these tables.
-    fn put(&mut self, prefix: &Prefix, key: &[u8], value: &[u8], revision: i64, before: Option<&Tables>) -> Option<Name> {
+    fn put(
+        &mut self,
+        prefix: &Prefix,
+        key: &[u8],
+        value: &[u8],
+        revision: i64,
+        before: Option<&Tables>,
+    ) -> Option<Name> {
         let decoded = match prefix.decode(key) {
             Ok(decoded) => decoded,
             Err(error) => {
@@ -132,7 +153,12 @@ impl Tables {
                 self.zone(&apex).settings_revision = revision;
                 Some(apex)
             }
-            Key::Rrset { zone, generation, owner, rtype } => {
+            Key::Rrset {
+                zone,
+                generation,
+                owner,
+                rtype,
+            } => {
                 let rrset = match schema::decode_rrset(rtype, value) {
                     Ok(rrset) if rtype != Rtype::SOA => {
                         self.release(key);
@@ -144,12 +170,19 @@ impl Tables {
                     }
                     Err(error) => {
                         self.quarantine(key, &error);
-                        let last = before?.zones.get(&zone)?.generations.get(&generation)?.get(&owner, rtype)?;
+                        let last = before?
+                            .zones
+                            .get(&zone)?
+                            .generations
+                            .get(&generation)?
+                            .get(&owner, rtype)?;
                         Rrset::new(last.ttl, last.rdata())
                     }
                 }?;
                 let contents = self.zone(&zone).generations.entry(generation);
-                contents.or_insert_with(|| Contents::new(zone.clone())).put(&owner, rtype, &rrset);
+                contents
+                    .or_insert_with(|| Contents::new(zone.clone()))
+                    .put(&owner, rtype, &rrset);
                 Some(zone)
             }
         }
@@ -168,7 +201,12 @@ impl Tables {
                 self.zone(&apex).settings = None;
                 Some(apex)
             }
-            Key::Rrset { zone, generation, owner, rtype } => {
+            Key::Rrset {
+                zone,
+                generation,
+                owner,
+                rtype,
+            } => {
                 let generations = &mut self.zone(&zone).generations;
                 let contents = generations.get_mut(&generation)?;
                 contents.remove(&owner, rtype);
@@ -184,12 +222,16 @@ impl Tables {
         if !self.zones.contains_key(apex) {
             self.zones.insert(apex.clone(), ZoneData::default());
         }
-        self.zones.get_mut(apex).expect("it was put there right before")
+        self.zones
+            .get_mut(apex)
+            .expect("it was put there right before")
     }
 
     /// Forgets a zone that etcd has nothing about any more.
     fn forget_empty(&mut self, apex: &Name) {
-        let empty = |zone: &ZoneData| zone.settings.is_none() && zone.serial_revision == 0 && zone.generations.is_empty();
+        let empty = |zone: &ZoneData| {
+            zone.settings.is_none() && zone.serial_revision == 0 && zone.generations.is_empty()
+        };
         if self.zones.get(apex).is_some_and(empty) {
             self.zones.remove(apex);
         }
@@ -215,7 +257,11 @@ fn publish(view: &mut View, apex: &Name, zone: &ZoneData) {
         return;
     };
     let soa = &settings.soa;
-    let touched = if zone.serial_revision > 0 { zone.serial_revision } else { zone.settings_revision };
+    let touched = if zone.serial_revision > 0 {
+        zone.serial_revision
+    } else {
+        zone.settings_revision
+    };
     let soa = SoaFields {
         mname: soa.mname.clone(),
         rname: soa.rname.clone(),
@@ -245,7 +291,11 @@ mod tests {
     }
 
     fn item(key: &str, value: &str, revision: i64) -> Event {
-        Event::Item(KeyValue { key: key.into(), value: value.into(), mod_revision: revision })
+        Event::Item(KeyValue {
+            key: key.into(),
+            value: value.into(),
+            mod_revision: revision,
+        })
     }
 
     fn change(revision: i64, changes: &[(&str, Option<&str>)]) -> Event {
@@ -254,7 +304,10 @@ mod tests {
             value: value.map(Into::into),
             mod_revision: revision,
         });
-        Event::Revision { revision, changes: changes.collect() }
+        Event::Revision {
+            revision,
+            changes: changes.collect(),
+        }
     }
 
     /// Lists a zone `x` with an address at `a.x`.
@@ -264,16 +317,30 @@ mod tests {
         builder.apply(Event::Listing);
         builder.apply(item("/ns/v1/zone/x", ZONE, 7));
         builder.apply(item("/ns/v1/serial/x", "{}", 9));
-        builder.apply(item("/ns/v1/rr/x/2/a/A", r#"{"ttl":60,"rdata":["192.0.2.1"]}"#, 9));
-        builder.apply(item("/ns/v1/rr/x/3/b/A", r#"{"ttl":60,"rdata":["192.0.2.2"]}"#, 9));
-        assert!(!builder.view().is_ready(), "nothing is published before the list is complete");
+        builder.apply(item(
+            "/ns/v1/rr/x/2/a/A",
+            r#"{"ttl":60,"rdata":["192.0.2.1"]}"#,
+            9,
+        ));
+        builder.apply(item(
+            "/ns/v1/rr/x/3/b/A",
+            r#"{"ttl":60,"rdata":["192.0.2.2"]}"#,
+            9,
+        ));
+        assert!(
+            !builder.view().is_ready(),
+            "nothing is published before the list is complete"
+        );
         assert!(builder.apply(Event::Listed { revision: 9 }));
         builder
     }
 
     fn addresses(builder: &Builder, owner: &str) -> Vec<Vec<u8>> {
         let zone = builder.view().zone(&name("x")).expect("the zone");
-        zone.get(&name(owner), Rtype::A).map_or_else(Vec::new, |rrset| rrset.rdata().map(<[u8]>::to_vec).collect())
+        zone.get(&name(owner), Rtype::A)
+            .map_or_else(Vec::new, |rrset| {
+                rrset.rdata().map(<[u8]>::to_vec).collect()
+            })
     }
 
     fn serial(builder: &Builder) -> u32 {
@@ -287,27 +354,67 @@ mod tests {
     fn a_list_is_published_at_its_end() {
         let builder = listed();
         assert!(builder.view().is_ready());
-        assert_eq!((addresses(&builder, "a.x"), addresses(&builder, "b.x")), (vec![vec![192, 0, 2, 1]], vec![]));
+        assert_eq!(
+            (addresses(&builder, "a.x"), addresses(&builder, "b.x")),
+            (vec![vec![192, 0, 2, 1]], vec![])
+        );
         assert_eq!(serial(&builder), 9);
     }
 
     #[test]
     fn changes_are_published_revision_by_revision() {
         let mut builder = listed();
-        let add = change(11, &[("/ns/v1/rr/x/2/c/A", Some(r#"{"ttl":1,"rdata":["192.0.2.3"]}"#)), ("/ns/v1/serial/x", Some("{}")), ("/ns/v1/head", Some("{}"))]);
+        let add = change(
+            11,
+            &[
+                (
+                    "/ns/v1/rr/x/2/c/A",
+                    Some(r#"{"ttl":1,"rdata":["192.0.2.3"]}"#),
+                ),
+                ("/ns/v1/serial/x", Some("{}")),
+                ("/ns/v1/head", Some("{}")),
+            ],
+        );
         assert!(builder.apply(add));
-        assert_eq!((addresses(&builder, "c.x").len(), serial(&builder)), (1, 11));
-        assert!(builder.apply(change(12, &[("/ns/v1/rr/x/2/c/A", None), ("/ns/v1/serial/x", Some("{}"))])));
-        assert_eq!((addresses(&builder, "c.x").len(), serial(&builder)), (0, 12));
-        assert!(!builder.apply(change(13, &[("/ns/v1/head", Some("{}")), ("/ns/v1/frontend/a", Some("{}"))])));
+        assert_eq!(
+            (addresses(&builder, "c.x").len(), serial(&builder)),
+            (1, 11)
+        );
+        assert!(builder.apply(change(
+            12,
+            &[("/ns/v1/rr/x/2/c/A", None), ("/ns/v1/serial/x", Some("{}"))]
+        )));
+        assert_eq!(
+            (addresses(&builder, "c.x").len(), serial(&builder)),
+            (0, 12)
+        );
+        assert!(!builder.apply(change(
+            13,
+            &[
+                ("/ns/v1/head", Some("{}")),
+                ("/ns/v1/frontend/a", Some("{}"))
+            ]
+        )));
     }
 
     #[test]
     fn a_generation_is_switched_in_one_step() {
         let mut builder = listed();
         let flipped = ZONE.replace("\"generation\":2", "\"generation\":3");
-        builder.apply(change(20, &[("/ns/v1/zone/x", Some(&flipped)), ("/ns/v1/serial/x", Some("{}"))]));
-        assert_eq!((addresses(&builder, "a.x").len(), addresses(&builder, "b.x").len()), (0, 1));
+        builder.apply(change(
+            20,
+            &[
+                ("/ns/v1/zone/x", Some(&flipped)),
+                ("/ns/v1/serial/x", Some("{}")),
+            ],
+        ));
+        assert_eq!(
+            (
+                addresses(&builder, "a.x").len(),
+                addresses(&builder, "b.x").len()
+            ),
+            (0, 1)
+        );
         builder.apply(change(21, &[("/ns/v1/rr/x/2/a/A", None)]));
         assert_eq!(addresses(&builder, "b.x").len(), 1);
     }
@@ -315,28 +422,73 @@ mod tests {
     #[test]
     fn a_removed_zone_is_gone_at_once_and_wholly() {
         let mut builder = listed();
-        builder.apply(change(30, &[("/ns/v1/zone/x", None), ("/ns/v1/serial/x", None)]));
+        builder.apply(change(
+            30,
+            &[("/ns/v1/zone/x", None), ("/ns/v1/serial/x", None)],
+        ));
         assert_eq!(builder.view().zone_count(), 0);
-        builder.apply(change(31, &[("/ns/v1/rr/x/2/a/A", None), ("/ns/v1/rr/x/3/b/A", None)]));
+        builder.apply(change(
+            31,
+            &[("/ns/v1/rr/x/2/a/A", None), ("/ns/v1/rr/x/3/b/A", None)],
+        ));
         assert!(builder.served.zones.is_empty());
     }
 
     #[test]
     fn a_bad_value_is_quarantined_and_the_last_good_one_served() {
         let mut builder = listed();
-        builder.apply(change(40, &[("/ns/v1/rr/x/2/a/A", Some("garbage")), ("/ns/v1/rr/x/2/d/A", Some(r#"{"ttl":1,"rdata":["192.0.2.4"]}"#))]));
-        assert_eq!((addresses(&builder, "a.x").len(), addresses(&builder, "d.x").len(), builder.quarantined()), (1, 1, 1));
+        builder.apply(change(
+            40,
+            &[
+                ("/ns/v1/rr/x/2/a/A", Some("garbage")),
+                (
+                    "/ns/v1/rr/x/2/d/A",
+                    Some(r#"{"ttl":1,"rdata":["192.0.2.4"]}"#),
+                ),
+            ],
+        ));
+        assert_eq!(
+            (
+                addresses(&builder, "a.x").len(),
+                addresses(&builder, "d.x").len(),
+                builder.quarantined()
+            ),
+            (1, 1, 1)
+        );
         // Also over a relist.
         builder.apply(Event::Listing);
         builder.apply(item("/ns/v1/zone/x", "{}", 41));
         builder.apply(item("/ns/v1/rr/x/2/a/A", "garbage", 40));
-        builder.apply(item("/ns/v1/rr/x/2/e/A", r#"{"ttl":1,"rdata":["::1"]}"#, 40));
+        builder.apply(item(
+            "/ns/v1/rr/x/2/e/A",
+            r#"{"ttl":1,"rdata":["::1"]}"#,
+            40,
+        ));
         builder.apply(item("/ns/v1/bogus", "", 40));
         builder.apply(Event::Listed { revision: 41 });
-        assert_eq!((addresses(&builder, "a.x").len(), addresses(&builder, "e.x").len(), builder.quarantined()), (1, 0, 4));
+        assert_eq!(
+            (
+                addresses(&builder, "a.x").len(),
+                addresses(&builder, "e.x").len(),
+                builder.quarantined()
+            ),
+            (1, 0, 4)
+        );
         // Sound again, and deleted.
-        builder.apply(change(42, &[("/ns/v1/rr/x/2/a/A", Some(r#"{"ttl":1,"rdata":["192.0.2.5"]}"#)), ("/ns/v1/rr/x/2/e/A", None)]));
-        assert_eq!((addresses(&builder, "a.x"), builder.quarantined()), (vec![vec![192, 0, 2, 5]], 2));
+        builder.apply(change(
+            42,
+            &[
+                (
+                    "/ns/v1/rr/x/2/a/A",
+                    Some(r#"{"ttl":1,"rdata":["192.0.2.5"]}"#),
+                ),
+                ("/ns/v1/rr/x/2/e/A", None),
+            ],
+        ));
+        assert_eq!(
+            (addresses(&builder, "a.x"), builder.quarantined()),
+            (vec![vec![192, 0, 2, 5]], 2)
+        );
     }
 
     #[test]

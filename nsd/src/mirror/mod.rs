@@ -55,7 +55,12 @@ impl Freshness {
 }
 
 /// Mirrors etcd into `published` for ever.
-pub async fn run(store: client::Config, prefix: Prefix, published: Published, freshness: watch::Sender<Freshness>) {
+pub async fn run(
+    store: client::Config,
+    prefix: Prefix,
+    published: Published,
+    freshness: watch::Sender<Freshness>,
+) {
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
     let pace = Pace::new(store.endpoints.len(), seed);
     let mut builder = Builder::new(prefix.clone());
@@ -73,12 +78,21 @@ pub async fn run(store: client::Config, prefix: Prefix, published: Published, fr
                     let reason = status.trouble.as_deref().unwrap_or_default();
                     // The same trouble over and over is one line, not one a try.
                     if trouble.as_deref() != Some(reason) {
-                        warn!(endpoint = status.endpoint, ?failure, reason, "etcd lost, serving what is there");
+                        warn!(
+                            endpoint = status.endpoint,
+                            ?failure,
+                            reason,
+                            "etcd lost, serving what is there"
+                        );
                         trouble = Some(reason.to_string());
                     }
                 }
                 Event::Fresh { .. } if trouble.take().is_some() => {
-                    info!(endpoint = status.endpoint, revision = status.applied, "fresh again");
+                    info!(
+                        endpoint = status.endpoint,
+                        revision = status.applied,
+                        "fresh again"
+                    );
                 }
                 _ => {}
             }
@@ -89,7 +103,11 @@ pub async fn run(store: client::Config, prefix: Prefix, published: Published, fr
         }
         freshness.send_modify(|freshness| {
             freshness.ready = builder.view().is_ready();
-            freshness.applied = if freshness.ready { status.applied } else { None };
+            freshness.applied = if freshness.ready {
+                status.applied
+            } else {
+                None
+            };
             freshness.last_fresh = status.last_fresh;
             freshness.watching = status.watching;
             freshness.endpoint.clone_from(&status.endpoint);

@@ -43,9 +43,19 @@ pub enum Transport {
 impl Service {
     /// Writes the response to a message into `out`, which has room for [`OCTETS_MAX`], and returns its
     /// length; 0 where the message is to be ignored.
-    pub fn respond(&self, view: &View, octets: &[u8], transport: Transport, counters: &Counters, out: &mut [u8]) -> usize {
+    pub fn respond(
+        &self,
+        view: &View,
+        octets: &[u8],
+        transport: Transport,
+        counters: &Counters,
+        out: &mut [u8],
+    ) -> usize {
         Counters::count(&counters.queries);
-        let options = Options { udp_size: UDP_OCTETS_MAX as u16, nsid: self.nsid.as_bytes() };
+        let options = Options {
+            udp_size: UDP_OCTETS_MAX as u16,
+            nsid: self.nsid.as_bytes(),
+        };
         let query = match message::parse(octets) {
             Ok(query) => query,
             Err(Reject::Silent) => {

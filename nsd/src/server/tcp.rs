@@ -1,9 +1,9 @@
 //! TCP (RFC 7766): many queries a connection, answered in the order they come; idle connections are closed,
 //! and there is a limit to how many there are.
 
-use std::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +48,10 @@ impl Seat {
         }
         table.total += 1;
         table.by_client.insert(client, own + 1);
-        Some(Seat { open: open.clone(), client })
+        Some(Seat {
+            open: open.clone(),
+            client,
+        })
     }
 }
 
@@ -64,7 +67,13 @@ impl Drop for Seat {
 }
 
 /// Accepts connections until `stop` comes true; those that are open then are served until they are idle.
-pub async fn serve(service: Service, listener: TcpListener, limits: Limits, counters: Arc<Counters>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    service: Service,
+    listener: TcpListener,
+    limits: Limits,
+    counters: Arc<Counters>,
+    mut stop: watch::Receiver<bool>,
+) {
     let open = Arc::new(Mutex::new(Open::default()));
     loop {
         let accepted = tokio::select! {
@@ -81,7 +90,9 @@ pub async fn serve(service: Service, listener: TcpListener, limits: Limits, coun
             }
         };
         // Beyond the limit a connection is closed at once: the client tells that from a lost one.
-        let Some(seat) = Seat::take(&open, SocketAddr::ip(&client), limits) else { continue };
+        let Some(seat) = Seat::take(&open, SocketAddr::ip(&client), limits) else {
+            continue;
+        };
         let (service, counters, stop) = (service.clone(), counters.clone(), stop.clone());
         tokio::spawn(async move {
             // What a client does to its own connection is no news.
@@ -129,11 +140,16 @@ mod tests {
     #[test]
     fn seats_are_limited_and_given_back() {
         let open = Arc::new(Mutex::new(Open::default()));
-        let limits = Limits { connections: 4, idle: Duration::from_secs(1) };
+        let limits = Limits {
+            connections: 4,
+            idle: Duration::from_secs(1),
+        };
         let client = |last| IpAddr::from([192, 0, 2, last]);
         let first = Seat::take(&open, client(1), limits);
         assert!(first.is_some() && Seat::take(&open, client(1), limits).is_none());
-        let others: Vec<Seat> = (2..=4).filter_map(|last| Seat::take(&open, client(last), limits)).collect();
+        let others: Vec<Seat> = (2..=4)
+            .filter_map(|last| Seat::take(&open, client(last), limits))
+            .collect();
         assert!(others.len() == 3 && Seat::take(&open, client(5), limits).is_none());
         drop(first);
         assert!(Seat::take(&open, client(5), limits).is_some());

@@ -31,11 +31,21 @@ pub struct Workers {
 }
 
 /// Binds every address and starts to answer.
-pub fn start(service: &Service, listen: &[SocketAddr], workers: usize, metrics: &Metrics) -> io::Result<Workers> {
+pub fn start(
+    service: &Service,
+    listen: &[SocketAddr],
+    workers: usize,
+    metrics: &Metrics,
+) -> io::Result<Workers> {
     let mut sockets = Vec::new();
     let mut addresses = Vec::new();
     for &address in listen {
-        let first = bind(address).map_err(|error| io::Error::new(error.kind(), format!("cannot listen on UDP {address}: {error}")))?;
+        let first = bind(address).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot listen on UDP {address}: {error}"),
+            )
+        })?;
         let bound = first.local_addr()?;
         addresses.push(bound);
         sockets.push((0, first));
@@ -50,7 +60,11 @@ pub fn start(service: &Service, listen: &[SocketAddr], workers: usize, metrics: 
         let thread = std::thread::Builder::new().name(format!("udp-{worker}"));
         threads.push(thread.spawn(move || answer(&service, &socket, &stop, &counters))?);
     }
-    Ok(Workers { stop, threads, addresses })
+    Ok(Workers {
+        stop,
+        threads,
+        addresses,
+    })
 }
 
 impl Workers {
@@ -65,7 +79,11 @@ impl Workers {
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     socket.set_reuse_port(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -88,14 +106,23 @@ fn answer(service: &Service, socket: &UdpSocket, stop: &AtomicBool, counters: &C
             Err(error) => {
                 use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
                 // A client that went away before its answer came is reported here, too.
-                if !matches!(error.kind(), WouldBlock | TimedOut | Interrupted | ConnectionRefused) {
+                if !matches!(
+                    error.kind(),
+                    WouldBlock | TimedOut | Interrupted | ConnectionRefused
+                ) {
                     warn!(%error, "cannot receive");
                     std::thread::sleep(STOP_POLL);
                 }
                 continue;
             }
         };
-        let len = service.respond(view.load(), &query[..len], Transport::Udp, counters, &mut response);
+        let len = service.respond(
+            view.load(),
+            &query[..len],
+            Transport::Udp,
+            counters,
+            &mut response,
+        );
         // Port 0 cannot be answered. Whatever else fails is the client's loss, who asks again.
         if len > 0 && client.port() != 0 {
             let _ = socket.send_to(&response[..len], client);

@@ -4,6 +4,9 @@
 //! again. The engine gives the lowest free address, so a member that starts again gets its old one as
 //! long as members start in order; [`Member::start`] checks that.
 
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
 use testcontainers::bollard::Docker;
 use testcontainers::bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
 use testcontainers::bollard::query_parameters::{
@@ -13,9 +16,6 @@ use testcontainers::core::client::docker_client_instance;
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::sync::OnceCell;
-use std::collections::HashMap;
-use std::path::Path;
-use std::time::Duration;
 
 use super::{ALWAYS, pid_namespace};
 use crate::{ensure, eventually};
@@ -28,7 +28,9 @@ pub(super) struct Member {
 
 /// The image to use; none where members are to be processes.
 pub(super) async fn image() -> Option<String> {
-    let image = std::env::var("NSD_TEST_ETCD_IMAGE").ok().filter(|image| !image.is_empty())?;
+    let image = std::env::var("NSD_TEST_ETCD_IMAGE")
+        .ok()
+        .filter(|image| !image.is_empty())?;
     static ANSWERS: OnceCell<Option<String>> = OnceCell::const_new();
     let fault = ANSWERS.get_or_init(async || match docker_client_instance().await {
         Ok(docker) => match docker.ping().await {
@@ -54,24 +56,47 @@ pub(super) async fn image() -> Option<String> {
 async fn sweep(docker: &Docker) {
     let ours = format!("nsd-test-{}-", pid_namespace());
     let left = |name: &str| {
-        let process = name.strip_prefix(&ours).and_then(|rest| rest.split('-').next());
+        let process = name
+            .strip_prefix(&ours)
+            .and_then(|rest| rest.split('-').next());
         process.is_some_and(|process| !Path::new("/proc").join(process).exists())
     };
     let networks = docker.list_networks(None).await.unwrap_or_default();
-    for network in networks.into_iter().filter_map(|network| network.name).filter(|name| left(name)) {
+    for network in networks
+        .into_iter()
+        .filter_map(|network| network.name)
+        .filter(|name| left(name))
+    {
         let filters = HashMap::from([("network", vec![network.as_str()])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        for container in docker.list_containers(Some(options)).await.unwrap_or_default() {
-            let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-            let _ = docker.remove_container(&container.id.unwrap_or_default(), Some(options)).await;
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&filters)
+            .build();
+        for container in docker
+            .list_containers(Some(options))
+            .await
+            .unwrap_or_default()
+        {
+            let options = RemoveContainerOptionsBuilder::new()
+                .force(true)
+                .v(true)
+                .build();
+            let _ = docker
+                .remove_container(&container.id.unwrap_or_default(), Some(options))
+                .await;
         }
         let _ = docker.remove_network(&network).await;
     }
 }
 
 pub(super) async fn start(image: &str, network: &str, count: usize, args: &[&str]) -> Vec<Member> {
-    let names: Vec<String> = (0..count).map(|index| format!("{network}-etcd{index}")).collect();
-    let peers: Vec<String> = names.iter().map(|name| format!("{name}=http://{name}:2380")).collect();
+    let names: Vec<String> = (0..count)
+        .map(|index| format!("{network}-etcd{index}"))
+        .collect();
+    let peers: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name}=http://{name}:2380"))
+        .collect();
     let mut members = Vec::new();
     // One after the other, so that they get their addresses in order; etcd waits for its peers.
     for name in &names {
@@ -85,19 +110,36 @@ pub(super) async fn start(image: &str, network: &str, count: usize, args: &[&str
             ["--initial-advertise-peer-urls", &peer],
             ["--initial-cluster", &peers.join(",")],
         ];
-        let args = own.iter().flatten().chain(&ALWAYS).chain(args).map(|arg| arg.to_string());
+        let args = own
+            .iter()
+            .flatten()
+            .chain(&ALWAYS)
+            .chain(args)
+            .map(|arg| arg.to_string());
         let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));
-        let request = GenericImage::new(repository, tag).with_network(network).with_container_name(name);
+        let request = GenericImage::new(repository, tag)
+            .with_network(network)
+            .with_container_name(name);
         let container = request.with_cmd(args).start().await;
-        let container = container.unwrap_or_else(|error| panic!("cannot start a container of {image}: {error}"));
-        let endpoint = endpoint_of(&container).await.expect("a container that has just started has an address");
-        members.push(Member { container, network: network.into(), endpoint });
+        let container = container
+            .unwrap_or_else(|error| panic!("cannot start a container of {image}: {error}"));
+        let endpoint = endpoint_of(&container)
+            .await
+            .expect("a container that has just started has an address");
+        members.push(Member {
+            container,
+            network: network.into(),
+            endpoint,
+        });
     }
     members
 }
 
 async fn endpoint_of(container: &ContainerAsync<GenericImage>) -> Result<String, String> {
-    let address = container.get_bridge_ip_address().await.map_err(|error| error.to_string())?;
+    let address = container
+        .get_bridge_ip_address()
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(format!("http://{address}:2379"))
 }
 
@@ -108,44 +150,86 @@ impl Member {
 
     pub(super) async fn kill(&self) {
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-        docker().await.kill_container(self.container.id(), Some(options)).await.expect("a running container is killed");
-        eventually("a killed container has stopped", Duration::from_secs(20), async || {
-            let running = self.container.is_running().await.map_err(|error| error.to_string())?;
-            ensure(!running, || "it runs".into())
-        })
+        docker()
+            .await
+            .kill_container(self.container.id(), Some(options))
+            .await
+            .expect("a running container is killed");
+        eventually(
+            "a killed container has stopped",
+            Duration::from_secs(20),
+            async || {
+                let running = self
+                    .container
+                    .is_running()
+                    .await
+                    .map_err(|error| error.to_string())?;
+                ensure(!running, || "it runs".into())
+            },
+        )
         .await;
     }
 
     pub(super) async fn start(&self) {
-        self.container.start().await.expect("a stopped container starts");
+        self.container
+            .start()
+            .await
+            .expect("a stopped container starts");
         self.check_address().await;
     }
 
     pub(super) async fn pause(&self) {
-        self.container.pause().await.expect("a running container is paused");
+        self.container
+            .pause()
+            .await
+            .expect("a running container is paused");
     }
 
     pub(super) async fn unpause(&self) {
-        self.container.unpause().await.expect("a paused container goes on");
+        self.container
+            .unpause()
+            .await
+            .expect("a paused container goes on");
     }
 
     pub(super) async fn disconnect(&self) {
-        let request = NetworkDisconnectRequest { container: self.container.id().into(), force: Some(true) };
-        docker().await.disconnect_network(&self.network, request).await.expect("a container leaves its network");
+        let request = NetworkDisconnectRequest {
+            container: self.container.id().into(),
+            force: Some(true),
+        };
+        docker()
+            .await
+            .disconnect_network(&self.network, request)
+            .await
+            .expect("a container leaves its network");
     }
 
     pub(super) async fn reconnect(&self) {
-        let request = NetworkConnectRequest { container: self.container.id().into(), endpoint_config: None };
-        docker().await.connect_network(&self.network, request).await.expect("a container joins its network");
+        let request = NetworkConnectRequest {
+            container: self.container.id().into(),
+            endpoint_config: None,
+        };
+        docker()
+            .await
+            .connect_network(&self.network, request)
+            .await
+            .expect("a container joins its network");
         self.check_address().await;
     }
 
     async fn check_address(&self) {
-        let endpoint = endpoint_of(&self.container).await.expect("a connected container has an address");
-        assert_eq!(endpoint, self.endpoint, "the engine gave a container another address than before");
+        let endpoint = endpoint_of(&self.container)
+            .await
+            .expect("a connected container has an address");
+        assert_eq!(
+            endpoint, self.endpoint,
+            "the engine gave a container another address than before"
+        );
     }
 }
 
 async fn docker() -> Docker {
-    docker_client_instance().await.expect("an engine that has answered before")
+    docker_client_instance()
+        .await
+        .expect("an engine that has answered before")
 }

@@ -34,21 +34,34 @@ impl Cluster {
 
     /// What a member says of itself.
     pub async fn member_state(&self, member: usize) -> Result<MemberState, String> {
-        let output = self.try_etcdctl_at(member, &["endpoint", "status", "-w", "json"]).await?;
-        let json: Value = serde_json::from_str(&output).map_err(|error| format!("{error}: {output}"))?;
+        let output = self
+            .try_etcdctl_at(member, &["endpoint", "status", "-w", "json"])
+            .await?;
+        let json: Value =
+            serde_json::from_str(&output).map_err(|error| format!("{error}: {output}"))?;
         let status = &json[0]["Status"];
         let header = &status["header"];
-        let id = header["member_id"].as_u64().ok_or_else(|| format!("no member id: {output}"))?;
+        let id = header["member_id"]
+            .as_u64()
+            .ok_or_else(|| format!("no member id: {output}"))?;
         // Left out where it is 0.
         let leader = status["leader"].as_u64().unwrap_or(0);
         let revision = header["revision"].as_i64().unwrap_or(0);
-        Ok(MemberState { id, leader, revision })
+        Ok(MemberState {
+            id,
+            leader,
+            revision,
+        })
     }
 
     /// Which of the endpoints is the member with this id.
     pub(super) async fn member_by_id(&self, id: u64) -> Option<usize> {
         for member in 0..self.size() {
-            if self.member_state(member).await.is_ok_and(|state| state.id == id) {
+            if self
+                .member_state(member)
+                .await
+                .is_ok_and(|state| state.id == id)
+            {
                 return Some(member);
             }
         }
@@ -57,7 +70,9 @@ impl Cluster {
 
     /// The keys under a prefix with their values.
     pub async fn keys(&self, prefix: &str) -> Vec<(String, String)> {
-        let output = self.etcdctl(&["get", "--prefix", prefix, "-w", "fields"]).await;
+        let output = self
+            .etcdctl(&["get", "--prefix", prefix, "-w", "fields"])
+            .await;
         // Go's quoted form, which for text is JSON's.
         let unquote = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| text.to_string());
         let (mut key, mut found) = (String::new(), Vec::new());
@@ -74,7 +89,10 @@ impl Cluster {
     /// The one key under a prefix that ends so, as in `keys("/ns/v1/rr/", "/www/A")`.
     pub async fn key_ending(&self, prefix: &str, end: &str) -> String {
         let keys = self.keys(prefix).await;
-        let mut found = keys.iter().map(|(key, _)| key).filter(|key| key.ends_with(end));
+        let mut found = keys
+            .iter()
+            .map(|(key, _)| key)
+            .filter(|key| key.ends_with(end));
         match (found.next(), found.next()) {
             (Some(key), None) => key.clone(),
             other => panic!("not one key under {prefix} that ends in {end}: {other:?}"),
@@ -91,9 +109,12 @@ impl Cluster {
     /// Forgets all of history before now, on disk too.
     pub async fn compact(&self) -> i64 {
         let revision = self.revision().await;
-        self.etcdctl(&["compact", &revision.to_string(), "--physical"]).await;
+        self.etcdctl(&["compact", &revision.to_string(), "--physical"])
+            .await;
         for member in 0..self.size() {
-            self.try_etcdctl_at(member, &["defrag"]).await.expect("a healthy member defragments");
+            self.try_etcdctl_at(member, &["defrag"])
+                .await
+                .expect("a healthy member defragments");
         }
         revision
     }
@@ -101,7 +122,11 @@ impl Cluster {
 
 async fn run(endpoints: &str, user: Option<&str>, args: &[&str]) -> Result<String, String> {
     let mut command = Command::new("etcdctl");
-    command.env("ETCDCTL_API", "3").arg("--endpoints").arg(endpoints).args(args);
+    command
+        .env("ETCDCTL_API", "3")
+        .arg("--endpoints")
+        .arg(endpoints)
+        .args(args);
     command.args(["--dial-timeout", "1s", "--command-timeout", "5s"]);
     if let Some(user) = user {
         command.args(["--user", user]);
@@ -112,5 +137,9 @@ async fn run(endpoints: &str, user: Option<&str>, args: &[&str]) -> Result<Strin
         Err(_) => return Err("no answer within 20 s".into()),
     };
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).trim().to_string();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
 }

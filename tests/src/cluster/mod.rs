@@ -33,13 +33,24 @@ impl Cluster {
     pub async fn start(count: usize, args: &[&str]) -> Self {
         let members: Vec<Member> = match containers::image().await {
             Some(image) => {
-                let started = containers::start(&image, &format!("nsd-test-{}", run_id()), count, args).await;
+                let started =
+                    containers::start(&image, &format!("nsd-test-{}", run_id()), count, args).await;
                 started.into_iter().map(Member::Container).collect()
             }
-            None => processes::start(count, args).into_iter().map(Member::Process).collect(),
+            None => processes::start(count, args)
+                .into_iter()
+                .map(Member::Process)
+                .collect(),
         };
-        let endpoints = members.iter().map(|member| member.endpoint().to_string()).collect();
-        let cluster = Cluster { members, endpoints, user: Mutex::new(None) };
+        let endpoints = members
+            .iter()
+            .map(|member| member.endpoint().to_string())
+            .collect();
+        let cluster = Cluster {
+            members,
+            endpoints,
+            user: Mutex::new(None),
+        };
         cluster.healthy().await;
         cluster
     }
@@ -111,7 +122,9 @@ impl Cluster {
         match &self.members[member] {
             Member::Container(member) => member.disconnect().await,
             Member::Process(_) => {
-                println!("skipped, as etcd members are processes here, not containers: a member off the network");
+                println!(
+                    "skipped, as etcd members are processes here, not containers: a member off the network"
+                );
                 return false;
             }
         }
@@ -162,12 +175,18 @@ impl Cluster {
 
     /// Waits until one member answers, with a leader behind it.
     pub async fn member_healthy(&self, member: usize) {
-        eventually(&format!("member {member} of the cluster is healthy"), HEALTHY_WITHIN, async || {
-            if let Member::Process(process) = &self.members[member] {
-                process.check()?;
-            }
-            self.try_etcdctl_at(member, &["endpoint", "health"]).await.map(drop)
-        })
+        eventually(
+            &format!("member {member} of the cluster is healthy"),
+            HEALTHY_WITHIN,
+            async || {
+                if let Member::Process(process) = &self.members[member] {
+                    process.check()?;
+                }
+                self.try_etcdctl_at(member, &["endpoint", "health"])
+                    .await
+                    .map(drop)
+            },
+        )
         .await;
     }
 
@@ -201,7 +220,14 @@ impl Member {
 }
 
 /// Options that make elections quick and passwords cheap: tests wait for both.
-const ALWAYS: [&str; 6] = ["--heartbeat-interval", "50", "--election-timeout", "500", "--bcrypt-cost", "4"];
+const ALWAYS: [&str; 6] = [
+    "--heartbeat-interval",
+    "50",
+    "--election-timeout",
+    "500",
+    "--bcrypt-cost",
+    "4",
+];
 
 /// Tells clusters apart, of this run and of others on the same engine: the process-id namespace, the
 /// process, and a number.
@@ -212,5 +238,8 @@ fn run_id() -> String {
 /// Process ids mean something only within their namespace.
 fn pid_namespace() -> String {
     let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
+    link.to_string_lossy()
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect()
 }

@@ -18,8 +18,14 @@ pub(super) struct Member {
 
 pub(super) fn start(count: usize, args: &[&str]) -> Vec<Member> {
     let data = Arc::new(TempDir::new());
-    let peers: Vec<String> = (0..count).map(|_| format!("http://127.0.0.1:{}", free_port())).collect();
-    let named: Vec<String> = peers.iter().enumerate().map(|(index, peer)| format!("etcd{index}={peer}")).collect();
+    let peers: Vec<String> = (0..count)
+        .map(|_| format!("http://127.0.0.1:{}", free_port()))
+        .collect();
+    let named: Vec<String> = peers
+        .iter()
+        .enumerate()
+        .map(|(index, peer)| format!("etcd{index}={peer}"))
+        .collect();
     let members = peers.iter().enumerate().map(|(index, peer)| {
         let name = format!("etcd{index}");
         let client = format!("http://127.0.0.1:{}", free_port());
@@ -33,8 +39,20 @@ pub(super) fn start(count: usize, args: &[&str]) -> Vec<Member> {
             ["--initial-advertise-peer-urls", peer],
             ["--initial-cluster", &named.join(",")],
         ];
-        let args = own.iter().flatten().chain(&ALWAYS).chain(args).map(|arg| arg.to_string()).collect();
-        let member = Member { name, endpoint: client.clone(), args, running: Mutex::new(None), _data: data.clone() };
+        let args = own
+            .iter()
+            .flatten()
+            .chain(&ALWAYS)
+            .chain(args)
+            .map(|arg| arg.to_string())
+            .collect();
+        let member = Member {
+            name,
+            endpoint: client.clone(),
+            args,
+            running: Mutex::new(None),
+            _data: data.clone(),
+        };
         member.start();
         member
     });
@@ -47,7 +65,9 @@ impl Member {
     }
 
     pub(super) fn start(&self) {
-        let etcd = std::env::var_os("NSD_ETCD").filter(|path| !path.is_empty()).map_or("etcd".into(), PathBuf::from);
+        let etcd = std::env::var_os("NSD_ETCD")
+            .filter(|path| !path.is_empty())
+            .map_or("etcd".into(), PathBuf::from);
         *self.lock() = Some(Process::start(&self.name, &etcd, &self.args));
     }
 
@@ -58,12 +78,18 @@ impl Member {
     }
 
     pub(super) fn signal(&self, signal: &str) {
-        self.lock().as_ref().expect("a member that runs").signal(signal);
+        self.lock()
+            .as_ref()
+            .expect("a member that runs")
+            .signal(signal);
     }
 
     /// Says why a member does not run that should.
     pub(super) fn check(&self) -> Result<(), String> {
-        self.lock().as_mut().map_or(Err(format!("{} was not started", self.name)), Process::check)
+        self.lock().as_mut().map_or(
+            Err(format!("{} was not started", self.name)),
+            Process::check,
+        )
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
