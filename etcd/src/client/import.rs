@@ -10,7 +10,7 @@ use super::{ChangeError, Store, StoreError};
 use crate::model::zonefile::{self, Checked, Rrsets};
 use crate::model::{Name, Zone};
 use crate::schema::Key;
-use crate::txn::{self, Compare, Plan, Refusal, ZoneRead};
+use crate::txn::{self, Compare, Op, Plan, Refusal, Staged, ZoneRead};
 
 /// How many batches are under way at once.
 const PARALLEL: usize = 8;
@@ -104,25 +104,47 @@ impl Store {
                 }));
             }
         }
-        let generation = self.stage(apex, &file.rrsets, revision, progress).await?;
+        let staged = self.stage(apex, &file.rrsets, revision, progress).await?;
         let plan = txn::flip(
             self.prefix(),
             apex,
             present,
             zone,
-            generation,
+            &staged,
             file.serial,
             revision,
         );
-        let switched = attempts.commit(&plan).await;
-        if !matches!(switched, Ok(Some(_)) | Err(ChangeError::Unknown(_))) {
-            // Nobody will ever serve it.
-            self.sweep(apex, |other| other == generation)
+        let written = file.rrsets.len();
+        let revision = loop {
+            // A failure leaves the staged generation where it is: it serves nobody, and the flip may yet be done.
+            if let Some(revision) = attempts.commit(&plan).await? {
+                break revision;
+            }
+            let (_, now) = self
+                .zone(apex)
                 .await
-                .map_err(ChangeError::NotWritten)?;
-        }
-        let Some(revision) = switched? else {
-            return Ok(None);
+                .map_err(|error| attempts.failed(error))?;
+            match &now {
+                Some(now) if now.zone.generation == staged.generation => break now.revision,
+                // Nobody has changed the zone: the answer was lost, or somebody has begun to clean up.
+                _ if now.as_ref().map(|now| now.revision)
+                    == present.map(|present| present.revision) =>
+                {
+                    if !self
+                        .holds(&staged)
+                        .await
+                        .map_err(|error| attempts.failed(error))?
+                    {
+                        return Ok(None);
+                    }
+                }
+                // Somebody has: the flip can no longer be done.
+                _ => {
+                    let swept = self.sweep(apex, |other| other == staged.generation).await;
+                    swept.map_err(|error| attempts.failed(error))?;
+                    return Ok(None);
+                }
+            }
         };
         if let Some(present) = present {
             // Later generations may be imports that are under way.
@@ -132,28 +154,42 @@ impl Store {
         }
         Ok(Some(Imported {
             revision,
-            written: file.rrsets.len(),
+            written,
             created: present.is_none(),
         }))
     }
 
-    /// Writes a generation that nobody serves, and returns its number.
+    /// Whether a staged generation is still there from its first key on.
+    async fn holds(&self, staged: &Staged) -> Result<bool, StoreError> {
+        let (_, values) = self.get_all(std::slice::from_ref(&staged.first)).await?;
+        Ok(values
+            .into_iter()
+            .flatten()
+            .any(|item| item.mod_revision == staged.revision))
+    }
+
+    /// Writes a generation that nobody serves.
     async fn stage(
         &self,
         apex: &Name,
         rrsets: &Rrsets,
         revision: i64,
         progress: Progress<'_>,
-    ) -> Result<u64, ChangeError> {
+    ) -> Result<Staged, ChangeError> {
         let mut generation = revision.unsigned_abs() + 1;
         loop {
             let mut plans = txn::stage(self.prefix(), apex, generation, rrsets);
             let Some(first) = plans.next() else {
-                return Ok(generation);
+                return Err(Refusal::Usage(format!("the zone {apex} would be empty")).into());
             };
             match self.commit(&first).await.map_err(ChangeError::NotWritten)? {
                 Committed::Lost => generation += 1,
-                Committed::At(_) => {
+                Committed::At(revision) => {
+                    let staged = Staged {
+                        generation,
+                        first: first_key(&first),
+                        revision,
+                    };
                     let mut written = first.ops.len();
                     progress(written);
                     let mut under_way: VecDeque<(usize, JoinHandle<Result<(), StoreError>>)> =
@@ -180,7 +216,7 @@ impl Store {
                                     tokio::spawn(async move { store.put_staged(&plan).await }),
                                 ));
                             }
-                            None if under_way.is_empty() => return Ok(generation),
+                            None if under_way.is_empty() => return Ok(staged),
                             None => {}
                         }
                     }
@@ -267,5 +303,14 @@ impl Store {
             }
         }
         Ok(Ok(rrsets))
+    }
+}
+
+/// The first key that a plan of puts writes.
+fn first_key(plan: &Plan) -> Vec<u8> {
+    match plan.ops.first() {
+        Some(Op::Put { key, .. } | Op::Delete { key }) => key.clone(),
+        Some(Op::DeleteRange { range }) => range.start.clone(),
+        None => Vec::new(),
     }
 }

@@ -45,6 +45,11 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Whether a write was sent whose answer was lost.
+    pub(super) fn sent(&self) -> bool {
+        self.sent
+    }
+
     /// The error of a read, told as an error of the change.
     pub(super) fn failed(&self, error: StoreError) -> ChangeError {
         if self.sent {

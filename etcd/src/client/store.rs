@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use etcd_client::{Client, Compare, CompareOp, GetOptions, KvClient, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{
+    Client, Compare, CompareOp, DeleteOptions, GetOptions, KvClient, Txn, TxnOp, TxnOpResponse,
+};
 use tokio::time::Instant;
 
 use super::{Config, StoreError};
@@ -528,6 +530,10 @@ fn to_txn(plan: &Plan) -> Txn {
         .map(|op| match op {
             Op::Put { key, value } => TxnOp::put(key.clone(), value.clone(), None),
             Op::Delete { key } => TxnOp::delete(key.clone(), None),
+            Op::DeleteRange { range } => TxnOp::delete(
+                range.start.clone(),
+                Some(DeleteOptions::new().with_range(range.end.clone())),
+            ),
         })
         .collect();
     Txn::new().when(compares).and_then(ops)

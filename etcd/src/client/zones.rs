@@ -1,11 +1,7 @@
 //! Zones: adding, changing, removing, and cleaning up after.
 
-use std::ops::Range;
-
-use etcd_client::DeleteOptions;
-
 use super::records::Attempts;
-use super::store::kv;
+use super::store::Committed;
 use super::{ChangeError, Store, StoreError};
 use crate::model::{Name, Rdata, Zone};
 use crate::schema::Key;
@@ -25,6 +21,15 @@ impl Store {
                 .zone(apex)
                 .await
                 .map_err(|error| attempts.failed(error))?;
+            // An earlier try whose answer was lost may have done it.
+            if let Some(present) = present.as_ref().filter(|_| attempts.sent())
+                && (Zone {
+                    generation: present.zone.generation,
+                    ..zone.clone()
+                }) == present.zone
+            {
+                return Ok(present.revision);
+            }
             let planned = txn::zone_add(
                 self.prefix(),
                 apex,
@@ -55,7 +60,7 @@ impl Store {
             let mut zone = present.zone.clone();
             edit(&mut zone);
             let Some(plan) = txn::zone_set(self.prefix(), &present, &zone)? else {
-                return Ok((revision, false));
+                return Ok((revision, attempts.sent()));
             };
             if let Some(revision) = attempts.commit(&plan).await? {
                 return Ok((revision, true));
@@ -117,7 +122,8 @@ impl Store {
         Ok(generations)
     }
 
-    /// Deletes the records of all generations that `gone` names. Returns how many.
+    /// Deletes the records of all generations that `gone` names, never of the one that is served. Returns
+    /// how many.
     pub async fn sweep(
         &self,
         apex: &Name,
@@ -126,35 +132,43 @@ impl Store {
         let mut swept = 0;
         for (generation, _) in self.generations(apex).await? {
             if gone(generation) {
-                swept += self
-                    .delete_pages(self.prefix().generation(apex, generation))
-                    .await?;
+                swept += self.sweep_generation(apex, generation).await?;
             }
         }
         Ok(swept)
     }
 
-    /// Deletes a range page by page: one transaction for a million keys would stall every watcher.
-    async fn delete_pages(&self, range: Range<Vec<u8>>) -> Result<usize, StoreError> {
-        let mut deleted = 0;
+    /// Deletes a generation page by page (one transaction for a million keys would stall every watcher),
+    /// and each page only if the zone still serves another one.
+    async fn sweep_generation(&self, apex: &Name, generation: u64) -> Result<usize, StoreError> {
+        let range = self.prefix().generation(apex, generation);
+        let mut swept = 0;
         loop {
+            let (_, read) = self.zone(apex).await?;
+            if read
+                .as_ref()
+                .is_some_and(|read| read.zone.generation == generation)
+            {
+                return Ok(swept);
+            }
             let (_, page, more) = self.page(range.clone(), None, true).await?;
             let Some(last) = page.last() else {
-                return Ok(deleted);
+                return Ok(swept);
             };
             let mut end = last.key.clone();
             end.push(0);
-            self.read(|client| {
-                let (start, options) = (
-                    range.start.clone(),
-                    DeleteOptions::new().with_range(end.clone()),
-                );
-                async move { kv(&client).delete(start, Some(options)).await }
-            })
-            .await?;
-            deleted += page.len();
-            if !more {
-                return Ok(deleted);
+            let plan = txn::sweep(self.prefix(), apex, read.as_ref(), range.start.clone()..end);
+            match self.commit(&plan).await {
+                Ok(Committed::At(_)) => {
+                    swept += page.len();
+                    if !more {
+                        return Ok(swept);
+                    }
+                }
+                // The zone has changed: look again. Or nobody knows: deleting twice does no harm.
+                Ok(Committed::Lost) => {}
+                Err(StoreError::Unreachable(_)) if !self.is_late() => {}
+                Err(error) => return Err(error),
             }
         }
     }

@@ -41,6 +41,7 @@ fn len(op: &Op) -> usize {
     match op {
         Op::Put { key, value } => key.len() + value.len(),
         Op::Delete { key } => key.len(),
+        Op::DeleteRange { range } => range.start.len() + range.end.len(),
     }
 }
 
@@ -86,6 +87,18 @@ pub fn stage<'a>(
     })
 }
 
+/// A generation that was staged, with the key that was written first: as long as that one is as it was,
+/// nobody has begun to clean the generation away.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    /// The number of the generation.
+    pub generation: u64,
+    /// The key.
+    pub first: Vec<u8>,
+    /// The revision that wrote it.
+    pub revision: i64,
+}
+
 /// Plans the switch to a staged generation, with these settings. `serial` is the least that the zone's
 /// serial may become, `revision` the store's, as last seen.
 pub fn flip(
@@ -93,11 +106,11 @@ pub fn flip(
     apex: &Name,
     present: Option<&ZoneRead>,
     mut zone: Zone,
-    generation: u64,
+    staged: &Staged,
     serial: u32,
     revision: i64,
 ) -> Plan {
-    zone.generation = generation;
+    zone.generation = staged.generation;
     zone.serial_base = present.map_or(0, |present| present.zone.serial_base);
     // The transaction gets a later revision than `revision`, so its serial is larger still. Compared in
     // serial number arithmetic (RFC 1982 3.2).
@@ -111,6 +124,10 @@ pub fn flip(
         &Key::Zone(apex.clone()),
         present.map_or(0, |present| present.revision),
     );
+    plan.compares.push(Compare::Unchanged {
+        key: staged.first.clone(),
+        revision: staged.revision,
+    });
     plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
     plan.touch(prefix, apex);
     plan

@@ -17,9 +17,9 @@ use std::ops::Range;
 use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype, Zone};
 use crate::schema::{Key, Prefix, ValueError};
 
-pub use import::{Batches, flip, merge, stage};
+pub use import::{Batches, Staged, flip, merge, stage};
 pub use records::{Change, apply, zone_candidates};
-pub use zones::{zone_add, zone_remove, zone_set};
+pub use zones::{sweep, zone_add, zone_remove, zone_set};
 
 /// How many puts and deletes a transaction takes at most. etcd's limit is 128 operations by default.
 pub const OPS_MAX: usize = 120;
@@ -69,6 +69,11 @@ pub enum Op {
     Delete {
         /// The key.
         key: Vec<u8>,
+    },
+    /// Deletes all keys of a range.
+    DeleteRange {
+        /// The range.
+        range: Range<Vec<u8>>,
     },
 }
 

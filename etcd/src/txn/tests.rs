@@ -83,6 +83,7 @@ fn shown(planned: &Planned) -> Vec<String> {
     let ops = planned.plan.ops.iter().map(|op| match op {
         Op::Put { key, value } => format!("put {} {}", text(key), text(value)),
         Op::Delete { key } => format!("del {}", text(key)),
+        Op::DeleteRange { range } => format!("del {}…", text(&range.start)),
     });
     compares.chain(ops).collect()
 }
@@ -431,15 +432,24 @@ fn a_generation_is_staged_in_batches_that_etcd_takes() {
 #[test]
 fn a_flip_never_takes_the_serial_back() {
     let flip_to = |present: Option<&ZoneRead>, serial| {
+        let staged = Staged {
+            generation: 9,
+            first: b"k".to_vec(),
+            revision: 99,
+        };
         let plan = flip(
             &Prefix::default(),
             &name("x"),
             present,
             zone().zone,
-            9,
+            &staged,
             serial,
             100,
         );
+        assert!(plan.compares.contains(&Compare::Unchanged {
+            key: b"k".to_vec(),
+            revision: 99
+        }));
         let value = plan.ops.iter().find_map(|op| match op {
             Op::Put { key, value } if key.ends_with(b"zone/x") => Some(value.clone()),
             _ => None,

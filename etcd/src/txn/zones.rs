@@ -1,9 +1,11 @@
 //! Adding, changing and removing zones.
 
+use std::ops::Range;
+
 use crate::model::{Name, Rdata, Rrset, Rtype, Zone};
 use crate::schema::{Key, Prefix, encode};
 
-use super::{Plan, Planned, Refusal, ZoneRead, lines};
+use super::{Op, Plan, Planned, Refusal, ZoneRead, lines};
 
 /// Plans a new zone with these name servers at its apex. `revision` is the store's: the generation is
 /// numbered after it, so that nothing left over from a zone of the same name comes to light.
@@ -60,6 +62,19 @@ pub fn zone_remove(prefix: &Prefix, read: &ZoneRead) -> Plan {
     plan.delete(prefix, &Key::Zone(read.apex.clone()));
     plan.delete(prefix, &Key::Serial(read.apex.clone()));
     plan.put(prefix, &Key::Head, b"{}".to_vec());
+    plan
+}
+
+/// Plans to delete records that are not served, given what the zone was when that was found out: a zone
+/// that has switched since may serve them.
+pub fn sweep(prefix: &Prefix, apex: &Name, read: Option<&ZoneRead>, range: Range<Vec<u8>>) -> Plan {
+    let mut plan = Plan::default();
+    plan.unchanged(
+        prefix,
+        &Key::Zone(apex.clone()),
+        read.map_or(0, |read| read.revision),
+    );
+    plan.ops.push(Op::DeleteRange { range });
     plan
 }
 

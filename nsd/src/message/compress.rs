@@ -36,7 +36,7 @@ impl<'q> Names<'q> {
         self.suffixes.len()
     }
 
-    /// Forgets what was remembered later.
+    /// Forgets what was remembered later, since it was taken back from the message.
     pub(super) fn truncate(&mut self, len: usize) {
         self.suffixes.truncate(len);
     }
@@ -101,7 +101,7 @@ fn place_at(start: usize) -> Option<u16> {
 }
 
 /// Whether the name at this place of a message is the one given. The message is our own: its
-/// pointers all point to what was written before them.
+/// pointers all point backwards.
 fn is_at(written: &[u8], mut at: usize, mut name: &[u8]) -> bool {
     loop {
         let (Some(&len), Some(&wanted)) = (written.get(at), name.first()) else {
@@ -109,7 +109,11 @@ fn is_at(written: &[u8], mut at: usize, mut name: &[u8]) -> bool {
         };
         if len >= 0xc0 {
             let low = written.get(at + 1).copied().unwrap_or_default();
-            at = usize::from(u16::from_be_bytes([len & 0x3f, low]));
+            let target = usize::from(u16::from_be_bytes([len & 0x3f, low]));
+            if target >= at {
+                return false;
+            }
+            at = target;
             continue;
         }
         let end = 1 + usize::from(wanted);

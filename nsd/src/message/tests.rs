@@ -18,20 +18,8 @@ const OPTIONS: Options<'_> = Options {
 
 /// A query for class IN with id 0x1234 and RD, with EDNS if there is a UDP size.
 fn query(name: &str, rtype: Rtype, udp_size: Option<u16>) -> Vec<u8> {
-    let mut octets = vec![
-        0x12,
-        0x34,
-        1,
-        0,
-        0,
-        1,
-        0,
-        0,
-        0,
-        0,
-        0,
-        u8::from(udp_size.is_some()),
-    ];
+    let header = b"\x12\x34\x01\0\0\x01\0\0\0\0\0";
+    let mut octets = [&header[..], &[u8::from(udp_size.is_some())]].concat();
     octets.extend(spelled(name));
     octets.extend(rtype.0.to_be_bytes());
     octets.extend([0, 1]);
@@ -45,7 +33,7 @@ fn query(name: &str, rtype: Rtype, udp_size: Option<u16>) -> Vec<u8> {
 
 /// The reply to a query, as the server makes it.
 fn reply(view: &View, octets: &[u8], limit: usize) -> Vec<u8> {
-    let mut out = vec![0; 65_535];
+    let mut out = vec![0; 100_000];
     let len = match parse(octets) {
         Ok(query) => {
             let answer = resolve(view, &query.question());
@@ -134,6 +122,23 @@ fn names_are_compressed_in_types_of_rfc_1035_only() {
     // Spelling in rdata is kept where it is written out.
     let octets = reply(&view, &query("al.test.", Rtype::A, None), 512);
     assert!(octets.ends_with(b"\0\x0d\x03WWW\x07Example\0"));
+}
+
+#[test]
+fn both_names_of_an_soa_record_are_compressed() {
+    let octets = reply(&view(ZONE), &query("no.test.", Rtype::A, None), 512);
+    let expected = b"\xc0\x0f\0\x06\0\x01\0\0\x01\x2c\0\x18\xc0\x0f\xc0\x0f\0\0\0\x01";
+    assert!(octets.windows(20).any(|part| part == expected));
+}
+
+#[test]
+fn the_root_is_shorter_than_a_pointer_to_it() {
+    let octets = reply(
+        &view("zone . 300 300\n"),
+        &query(".", Rtype::SOA, None),
+        512,
+    );
+    assert!(octets[12 + 5..].starts_with(b"\0\0\x06\0\x01"));
 }
 
 /// Every answer to every question about names in the scenarios comes back as it was.

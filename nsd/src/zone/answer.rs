@@ -45,6 +45,7 @@ impl Rcode {
 pub mod ede {
     pub const STALE_ANSWER: u16 = 3;
     pub const NOT_READY: u16 = 14;
+    pub const NOT_AUTHORITATIVE: u16 = 20;
     pub const INVALID_QUERY_TYPE: u16 = 30;
 }
 

@@ -151,6 +151,7 @@ impl<'v> Resolver<'v, '_> {
     fn run(&mut self, name: &mut FoldedName) {
         let Some((zone, apex)) = self.find(name) else {
             self.answer.rcode = Rcode::REFUSED;
+            self.answer.ede = Some(ede::NOT_AUTHORITATIVE);
             return;
         };
         self.answer.zone = Some(zone);
@@ -306,7 +307,8 @@ impl<'v> Resolver<'v, '_> {
             owner: place.owner,
             records: Records::Cname(made),
         });
-        Some(Owner::Synthesized(made))
+        // To a question for it, the CNAME record is the answer, as a stored one would be.
+        (self.question.rtype != Rtype::CNAME).then_some(Owner::Synthesized(made))
     }
 
     /// Neither the type nor a CNAME record is there, or not even the name: the SOA record says for

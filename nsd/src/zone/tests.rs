@@ -20,6 +20,8 @@ use crate::model::{Name, Rtype};
 
 const TTL: u32 = 3600;
 
+type Octets = Vec<u8>;
+
 #[test]
 fn rfc1034_6_2_standard_queries() {
     check(include_str!("tests/rfc1034_6.2.txt"));
@@ -82,7 +84,7 @@ fn zone(block: &str) -> Zone {
         .map(|line| line.split(' ').collect::<Vec<_>>());
     let head = lines.next().expect("apex, TTL and minimum");
     let apex = name(head[0]);
-    let mut sets: BTreeMap<(Name, Rtype), (u32, Vec<Vec<u8>>)> = BTreeMap::new();
+    let mut sets: BTreeMap<(Name, Rtype), (u32, Vec<Octets>)> = BTreeMap::new();
     for line in lines {
         let ttl = line[1].parse().ok();
         let (head, fields) = line.split_at(1 + usize::from(ttl.is_some()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Cluster;
@@ -32,40 +33,18 @@ impl Cluster {
         run(self.endpoint(member), self.user().as_deref(), args).await
     }
 
-    /// What a member says of itself.
-    pub async fn member_state(&self, member: usize) -> Result<MemberState, String> {
-        let output = self
-            .try_etcdctl_at(member, &["endpoint", "status", "-w", "json"])
-            .await?;
-        let json: Value =
-            serde_json::from_str(&output).map_err(|error| format!("{error}: {output}"))?;
-        let status = &json[0]["Status"];
-        let header = &status["header"];
-        let id = header["member_id"]
-            .as_u64()
-            .ok_or_else(|| format!("no member id: {output}"))?;
-        // Left out where it is 0.
-        let leader = status["leader"].as_u64().unwrap_or(0);
-        let revision = header["revision"].as_i64().unwrap_or(0);
-        Ok(MemberState {
-            id,
-            leader,
-            revision,
-        })
-    }
-
-    /// Which of the endpoints is the member with this id.
-    pub(super) async fn member_by_id(&self, id: u64) -> Option<usize> {
-        for member in 0..self.size() {
-            if self
-                .member_state(member)
-                .await
-                .is_ok_and(|state| state.id == id)
-            {
-                return Some(member);
-            }
+    /// What each member says of itself, asked side by side; none where it does not answer.
+    pub async fn states(&self) -> Vec<Option<MemberState>> {
+        let (mut tasks, mut states) = (JoinSet::new(), vec![None; self.size()]);
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            let (endpoint, user) = (endpoint.clone(), self.user());
+            tasks.spawn(async move { (index, state(&endpoint, user.as_deref()).await) });
         }
-        None
+        while let Some(asked) = tasks.join_next().await {
+            let (index, state) = asked.expect("etcdctl is run");
+            states[index] = state.ok();
+        }
+        states
     }
 
     /// The keys under a prefix with their values.
@@ -118,6 +97,18 @@ impl Cluster {
         }
         revision
     }
+}
+
+async fn state(endpoint: &str, user: Option<&str>) -> Result<MemberState, String> {
+    let output = run(endpoint, user, &["endpoint", "status", "-w", "json", "--command-timeout", "1s"]).await?;
+    let json: Value = serde_json::from_str(&output).map_err(|error| format!("{error}: {output}"))?;
+    let status = &json[0]["Status"];
+    let header = &status["header"];
+    let id = header["member_id"].as_u64().ok_or_else(|| format!("no member id: {output}"))?;
+    // Left out where it is 0.
+    let leader = status["leader"].as_u64().unwrap_or(0);
+    let revision = header["revision"].as_i64().unwrap_or(0);
+    Ok(MemberState { id, leader, revision })
 }
 
 async fn run(endpoints: &str, user: Option<&str>, args: &[&str]) -> Result<String, String> {

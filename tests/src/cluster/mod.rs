@@ -9,6 +9,8 @@ mod processes;
 use std::sync::Mutex;
 use std::time::Duration;
 
+pub use ctl::MemberState;
+
 use crate::temp::unique;
 use crate::{ensure, eventually};
 
@@ -193,13 +195,13 @@ impl Cluster {
     /// The member that leads, by the word of a majority.
     pub async fn leader(&self) -> usize {
         eventually("the cluster has a leader", HEALTHY_WITHIN, async || {
+            let states = self.states().await;
             let mut votes = vec![0; self.size()];
-            for asked in 0..self.size() {
-                // A member that is down or frozen does not answer; one that was cut off may be wrong.
-                if let Ok(state) = self.member_state(asked).await {
-                    if let Some(leader) = self.member_by_id(state.leader).await {
-                        votes[leader] += 1;
-                    }
+            // A member that is down or frozen has no state; one that was cut off may be wrong.
+            for state in states.iter().flatten() {
+                let leads = |other: &Option<MemberState>| other.is_some_and(|other| other.id == state.leader);
+                if let Some(leader) = states.iter().position(leads) {
+                    votes[leader] += 1;
                 }
             }
             let leader = votes.iter().position(|&count| count > self.size() / 2);

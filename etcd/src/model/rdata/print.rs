@@ -1,7 +1,7 @@
 //! Wire form to text.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXUPPER};
 

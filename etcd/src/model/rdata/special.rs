@@ -1,8 +1,8 @@
 //! The fields with a grammar of their own: type bit maps, times, LOC, APL, HIP, IPSECKEY.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE, HEXUPPER};
 

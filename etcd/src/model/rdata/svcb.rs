@@ -1,8 +1,8 @@
 //! The parameters of SVCB and HTTPS (RFC 9460 2.1 and appendix A).
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::BASE64;
 

@@ -91,6 +91,7 @@ impl Reader<'_> {
 /// Reads a whole message; none if it is cut off, longer than its records, or has an OPT record
 /// that is not the last.
 pub(super) fn decode(message: &[u8]) -> Option<Message> {
+    assert!(message.len() <= 65_535);
     let mut reader = Reader { message, at: 0 };
     let (id, flags) = (reader.number()?, reader.number()?);
     let counts = [

@@ -61,6 +61,9 @@ fn silence() {
     }
 }
 
+/// What is wrong, the counts, the body, the rcode, and whether question and OPT record are repeated.
+type Case<'a> = (&'a str, [u8; 4], &'a [&'a [u8]], Rcode, bool, bool);
+
 #[test]
 fn rejections() {
     let long_name = [&[1, b'a'].repeat(127)[..], &[1, b'a', 0, 0, 1, 0, 1]].concat();
@@ -68,8 +71,7 @@ fn rejections() {
     let v1 = b"\0\0\x29\x04\xd0\0\x01\0\0\0\x01?";
     let named_opt = b"\x01x\0\0\x29\x04\xd0\0\0\0\0\0\0";
     let cut_option = b"\0\0\x29\x04\xd0\0\0\0\0\0\x05\0\x03\0\x02x";
-    // What, the counts, the body, the rcode, and whether question and OPT record are repeated.
-    let table: &[(&str, [u8; 4], &[&[u8]], Rcode, bool, bool)] = &[
+    let table: &[Case<'_>] = &[
         (
             "no question",
             [0, 0, 0, 0],

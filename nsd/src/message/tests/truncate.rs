@@ -12,6 +12,9 @@ al.test. CNAME many.test.
 mx.test. MX 1 many.test.
 mx.test. MX 2 big.test.
 big.test. A 192.0.2.9
+srv.test. SRV 0 0 1 many.test.
+srv.test. SRV 0 0 1 a.many.test.
+a.many.test. A 192.0.2.8
 cut.test. NS ns.cut.test.
 cut.test. NS many.test.
 ns.cut.test. A 192.0.2.4
@@ -125,20 +128,56 @@ fn options_give_way_to_the_question() {
 }
 
 #[test]
+fn what_was_taken_back_is_not_pointed_to() {
+    let mut seen = Vec::new();
+    check("srv.test.", Rtype::SRV, |count, _| seen.push(count));
+    seen.dedup();
+    assert_eq!(seen, [0, 2, 3, 5, 6]);
+}
+
+#[test]
 fn large_answers_fill_a_message() {
     let mut text = String::from("zone test. 3600 300\ntest. NS ns.test.\n");
     for host in 0..200 {
         let label = format!("{host:03}{}", "x".repeat(57));
-        text += &format!("mx.test. MX 1 {label}.{label}.test.\n{label}.{label}.test. A 10.0.0.1\n");
+        for line in [
+            format!("mx.test. MX 1 {label}.{label}.test."),
+            format!("srv.test. SRV 1 1 1 {label}.{label}.test."),
+            format!("{label}.{label}.test. A 10.0.0.1"),
+            format!("{label}.{label}.test. A 10.0.0.2"),
+        ] {
+            text += &line;
+            text.push('\n');
+        }
     }
     let view = view(&text);
-    let octets = query("mx.test.", Rtype::MX, None);
-    let message = decode(&reply(&view, &octets, 100_000)).unwrap();
-    // Pointers reach 16 KiB: the names behind that are written out, and all of it can be read.
-    assert_eq!(
-        (message.records.len(), message.is_truncated),
-        (200 + 95, false)
-    );
-    let message = decode(&reply(&view, &octets, 4_096)).unwrap();
+    // Pointers reach 16 KiB. Names behind that are written out, and all of it can be read: those
+    // in MX records are remembered from the start, those of SRV records' addresses are all behind.
+    for (name, rtype) in [("mx.test.", Rtype::MX), ("srv.test.", Rtype::SRV)] {
+        let octets = query(name, rtype, None);
+        let sent = reply(&view, &octets, 100_000);
+        assert!(sent.len() > 30_000);
+        let message = decode(&sent).unwrap();
+        assert_eq!(
+            (message.records.len(), message.is_truncated),
+            (200 + 2 * 95, false)
+        );
+        let message = decode(&reply(&view, &octets, 4_096)).unwrap();
+        assert_eq!((message.records.len(), message.is_truncated), (0, true));
+    }
+}
+
+#[test]
+fn what_no_message_holds_is_truncated_over_tcp_too() {
+    let mut text = String::from("zone test. 3600 300\n");
+    for number in 0..400 {
+        text += &format!("test. TXT {number}{}\n", "x".repeat(200));
+    }
+    let message = decode(&reply(
+        &view(&text),
+        &query("test.", Rtype::TXT, None),
+        100_000,
+    ))
+    .unwrap();
     assert_eq!((message.records.len(), message.is_truncated), (0, true));
 }

@@ -121,10 +121,28 @@ fn what_is_outside_or_no_content_is_not_taken() {
 }
 
 #[test]
+fn cuts_and_dname_records_divide_and_the_apex_does_not() {
+    let mut contents = Contents::new(name("test."));
+    let rrset = Rrset::new(1, [&b"x"[..]]).unwrap();
+    for (owner, rtype, divides) in [
+        ("test.", Rtype::NS, false),
+        ("*.test.", Rtype::NS, false),
+        ("a.test.", Rtype::A, false),
+        ("a.test.", Rtype::NS, true),
+        ("test.", Rtype::DNAME, true),
+    ] {
+        contents.put(&name(owner), rtype, &rrset);
+        assert_eq!(contents.has_dividers(), divides, "{owner} {rtype}");
+        contents.remove(&name(owner), rtype);
+        assert!(!contents.has_dividers());
+    }
+}
+
+#[test]
 fn rrsets_that_cannot_be_sent_are_refused() {
     assert!(Rrset::new(1, []).is_none());
     assert!(Rrset::new(1, [&vec![0; 65_536][..]]).is_none());
-    assert!(Rrset::new(1, vec![&b""[..]; 65_536]).is_none());
+    assert!(Rrset::new(1, vec![&b""[..]; 65_537]).is_none());
     let rrset = Rrset::new(7, [&b"one"[..], b"", b"three"]).unwrap();
     let rrset = rrset.as_ref();
     assert_eq!((rrset.ttl, rrset.count), (7, 3));

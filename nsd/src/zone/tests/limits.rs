@@ -19,6 +19,33 @@ fn not_ready_is_a_failure_and_no_denial() {
 }
 
 #[test]
+fn other_zones_are_refused_with_a_reason() {
+    let view = view("zone test. 3600 300\n");
+    let wire = spelled("elsewhere.");
+    let answer = resolve(
+        &view,
+        &Question {
+            name: &wire,
+            rtype: Rtype::A,
+        },
+    );
+    assert_eq!(
+        (answer.rcode, answer.ede),
+        (Rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE))
+    );
+    assert!(answer.zone.is_none() && !answer.is_authoritative);
+    let wire = spelled("Host.Test.");
+    let answer = resolve(
+        &view,
+        &Question {
+            name: &wire,
+            rtype: Rtype::A,
+        },
+    );
+    assert_eq!(answer.zone.unwrap().apex(), &name("test."));
+}
+
+#[test]
 fn meta_types_are_no_types_of_data() {
     let view = view("zone test. 3600 300\ntest. NS ns.test.\n");
     for (rtype, expected) in [
@@ -41,6 +68,8 @@ fn meta_types_are_no_types_of_data() {
 fn questions_without_a_name_are_malformed() {
     let view = view("zone test. 3600 300\n");
     let too_long = [&[1, b'a'].repeat(128)[..], &[0]].concat();
+    // 256 octets, one too many.
+    let just_too_long = [&[1, b'a'].repeat(126)[..], b"\x02aa\0"].concat();
     for wire in [
         &b""[..],
         b"\x04test",
@@ -48,6 +77,7 @@ fn questions_without_a_name_are_malformed() {
         b"\xc0\x0c",
         b"\x40\0",
         &too_long,
+        &just_too_long,
     ] {
         let answer = resolve(
             &view,
@@ -131,6 +161,36 @@ fn longest_names_and_deepest_zones() {
     let below = format!("{}b.a.", "x.".repeat(125));
     assert!(answer(&view, &below, "A").starts_with("NOERROR aa\nanswer x.x."));
     assert!(answer(&view, &below, "TXT").starts_with("NOERROR aa\nauthority a. 300"));
+}
+
+#[test]
+fn zones_without_cuts_have_closest_enclosers_too() {
+    let view = view("zone test. 3600 300\n*.w.test. A 192.0.2.1\n*.test. A 192.0.2.2\n");
+    for (qname, expected) in [
+        ("x.w.test.", "NOERROR aa\nanswer x.w.test. A 192.0.2.1\n"),
+        ("x.y.test.", "NOERROR aa\nanswer x.y.test. A 192.0.2.2\n"),
+        ("w.test.", "NOERROR aa\nauthority test. 300 SOA\n"),
+    ] {
+        assert_eq!(answer(&view, qname, "A"), expected);
+    }
+}
+
+#[test]
+fn a_suffix_within_a_label_is_no_ancestor() {
+    let apex = name("test.");
+    let mut contents = Contents::new(apex.clone());
+    // One label, at whose end stands what the name of the zone looks like on the wire.
+    let target = b"\x06a\x04test\0";
+    contents.put(&apex, Rtype::NS, &Rrset::new(TTL, [&target[..]]).unwrap());
+    contents.put(&apex, Rtype::A, &Rrset::new(TTL, [&[1; 4][..]]).unwrap());
+    let mut view = View::default();
+    view.set_ready(true);
+    view.put_zone(Zone::new(&soa(&apex, 1, 1), contents).into());
+    let question = Question {
+        name: apex.wire(),
+        rtype: Rtype::NS,
+    };
+    assert_eq!(resolve(&view, &question).entries().len(), 1);
 }
 
 #[test]
