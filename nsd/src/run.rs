@@ -1,5 +1,6 @@
 //! The life of a front-end: bind, mirror, register, serve; and the way out.
 
+use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ pub(crate) fn log(level: &str, format: LogFormat) -> anyhow::Result<()> {
         .with_context(|| format!("the log level '{level}' does not do"))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.init(),

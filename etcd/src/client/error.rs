@@ -44,7 +44,10 @@ impl StoreError {
                 etcd_client::Error::InvalidArgs(_) | etcd_client::Error::InvalidUri(_) => {
                     StoreError::Config(error.to_string())
                 }
-                _ => StoreError::Unreachable(format!("{endpoint}: {error}")),
+                _ => {
+                    let cause = innermost(&error).unwrap_or_else(|| error.to_string());
+                    StoreError::Unreachable(format!("{endpoint}: {cause}"))
+                }
             };
         };
         let message = status
@@ -71,7 +74,7 @@ impl StoreError {
                 StoreError::Unauthenticated(message)
             }
             INVALID_ARGUMENT | FAILED_PRECONDITION | OUT_OF_RANGE => StoreError::Other(message),
-            _ => StoreError::Unreachable(format!("{endpoint}: {message}")),
+            _ => StoreError::Unreachable(format!("{endpoint}: {}", innermost(&error).unwrap_or(message))),
         }
     }
 
@@ -89,6 +92,20 @@ impl StoreError {
             _ => Failure::Unreachable,
         }
     }
+}
+
+/// The cause at the bottom of an error, which is what a person can do something about: a refused
+/// connection, a certificate that is missing.
+fn innermost(error: &etcd_client::Error) -> Option<String> {
+    let mut cause = match error {
+        etcd_client::Error::GRpcStatus(status) => std::error::Error::source(status)?,
+        etcd_client::Error::TransportError(error) => std::error::Error::source(error)?,
+        _ => return None,
+    };
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    Some(cause.to_string())
 }
 
 impl fmt::Display for StoreError {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use etcd::client;
-use etcd::mirror::{Config as Pace, Event};
+use etcd::mirror::{Config as Pace, Event, Failure};
 use etcd::schema::Prefix;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -65,7 +65,7 @@ pub async fn run(
     let pace = Pace::new(store.endpoints.len(), seed);
     let mut builder = Builder::new(prefix.clone());
     let mut lists = 0;
-    let mut trouble: Option<String> = None;
+    let mut lost: Option<Failure> = None;
     client::watch(store, prefix, pace, |events, status| {
         let mut changed = false;
         for event in events {
@@ -77,22 +77,13 @@ pub async fn run(
                 Event::Lost { failure, .. } => {
                     let reason = status.trouble.as_deref().unwrap_or_default();
                     // The same trouble over and over is one line, not one a try.
-                    if trouble.as_deref() != Some(reason) {
-                        warn!(
-                            endpoint = status.endpoint,
-                            ?failure,
-                            reason,
-                            "etcd lost, serving what is there"
-                        );
-                        trouble = Some(reason.to_string());
+                    if lost.replace(*failure) != Some(*failure) {
+                        let serving = builder.view().is_ready();
+                        warn!(endpoint = status.endpoint, ?failure, reason, serving, "etcd is lost, trying on");
                     }
                 }
-                Event::Fresh { .. } if trouble.take().is_some() => {
-                    info!(
-                        endpoint = status.endpoint,
-                        revision = status.applied,
-                        "fresh again"
-                    );
+                Event::Fresh { .. } if lost.take().is_some() => {
+                    info!(endpoint = status.endpoint, revision = status.applied, "fresh again");
                 }
                 _ => {}
             }

@@ -217,6 +217,17 @@ impl Member {
         self.check_address().await;
     }
 
+    pub(super) async fn check(&self) -> Result<(), String> {
+        if self.container.is_running().await.map_err(|error| error.to_string())? {
+            return Ok(());
+        }
+        let log = self.container.stderr_to_vec().await.unwrap_or_default();
+        let log = String::from_utf8_lossy(&log).into_owned();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(40)..];
+        Err(format!("{} has ended:\n{}", self.endpoint, last.join("\n")))
+    }
+
     async fn check_address(&self) {
         let endpoint = endpoint_of(&self.container)
             .await
