@@ -2,7 +2,18 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "in a test a panic is the report"
+    reason = "in a test a panic is the report, and standard output is where skipped parts are told"
 )]
 
+mod auth;
+mod compaction;
+mod dev;
 mod harness;
+mod leader;
+mod malformed;
+mod outage;
+mod poison;
+mod records;
+mod refusals;
+mod waiting;
+mod writers;

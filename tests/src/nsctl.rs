@@ -12,7 +12,8 @@ use crate::binary;
 /// `nsctl` with the options that every call needs.
 #[derive(Clone, Debug)]
 pub struct Nsctl {
-    options: Vec<String>,
+    /// Names and values.
+    options: Vec<[String; 2]>,
 }
 
 /// What a call came to.
@@ -33,22 +34,13 @@ pub struct Output {
 impl Nsctl {
     /// `nsctl` for these endpoints.
     pub fn new(endpoints: &[String]) -> Self {
-        Nsctl {
-            options: vec![
-                "--endpoints".into(),
-                endpoints.join(","),
-                "--prefix".into(),
-                "/ns".into(),
-            ],
-        }
+        Nsctl { options: Vec::new() }.with("--endpoints", &endpoints.join(",")).with("--prefix", "/ns")
     }
 
-    /// The same with further options.
-    pub fn with(&self, options: &[&str]) -> Self {
-        let mut more = self.clone();
-        more.options
-            .extend(options.iter().map(|option| option.to_string()));
-        more
+    /// The same with another option, or with another value of one that it has.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let kept = self.options.iter().filter(|[present, _]| present != name).cloned();
+        Nsctl { options: kept.chain([[name.into(), value.into()]]).collect() }
     }
 
     /// Runs a command, split at white space.
@@ -62,7 +54,7 @@ impl Nsctl {
         let started = Instant::now();
         let mut command = Command::new(binary("nsctl"));
         command
-            .args(&self.options)
+            .args(self.options.as_flattened())
             .args(args)
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -83,7 +75,7 @@ impl Nsctl {
 
     /// Runs a command that is to succeed, and returns its JSON.
     pub async fn ok(&self, command: &str) -> Value {
-        self.with(&["-o", "json"])
+        self.with("-o", "json")
             .run(command)
             .await
             .expect(0)
