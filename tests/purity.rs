@@ -5,12 +5,30 @@ use std::path::{Path, PathBuf};
 
 /// Folders and what their sources must not name.
 const RULES: &[(&str, &[&str])] = &[
-    ("etcd/src/model", &["tokio", "std::net", "std::fs", "::now()", "etcd_client"]),
-    ("etcd/src/schema", &["tokio", "std::net", "std::fs", "::now()", "etcd_client"]),
-    ("etcd/src/txn", &["tokio", "std::net", "std::fs", "::now()", "etcd_client"]),
-    ("etcd/src/mirror", &["tokio", "std::net", "std::fs", "::now()", "etcd_client"]),
-    ("nsd/src/zone", &["tokio", "std::net", "std::fs", "::now()", "etcd::"]),
-    ("nsd/src/message", &["tokio", "std::net", "std::fs", "::now()", "etcd::"]),
+    (
+        "etcd/src/model",
+        &["tokio", "std::net", "std::fs", "::now()", "etcd_client"],
+    ),
+    (
+        "etcd/src/schema",
+        &["tokio", "std::net", "std::fs", "::now()", "etcd_client"],
+    ),
+    (
+        "etcd/src/txn",
+        &["tokio", "std::net", "std::fs", "::now()", "etcd_client"],
+    ),
+    (
+        "etcd/src/mirror",
+        &["tokio", "std::net", "std::fs", "::now()", "etcd_client"],
+    ),
+    (
+        "nsd/src/zone",
+        &["tokio", "std::net", "std::fs", "::now()", "etcd::"],
+    ),
+    (
+        "nsd/src/message",
+        &["tokio", "std::net", "std::fs", "::now()", "etcd::"],
+    ),
     ("nsd/src/server", &["etcd::", "etcd_client"]),
 ];
 
@@ -31,7 +49,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn pure_folders_stay_pure() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace");
     let mut offences = Vec::new();
     let mut read = 0;
     for (folder, words) in RULES {
@@ -43,7 +63,8 @@ fn pure_folders_stay_pure() {
             for (number, line) in text.lines().enumerate() {
                 let code = line.split("//").next().unwrap_or_default();
                 let named = words.iter().filter(|word| code.contains(**word));
-                offences.extend(named.map(|word| format!("{}:{}: {word}", file.display(), number + 1)));
+                offences
+                    .extend(named.map(|word| format!("{}:{}: {word}", file.display(), number + 1)));
             }
         }
     }

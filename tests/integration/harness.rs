@@ -15,10 +15,7 @@ async fn members_keep_their_data_when_killed_and_frozen() {
     let leader = cluster.leader().await;
     cluster.kill_member(leader).await;
     assert!(
-        cluster
-            .try_etcdctl_at(leader, &READ_ONCE)
-            .await
-            .is_err(),
+        cluster.try_etcdctl_at(leader, &READ_ONCE).await.is_err(),
         "a killed member answers"
     );
     let next = cluster.leader().await;

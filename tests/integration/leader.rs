@@ -17,8 +17,11 @@ struct Writers {
 
 impl Writers {
     fn start(endpoints: &[String], count: usize) -> Self {
-        let mut writers =
-            Writers { tasks: JoinSet::new(), stop: Arc::default(), acknowledged: Arc::default() };
+        let mut writers = Writers {
+            tasks: JoinSet::new(),
+            stop: Arc::default(),
+            acknowledged: Arc::default(),
+        };
         for writer in 0..count {
             let nsctl = Nsctl::new(endpoints).with("--timeout", "20s");
             let (stop, acknowledged) = (writers.stop.clone(), writers.acknowledged.clone());
@@ -45,10 +48,14 @@ impl Writers {
     /// Waits until so many more writes are acknowledged.
     async fn more(&self, count: usize) {
         let wanted = self.acknowledged.load(Ordering::Relaxed) + count;
-        eventually("more writes are acknowledged", Duration::from_secs(40), async || {
-            let now = self.acknowledged.load(Ordering::Relaxed);
-            ensure(now >= wanted, || format!("{now} of {wanted}"))
-        })
+        eventually(
+            "more writes are acknowledged",
+            Duration::from_secs(40),
+            async || {
+                let now = self.acknowledged.load(Ordering::Relaxed);
+                ensure(now >= wanted, || format!("{now} of {wanted}"))
+            },
+        )
         .await;
     }
 
@@ -73,9 +80,23 @@ async fn the_leader_is_killed_and_nothing_acknowledged_is_lost() {
     all_are_there(&world, &noted).await;
 
     // The member that was killed has them, too.
-    let keys = ["get", "--prefix", "/ns/v1/rr/", "--keys-only", "--consistency", "s"];
-    let own = world.cluster.try_etcdctl_at(leader, &keys).await.expect("a healthy member");
-    let missing: Vec<_> = noted.iter().filter(|name| !own.contains(&format!("/{}/A", label(name)))).collect();
+    let keys = [
+        "get",
+        "--prefix",
+        "/ns/v1/rr/",
+        "--keys-only",
+        "--consistency",
+        "s",
+    ];
+    let own = world
+        .cluster
+        .try_etcdctl_at(leader, &keys)
+        .await
+        .expect("a healthy member");
+    let missing: Vec<_> = noted
+        .iter()
+        .filter(|name| !own.contains(&format!("/{}/A", label(name))))
+        .collect();
     assert!(missing.is_empty(), "the restarted member lacks {missing:?}");
 }
 
@@ -100,16 +121,27 @@ async fn a_member_freezes_and_front_ends_go_on_to_another() {
 /// A write is accepted, and all front-ends serve it and can tell that they are fresh.
 async fn goes_on(world: &World, name: &str) {
     let nsctl = world.nsctl.with("--timeout", "20s");
-    let revision = nsctl.write(&format!("add {name}.example.org A 192.0.2.1")).await;
-    let (name, line) = (format!("{name}.example.org"), format!("{name}.example.org. 300 A 192.0.2.1"));
+    let revision = nsctl
+        .write(&format!("add {name}.example.org A 192.0.2.1"))
+        .await;
+    let (name, line) = (
+        format!("{name}.example.org"),
+        format!("{name}.example.org. 300 A 192.0.2.1"),
+    );
     for frontend in &world.frontends {
         frontend.applied(revision, Duration::from_secs(20)).await;
         expect_at(frontend, &name, Rtype::A, "NOERROR", &[&line]).await;
-        eventually(&format!("{} is fresh", frontend.id), Duration::from_secs(20), async || {
-            let status = frontend.status().await;
-            let fresh = status["fresh_age_ms"].as_u64().is_some_and(|age| age < 3000);
-            ensure(fresh && status["watching"] == true, || status.to_string())
-        })
+        eventually(
+            &format!("{} is fresh", frontend.id),
+            Duration::from_secs(20),
+            async || {
+                let status = frontend.status().await;
+                let fresh = status["fresh_age_ms"]
+                    .as_u64()
+                    .is_some_and(|age| age < 3000);
+                ensure(fresh && status["watching"] == true, || status.to_string())
+            },
+        )
         .await;
     }
 }
@@ -123,16 +155,29 @@ async fn all_are_there(world: &World, names: &[String]) {
     assert!(names.len() >= 120, "a poor test: {}", names.len());
     let keys = world.cluster.keys("/ns/v1/rr/").await;
     let keys: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
-    let missing: Vec<_> =
-        names.iter().filter(|name| !keys.iter().any(|key| key.ends_with(&format!("/{}/A", label(name))))).collect();
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| {
+            !keys
+                .iter()
+                .any(|key| key.ends_with(&format!("/{}/A", label(name))))
+        })
+        .collect();
     assert!(missing.is_empty(), "etcd lacks {missing:?}");
 
     let revision = world.nsctl.write("add last.example.org A 192.0.2.1").await;
     world.applied(revision, Duration::from_secs(20)).await;
     for frontend in &world.frontends {
         for name in names {
-            let answer = dns::udp(frontend.dns, name, Rtype::A).await.expect("an answer");
-            assert_eq!(answer.answers, [format!("{name}. 300 A 192.0.2.1")], "{}", frontend.id);
+            let answer = dns::udp(frontend.dns, name, Rtype::A)
+                .await
+                .expect("an answer");
+            assert_eq!(
+                answer.answers,
+                [format!("{name}. 300 A 192.0.2.1")],
+                "{}",
+                frontend.id
+            );
         }
     }
 }

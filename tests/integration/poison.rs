@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
-use tests::{World, ensure, eventually};
+use tests::World;
 
 const WWW: [&str; 1] = ["www.example.org. 300 A 192.0.2.1"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisoned_value_is_put_aside_and_all_else_goes_on() {
     let world = World::start().await;
-    world.nsctl.write("add www.example.org A 192.0.2.1 --wait").await;
+    world
+        .nsctl
+        .write("add www.example.org A 192.0.2.1 --wait")
+        .await;
     let key = world.cluster.key_ending("/ns/v1/rr/", "/www/A").await;
 
     for garbage in [
@@ -25,23 +28,52 @@ async fn a_poisoned_value_is_put_aside_and_all_else_goes_on() {
     ] {
         world.cluster.etcdctl(&["put", &key, garbage]).await;
         quarantined(&world, 1).await;
-        world.expect("www.example.org", Rtype::A, "NOERROR", &WWW).await;
+        world
+            .expect("www.example.org", Rtype::A, "NOERROR", &WWW)
+            .await;
     }
     for frontend in &world.frontends {
-        let told = frontend.log().iter().any(|line| line["level"] == "WARN" && line.to_string().contains("/www/A"));
+        let told = frontend
+            .log()
+            .iter()
+            .any(|line| line["level"] == "WARN" && line.to_string().contains("/www/A"));
         assert!(told, "{} does not log the key", frontend.id);
     }
 
-    let before = world.nsctl.write("add other.example.org A 192.0.2.2 --wait").await;
-    world.expect("other.example.org", Rtype::A, "NOERROR", &["other.example.org. 300 A 192.0.2.2"]).await;
+    let before = world
+        .nsctl
+        .write("add other.example.org A 192.0.2.2 --wait")
+        .await;
+    world
+        .expect(
+            "other.example.org",
+            Rtype::A,
+            "NOERROR",
+            &["other.example.org. 300 A 192.0.2.2"],
+        )
+        .await;
     new_keys_are_ignored(&world, &key).await;
 
     // What is there cannot be added to, as nobody knows what it is; it can be replaced.
-    let refused = world.nsctl.run("add www.example.org A 192.0.2.3").await.expect(3);
+    let refused = world
+        .nsctl
+        .run("add www.example.org A 192.0.2.3")
+        .await
+        .expect(3);
     assert!(refused.complaint().contains(&key), "{:?}", refused.stderr);
-    let after = world.nsctl.write("set www.example.org A 192.0.2.3 --wait").await;
+    let after = world
+        .nsctl
+        .write("set www.example.org A 192.0.2.3 --wait")
+        .await;
     assert!(after > before);
-    world.expect("www.example.org", Rtype::A, "NOERROR", &["www.example.org. 300 A 192.0.2.3"]).await;
+    world
+        .expect(
+            "www.example.org",
+            Rtype::A,
+            "NOERROR",
+            &["www.example.org. 300 A 192.0.2.3"],
+        )
+        .await;
     quarantined(&world, 0).await;
     the_zone_itself(&world).await;
 }
@@ -57,10 +89,24 @@ async fn new_keys_are_ignored(world: &World, key: &str) {
     for key in &keys {
         world.cluster.etcdctl(&["put", key, "no JSON"]).await;
     }
-    world.nsctl.write("set other.example.org A 192.0.2.4 --wait").await;
-    world.expect("other.example.org", Rtype::A, "NOERROR", &["other.example.org. 300 A 192.0.2.4"]).await;
-    world.expect("new.example.org", Rtype::A, "NXDOMAIN", &[]).await;
-    world.expect("www.example.org", Rtype::A, "NOERROR", &WWW).await;
+    world
+        .nsctl
+        .write("set other.example.org A 192.0.2.4 --wait")
+        .await;
+    world
+        .expect(
+            "other.example.org",
+            Rtype::A,
+            "NOERROR",
+            &["other.example.org. 300 A 192.0.2.4"],
+        )
+        .await;
+    world
+        .expect("new.example.org", Rtype::A, "NXDOMAIN", &[])
+        .await;
+    world
+        .expect("www.example.org", Rtype::A, "NOERROR", &WWW)
+        .await;
     for frontend in &world.frontends {
         let count = frontend.status().await["quarantined"].as_u64();
         assert!(count >= Some(2), "{} counts {count:?}", frontend.id);
@@ -72,22 +118,39 @@ async fn new_keys_are_ignored(world: &World, key: &str) {
 }
 
 async fn the_zone_itself(world: &World) {
-    let (key, good) = world.cluster.keys("/ns/v1/zone/org.example").await.remove(0);
+    let (key, good) = world
+        .cluster
+        .keys("/ns/v1/zone/org.example")
+        .await
+        .remove(0);
     world.cluster.etcdctl(&["put", &key, "no JSON"]).await;
     quarantined(world, 1).await;
-    world.expect("www.example.org", Rtype::A, "NOERROR", &["www.example.org. 300 A 192.0.2.3"]).await;
+    world
+        .expect(
+            "www.example.org",
+            Rtype::A,
+            "NOERROR",
+            &["www.example.org. 300 A 192.0.2.3"],
+        )
+        .await;
     world.cluster.etcdctl(&["put", &key, &good]).await;
     quarantined(world, 0).await;
-    world.expect("www.example.org", Rtype::A, "NOERROR", &["www.example.org. 300 A 192.0.2.3"]).await;
+    world
+        .expect(
+            "www.example.org",
+            Rtype::A,
+            "NOERROR",
+            &["www.example.org. 300 A 192.0.2.3"],
+        )
+        .await;
 }
 
-/// Waits until every front-end has put so many keys aside.
+/// Waits until every front-end has seen all writes, and checks that it has so many keys aside.
 async fn quarantined(world: &World, count: u64) {
+    let revision = world.cluster.revision().await;
+    world.applied(revision, Duration::from_secs(10)).await;
     for frontend in &world.frontends {
-        eventually(&format!("{} has {count} keys aside", frontend.id), Duration::from_secs(10), async || {
-            let status = frontend.status().await;
-            ensure(status["quarantined"] == count, || status.to_string())
-        })
-        .await;
+        let status = frontend.status().await;
+        assert_eq!(status["quarantined"], count, "{}: {status}", frontend.id);
     }
 }

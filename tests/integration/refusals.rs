@@ -24,13 +24,17 @@ async fn bad_input_is_refused_and_writes_nothing() {
     let mut faults = Vec::new();
     let folder = TempDir::new();
     let files = bad_files(&folder);
-    let files: Vec<Case<'_>> =
-        files.iter().map(|(args, words)| (args.as_slice(), UNMET_OR_USAGE, words.as_slice())).collect();
+    let files: Vec<Case<'_>> = files
+        .iter()
+        .map(|(args, words)| (args.as_slice(), UNMET_OR_USAGE, words.as_slice()))
+        .collect();
     for (args, code, words) in records().iter().chain(&zones()).chain(&files) {
         faults.extend(refuse(&nsctl, args, *code, words).await.err());
         let after = cluster.revision().await;
         if after != before {
-            faults.push(format!("{args:?}: it wrote something: revision {before} -> {after}"));
+            faults.push(format!(
+                "{args:?}: it wrote something: revision {before} -> {after}"
+            ));
             break;
         }
     }
@@ -42,8 +46,17 @@ const UNMET_OR_USAGE: i32 = -1;
 
 async fn refuse(nsctl: &Nsctl, args: &[&str], code: i32, words: &[&str]) -> Result<(), String> {
     let output = nsctl.run_args(args).await;
-    let told = |fault: &str| Err(format!("{}: {fault}: exit {}, {:?}", output.command, output.code, output.stderr));
-    let right = if code == UNMET_OR_USAGE { [USAGE, UNMET].contains(&output.code) } else { output.code == code };
+    let told = |fault: &str| {
+        Err(format!(
+            "{}: {fault}: exit {}, {:?}",
+            output.command, output.code, output.stderr
+        ))
+    };
+    let right = if code == UNMET_OR_USAGE {
+        [USAGE, UNMET].contains(&output.code)
+    } else {
+        output.code == code
+    };
     if !right {
         return told(&format!("not exit {code}"));
     }
@@ -51,7 +64,10 @@ async fn refuse(nsctl: &Nsctl, args: &[&str], code: i32, words: &[&str]) -> Resu
         return told("not one line on standard error");
     }
     if !output.stdout.is_empty() {
-        return told(&format!("something on standard output: {:?}", output.stdout));
+        return told(&format!(
+            "something on standard output: {:?}",
+            output.stdout
+        ));
     }
     match words.iter().find(|word| !output.stderr.contains(**word)) {
         Some(word) => told(&format!("it does not say '{word}'")),
@@ -60,51 +76,149 @@ async fn refuse(nsctl: &Nsctl, args: &[&str], code: i32, words: &[&str]) -> Resu
 }
 
 fn records() -> Vec<Case<'static>> {
-    const LABEL: &str = "a23456789012345678901234567890123456789012345678901234567890bcde.example.org";
+    const LABEL: &str =
+        "a23456789012345678901234567890123456789012345678901234567890bcde.example.org";
     const NAME: &str = "a2345678901234567890123456789012345678901234567890.\
                         a2345678901234567890123456789012345678901234567890.\
                         a2345678901234567890123456789012345678901234567890.\
                         a2345678901234567890123456789012345678901234567890.\
                         a2345678901234567890123456789012345678901234567890.example.org";
     vec![
-        (&["add", "www..example.org", "A", "192.0.2.1"], USAGE, &["www..example.org"]),
+        (
+            &["add", "www..example.org", "A", "192.0.2.1"],
+            USAGE,
+            &["www..example.org"],
+        ),
         (&["add", LABEL, "A", "192.0.2.1"], USAGE, &["63"]),
         (&["add", NAME, "A", "192.0.2.1"], USAGE, &["255"]),
-        (&["add", "www.example.org", "NOTYPE", "x"], USAGE, &["NOTYPE"]),
-        (&["add", "www.example.org", "A", "192.0.2.256"], USAGE, &["192.0.2.256"]),
-        (&["add", "www.example.org", "AAAA", "192.0.2.1"], USAGE, &["192.0.2.1"]),
-        (&["add", "www.example.org", "MX", "ten mail.example.org."], USAGE, &["ten"]),
-        (&["add", "www.example.org", "TYPE65280", "\\# 2 AB"], USAGE, &["\\# 2 AB"]),
-        (&["add", "www.example.org", "A", "192.0.2.2", "--ttl", "2147483648"], USAGE, &["2147483648"]),
-        (&["add", "www.example.org", "A", "192.0.2.2", "--ttl", "-1"], USAGE, &["-1"]),
-        (&["add", "www.example.org", "A", "192.0.2.2", "--ttl", "soon"], USAGE, &["soon"]),
+        (
+            &["add", "www.example.org", "NOTYPE", "x"],
+            USAGE,
+            &["NOTYPE"],
+        ),
+        (
+            &["add", "www.example.org", "A", "192.0.2.256"],
+            USAGE,
+            &["192.0.2.256"],
+        ),
+        (
+            &["add", "www.example.org", "AAAA", "192.0.2.1"],
+            USAGE,
+            &["192.0.2.1"],
+        ),
+        (
+            &["add", "www.example.org", "MX", "ten mail.example.org."],
+            USAGE,
+            &["ten"],
+        ),
+        (
+            &["add", "www.example.org", "TYPE65280", "\\# 2 AB"],
+            USAGE,
+            &["\\# 2 AB"],
+        ),
+        (
+            &[
+                "add",
+                "www.example.org",
+                "A",
+                "192.0.2.2",
+                "--ttl",
+                "2147483648",
+            ],
+            USAGE,
+            &["2147483648"],
+        ),
+        (
+            &["add", "www.example.org", "A", "192.0.2.2", "--ttl", "-1"],
+            USAGE,
+            &["-1"],
+        ),
+        (
+            &["add", "www.example.org", "A", "192.0.2.2", "--ttl", "soon"],
+            USAGE,
+            &["soon"],
+        ),
         (&["set", "www.example.org", "A"], USAGE, &["RDATA"]),
         (&["add", "www.example.org", "A"], USAGE, &["RDATA"]),
         (&["add", "www.example.org", "A", ""], USAGE, &["''"]),
         (&["add", "www.example.org", "ANY", "x"], USAGE, &["ANY"]),
         (&["add", "www.example.org", "OPT", "x"], USAGE, &["OPT"]),
-        (&["add", "example.org", "SOA", "a. b. 1 2 3 4 5"], USAGE, &["SOA"]),
-        (&["add", "www.example.net", "A", "192.0.2.1"], UNMET, &["www.example.net.", "no zone"]),
-        (&["remove", "www.example.net", "A"], UNMET, &["www.example.net.", "no zone"]),
-        (&["add", "www.example.org", "CNAME", "alias.example.org."], UNMET, &["www.example.org.", "CNAME"]),
-        (&["set", "www.example.org", "CNAME", "alias.example.org."], UNMET, &["www.example.org.", "CNAME"]),
-        (&["add", "alias.example.org", "A", "192.0.2.1"], UNMET, &["alias.example.org.", "CNAME"]),
-        (&["add", "alias.example.org", "CNAME", "other.example.org."], UNMET, &["alias.example.org.", "CNAME"]),
-        (&["add", "new.example.org", "CNAME", "a.example.org.", "b.example.org."], USAGE, &["CNAME"]),
-        (&["add", "example.org", "CNAME", "www.example.org."], UNMET, &["example.org.", "CNAME"]),
+        (
+            &["add", "example.org", "SOA", "a. b. 1 2 3 4 5"],
+            USAGE,
+            &["SOA"],
+        ),
+        (
+            &["add", "www.example.net", "A", "192.0.2.1"],
+            UNMET,
+            &["www.example.net.", "no zone"],
+        ),
+        (
+            &["remove", "www.example.net", "A"],
+            UNMET,
+            &["www.example.net.", "no zone"],
+        ),
+        (
+            &["add", "www.example.org", "CNAME", "alias.example.org."],
+            UNMET,
+            &["www.example.org.", "CNAME"],
+        ),
+        (
+            &["set", "www.example.org", "CNAME", "alias.example.org."],
+            UNMET,
+            &["www.example.org.", "CNAME"],
+        ),
+        (
+            &["add", "alias.example.org", "A", "192.0.2.1"],
+            UNMET,
+            &["alias.example.org.", "CNAME"],
+        ),
+        (
+            &["add", "alias.example.org", "CNAME", "other.example.org."],
+            UNMET,
+            &["alias.example.org.", "CNAME"],
+        ),
+        (
+            &[
+                "add",
+                "new.example.org",
+                "CNAME",
+                "a.example.org.",
+                "b.example.org.",
+            ],
+            USAGE,
+            &["CNAME"],
+        ),
+        (
+            &["add", "example.org", "CNAME", "www.example.org."],
+            UNMET,
+            &["example.org.", "CNAME"],
+        ),
         (&["remove", "example.org", "NS"], UNMET, &["NS"]),
     ]
 }
 
 fn zones() -> Vec<Case<'static>> {
     vec![
-        (&["zone", "add", "example.org", "--ns", "ns1.example.org"], UNMET, &["example.org.", "exists"]),
+        (
+            &["zone", "add", "example.org", "--ns", "ns1.example.org"],
+            UNMET,
+            &["example.org.", "exists"],
+        ),
         (&["zone", "add", "example.net"], USAGE, &["--ns"]),
-        (&["zone", "add", "bad..example", "--ns", "ns1.example.org"], USAGE, &["bad..example"]),
+        (
+            &["zone", "add", "bad..example", "--ns", "ns1.example.org"],
+            USAGE,
+            &["bad..example"],
+        ),
         (&["zone", "show", "example.net"], UNMET, &["example.net."]),
         (&["zone", "remove", "example.net"], UNMET, &["example.net."]),
         (&["zone", "export", "example.net"], UNMET, &["example.net."]),
-        (&["zone", "import", "example.net", "/no/such/file"], 1, &["/no/such/file"]),
+        (
+            &["zone", "import", "example.net", "/no/such/file"],
+            1,
+            &["/no/such/file"],
+        ),
         (&["frobnicate"], USAGE, &["frobnicate"]),
         (&["list", "--type", "NOTYPE"], USAGE, &["NOTYPE"]),
         (&["--endpoints", "ftp://x:1", "list"], USAGE, &["ftp"]),
@@ -121,8 +235,14 @@ fn bad_files(folder: &TempDir) -> Vec<(Vec<&'static str>, Vec<&'static str>)> {
         ("ttl", "www 2147483648 A 192.0.2.1\n", ":4"),
     ];
     let cases = files.map(|(name, lines, word)| {
-        let path = folder.write(name, &format!("{HEAD}{lines}")).display().to_string();
-        (vec!["zone", "import", "example.net", &*path.leak()], vec![name, word])
+        let path = folder
+            .write(name, &format!("{HEAD}{lines}"))
+            .display()
+            .to_string();
+        (
+            vec!["zone", "import", "example.net", &*path.leak()],
+            vec![name, word],
+        )
     });
     cases.into()
 }

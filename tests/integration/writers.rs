@@ -26,27 +26,54 @@ async fn eight_writers_add_to_one_rrset_and_nothing_is_lost() {
         writers.spawn(async move {
             let mut revision = 0;
             for index in 0..EACH {
-                revision = nsctl.write(&format!("add all.example.org A {}", address(writer, index))).await;
+                revision = nsctl
+                    .write(&format!("add all.example.org A {}", address(writer, index)))
+                    .await;
             }
             revision
         });
     }
-    let last = writers.join_all().await.into_iter().max().expect("there are writers");
+    let last = writers
+        .join_all()
+        .await
+        .into_iter()
+        .max()
+        .expect("there are writers");
 
-    let wanted: BTreeSet<String> =
-        (0..WRITERS).flat_map(|writer| (0..EACH).map(move |index| address(writer, index))).collect();
+    let wanted: BTreeSet<String> = (0..WRITERS)
+        .flat_map(|writer| (0..EACH).map(move |index| address(writer, index)))
+        .collect();
     let listed = world.nsctl.ok("list all.example.org --type A").await;
     let rdata = listed[0]["rdata"].as_array().expect("one RRset").iter();
-    let stored: BTreeSet<String> = rdata.filter_map(|rdata| Some(rdata.as_str()?.to_string())).collect();
+    let stored: BTreeSet<String> = rdata
+        .filter_map(|rdata| Some(rdata.as_str()?.to_string()))
+        .collect();
     assert_eq!(stored, wanted);
 
     world.applied(last, Duration::from_secs(10)).await;
     for frontend in &world.frontends {
-        let answer = dns::tcp(frontend.dns, "all.example.org", Rtype::A).await.expect("an answer");
-        let served = answer.answers.iter().filter_map(|line| line.rsplit(' ').next()).map(str::to_string);
+        let answer = dns::tcp(frontend.dns, "all.example.org", Rtype::A)
+            .await
+            .expect("an answer");
+        let served = answer
+            .answers
+            .iter()
+            .filter_map(|line| line.rsplit(' ').next())
+            .map(str::to_string);
         assert_eq!(served.collect::<BTreeSet<_>>(), wanted, "{}", frontend.id);
-        assert_eq!(answer.answers.len(), wanted.len(), "{}: records twice", frontend.id);
-        let short = dns::udp(frontend.dns, "all.example.org", Rtype::A).await.expect("an answer");
-        assert!(short.tc && short.answers.is_empty(), "{}: {short:?}", frontend.id);
+        assert_eq!(
+            answer.answers.len(),
+            wanted.len(),
+            "{}: records twice",
+            frontend.id
+        );
+        let short = dns::udp(frontend.dns, "all.example.org", Rtype::A)
+            .await
+            .expect("an answer");
+        assert!(
+            short.tc && short.answers.is_empty(),
+            "{}: {short:?}",
+            frontend.id
+        );
     }
 }

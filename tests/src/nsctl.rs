@@ -34,13 +34,23 @@ pub struct Output {
 impl Nsctl {
     /// `nsctl` for these endpoints.
     pub fn new(endpoints: &[String]) -> Self {
-        Nsctl { options: Vec::new() }.with("--endpoints", &endpoints.join(",")).with("--prefix", "/ns")
+        Nsctl {
+            options: Vec::new(),
+        }
+        .with("--endpoints", &endpoints.join(","))
+        .with("--prefix", "/ns")
     }
 
     /// The same with another option, or with another value of one that it has.
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let kept = self.options.iter().filter(|[present, _]| present != name).cloned();
-        Nsctl { options: kept.chain([[name.into(), value.into()]]).collect() }
+        let kept = self
+            .options
+            .iter()
+            .filter(|[present, _]| present != name)
+            .cloned();
+        Nsctl {
+            options: kept.chain([[name.into(), value.into()]]).collect(),
+        }
     }
 
     /// Runs a command, split at white space.
@@ -75,11 +85,7 @@ impl Nsctl {
 
     /// Runs a command that is to succeed, and returns its JSON.
     pub async fn ok(&self, command: &str) -> Value {
-        self.with("-o", "json")
-            .run(command)
-            .await
-            .expect(0)
-            .json()
+        self.with("-o", "json").run(command).await.expect(0).json()
     }
 
     /// Runs a writing command that is to succeed and to change something, and returns the revision.

@@ -74,7 +74,10 @@ impl StoreError {
                 StoreError::Unauthenticated(message)
             }
             INVALID_ARGUMENT | FAILED_PRECONDITION | OUT_OF_RANGE => StoreError::Other(message),
-            _ => StoreError::Unreachable(format!("{endpoint}: {}", innermost(&error).unwrap_or(message))),
+            _ => StoreError::Unreachable(format!(
+                "{endpoint}: {}",
+                innermost(&error).unwrap_or(message)
+            )),
         }
     }
 

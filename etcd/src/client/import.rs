@@ -261,7 +261,7 @@ impl Store {
             .await
             .map_err(|error| attempts.failed(error))??;
         let (merged, plans) = txn::merge(self.prefix(), present, &stored, &file.rrsets)?;
-        let clashes = zonefile::clashes(&merged);
+        let clashes = zonefile::faults(&present.apex, &merged);
         if let Some(clash) = clashes.first() {
             return Err(Refusal::Usage(clash.reason.clone()).into());
         }

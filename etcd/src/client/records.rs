@@ -6,7 +6,7 @@ use super::store::Committed;
 use super::{ChangeError, Store, StoreError};
 use crate::model::{Name, Rtype};
 use crate::schema::Key;
-use crate::txn::{self, Change, Line, Plan, Refusal, RrsetRead, ZoneRead};
+use crate::txn::{self, Change, Line, Plan, Refusal, Surroundings, ZoneRead};
 
 /// What a change came to.
 #[derive(Debug)]
@@ -144,20 +144,11 @@ impl Store {
                     Refusal::Usage(format!("{owner} is not in the zone {}", read.apex)).into(),
                 );
             }
-            let (revision, present) = self
-                .at_owner(&read, owner)
+            let around = self
+                .around(&read, closer, owner, rtype)
                 .await
                 .map_err(|error| attempts.failed(error))?;
-            let Some(planned) = txn::apply(
-                self.prefix(),
-                &read,
-                &closer,
-                owner,
-                &present,
-                revision,
-                change,
-            )?
-            else {
+            let Some(planned) = txn::apply(self.prefix(), &read, owner, &around, change)? else {
                 let revision = self.head().await.map_err(|error| attempts.failed(error))?;
                 return Ok(Changed {
                     zone: read.apex,
@@ -180,21 +171,60 @@ impl Store {
         }
     }
 
-    /// What is at one owner, and the revision of the read.
-    async fn at_owner(
+    /// What is at an owner, above it and, for a DNAME record, below it.
+    async fn around(
         &self,
         read: &ZoneRead,
+        closer: Vec<Name>,
         owner: &Name,
-    ) -> Result<(i64, Vec<RrsetRead>), StoreError> {
+        rtype: Option<Rtype>,
+    ) -> Result<Surroundings, StoreError> {
+        let (apex, generation) = (&read.apex, read.zone.generation);
         let listed = self
-            .list(self.prefix().owner(&read.apex, read.zone.generation, owner))
+            .list(self.prefix().owner(apex, generation, owner))
             .await?;
-        let rrsets = listed
+        let present = listed
             .items
             .iter()
             .filter_map(|item| self.rrset_of(item))
-            .map(|(_, rrset)| rrset);
-        Ok((listed.revision, rrsets.collect()))
+            .map(|(_, rrset)| rrset)
+            .collect();
+        let mut around = Surroundings {
+            revision: listed.revision,
+            closer,
+            present,
+            ..Surroundings::default()
+        };
+        let above = txn::dname_candidates(apex, owner);
+        if !above.is_empty() {
+            let key = |name: &Name| Key::Rrset {
+                zone: apex.clone(),
+                generation,
+                owner: name.clone(),
+                rtype: Rtype::DNAME,
+            };
+            let keys: Vec<Vec<u8>> = above
+                .iter()
+                .map(|name| self.prefix().encode(&key(name)))
+                .collect();
+            let (_, values) = self.get_all(&keys).await?;
+            around.dname = values
+                .iter()
+                .position(Option::is_some)
+                .map(|index| above[index].clone());
+        }
+        if rtype == Some(Rtype::DNAME) {
+            for range in self.prefix().below(apex, generation, owner) {
+                let (_, page, _) = self.page(range, None, true).await?;
+                let found = page
+                    .first()
+                    .and_then(|item| self.prefix().decode(&item.key).ok());
+                if let Some(Key::Rrset { owner, .. }) = found {
+                    around.below = Some(owner);
+                }
+            }
+        }
+        Ok(around)
     }
 
     /// The key of an RRset in the served generation, for messages.

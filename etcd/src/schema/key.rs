@@ -123,6 +123,23 @@ impl Prefix {
         start..end
     }
 
+    /// The RRsets below an owner, without its own.
+    pub fn below(&self, zone: &Name, generation: u64, owner: &Name) -> Vec<Range<Vec<u8>>> {
+        if owner == zone {
+            // All but the apex itself, whose keys stand amid the others.
+            let (all, own) = (
+                self.generation(zone, generation),
+                self.owner(zone, generation, owner),
+            );
+            return vec![all.start..own.start, own.end..all.end];
+        }
+        let mut range = self.subtree(zone, generation, owner);
+        if let Some(last) = range.end.last_mut() {
+            *last = b'/';
+        }
+        vec![range]
+    }
+
     /// Writes a key.
     pub fn encode(&self, key: &Key) -> Vec<u8> {
         let mut text = self.folder("");

@@ -18,7 +18,7 @@ use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype, Zone};
 use crate::schema::{Key, Prefix, ValueError};
 
 pub use import::{Batches, Staged, flip, merge, stage};
-pub use records::{Change, apply, zone_candidates};
+pub use records::{Change, Surroundings, apply, dname_candidates, zone_candidates};
 pub use zones::{sweep, zone_add, zone_remove, zone_set};
 
 /// How many puts and deletes a transaction takes at most. etcd's limit is 128 operations by default.
@@ -143,6 +143,15 @@ pub enum Refusal {
     },
     /// A CNAME at the apex, where the SOA is.
     CnameAtApex(Name),
+    /// Records below a DNAME record (RFC 6672 2.4).
+    BelowDname {
+        /// The name of the records.
+        owner: Name,
+        /// The name of the DNAME record.
+        dname: Name,
+    },
+    /// A DNAME record and a zone cut at one name (RFC 6672 2.3).
+    DnameAtCut(Name),
     /// The apex would be left without NS records.
     LastNs(Name),
     /// The SOA is made of the zone's settings.
@@ -195,6 +204,14 @@ impl fmt::Display for Refusal {
                     "{zone} is the apex of a zone and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)"
                 )
             }
+            Refusal::BelowDname { owner, dname } => write!(
+                f,
+                "{owner} is below the DNAME record of {dname}, which redirects it (RFC 6672, 2.4)"
+            ),
+            Refusal::DnameAtCut(owner) => write!(
+                f,
+                "{owner} cannot have a DNAME record and NS records: a zone cut cannot redirect (RFC 6672, 2.3)"
+            ),
             Refusal::LastNs(zone) => write!(
                 f,
                 "a zone needs an NS record at its apex: {zone} keeps its last one"

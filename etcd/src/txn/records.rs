@@ -44,25 +44,47 @@ pub fn zone_candidates(owner: &Name, rtype: Option<Rtype>) -> Vec<Name> {
     owner.ancestors().skip(skip).collect()
 }
 
+/// The names between a zone's apex and `owner`, the apex included and the owner not: a DNAME record at any
+/// of them hides what is at the owner.
+pub fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
+    if owner == apex {
+        return Vec::new();
+    }
+    let above = owner.ancestors().skip(1);
+    let mut names: Vec<Name> = above.take_while(|name| name != apex).collect();
+    names.push(apex.clone());
+    names
+}
+
+/// What there is around an owner, all read at one revision or later than that.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// The revision.
+    pub revision: i64,
+    /// Names between the owner and its zone that were no zones: one that has become a zone since would own
+    /// the records.
+    pub closer: Vec<Name>,
+    /// The RRsets at the owner.
+    pub present: Vec<RrsetRead>,
+    /// The name above the owner that has a DNAME record.
+    pub dname: Option<Name>,
+    /// A name below the owner that has records. Only looked for where it matters, for a DNAME record.
+    pub below: Option<Name>,
+}
+
 /// Plans a change at `owner`, which is in the zone `read`; nothing where it changes nothing.
-///
-/// `closer` are names between the owner and the zone that were no zones: one that has become a zone
-/// since would own the records. `present` are the RRsets at the owner, read at `revision`.
 pub fn apply(
     prefix: &Prefix,
     read: &ZoneRead,
-    closer: &[Name],
     owner: &Name,
-    present: &[RrsetRead],
-    revision: i64,
+    around: &Surroundings,
     change: &Change,
 ) -> Result<Option<Planned>, Refusal> {
     let site = Site {
         prefix,
         read,
         owner,
-        present,
-        revision,
+        around,
     };
     let mut planned = Planned::default();
     match change {
@@ -89,7 +111,7 @@ pub fn apply(
     planned
         .plan
         .unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
-    for name in closer {
+    for name in &around.closer {
         planned.plan.unchanged(prefix, &Key::Zone(name.clone()), 0);
     }
     planned.plan.touch(prefix, &read.apex);
@@ -101,22 +123,25 @@ struct Site<'a> {
     prefix: &'a Prefix,
     read: &'a ZoneRead,
     owner: &'a Name,
-    present: &'a [RrsetRead],
-    revision: i64,
+    around: &'a Surroundings,
 }
 
 impl Site<'_> {
     fn key(&self, rtype: Rtype) -> Key {
+        self.key_at(self.owner, rtype)
+    }
+
+    fn key_at(&self, owner: &Name, rtype: Rtype) -> Key {
         Key::Rrset {
             zone: self.read.apex.clone(),
             generation: self.read.zone.generation,
-            owner: self.owner.clone(),
+            owner: owner.clone(),
             rtype,
         }
     }
 
     fn read(&self, rtype: Rtype) -> Option<&RrsetRead> {
-        self.present.iter().find(|read| read.rtype == rtype)
+        self.around.present.iter().find(|read| read.rtype == rtype)
     }
 
     /// The RRset that is there.
@@ -141,20 +166,42 @@ impl Site<'_> {
         if rtype == Rtype::CNAME && apex {
             return Err(Refusal::CnameAtApex(self.read.apex.clone()));
         }
-        if may_stand_beside_cname(rtype) {
-            return Ok(());
+        if let Some(dname) = &self.around.dname {
+            return Err(Refusal::BelowDname {
+                owner: self.owner.clone(),
+                dname: dname.clone(),
+            });
         }
+        for name in dname_candidates(&self.read.apex, self.owner) {
+            plan.unchanged(self.prefix, &self.key_at(&name, Rtype::DNAME), 0);
+        }
+        if !may_stand_beside_cname(rtype) {
+            self.admit_beside_cname(rtype, plan)?;
+        }
+        match rtype {
+            Rtype::DNAME => self.admit_dname(apex, plan),
+            // At the apex they are the zone's own, and no cut (RFC 6672 2.3).
+            Rtype::NS if !apex => {
+                if self.read(Rtype::DNAME).is_some() {
+                    return Err(Refusal::DnameAtCut(self.owner.clone()));
+                }
+                plan.unchanged(self.prefix, &self.key(Rtype::DNAME), 0);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn admit_beside_cname(&self, rtype: Rtype, plan: &mut Plan) -> Result<(), Refusal> {
         let clash = |present: Rtype| Refusal::CnameAndOther {
             owner: self.owner.clone(),
             present,
             wanted: rtype,
         };
         if rtype == Rtype::CNAME {
-            let other = self
-                .present
-                .iter()
-                .find(|read| read.rtype != rtype && !may_stand_beside_cname(read.rtype));
-            if let Some(other) = other {
+            let stands =
+                |read: &&RrsetRead| read.rtype != rtype && !may_stand_beside_cname(read.rtype);
+            if let Some(other) = self.around.present.iter().find(stands) {
                 return Err(clash(other.rtype));
             }
             let range = self
@@ -162,13 +209,37 @@ impl Site<'_> {
                 .owner(&self.read.apex, self.read.zone.generation, self.owner);
             plan.compares.push(Compare::NotWrittenSince {
                 range,
-                revision: self.revision,
+                revision: self.around.revision,
             });
         } else {
             if self.read(Rtype::CNAME).is_some() {
                 return Err(clash(Rtype::CNAME));
             }
             plan.unchanged(self.prefix, &self.key(Rtype::CNAME), 0);
+        }
+        Ok(())
+    }
+
+    fn admit_dname(&self, apex: bool, plan: &mut Plan) -> Result<(), Refusal> {
+        if let Some(below) = &self.around.below {
+            return Err(Refusal::BelowDname {
+                owner: below.clone(),
+                dname: self.owner.clone(),
+            });
+        }
+        if !apex {
+            if self.read(Rtype::NS).is_some() {
+                return Err(Refusal::DnameAtCut(self.owner.clone()));
+            }
+            plan.unchanged(self.prefix, &self.key(Rtype::NS), 0);
+        }
+        // Nothing below has ever been written, or it is gone.
+        for range in self
+            .prefix
+            .below(&self.read.apex, self.read.zone.generation, self.owner)
+        {
+            plan.compares
+                .push(Compare::NotWrittenSince { range, revision: 0 });
         }
         Ok(())
     }
@@ -225,6 +296,7 @@ impl Site<'_> {
             return Err(Refusal::Soa(self.read.apex.clone()));
         }
         for read in self
+            .around
             .present
             .iter()
             .filter(|read| rtype.is_none_or(|rtype| rtype == read.rtype))

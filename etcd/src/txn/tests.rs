@@ -45,15 +45,29 @@ fn poisoned(rtype: Rtype, revision: i64) -> RrsetRead {
 }
 
 fn plan(owner: &str, present: &[RrsetRead], change: &Change) -> Result<Option<Planned>, Refusal> {
-    apply(
-        &Prefix::default(),
-        &zone(),
-        &[name("a.b.x")],
-        &name(owner),
-        present,
-        50,
-        change,
-    )
+    plan_around(owner, present, change, Surroundings::default())
+}
+
+fn plan_around(
+    owner: &str,
+    present: &[RrsetRead],
+    change: &Change,
+    mut around: Surroundings,
+) -> Result<Option<Planned>, Refusal> {
+    around.revision = 50;
+    around.closer = vec![name("a.b.x")];
+    around.present = present
+        .iter()
+        .map(|read| match &read.rrset {
+            Ok(rrset) => RrsetRead {
+                rtype: read.rtype,
+                rrset: Ok(rrset.clone()),
+                revision: read.revision,
+            },
+            Err(_) => poisoned(read.rtype, read.revision),
+        })
+        .collect();
+    apply(&Prefix::default(), &zone(), &name(owner), &around, change)
 }
 
 fn add(rtype: Rtype, texts: &[&str]) -> Change {
@@ -99,6 +113,7 @@ fn a_record_is_added_under_comparisons() {
     assert_eq!(
         shown(&planned),
         [
+            "if /ns/v1/rr/x/7/@/DNAME = 0",
             "if /ns/v1/rr/x/7/a/CNAME = 0",
             "if /ns/v1/rr/x/7/a/A = 45",
             "if /ns/v1/zone/x = 40",
@@ -255,6 +270,64 @@ fn a_cname_stands_alone() {
         plan("x", &[], &add(Rtype::CNAME, &["b."])),
         Err(Refusal::CnameAtApex(_))
     ));
+}
+
+#[test]
+fn nothing_comes_below_a_dname() {
+    let a = add(Rtype::A, &["192.0.2.1"]);
+    let dname = add(Rtype::DNAME, &["y."]);
+    let below_one = Surroundings {
+        dname: Some(name("b.x")),
+        ..Surroundings::default()
+    };
+    assert!(matches!(
+        plan_around("a.b.x", &[], &a, below_one),
+        Err(Refusal::BelowDname { .. })
+    ));
+    let above_one = Surroundings {
+        below: Some(name("a.b.x")),
+        ..Surroundings::default()
+    };
+    assert!(matches!(
+        plan_around("b.x", &[], &dname, above_one),
+        Err(Refusal::BelowDname { .. })
+    ));
+    // Nor later: whoever comes second finds the other's key.
+    let planned = plan("a.b.x", &[], &a).expect("allowed").expect("a change");
+    for line in [
+        "if /ns/v1/rr/x/7/b/DNAME = 0",
+        "if /ns/v1/rr/x/7/@/DNAME = 0",
+    ] {
+        assert!(shown(&planned).contains(&line.into()), "{line}");
+    }
+    let planned = plan("b.x", &[], &dname)
+        .expect("allowed")
+        .expect("a change");
+    assert!(
+        shown(&planned).contains(&"if /ns/v1/rr/x/7/b.… <= 0".into()),
+        "{:?}",
+        shown(&planned)
+    );
+}
+
+#[test]
+fn a_dname_is_no_cut() {
+    let (ns, dname) = (
+        || read(Rtype::NS, &["a."], 45),
+        || read(Rtype::DNAME, &["y."], 45),
+    );
+    assert!(matches!(
+        plan("a.x", &[ns()], &add(Rtype::DNAME, &["y."])),
+        Err(Refusal::DnameAtCut(_))
+    ));
+    assert!(matches!(
+        plan("a.x", &[dname()], &add(Rtype::NS, &["a."])),
+        Err(Refusal::DnameAtCut(_))
+    ));
+    assert!(
+        plan("x", &[ns()], &add(Rtype::DNAME, &["y."])).is_ok(),
+        "the apex has both (RFC 6672, 2.3)"
+    );
 }
 
 #[test]

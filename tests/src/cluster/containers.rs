@@ -218,7 +218,12 @@ impl Member {
     }
 
     pub(super) async fn check(&self) -> Result<(), String> {
-        if self.container.is_running().await.map_err(|error| error.to_string())? {
+        if self
+            .container
+            .is_running()
+            .await
+            .map_err(|error| error.to_string())?
+        {
             return Ok(());
         }
         let log = self.container.stderr_to_vec().await.unwrap_or_default();

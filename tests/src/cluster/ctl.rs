@@ -100,15 +100,34 @@ impl Cluster {
 }
 
 async fn state(endpoint: &str, user: Option<&str>) -> Result<MemberState, String> {
-    let output = run(endpoint, user, &["endpoint", "status", "-w", "json", "--command-timeout", "1s"]).await?;
-    let json: Value = serde_json::from_str(&output).map_err(|error| format!("{error}: {output}"))?;
+    let output = run(
+        endpoint,
+        user,
+        &[
+            "endpoint",
+            "status",
+            "-w",
+            "json",
+            "--command-timeout",
+            "1s",
+        ],
+    )
+    .await?;
+    let json: Value =
+        serde_json::from_str(&output).map_err(|error| format!("{error}: {output}"))?;
     let status = &json[0]["Status"];
     let header = &status["header"];
-    let id = header["member_id"].as_u64().ok_or_else(|| format!("no member id: {output}"))?;
+    let id = header["member_id"]
+        .as_u64()
+        .ok_or_else(|| format!("no member id: {output}"))?;
     // Left out where it is 0.
     let leader = status["leader"].as_u64().unwrap_or(0);
     let revision = header["revision"].as_i64().unwrap_or(0);
-    Ok(MemberState { id, leader, revision })
+    Ok(MemberState {
+        id,
+        leader,
+        revision,
+    })
 }
 
 async fn run(endpoints: &str, user: Option<&str>, args: &[&str]) -> Result<String, String> {

@@ -184,9 +184,7 @@ impl Cluster {
                 self.members[member].check().await?;
                 // etcdctl uses all of its time up, also where the connection is refused.
                 let health = ["endpoint", "health", "--command-timeout", "1s"];
-                self.try_etcdctl_at(member, &health)
-                    .await
-                    .map(drop)
+                self.try_etcdctl_at(member, &health).await.map(drop)
             },
         )
         .await;
@@ -199,7 +197,9 @@ impl Cluster {
             let mut votes = vec![0; self.size()];
             // A member that is down or frozen has no state; one that was cut off may be wrong.
             for state in states.iter().flatten() {
-                let leads = |other: &Option<MemberState>| other.is_some_and(|other| other.id == state.leader);
+                let leads = |other: &Option<MemberState>| {
+                    other.is_some_and(|other| other.id == state.leader)
+                };
                 if let Some(leader) = states.iter().position(leads) {
                     votes[leader] += 1;
                 }

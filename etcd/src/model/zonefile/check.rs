@@ -1,0 +1,402 @@
+//! The checks of a zone as a whole. Errors are what no front-end could serve as the RFCs say; warnings what is
+//! likely not meant.
+
+use std::collections::BTreeMap;
+
+use super::super::name::Name;
+use super::super::rdata::Rdata;
+use super::super::rrset::{Rrset, TTL_MAX};
+use super::super::rtype::Rtype;
+use super::super::zone::{Soa, Zone};
+use super::{Fault, Place, Record, Rrsets};
+
+/// A zone made of the records of a master file.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The settings, from the SOA record.
+    pub zone: Zone,
+    /// The SOA's serial.
+    pub serial: u32,
+    /// Everything else.
+    pub rrsets: Rrsets,
+    /// What is likely not meant.
+    pub warnings: Vec<Fault>,
+}
+
+/// A set while its records are gathered: where the first one stands, the TTL, the members.
+struct Gathered {
+    at: Place,
+    ttl: Option<u32>,
+    rdata: Vec<Rdata>,
+}
+
+fn fault(at: &Place, reason: impl Into<String>) -> Fault {
+    Fault {
+        at: Some(at.clone()),
+        reason: reason.into(),
+    }
+}
+
+fn whole(reason: impl Into<String>) -> Fault {
+    Fault {
+        at: None,
+        reason: reason.into(),
+    }
+}
+
+/// Puts records together to a zone and checks it as a whole. All errors are found, not only the first.
+pub fn check(apex: &Name, records: Vec<Record>) -> Result<Checked, Vec<Fault>> {
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    let mut soa: Option<(Record, Soa, u32)> = None;
+    let mut sets: BTreeMap<(Name, Rtype), Gathered> = BTreeMap::new();
+    for record in records {
+        if !record.owner.is_within(apex) {
+            errors.push(fault(
+                &record.at,
+                format!("{} is outside of the zone {apex}", record.owner),
+            ));
+        } else if record.rtype == Rtype::SOA {
+            take_soa(apex, record, &mut soa, &mut errors, &mut warnings);
+        } else {
+            gather(record, &mut sets, &mut warnings);
+        }
+    }
+    // Where nothing says a TTL it is the SOA's last field (RFC 1035 3.3.13).
+    let fallback = soa.as_ref().map_or(0, |(_, soa, _)| soa.minimum);
+    let mut places = BTreeMap::new();
+    let mut rrsets = Rrsets::new();
+    for (key, Gathered { at, ttl, rdata }) in sets {
+        match Rrset::new(key.1, ttl.unwrap_or(fallback), rdata) {
+            Ok(rrset) => {
+                places.insert(key.clone(), at);
+                rrsets.insert(key, rrset);
+            }
+            Err(error) => errors.push(fault(&at, format!("{} {}: {error}", key.0, key.1))),
+        }
+    }
+    let place = |found: Found| Fault {
+        at: places.get(&found.key).cloned(),
+        reason: found.reason,
+    };
+    errors.extend(rule_breaks(apex, &rrsets).into_iter().map(&place));
+    if soa.is_none() {
+        errors.push(whole(format!(
+            "the zone has no SOA record at its apex {apex}"
+        )));
+    }
+    if !rrsets.contains_key(&(apex.clone(), Rtype::NS)) {
+        errors.push(whole(format!(
+            "the zone has no NS record at its apex {apex}"
+        )));
+    }
+    let Some((_, fields, serial)) = soa.filter(|_| errors.is_empty()) else {
+        return Err(errors);
+    };
+    warnings.extend(doubts(apex, &rrsets).into_iter().map(&place));
+    let mut zone = Zone::new(fields.mname.clone(), fields.rname.clone());
+    zone.soa = fields;
+    Ok(Checked {
+        zone,
+        serial,
+        rrsets,
+        warnings,
+    })
+}
+
+fn take_soa(
+    apex: &Name,
+    record: Record,
+    soa: &mut Option<(Record, Soa, u32)>,
+    errors: &mut Vec<Fault>,
+    warnings: &mut Vec<Fault>,
+) {
+    if record.owner != *apex {
+        errors.push(fault(
+            &record.at,
+            format!(
+                "a SOA record belongs to the apex {apex}, not to {}",
+                record.owner
+            ),
+        ));
+        return;
+    }
+    match soa {
+        Some((first, ..)) if first.rdata != record.rdata => {
+            errors.push(fault(
+                &record.at,
+                "a zone has one SOA record, and this is another one",
+            ));
+        }
+        Some(_) => warnings.push(fault(&record.at, "the SOA record is there twice")),
+        None => {
+            let fields = soa_fields(&record);
+            *soa = fields.map(|(fields, serial)| (record, fields, serial));
+        }
+    }
+}
+
+fn gather(record: Record, sets: &mut BTreeMap<(Name, Rtype), Gathered>, warnings: &mut Vec<Fault>) {
+    let Record {
+        owner,
+        ttl,
+        rtype,
+        rdata,
+        at,
+    } = record;
+    let Some(set) = sets.get_mut(&(owner.clone(), rtype)) else {
+        sets.insert(
+            (owner, rtype),
+            Gathered {
+                at,
+                ttl,
+                rdata: vec![rdata],
+            },
+        );
+        return;
+    };
+    if set
+        .rdata
+        .iter()
+        .rev()
+        .take(DUPLICATES_IN)
+        .any(|other| other.canonical(rtype) == rdata.canonical(rtype))
+    {
+        warnings.push(fault(
+            &at,
+            format!("{owner} {rtype} is there twice with the same rdata (RFC 2181, 5)"),
+        ));
+    }
+    if let (Some(one), Some(other)) = (set.ttl, ttl)
+        && one != other
+    {
+        warnings.push(fault(&at, format!("the TTL {other} differs from the {one} of the same set; the lower one is used (RFC 2181, 5.2)")));
+    }
+    set.ttl = set.ttl.into_iter().chain(ttl).min();
+    set.rdata.push(rdata);
+}
+
+/// How far back duplicates are looked for, so that a set of thousands does not take millions of comparisons:
+/// the set itself leaves out all of them.
+const DUPLICATES_IN: usize = 256;
+
+fn soa_fields(record: &Record) -> Option<(Soa, u32)> {
+    let names = record.rdata.names(Rtype::SOA);
+    let [mname, rname] = <[Name; 2]>::try_from(names).ok()?;
+    let words: Vec<u32> = record
+        .rdata
+        .wire()
+        .get(mname.wire().len() + rname.wire().len()..)?
+        .chunks(4)
+        .map(|word| {
+            word.iter()
+                .fold(0, |sum, octet| sum << 8 | u32::from(*octet))
+        })
+        .collect();
+    let [serial, refresh, retry, expire, minimum] = words[..] else {
+        return None;
+    };
+    let minimum = minimum.min(TTL_MAX);
+    let ttl = record.ttl.unwrap_or(minimum);
+    Some((
+        Soa {
+            mname,
+            rname,
+            refresh,
+            retry,
+            expire,
+            minimum,
+            ttl,
+        },
+        serial,
+    ))
+}
+
+/// A finding at an RRset.
+struct Found {
+    key: (Name, Rtype),
+    reason: String,
+}
+
+/// Whether records of this type may share their owner with a CNAME: those of DNSSEC (RFC 4034 2.5).
+pub fn may_stand_beside_cname(rtype: Rtype) -> bool {
+    matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::KEY)
+}
+
+/// The errors among the RRsets of a zone that was put together otherwise, by merging.
+pub fn faults(apex: &Name, rrsets: &Rrsets) -> Vec<Fault> {
+    rule_breaks(apex, rrsets)
+        .into_iter()
+        .map(|found| whole(found.reason))
+        .collect()
+}
+
+/// What stands where it must not.
+fn rule_breaks(apex: &Name, rrsets: &Rrsets) -> Vec<Found> {
+    let mut found = Vec::new();
+    // The DNAME that was passed last: in canonical order all names below it come right behind it.
+    let mut above: Option<&Name> = None;
+    for (owner, rtype) in rrsets.keys() {
+        let mut break_rule = |reason: String| {
+            found.push(Found {
+                key: (owner.clone(), *rtype),
+                reason,
+            })
+        };
+        if let Some(dname) = above.filter(|dname| *dname != owner) {
+            if owner.is_within(dname) {
+                break_rule(format!(
+                    "{owner} is below the DNAME record of {dname}, which redirects it (RFC 6672, 2.4)"
+                ));
+            } else {
+                above = None;
+            }
+        }
+        match *rtype {
+            Rtype::CNAME if owner == apex => {
+                break_rule(format!(
+                    "{owner} is the apex and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)"
+                ));
+            }
+            Rtype::CNAME => {
+                let here = (owner.clone(), Rtype(0))..=(owner.clone(), Rtype(u16::MAX));
+                let other = rrsets
+                    .range(here)
+                    .find(|((_, other), _)| other != rtype && !may_stand_beside_cname(*other));
+                if let Some(((_, other), _)) = other {
+                    break_rule(format!(
+                        "{owner} has a CNAME record and {other} records: a CNAME stands alone (RFC 2181, 10.1)"
+                    ));
+                }
+            }
+            Rtype::DNAME => {
+                if owner != apex && rrsets.contains_key(&(owner.clone(), Rtype::NS)) {
+                    break_rule(format!(
+                        "{owner} has a DNAME record and NS records: a zone cut cannot redirect (RFC 6672, 2.3)"
+                    ));
+                }
+                above = above.or(Some(owner));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// What is likely not meant.
+fn doubts(apex: &Name, rrsets: &Rrsets) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut cut: Option<&Name> = None;
+    for ((owner, rtype), rrset) in rrsets {
+        let mut doubt = |reason: String| {
+            found.push(Found {
+                key: (owner.clone(), *rtype),
+                reason,
+            })
+        };
+        cut = cut.filter(|cut| owner.is_within(cut));
+        match cut {
+            Some(cut) if cut != owner && !matches!(*rtype, Rtype::A | Rtype::AAAA) => {
+                doubt(format!(
+                    "{owner} {rtype} is below the zone cut at {cut} and never answered"
+                ));
+            }
+            Some(cut)
+                if cut == owner
+                    && !matches!(
+                        *rtype,
+                        Rtype::NS | Rtype::DS | Rtype::A | Rtype::AAAA | Rtype::NSEC | Rtype::RRSIG
+                    ) =>
+            {
+                doubt(format!(
+                    "{owner} {rtype} is at a zone cut and never answered"
+                ));
+            }
+            _ => {}
+        }
+        if *rtype == Rtype::NS && owner != apex && cut.is_none() && !is_wildcard(owner) {
+            cut = Some(owner);
+        }
+        if *rtype == Rtype::DS && !rrsets.contains_key(&(owner.clone(), Rtype::NS)) {
+            doubt(format!("{owner} has DS records, but is no zone cut"));
+        }
+        if !matches!(*rtype, Rtype::NS | Rtype::MX | Rtype::SRV) {
+            continue;
+        }
+        for target in rrset.rdata().iter().flat_map(|rdata| rdata.names(*rtype)) {
+            match address(apex, rrsets, &target) {
+                Address::Missing
+                    if *rtype == Rtype::NS && owner != apex && target.is_within(owner) =>
+                {
+                    doubt(format!(
+                        "{owner} is delegated to {target}, whose glue is missing: no address is there"
+                    ));
+                }
+                Address::Missing => doubt(format!(
+                    "{owner} {rtype} points to {target}, which is in this zone and has no address"
+                )),
+                Address::Alias => doubt(format!(
+                    "{owner} {rtype} points to {target}, which is a CNAME (RFC 2181, 10.3)"
+                )),
+                Address::Present | Address::Elsewhere => {}
+            }
+        }
+    }
+    found
+}
+
+fn is_wildcard(name: &Name) -> bool {
+    name.labels().next() == Some(b"*")
+}
+
+enum Address {
+    Present,
+    Alias,
+    Missing,
+    /// In another zone, so that it is not for us to say.
+    Elsewhere,
+}
+
+/// What the zone says about the address of a name.
+fn address(apex: &Name, rrsets: &Rrsets, target: &Name) -> Address {
+    if !target.is_within(apex) || target.is_root() {
+        return Address::Elsewhere;
+    }
+    let has = |name: &Name, rtype| rrsets.contains_key(&(name.clone(), rtype));
+    let at = |name: &Name| -> Option<Address> {
+        if has(name, Rtype::A) || has(name, Rtype::AAAA) {
+            return Some(Address::Present);
+        }
+        has(name, Rtype::CNAME).then_some(Address::Alias)
+    };
+    if let Some(address) = at(target) {
+        return address;
+    }
+    // A cut below which only glue would be here, a redirection, or a wildcard that makes the name.
+    let mut exists = exists(rrsets, target);
+    for name in target.ancestors().take_while(|name| name != apex) {
+        if name != *target && has(&name, Rtype::DNAME) {
+            return Address::Elsewhere;
+        }
+        if has(&name, Rtype::NS) && name != *target {
+            return Address::Missing;
+        }
+        let Some(parent) = name.parent() else { break };
+        if !exists {
+            let wildcard = Name::from_labels([&b"*"[..]].into_iter(), &parent);
+            if let Some(address) = wildcard.ok().and_then(|wildcard| at(&wildcard)) {
+                return address;
+            }
+            exists = self::exists(rrsets, &parent);
+        }
+    }
+    if has(apex, Rtype::DNAME) && target != apex {
+        return Address::Elsewhere;
+    }
+    Address::Missing
+}
+
+/// Whether the name or one below it has records.
+fn exists(rrsets: &Rrsets, name: &Name) -> bool {
+    let next = rrsets.range((name.clone(), Rtype(0))..).next();
+    next.is_some_and(|((owner, _), _)| owner.is_within(name))
+}

@@ -1,0 +1,145 @@
+//! `$GENERATE`, as BIND has it: `$GENERATE 1-20/2 host-$ A 192.0.2.$`.
+//!
+//! In owner and rdata, `$` stands for the number; `${OFFSET[,WIDTH[,BASE]]}` for the number plus an offset, in
+//! base `d`, `o`, `x` or `X`, or as reversed nibbles `n` or `N`, filled with zeros to a width. `\$` and
+//! `$$` are a dollar sign.
+
+use std::fmt::Write;
+
+/// How many records one directive makes at most.
+const COUNT_MAX: u64 = 1 << 20;
+
+/// The numbers of a range.
+pub(super) struct Generate {
+    next: u32,
+    stop: u32,
+    step: u32,
+}
+
+impl Generate {
+    /// Reads `START-STOP[/STEP]`.
+    pub(super) fn parse(raw: &[u8]) -> Result<Self, String> {
+        let text = String::from_utf8_lossy(raw);
+        let bad = || format!("'{text}' is not a range START-STOP or START-STOP/STEP");
+        let (range, step) = text.split_once('/').unwrap_or((&text, "1"));
+        let (start, stop) = range.split_once('-').ok_or_else(bad)?;
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+            digits
+                .parse::<u32>()
+                .ok()
+                .filter(|number| plain && *number < 1 << 31)
+                .ok_or_else(bad)
+        };
+        let (next, stop, step) = (number(start)?, number(stop)?, number(step)?);
+        if step == 0 || next > stop {
+            return Err(bad());
+        }
+        if u64::from((stop - next) / step) >= COUNT_MAX {
+            return Err(format!(
+                "the range '{text}' makes more than {COUNT_MAX} records"
+            ));
+        }
+        Ok(Generate { next, stop, step })
+    }
+}
+
+impl Iterator for Generate {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let value = self.next;
+        self.next = self.next.saturating_add(self.step);
+        (value <= self.stop).then_some(value)
+    }
+}
+
+/// Puts the number into a token.
+pub(super) fn fill(raw: &[u8], value: u32) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(raw.len() + 8);
+    let mut rest = raw;
+    while let Some((&octet, after)) = rest.split_first() {
+        rest = after;
+        match (octet, after) {
+            (b'\\', [b'$', after @ ..]) => {
+                // Escaped still, as it may come into a name.
+                out.extend(b"\\$");
+                rest = after;
+            }
+            (b'\\', [escaped, after @ ..]) => {
+                out.extend([b'\\', *escaped]);
+                rest = after;
+            }
+            (b'$', [b'$', after @ ..]) => {
+                out.extend(b"\\$");
+                rest = after;
+            }
+            (b'$', [b'{', after @ ..]) => {
+                let end = after
+                    .iter()
+                    .position(|octet| *octet == b'}')
+                    .ok_or("a ${ has no }")?;
+                out.extend(modified(&after[..end], value)?.bytes());
+                rest = &after[end + 1..];
+            }
+            (b'$', _) => out.extend(value.to_string().bytes()),
+            _ => out.push(octet),
+        }
+    }
+    Ok(out)
+}
+
+fn modified(modifier: &[u8], value: u32) -> Result<String, String> {
+    let text = String::from_utf8_lossy(modifier);
+    let bad = || format!("'${{{text}}}' is not a modifier OFFSET[,WIDTH[,BASE]]");
+    let mut parts = text.split(',');
+    let offset = parts
+        .next()
+        .unwrap_or_default()
+        .parse::<i64>()
+        .map_err(|_| bad())?;
+    let width = parts
+        .next()
+        .map_or(Ok(0), |width| width.parse::<usize>().map_err(|_| bad()))?;
+    let base = parts.next().unwrap_or("d");
+    // No name and no string is longer, and nobody shall have a gigabyte of zeros.
+    if width > 255 || parts.next().is_some() {
+        return Err(bad());
+    }
+    let number = i64::from(value)
+        .checked_add(offset)
+        .and_then(|number| u32::try_from(number).ok());
+    let number =
+        number.ok_or_else(|| format!("'${{{text}}}' with {value} is negative or too large"))?;
+    Ok(match base {
+        "d" => format!("{number:0width$}"),
+        "o" => format!("{number:0width$o}"),
+        "x" => format!("{number:0width$x}"),
+        "X" => format!("{number:0width$X}"),
+        "n" | "N" => nibbles(number, width, base == "N"),
+        _ => return Err(bad()),
+    })
+}
+
+/// Hexadecimal digits, the last one first, with dots between: as names below ip6.arpa have them. The width counts
+/// the dots, too.
+fn nibbles(mut number: u32, width: usize, upper: bool) -> String {
+    let mut text = String::new();
+    loop {
+        let digit = number & 15;
+        // Writing to a string does not fail.
+        let _ = if upper {
+            write!(text, "{digit:X}")
+        } else {
+            write!(text, "{digit:x}")
+        };
+        number >>= 4;
+        if number == 0 && text.len() >= width {
+            return text;
+        }
+        text.push('.');
+        if number == 0 && text.len() >= width {
+            return text;
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Master files (RFC 1035 5): reading, the checks of a zone as a whole, comparing, and writing.
+
+mod check;
+mod diff;
+mod generate;
+mod read;
+mod write;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::name::Name;
+use super::rdata::Rdata;
+use super::rrset::Rrset;
+use super::rtype::Rtype;
+use super::text::Position;
+
+pub use check::{Checked, check, faults, may_stand_beside_cname};
+pub use diff::{Difference, diff};
+pub use read::{Include, read, read_file};
+pub use write::write;
+
+/// One record of a master file and where it stands.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The owner, completed with the origin.
+    pub owner: Name,
+    /// The TTL, from the record, `$TTL` or the record before (RFC 2308 4).
+    pub ttl: Option<u32>,
+    /// The type.
+    pub rtype: Rtype,
+    /// The rdata.
+    pub rdata: Rdata,
+    /// Where the record begins.
+    pub at: Place,
+}
+
+/// A position in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file's name; empty where a text has none.
+    pub file: Arc<str>,
+    /// The line and the column.
+    pub position: Position,
+}
+
+/// What is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The place; none where the zone as a whole is at fault.
+    pub at: Option<Place>,
+    /// The reason, for a person.
+    pub reason: String,
+}
+
+/// The RRsets of a zone by owner and type; the SOA is part of the [`Zone`](super::Zone).
+pub type Rrsets = BTreeMap<(Name, Rtype), Rrset>;
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.file.is_empty() {
+            write!(f, "{}", self.position)
+        } else {
+            write!(f, "{}:{}", self.file, self.position)
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at {
+            Some(at) => write!(f, "{at}: {}", self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! Reading: entries to records.
+
+use std::sync::Arc;
+
+use super::super::name::{self, Name};
+use super::super::rdata::Rdata;
+use super::super::rrset::TTL_MAX;
+use super::super::rtype::Rtype;
+use super::super::text::{Entries, Entry, Position, Token, period, unescaped};
+use super::generate::Generate;
+use super::{Fault, Place, Record};
+
+/// How deep files may include each other: a file that includes itself ends here.
+const DEPTH_MAX: usize = 16;
+
+/// Fetches a file that is included: given the name of the file that includes it and the path as written,
+/// gives the name to show and the text, or says why not.
+pub type Include<'a> = &'a mut dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), String>;
+
+/// Reads the records of a text that includes no files. All faults are found, not only the first.
+pub fn read(text: &[u8], origin: &Name) -> Result<Vec<Record>, Vec<Fault>> {
+    read_file("", text, origin, &mut |_, _| {
+        Err("$INCLUDE is not possible here".into())
+    })
+}
+
+/// Reads the records of a master file and of those it includes. All faults are found, not only the first.
+pub fn read_file(
+    file: &str,
+    text: &[u8],
+    origin: &Name,
+    include: Include<'_>,
+) -> Result<Vec<Record>, Vec<Fault>> {
+    let mut reader = Reader {
+        include,
+        ttl_default: None,
+        ttl_last: None,
+        records: Vec::new(),
+        faults: Vec::new(),
+        depth: 0,
+    };
+    reader.file(
+        Scope {
+            file: file.into(),
+            origin: origin.clone(),
+            owner: None,
+        },
+        text,
+    );
+    if reader.faults.is_empty() {
+        Ok(reader.records)
+    } else {
+        Err(reader.faults)
+    }
+}
+
+struct Reader<'i> {
+    include: Include<'i>,
+    ttl_default: Option<u32>,
+    ttl_last: Option<u32>,
+    records: Vec<Record>,
+    faults: Vec<Fault>,
+    depth: usize,
+}
+
+/// What a file that is included does not change for the file that includes it (RFC 1035 5.1).
+struct Scope {
+    file: Arc<str>,
+    origin: Name,
+    owner: Option<Name>,
+}
+
+/// A reason and where in the current file it stands.
+type Failure = (Position, String);
+
+fn fail<T>(at: Position, reason: impl Into<String>) -> Result<T, Failure> {
+    Err((at, reason.into()))
+}
+
+fn shown(token: &Token<'_>) -> String {
+    String::from_utf8_lossy(token.raw).into_owned()
+}
+
+impl Reader<'_> {
+    fn file(&mut self, mut scope: Scope, text: &[u8]) {
+        for entry in Entries::new(text) {
+            let result = match entry {
+                Ok(entry) => self.entry(&mut scope, &entry),
+                Err((at, error)) => Err((at, error.to_string())),
+            };
+            if let Err((position, reason)) = result {
+                let at = Place {
+                    file: scope.file.clone(),
+                    position,
+                };
+                self.faults.push(Fault {
+                    at: Some(at),
+                    reason,
+                });
+            }
+        }
+    }
+
+    fn entry(&mut self, scope: &mut Scope, entry: &Entry<'_>) -> Result<(), Failure> {
+        let first = &entry.tokens[0];
+        if !entry.indented && !first.quoted && first.raw.starts_with(b"$") {
+            return self.directive(scope, first, &entry.tokens[1..]);
+        }
+        let mut tokens = &entry.tokens[..];
+        if !entry.indented {
+            // A blank owner in the next line is this one even when something further on is wrong.
+            scope.owner = Some(scope.name(first)?);
+            tokens = &tokens[1..];
+        }
+        let Some(owner) = scope.owner.clone() else {
+            return fail(first.at, "the first record has no owner");
+        };
+        self.record(scope, owner, tokens, first.at)
+    }
+
+    fn directive(
+        &mut self,
+        scope: &mut Scope,
+        directive: &Token<'_>,
+        arguments: &[Token<'_>],
+    ) -> Result<(), Failure> {
+        let name = shown(directive).to_ascii_uppercase();
+        match (name.as_str(), arguments) {
+            ("$ORIGIN", [origin]) => scope.origin = scope.name(origin)?,
+            ("$TTL", [ttl]) => match period(&shown(ttl)).filter(|ttl| *ttl <= TTL_MAX) {
+                Some(ttl) => self.ttl_default = Some(ttl),
+                None => {
+                    return fail(
+                        ttl.at,
+                        format!("'{}' is not a TTL up to {TTL_MAX}", shown(ttl)),
+                    );
+                }
+            },
+            ("$INCLUDE", [path]) => self.included(scope, path, scope.origin.clone())?,
+            ("$INCLUDE", [path, origin]) => self.included(scope, path, scope.name(origin)?)?,
+            ("$GENERATE", [range, owner, record @ ..]) if !record.is_empty() => {
+                self.generated(scope, directive.at, range, owner, record)?;
+            }
+            ("$ORIGIN" | "$TTL", _) => {
+                return fail(directive.at, format!("{name} takes one argument"));
+            }
+            ("$INCLUDE", _) => {
+                return fail(directive.at, "$INCLUDE takes a file and perhaps an origin");
+            }
+            ("$GENERATE", _) => {
+                return fail(
+                    directive.at,
+                    "$GENERATE takes a range, an owner, a type and rdata",
+                );
+            }
+            _ => {
+                return fail(
+                    directive.at,
+                    format!("{name} is no directive: $ORIGIN, $TTL, $INCLUDE and $GENERATE are"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn included(&mut self, scope: &Scope, path: &Token<'_>, origin: Name) -> Result<(), Failure> {
+        if self.depth >= DEPTH_MAX {
+            return fail(
+                path.at,
+                format!("files include each other more than {DEPTH_MAX} deep"),
+            );
+        }
+        let written = unescaped(path.raw).or_else(|error| fail(path.at, error.0))?;
+        let written =
+            String::from_utf8(written).or_else(|_| fail(path.at, "the path is not text"))?;
+        let (file, text) =
+            (self.include)(&scope.file, &written).or_else(|reason| fail(path.at, reason))?;
+        self.depth += 1;
+        self.file(
+            Scope {
+                file: file.into(),
+                origin,
+                owner: scope.owner.clone(),
+            },
+            &text,
+        );
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn generated(
+        &mut self,
+        scope: &Scope,
+        at: Position,
+        range: &Token<'_>,
+        owner: &Token<'_>,
+        record: &[Token<'_>],
+    ) -> Result<(), Failure> {
+        let generate = Generate::parse(range.raw).or_else(|reason| fail(range.at, reason))?;
+        for value in generate {
+            let fill = |token: &Token<'_>| {
+                super::generate::fill(token.raw, value).or_else(|reason| fail(token.at, reason))
+            };
+            let filled = fill(owner)?;
+            let name = scope.name(&Token {
+                raw: &filled,
+                ..*owner
+            })?;
+            let texts = record
+                .iter()
+                .map(fill)
+                .collect::<Result<Vec<Vec<u8>>, Failure>>()?;
+            let tokens: Vec<Token<'_>> = texts
+                .iter()
+                .zip(record)
+                .map(|(raw, token)| Token { raw, ..*token })
+                .collect();
+            self.record(scope, name, &tokens, at)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the tokens behind the owner: TTL and class in either order, type, rdata.
+    fn record(
+        &mut self,
+        scope: &Scope,
+        owner: Name,
+        mut tokens: &[Token<'_>],
+        at: Position,
+    ) -> Result<(), Failure> {
+        let mut ttl = None;
+        let mut class_seen = false;
+        let rtype = loop {
+            let Some((token, rest)) = tokens.split_first() else {
+                return fail(at, "the record type is missing");
+            };
+            tokens = rest;
+            let word = shown(token).to_ascii_uppercase();
+            match word.as_str() {
+                "IN" if !class_seen => class_seen = true,
+                "CH" | "HS" | "CS" => {
+                    return fail(token.at, format!("class {word} is not served: only IN is"));
+                }
+                _ if ttl.is_none() && word.starts_with(|first: char| first.is_ascii_digit()) => {
+                    match period(&word).filter(|ttl| *ttl <= TTL_MAX) {
+                        Some(seconds) => ttl = Some(seconds),
+                        None => {
+                            return fail(
+                                token.at,
+                                format!("'{word}' is not a TTL up to {TTL_MAX}"),
+                            );
+                        }
+                    }
+                }
+                _ => match word.parse::<Rtype>() {
+                    Ok(rtype) if rtype.is_data() => break rtype,
+                    Ok(rtype) => {
+                        return fail(token.at, format!("{rtype} is no type of records in a zone"));
+                    }
+                    Err(error) => return fail(token.at, format!("'{word}' is {error}")),
+                },
+            }
+        };
+        // A TTL that is written is the last one for the records that follow (RFC 1035 5.1).
+        self.ttl_last = ttl.or(self.ttl_last);
+        let ttl = ttl.or(self.ttl_default).or(self.ttl_last);
+        match Rdata::from_tokens(rtype, tokens, Some(&scope.origin), at) {
+            Ok(rdata) => {
+                let at = Place {
+                    file: scope.file.clone(),
+                    position: at,
+                };
+                self.records.push(Record {
+                    owner,
+                    ttl,
+                    rtype,
+                    rdata,
+                    at,
+                });
+                Ok(())
+            }
+            Err(error) => fail(error.at, error.to_string()),
+        }
+    }
+}
+
+impl Scope {
+    fn name(&self, token: &Token<'_>) -> Result<Name, Failure> {
+        let mut wire = Vec::with_capacity(64);
+        let parsed = name::parse_onto(token.raw, Some(&self.origin), &mut wire);
+        match parsed.and_then(|()| Name::from_wire(&wire)) {
+            Ok(name) => Ok(name),
+            Err(error) => fail(
+                token.at,
+                format!("'{}' is not a domain name: {error}", shown(token)),
+            ),
+        }
+    }
+}

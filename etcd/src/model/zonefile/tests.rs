@@ -1,0 +1,340 @@
+use super::*;
+
+const ZONE: &str = r#"
+$TTL 1h
+@       IN SOA ns1 hostmaster ( 42 1h 15m 2w 60 ) ; the start
+        IN NS  ns1
+        60 IN NS ns2.example.net.
+ns1     A    192.0.2.1
+www 5m IN A  192.0.2.2
+    IN 5m AAAA 2001:db8::1
+        TXT  "a;b" c
+$ORIGIN sub
+x       CNAME @
+"#;
+
+fn origin() -> Name {
+    "example.org".parse().expect("a name")
+}
+
+fn checked(text: &str) -> Result<Checked, Vec<Fault>> {
+    check(&origin(), read(text.as_bytes(), &origin())?)
+}
+
+fn shown(faults: &[Fault]) -> Vec<String> {
+    faults.iter().map(Fault::to_string).collect()
+}
+
+fn lines(records: &[Record]) -> Vec<String> {
+    let line = |record: &Record| {
+        let ttl = record.ttl.map_or("-".into(), |ttl| ttl.to_string());
+        format!(
+            "{} {ttl} {} {}",
+            record.owner,
+            record.rtype,
+            record.rdata.text(record.rtype)
+        )
+    };
+    records.iter().map(line).collect()
+}
+
+#[test]
+fn reads_checks_and_writes() {
+    let sound = checked(ZONE).expect("a sound zone");
+    assert_eq!(
+        (sound.serial, sound.zone.soa.expire, sound.warnings.len()),
+        (42, 1_209_600, 1)
+    );
+    let mut text = String::new();
+    write(
+        &mut text,
+        &origin(),
+        &sound.zone,
+        sound.serial,
+        &sound.rrsets,
+    )
+    .expect("text");
+    assert_eq!(
+        text,
+        "example.org. 3600 IN SOA ns1.example.org. hostmaster.example.org. 42 3600 900 1209600 60\n\
+         example.org. 60 IN NS ns1.example.org.\n\
+         example.org. 60 IN NS ns2.example.net.\n\
+         ns1.example.org. 3600 IN A 192.0.2.1\n\
+         x.sub.example.org. 3600 IN CNAME sub.example.org.\n\
+         www.example.org. 300 IN A 192.0.2.2\n\
+         www.example.org. 3600 IN TXT \"a;b\" \"c\"\n\
+         www.example.org. 300 IN AAAA 2001:db8::1\n"
+    );
+    let again = checked(&text).expect("sound");
+    assert_eq!((again.rrsets, again.zone), (sound.rrsets, sound.zone));
+}
+
+#[test]
+fn finds_every_fault() {
+    let text = "@ SOA a b 1 2 3 4 5\nx A 1.2.3\ny MX ten mail\nz 99999999999 A 1.2.3.4\nw NOPE 1\n$FOO\n$TTL x\nv\n";
+    let faults = read(text.as_bytes(), &origin()).expect_err("faults");
+    assert_eq!(
+        shown(&faults),
+        [
+            "2:5: '1.2.3' is not an IPv4 address",
+            "3:6: expected a number, a number up to 65535, and got 'ten'",
+            "4:3: '99999999999' is not a TTL up to 2147483647",
+            "5:3: 'NOPE' is not a record type: expected a mnemonic such as AAAA, or TYPE and a number up to 65535",
+            "6:1: $FOO is no directive: $ORIGIN, $TTL, $INCLUDE and $GENERATE are",
+            "7:6: 'x' is not a TTL up to 2147483647",
+            "8:1: the record type is missing",
+        ]
+    );
+}
+
+#[test]
+fn ttl_comes_from_the_record_the_directive_or_the_record_before() {
+    let text = "a A 192.0.2.1\na 5 A 192.0.2.2\na A 192.0.2.3\n$TTL 7\na A 192.0.2.4\na 9 A 192.0.2.5\na A 192.0.2.6";
+    let records = read(text.as_bytes(), &origin()).expect("sound");
+    let ttls: Vec<Option<u32>> = records.iter().map(|record| record.ttl).collect();
+    assert_eq!(ttls, [None, Some(5), Some(5), Some(7), Some(9), Some(7)]);
+    // Where nothing says one, it is the SOA's last field.
+    let sound = checked("x A 192.0.2.1\n@ SOA ns. a. 1 2 3 4 77\n@ NS ns.").expect("sound");
+    assert!(sound.rrsets.values().all(|rrset| rrset.ttl() == 77));
+}
+
+#[test]
+fn files_are_included() {
+    let mut asked = Vec::new();
+    let mut include = |from: &str, path: &str| {
+        asked.push(format!("{from} {path}"));
+        match path {
+            "hosts" => Ok((
+                "dir/hosts".into(),
+                b"$ORIGIN deep\na A 192.0.2.1\n A 192.0.2.x\n".to_vec(),
+            )),
+            "loop" => Ok(("loop".into(), b"$INCLUDE loop".to_vec())),
+            _ => Err(format!("cannot read {path}")),
+        }
+    };
+    let text = b"$TTL 1\nfirst A 192.0.2.9\n$INCLUDE hosts sub\n A 192.0.2.8\n$INCLUDE \"no such\"\n$INCLUDE loop\n";
+    let faults = read_file("zone", text, &origin(), &mut include).expect_err("three faults");
+    assert_eq!(
+        shown(&faults),
+        [
+            "dir/hosts:3:4: '192.0.2.x' is not an IPv4 address",
+            "zone:5:10: cannot read no such",
+            "loop:1:10: files include each other more than 16 deep",
+        ]
+    );
+    assert_eq!(asked[..2], ["zone hosts", "zone no such"]);
+    let mut include =
+        |_: &str, _: &str| Ok(("hosts".into(), b"$ORIGIN deep\na A 192.0.2.1\n".to_vec()));
+    let records = read_file(
+        "zone",
+        b"$TTL 1\nfirst A 192.0.2.9\n$INCLUDE hosts sub\n A 192.0.2.8\nz A 192.0.2.7",
+        &origin(),
+        &mut include,
+    );
+    assert_eq!(
+        lines(&records.expect("sound")),
+        [
+            "first.example.org. 1 A 192.0.2.9",
+            "a.deep.sub.example.org. 1 A 192.0.2.1",
+            // Neither the owner nor the origin of the included file stays.
+            "first.example.org. 1 A 192.0.2.8",
+            "z.example.org. 1 A 192.0.2.7",
+        ]
+    );
+}
+
+#[test]
+fn records_are_generated() {
+    let generated = |text: &str| {
+        read(text.as_bytes(), &origin())
+            .map(|records| lines(&records))
+            .map_err(|faults| shown(&faults))
+    };
+    assert_eq!(
+        generated("$GENERATE 1-5/2 host-$ 60 IN A 192.0.2.$"),
+        Ok(vec![
+            "host-1.example.org. 60 A 192.0.2.1".into(),
+            "host-3.example.org. 60 A 192.0.2.3".into(),
+            "host-5.example.org. 60 A 192.0.2.5".into(),
+        ])
+    );
+    for (text, line) in [
+        (
+            "$GENERATE 8-8 ${2,3} 1 PTR a$.",
+            "010.example.org. 1 PTR a8.",
+        ),
+        (
+            "$GENERATE 255-255 ${0,4,x}-${-1,0,X} 1 MX $ m",
+            "00ff-fe.example.org. 1 MX 255 m.example.org.",
+        ),
+        (
+            "$GENERATE 18-18 ${0,0,n} 1 A 192.0.2.1",
+            "2.1.example.org. 1 A 192.0.2.1",
+        ),
+        (
+            "$GENERATE 171-171 ${0,7,N}x 1 A 192.0.2.1",
+            "b.a.0.0x.example.org. 1 A 192.0.2.1",
+        ),
+        (
+            "$GENERATE 1-1 a 1 TXT \"\\$ $$ $\"",
+            "a.example.org. 1 TXT \"$ $ 1\"",
+        ),
+        (
+            "$GENERATE 1-1 a 1 TXT x\\\\$",
+            "a.example.org. 1 TXT \"x\\\\1\"",
+        ),
+    ] {
+        let generated = generated(text).map(|lines| lines[0].to_ascii_lowercase());
+        assert_eq!(generated, Ok(line.to_ascii_lowercase()), "{text}");
+    }
+    for (text, fault) in [
+        (
+            "$GENERATE 5-1 a A 192.0.2.1",
+            "1:11: '5-1' is not a range START-STOP or START-STOP/STEP",
+        ),
+        (
+            "$GENERATE 1-2/0 a A 192.0.2.1",
+            "1:11: '1-2/0' is not a range START-STOP or START-STOP/STEP",
+        ),
+        (
+            "$GENERATE 0-2147483647 a$ A 192.0.2.1",
+            "1:11: the range '0-2147483647' makes more than 1048576 records",
+        ),
+        (
+            "$GENERATE 1-2 a${x} A 192.0.2.1",
+            "1:15: '${x}' is not a modifier OFFSET[,WIDTH[,BASE]]",
+        ),
+        (
+            "$GENERATE 1-2 a${-9} A 192.0.2.1",
+            "1:15: '${-9}' with 1 is negative or too large",
+        ),
+        ("$GENERATE 1-2 a${0 A 192.0.2.1", "1:15: a ${ has no }"),
+        (
+            "$GENERATE 255-300 a$ A 192.0.2.$",
+            "1:24: '192.0.2.256' is not an IPv4 address",
+        ),
+        (
+            "$GENERATE 1-2 a",
+            "1:1: $GENERATE takes a range, an owner, a type and rdata",
+        ),
+    ] {
+        assert_eq!(generated(text), Err(vec![fault.to_string()]), "{text}");
+    }
+}
+
+const BASE: &str = "@ 60 SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n";
+
+#[test]
+fn refuses_what_is_no_zone() {
+    for (text, reason) in [
+        ("@ NS a.".into(), "no SOA record"),
+        ("@ 1 SOA a b 1 2 3 4 5".into(), "no NS record"),
+        (format!("{BASE}other.com. A 1.2.3.4"), "outside of the zone"),
+        (format!("{BASE}x SOA a b 1 2 3 4 5"), "belongs to the apex"),
+        (format!("{BASE}@ SOA a b 2 2 3 4 5"), "one SOA record"),
+        (
+            format!("{BASE}x CNAME y\nx A 1.2.3.4"),
+            "a CNAME stands alone",
+        ),
+        (format!("{BASE}@ CNAME y"), "cannot stand beside"),
+        (format!("{BASE}x CNAME y\nx CNAME z"), "one CNAME record"),
+        (format!("{BASE}x DNAME y\nx DNAME z"), "one DNAME record"),
+        (
+            format!("{BASE}x DNAME y\nx NS z."),
+            "a zone cut cannot redirect",
+        ),
+        (
+            format!("{BASE}x DNAME y\na.b.x A 1.2.3.4"),
+            "below the DNAME",
+        ),
+        (format!("{BASE}x DNAME y\na.x DNAME z"), "below the DNAME"),
+    ] {
+        let faults = checked(&text).expect_err(&text);
+        assert!(
+            faults.iter().any(|fault| fault.reason.contains(reason)),
+            "{text}: {faults:?}"
+        );
+    }
+}
+
+#[test]
+fn doubts_what_is_likely_not_meant() {
+    for (text, reason) in [
+        ("x A 192.0.2.1\nx A 192.0.2.1", "there twice"),
+        ("x MX 1 M.\nx MX 1 m.", "there twice"),
+        (
+            "@ 60 SOA ns hostmaster 1 2 3 4 5",
+            "SOA record is there twice",
+        ),
+        ("x 1 A 192.0.2.1\nx 2 A 192.0.2.2", "TTL 2 differs"),
+        ("x NS a.x", "glue is missing"),
+        ("x NS ns2", "no address"),
+        ("x MX 1 nowhere", "no address"),
+        ("x SRV 1 1 1 ns.y\ny NS ns.elsewhere.", "no address"),
+        ("x MX 1 y\ny CNAME ns", "is a CNAME"),
+        ("x NS a.\ny.x TXT t", "below the zone cut"),
+        ("x NS a.\nx TXT t", "at a zone cut"),
+        ("x DS 1 8 2 aa", "no zone cut"),
+    ] {
+        let sound =
+            checked(&format!("{BASE}{text}")).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+        assert!(
+            sound
+                .warnings
+                .iter()
+                .any(|fault| fault.reason.contains(reason)),
+            "{text}: {:?}",
+            sound.warnings
+        );
+    }
+}
+
+#[test]
+fn has_no_doubts_about_sound_zones() {
+    for text in [
+        "x NS a.x\na.x A 192.0.2.1\nx DS 1 8 2 aa",
+        "x NS ns.elsewhere.",
+        "x MX 1 y.w\n*.w A 192.0.2.1",
+        "x MX 0 .",
+        "x MX 1 y.d\nd DNAME elsewhere.",
+        "*.w NS ns",
+        "x CNAME y.z\nb.x.a A 192.0.2.1",
+        "@ DNAME elsewhere.",
+    ] {
+        let text = match text {
+            "@ DNAME elsewhere." => {
+                "@ 60 SOA ns. hostmaster 1 2 3 4 5\n@ NS ns.\n@ DNAME elsewhere.".to_string()
+            }
+            text => format!("{BASE}{text}"),
+        };
+        let sound = checked(&text).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+        assert_eq!(shown(&sound.warnings), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn differences_are_told_record_by_record() {
+    let old = checked(&format!(
+        "{BASE}a A 192.0.2.1\na A 192.0.2.2\nb 5 A 192.0.2.3\nc TXT t"
+    ))
+    .expect("sound")
+    .rrsets;
+    let new = checked(&format!(
+        "{BASE}a A 192.0.2.2\na A 192.0.2.4\nb 6 A 192.0.2.3\nd TXT t"
+    ))
+    .expect("sound")
+    .rrsets;
+    let lines: Vec<String> = diff(&old, &new).iter().map(Difference::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "- a.example.org. 60 A 192.0.2.1",
+            "+ a.example.org. 60 A 192.0.2.4",
+            "- b.example.org. 5 A 192.0.2.3",
+            "+ b.example.org. 6 A 192.0.2.3",
+            "- c.example.org. 5 TXT \"t\"",
+            "+ d.example.org. 6 TXT \"t\"",
+        ]
+    );
+    assert!(diff(&old, &old).is_empty());
+}

@@ -1,0 +1,68 @@
+//! From master files to answers, without a process.
+
+use etcd::model::zonefile::{self, Checked, Fault};
+use etcd::model::{Name, Rtype};
+use nsd::message::{self, Options, Reject};
+use nsd::zone::{Contents, Rrset, SoaFields, View, Zone, resolve};
+
+/// Reads a master file and checks the zone.
+pub(crate) fn check(origin: &Name, text: &str) -> Result<Checked, Vec<Fault>> {
+    zonefile::check(origin, zonefile::read(text.as_bytes(), origin)?)
+}
+
+/// The view that a front-end would serve these zones from.
+pub(crate) fn view<'z>(zones: impl IntoIterator<Item = (&'z Name, &'z Checked)>) -> View {
+    let mut view = View::default();
+    view.set_ready(true);
+    for (apex, checked) in zones {
+        view.put_zone(zone(apex, checked).into());
+    }
+    view
+}
+
+fn zone(apex: &Name, checked: &Checked) -> Zone {
+    let mut contents = Contents::new(apex.clone());
+    for ((owner, rtype), rrset) in &checked.rrsets {
+        let rdata = rrset.rdata().iter().map(|rdata| rdata.wire());
+        let rrset = Rrset::new(rrset.ttl(), rdata).expect("it was checked");
+        assert!(contents.put(owner, *rtype, &rrset), "{owner} {rtype}");
+    }
+    let soa = &checked.zone.soa;
+    let fields = SoaFields {
+        mname: soa.mname.clone(),
+        rname: soa.rname.clone(),
+        serial: checked.serial,
+        refresh: soa.refresh,
+        retry: soa.retry,
+        expire: soa.expire,
+        minimum: soa.minimum,
+        ttl: soa.ttl,
+    };
+    Zone::new(&fields, contents)
+}
+
+/// Answers a query as the server does; `octets_max` is the transport's limit, and over UDP the client's
+/// counts, too.
+pub(crate) fn respond(view: &View, octets: &[u8], is_udp: bool) -> Vec<u8> {
+    const OPTIONS: Options<'_> = Options {
+        udp_size: 1232,
+        nsid: b"",
+    };
+    let mut out = vec![0; 65_535];
+    let len = match message::parse(octets) {
+        Ok(query) => {
+            let limit = if is_udp { query.udp_limit(1232) } else { 65_535 };
+            let answer = resolve(view, &query.question());
+            message::encode(&answer, &query, &OPTIONS, limit, &mut out)
+        }
+        Err(Reject::Reply(refusal)) => message::encode_reject(&refusal, &OPTIONS, &mut out),
+        Err(Reject::Silent) => 0,
+    };
+    out.truncate(len);
+    out
+}
+
+/// The type in another library's words.
+pub(crate) fn domain_rtype(rtype: Rtype) -> domain::base::iana::Rtype {
+    domain::base::iana::Rtype::from_int(rtype.0)
+}

@@ -1,0 +1,190 @@
+//! etcd with users: wrong passwords are told, and tokens that expire or get lost are renewed.
+
+use std::time::Duration;
+
+use domain::base::iana::Rtype;
+use tests::{Cluster, Frontend, Nsctl, dns, ensure, eventually, expect_at};
+use tokio::time::sleep;
+
+/// In seconds. etcd forgets a token that was not used for so long.
+const TOKEN_TTL: u64 = 2;
+
+const RIGHT: &str = "dns:right";
+const WRONG: &str = "dns:wrong";
+
+/// A cluster that lets root and `dns` in; the latter only to `/ns`.
+async fn guarded() -> Cluster {
+    let cluster = Cluster::start(3, &["--auth-token-ttl", &TOKEN_TTL.to_string()]).await;
+    for args in [
+        &["user", "add", "root:root"][..],
+        &["user", "add", RIGHT],
+        &["role", "add", "ns"],
+        &[
+            "role",
+            "grant-permission",
+            "ns",
+            "readwrite",
+            "--prefix",
+            "/ns",
+        ],
+        &["user", "grant-role", "dns", "ns"],
+        &["role", "add", "root"],
+        &["user", "grant-role", "root", "root"],
+        &["auth", "enable"],
+    ] {
+        cluster.etcdctl(args).await;
+    }
+    cluster.set_user("root:root");
+    cluster.healthy().await;
+    cluster
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_are_checked_and_tokens_renewed() {
+    let cluster = guarded().await;
+    let nsctl = Nsctl::new(cluster.endpoints()).with("--user", RIGHT);
+    nsctl
+        .write("zone add example.org --ns ns1.example.org")
+        .await;
+    nsctl.write("add www.example.org A 192.0.2.1").await;
+
+    without_a_right_password(&cluster).await;
+    tokens_expire(&cluster, &nsctl).await;
+}
+
+async fn without_a_right_password(cluster: &Cluster) {
+    let before = cluster.revision().await;
+    let anyone = Nsctl::new(cluster.endpoints()).with("--timeout", "5s");
+    for nsctl in [
+        &anyone,
+        &anyone.with("--user", WRONG),
+        &anyone.with("--user", "nobody:right"),
+    ] {
+        for command in ["add new.example.org A 192.0.2.1", "list", "zone list"] {
+            let output = nsctl.run(command).await;
+            assert!([1, 4].contains(&output.code), "{output:?}");
+            assert!(output.complaint().contains("password"), "{output:?}");
+            assert!(output.took < Duration::from_secs(6), "{output:?}");
+        }
+    }
+    assert_eq!(cluster.revision().await, before);
+    // The right password, and a place that it does not open.
+    let elsewhere = anyone.with("--user", RIGHT).with("--prefix", "/other");
+    let output = elsewhere
+        .run("zone add example.com --ns ns1.example.org")
+        .await
+        .expect(1);
+    assert!(output.complaint().contains("denie"), "{output:?}");
+
+    let wrong = Frontend::start("wrong", cluster.endpoints(), &["--user", WRONG]).await;
+    eventually(
+        "the front-end says why it has nothing",
+        Duration::from_secs(10),
+        async || {
+            let told = wrong
+                .log()
+                .iter()
+                .any(|line| line["level"] != "INFO" && line.to_string().contains("password"));
+            ensure(told, || format!("{:?}", wrong.log()))?;
+            let status = wrong.status().await;
+            ensure(
+                status["trouble"]
+                    .as_str()
+                    .is_some_and(|trouble| trouble.contains("password")),
+                || status.to_string(),
+            )
+        },
+    )
+    .await;
+    let answer = dns::udp(wrong.dns, "www.example.org", Rtype::A)
+        .await
+        .expect("an answer");
+    assert_eq!(
+        (answer.rcode.as_str(), &answer.ede[..]),
+        ("SERVFAIL", &[14][..]),
+        "{answer:?}"
+    );
+    let lines = wrong.log().len();
+    assert!(lines < 100, "it floods its log: {lines} lines");
+    assert!(
+        !format!("{:?}", wrong.log()).contains(WRONG),
+        "the password is in the log"
+    );
+}
+
+async fn tokens_expire(cluster: &Cluster, nsctl: &Nsctl) {
+    let right = Frontend::start("right", cluster.endpoints(), &["--user", RIGHT]).await;
+    right.ready().await;
+    registered(cluster, "after the start").await;
+
+    // Several lifetimes of the token, with nothing to do but what a front-end does by itself.
+    sleep(Duration::from_secs(5 * TOKEN_TTL)).await;
+    serves_a_write(&right, nsctl, "idle").await;
+    registered(cluster, "after some lifetimes of the token").await;
+
+    // Frozen, it cannot use its token, which expires.
+    right.freeze();
+    sleep(Duration::from_secs(2 * TOKEN_TTL + 1)).await;
+    right.thaw();
+    serves_a_write(&right, nsctl, "thawed").await;
+
+    // Members keep tokens in memory: one that starts again knows none. First each, then all.
+    for member in 0..cluster.size() {
+        cluster.kill_member(member).await;
+        sleep(Duration::from_secs(TOKEN_TTL)).await;
+        cluster.start_member(member).await;
+        cluster.healthy().await;
+        serves_a_write(&right, nsctl, &format!("member{member}")).await;
+    }
+    cluster.stop_all().await;
+    cluster.start_all().await;
+    cluster.healthy().await;
+    serves_a_write(&right, nsctl, "all").await;
+
+    // Longer than the registration lives by itself.
+    sleep(Duration::from_secs(12)).await;
+    registered(cluster, "after all of it").await;
+    serves_a_write(&right, nsctl, "last").await;
+}
+
+async fn serves_a_write(frontend: &Frontend, nsctl: &Nsctl, label: &str) {
+    let name = format!("{label}.example.org");
+    nsctl
+        .with("--timeout", "10s")
+        .write(&format!("add {name} A 192.0.2.2 --wait 20s"))
+        .await;
+    expect_at(
+        frontend,
+        &name,
+        Rtype::A,
+        "NOERROR",
+        &[&format!("{name}. 300 A 192.0.2.2")],
+    )
+    .await;
+    eventually(
+        &format!("{label}: the front-end is fresh"),
+        Duration::from_secs(10),
+        async || {
+            let status = frontend.status().await;
+            let fresh = status["fresh_age_ms"]
+                .as_u64()
+                .is_some_and(|age| age < 3000);
+            ensure(fresh && status["trouble"].is_null(), || status.to_string())
+        },
+    )
+    .await;
+}
+
+async fn registered(cluster: &Cluster, when: &str) {
+    eventually(
+        &format!("the front-end is registered {when}"),
+        Duration::from_secs(15),
+        async || {
+            let keys = cluster.keys("/ns/v1/frontend/").await;
+            ensure(keys.len() == 1 && keys[0].0.ends_with("/right"), || {
+                format!("{keys:?}")
+            })
+        },
+    )
+    .await;
+}

@@ -1,0 +1,144 @@
+//! `--wait`: it waits for every live front-end, and for no other.
+
+use std::time::Duration;
+
+use domain::base::iana::Rtype;
+use tests::{World, ensure, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_names_who_lags_and_forgets_who_has_left() {
+    let mut world = World::start().await;
+    a_frozen_front_end_is_named(&world).await;
+    an_empty_wait_waits_for_nothing(&world).await;
+    a_front_end_that_ends_is_not_waited_for(&mut world).await;
+    a_front_end_that_dies_is_waited_for_until_its_lease_ends(&mut world).await;
+    without_front_ends_it_says_so(&mut world).await;
+}
+
+async fn a_frozen_front_end_is_named(world: &World) {
+    world.frontends[2].freeze();
+    let late = world
+        .nsctl
+        .run("add late.example.org A 192.0.2.1 --wait 2s")
+        .await
+        .expect(5);
+    let complaint = late.complaint();
+    assert!(complaint.contains("fe3"), "{complaint}");
+    assert!(
+        !complaint.contains("fe1") && !complaint.contains("fe2"),
+        "{complaint}"
+    );
+    assert!(
+        late.took >= Duration::from_secs(2) && late.took < Duration::from_secs(5),
+        "{:?}",
+        late.took
+    );
+    // The write is done all the same, and says so.
+    assert!(late.stdout.contains("192.0.2.1"), "{:?}", late.stdout);
+    world.frontends[2].thaw();
+    let again = world
+        .nsctl
+        .ok("add late.example.org A 192.0.2.1 --wait 15s")
+        .await;
+    assert_eq!(
+        (&again["changed"], again["frontends"].as_u64()),
+        (&false.into(), Some(3)),
+        "{again}"
+    );
+    world
+        .expect(
+            "late.example.org",
+            Rtype::A,
+            "NOERROR",
+            &["late.example.org. 300 A 192.0.2.1"],
+        )
+        .await;
+}
+
+async fn an_empty_wait_waits_for_nothing(world: &World) {
+    let output = world
+        .nsctl
+        .run("add quick.example.org A 192.0.2.1 --wait")
+        .await
+        .expect(0);
+    assert!(
+        output.stdout.contains("3 front-ends"),
+        "{:?}",
+        output.stdout
+    );
+    assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
+}
+
+async fn a_front_end_that_ends_is_not_waited_for(world: &mut World) {
+    let mut leaving = world.frontends.pop().expect("three front-ends");
+    let status = leaving.terminate(Duration::from_secs(10)).await;
+    assert!(status.success(), "{status}");
+    let keys = world.cluster.keys("/ns/v1/frontend/").await;
+    assert!(
+        keys.len() == 2 && !format!("{keys:?}").contains("/fe3"),
+        "still registered: {keys:?}"
+    );
+    let output = world
+        .nsctl
+        .run("add left.example.org A 192.0.2.1 --wait 5s")
+        .await
+        .expect(0);
+    assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
+    world
+        .expect(
+            "left.example.org",
+            Rtype::A,
+            "NOERROR",
+            &["left.example.org. 300 A 192.0.2.1"],
+        )
+        .await;
+}
+
+async fn a_front_end_that_dies_is_waited_for_until_its_lease_ends(world: &mut World) {
+    let mut dead = world.frontends.pop().expect("two front-ends");
+    dead.kill();
+    let late = world
+        .nsctl
+        .run("add dead.example.org A 192.0.2.1 --wait 1s")
+        .await
+        .expect(5);
+    assert!(late.complaint().contains("fe2"), "{:?}", late.stderr);
+    let output = world
+        .nsctl
+        .run("add buried.example.org A 192.0.2.1 --wait 30s")
+        .await
+        .expect(0);
+    assert!(
+        output.stdout.contains("1 front-end\n"),
+        "{:?}",
+        output.stdout
+    );
+    world
+        .expect(
+            "buried.example.org",
+            Rtype::A,
+            "NOERROR",
+            &["buried.example.org. 300 A 192.0.2.1"],
+        )
+        .await;
+}
+
+async fn without_front_ends_it_says_so(world: &mut World) {
+    let mut last = world.frontends.pop().expect("one front-end");
+    last.terminate(Duration::from_secs(10)).await;
+    eventually("nobody is registered", Duration::from_secs(2), async || {
+        let keys = world.cluster.keys("/ns/v1/frontend/").await;
+        ensure(keys.is_empty(), || format!("{keys:?}"))
+    })
+    .await;
+    let output = world
+        .nsctl
+        .run("add alone.example.org A 192.0.2.1 --wait 1s")
+        .await
+        .expect(5);
+    assert!(
+        output.complaint().contains("no front-end"),
+        "{:?}",
+        output.stderr
+    );
+}
