@@ -221,6 +221,8 @@ pub(crate) enum ZoneCommand {
         wait: Wait,
     },
     /// Writes a master file into the store. A zone that is not there is made.
+    ///
+    /// Records are added to those that are there; with --replace they take their place, in one step.
     Import {
         /// The apex, and the origin of the file.
         zone: Name,
@@ -229,8 +231,29 @@ pub(crate) enum ZoneCommand {
         /// Remove what is not in the file. The zone switches to its new content in one step.
         #[arg(long)]
         replace: bool,
+        /// Print what would change, and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Import in spite of warnings; errors stay errors.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         wait: Wait,
+    },
+    /// Prints how a master file differs from the zone in the store. Exit code 3 if it does.
+    Diff {
+        /// The apex, and the origin of the file.
+        zone: Name,
+        /// The master file; - for standard input.
+        file: PathBuf,
+    },
+    /// Checks a master file; the store is not asked.
+    Check {
+        /// The master file; - for standard input.
+        file: PathBuf,
+        /// The apex, and the origin of the file [default: where the SOA record is, else the file's name].
+        #[arg(long)]
+        zone: Option<Name>,
     },
     /// Prints a zone as a master file.
     Export {

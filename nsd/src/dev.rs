@@ -15,6 +15,7 @@ use clap::Args;
 use etcd::client::{self, ImportMode, Store};
 use etcd::schema::Prefix;
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::config;
 use crate::model::{Name, Rtype, zonefile};
@@ -89,16 +90,17 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 }
 
 fn read(zone: &Name, file: &Path) -> anyhow::Result<(Name, zonefile::Checked)> {
-    let shown = file.display();
-    let text = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
-    match zonefile::read(&text, zone).and_then(|records| zonefile::check(zone, records)) {
-        Ok(checked) => Ok((zone.clone(), checked)),
+    let records = client::read_master_file(file, zone);
+    match records.and_then(|records| zonefile::check(zone, records)) {
+        Ok(checked) => {
+            for warning in &checked.warnings {
+                warn!(%zone, "{warning}");
+            }
+            Ok((zone.clone(), checked))
+        }
         Err(faults) => {
-            let lines: Vec<String> = faults
-                .iter()
-                .map(|fault| format!("{shown}:{fault}"))
-                .collect();
-            bail!("{}", lines.join("\n     "))
+            let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            bail!("{zone} cannot be imported:\n     {}", lines.join("\n     "))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From master files to answers, without a process.
 
 use etcd::model::zonefile::{self, Checked, Fault};
-use etcd::model::{Name, Rtype};
+use etcd::model::Name;
 use nsd::message::{self, Options, Reject};
 use nsd::zone::{Contents, Rrset, SoaFields, View, Zone, resolve};
 
@@ -62,7 +62,3 @@ pub(crate) fn respond(view: &View, octets: &[u8], is_udp: bool) -> Vec<u8> {
     out
 }
 
-/// The type in another library's words.
-pub(crate) fn domain_rtype(rtype: Rtype) -> domain::base::iana::Rtype {
-    domain::base::iana::Rtype::from_int(rtype.0)
-}

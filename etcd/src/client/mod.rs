@@ -5,6 +5,7 @@
 //! connection is to one endpoint, and whoever uses it goes on to the next one where it does not answer.
 
 mod error;
+mod file;
 mod import;
 mod lease;
 mod records;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 
 pub use error::{ChangeError, StoreError};
+pub use file::read_master_file;
 pub use import::{ImportMode, Imported, Progress};
 pub use lease::register;
 pub use records::Changed;

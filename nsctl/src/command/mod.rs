@@ -1,6 +1,7 @@
 //! The commands.
 
 mod list;
+mod master;
 mod records;
 mod status;
 mod zone;
@@ -8,6 +9,7 @@ mod zone;
 use std::time::Duration;
 
 use etcd::client::Store;
+use etcd::model::zonefile::Difference;
 use etcd::txn::{Change, Line};
 use serde::Serialize;
 
@@ -113,6 +115,17 @@ impl From<&Line> for Shown {
             ttl: line.ttl,
             rtype: line.rtype.to_string(),
             rdata: line.rdata.text(line.rtype),
+        }
+    }
+}
+
+impl From<&Difference> for Shown {
+    fn from(one: &Difference) -> Self {
+        Shown {
+            name: one.owner.to_string(),
+            ttl: one.ttl,
+            rtype: one.rtype.to_string(),
+            rdata: one.rdata.text(one.rtype),
         }
     }
 }

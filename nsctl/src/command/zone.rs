@@ -1,15 +1,10 @@
 //! `zone …`.
 
-use std::io::{IsTerminal, Read, Write};
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use etcd::client::ImportMode;
 use etcd::model::{Name, Rdata, Rtype, Zone, zonefile};
 use etcd::txn::ZoneRead;
 use serde::Serialize;
 
-use super::{Context, Report};
+use super::{Context, Report, master};
 use crate::arguments::{Output, Settings, Wait, ZoneCommand};
 use crate::error::Error;
 use crate::output;
@@ -43,8 +38,19 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
             zone,
             file,
             replace,
+            dry_run,
+            force,
             wait,
-        } => import(context, &zone, &file, replace, wait).await,
+        } => {
+            let how = master::How {
+                replace,
+                dry_run,
+                force,
+            };
+            master::import(context, &zone, &file, how, wait).await
+        }
+        ZoneCommand::Diff { zone, file } => master::diff(context, &zone, &file).await,
+        ZoneCommand::Check { file, zone } => master::check(context, &file, zone),
         ZoneCommand::Export { zone } => export(context, &zone).await,
         ZoneCommand::Clean { zone } => clean(context, &zone).await,
     }
@@ -73,7 +79,7 @@ impl Settings {
     }
 }
 
-fn report(zone: &Name, revision: i64, changed: bool) -> Report {
+pub(super) fn report(zone: &Name, revision: i64, changed: bool) -> Report {
     Report {
         zone: zone.to_string(),
         revision,
@@ -84,7 +90,7 @@ fn report(zone: &Name, revision: i64, changed: bool) -> Report {
     }
 }
 
-async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
+pub(super) async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
     let read = context.store.zone(apex).await?.1;
     read.ok_or_else(|| Error::Conflict(format!("there is no zone {apex}")))
 }
@@ -239,83 +245,6 @@ async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error>
                 .await
         }
     }
-}
-
-async fn import(
-    context: &Context,
-    apex: &Name,
-    file: &Path,
-    replace: bool,
-    wait: Wait,
-) -> Result<(), Error> {
-    let mut text = Vec::new();
-    let shown = if file == Path::new("-") {
-        "standard input".into()
-    } else {
-        file.display().to_string()
-    };
-    let read = match file == Path::new("-") {
-        true => std::io::stdin().lock().read_to_end(&mut text),
-        false => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut text)),
-    };
-    read.map_err(|error| Error::Failed(format!("cannot read {shown}: {error}")))?;
-    let checked = zonefile::read(&text, apex).and_then(|records| zonefile::check(apex, records));
-    let checked = checked.map_err(|faults| {
-        for fault in &faults {
-            output::note(&format!("{shown}:{fault}"));
-        }
-        let plural = if faults.len() == 1 { "fault" } else { "faults" };
-        Error::usage(format!(
-            "{shown} has {} {plural}: nothing was written",
-            faults.len()
-        ))
-    })?;
-    for warning in &checked.warnings {
-        output::note(&format!("{shown}:{warning} (warning)"));
-    }
-    let mode = if replace {
-        ImportMode::Replace
-    } else {
-        ImportMode::Merge
-    };
-    let total = checked.rrsets.len();
-    let last = AtomicUsize::new(0);
-    let live = std::io::stderr().is_terminal();
-    let progress = |written: usize| {
-        // A line that rewrites itself, for a person, and only where it takes a while.
-        if live && written / 5000 > last.swap(written / 5000, Ordering::Relaxed) {
-            let _ = write!(
-                std::io::stderr().lock(),
-                "\r{written} of {total} RRsets\x1b[K\r"
-            );
-        }
-    };
-    // The time limit is for a store that does not answer, not for a long file.
-    let store = context
-        .store
-        .within(context.timeout + std::time::Duration::from_millis(total as u64 * 2));
-    let imported = store.import(apex, &checked, mode, &progress).await?;
-    let line = match imported.written {
-        0 => format!("unchanged: already so, revision {}\n", imported.revision),
-        written => {
-            let what = if imported.created {
-                " (a new zone)"
-            } else {
-                ""
-            };
-            format!(
-                "{written} RRsets written to {apex}{what}, revision {}\n",
-                imported.revision
-            )
-        }
-    };
-    context
-        .finish(
-            report(apex, imported.revision, imported.written > 0),
-            wait,
-            &line,
-        )
-        .await
 }
 
 async fn export(context: &Context, apex: &Name) -> Result<(), Error> {

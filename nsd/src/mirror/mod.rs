@@ -79,11 +79,21 @@ pub async fn run(
                     // The same trouble over and over is one line, not one a try.
                     if lost.replace(*failure) != Some(*failure) {
                         let serving = builder.view().is_ready();
-                        warn!(endpoint = status.endpoint, ?failure, reason, serving, "etcd is lost, trying on");
+                        warn!(
+                            endpoint = status.endpoint,
+                            ?failure,
+                            reason,
+                            serving,
+                            "etcd is lost, trying on"
+                        );
                     }
                 }
                 Event::Fresh { .. } if lost.take().is_some() => {
-                    info!(endpoint = status.endpoint, revision = status.applied, "fresh again");
+                    info!(
+                        endpoint = status.endpoint,
+                        revision = status.applied,
+                        "fresh again"
+                    );
                 }
                 _ => {}
             }

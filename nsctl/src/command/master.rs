@@ -1,0 +1,305 @@
+//! `zone import`, `zone diff`, `zone check`: master files.
+
+use std::path::Path;
+use std::time::Duration;
+
+use etcd::client::{ImportMode, read_master_file};
+use etcd::model::zonefile::{self, Checked, Difference, Fault, Rrsets};
+use etcd::model::{Name, Rtype, Soa};
+use etcd::txn;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::zone::{existing, report};
+use super::{Context, Shown};
+use crate::arguments::{Output, Wait};
+use crate::error::Error;
+use crate::output;
+
+/// How to import.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) replace: bool,
+    pub(super) dry_run: bool,
+    pub(super) force: bool,
+}
+
+/// How long the store may take for each RRset, on top of the time limit for a store that does not answer.
+const TIME_PER_RRSET: Duration = Duration::from_millis(2);
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Reads and checks a file. Every error and warning is told, a line each.
+fn read(zone: &Name, file: &Path) -> Result<Checked, Error> {
+    let checked = read_master_file(file, zone).and_then(|records| zonefile::check(zone, records));
+    let checked = checked.map_err(|faults| {
+        tell(&faults, "error");
+        Error::usage(format!(
+            "{} in {}",
+            plural(faults.len(), "error"),
+            file.display()
+        ))
+    })?;
+    tell(&checked.warnings, "warning");
+    Ok(checked)
+}
+
+fn tell(faults: &[Fault], level: &str) {
+    for Fault { at, reason } in faults {
+        let at = at.as_ref().map_or_else(String::new, |at| format!("{at}: "));
+        output::note(&format!("{at}{level}: {reason}"));
+    }
+}
+
+pub(super) async fn import(
+    context: &Context,
+    apex: &Name,
+    file: &Path,
+    how: How,
+    wait: Wait,
+) -> Result<(), Error> {
+    let checked = read(apex, file)?;
+    if how.dry_run {
+        return dry_run(context, apex, &checked, how.replace).await;
+    }
+    if !checked.warnings.is_empty() && !how.force {
+        let warnings = plural(checked.warnings.len(), "warning");
+        return Err(Error::Conflict(format!(
+            "{warnings}: nothing was written; --force imports all the same"
+        )));
+    }
+    let total = checked.rrsets.len();
+    let bar = ProgressBar::new(total as u64);
+    if let Ok(style) =
+        ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} RRsets, {per_sec}")
+    {
+        bar.set_style(style);
+    }
+    let mode = if how.replace {
+        ImportMode::Replace
+    } else {
+        ImportMode::Merge
+    };
+    let store = context
+        .store
+        .within(context.timeout + TIME_PER_RRSET * u32::try_from(total).unwrap_or(u32::MAX));
+    let imported = store
+        .import(apex, &checked, mode, &|written| {
+            bar.set_position(written as u64)
+        })
+        .await;
+    bar.finish_and_clear();
+    let imported = imported?;
+    let line = match imported.written {
+        0 => format!("unchanged: already so, revision {}\n", imported.revision),
+        written => {
+            let what = if imported.created {
+                " (a new zone)"
+            } else {
+                ""
+            };
+            format!(
+                "{} written to {apex}{what}, revision {}\n",
+                plural(written, "RRset"),
+                imported.revision
+            )
+        }
+    };
+    context
+        .finish(
+            report(apex, imported.revision, imported.written > 0),
+            wait,
+            &line,
+        )
+        .await
+}
+
+async fn dry_run(
+    context: &Context,
+    apex: &Name,
+    checked: &Checked,
+    replace: bool,
+) -> Result<(), Error> {
+    let present = context.store.zone(apex).await?.1;
+    let (old, new, soa) = match &present {
+        None => (Rrsets::new(), checked.rrsets.clone(), Vec::new()),
+        Some(read) => {
+            let stored = context.store.content(read).await??;
+            let soa = if replace {
+                soa_differences(&read.zone.soa, &checked.zone.soa)
+            } else {
+                Vec::new()
+            };
+            let new = match replace {
+                true => checked.rrsets.clone(),
+                false => txn::merge(context.store.prefix(), read, &stored, &checked.rrsets)?.0,
+            };
+            (stored, new, soa)
+        }
+    };
+    let faults = zonefile::faults(apex, &new);
+    tell(&faults, "error");
+    show(context, &soa, &zonefile::diff(&old, &new))?;
+    output::note("dry run: nothing was written");
+    match faults.len() {
+        0 => Ok(()),
+        count => Err(Error::Conflict(format!(
+            "{} in the zone as it would be",
+            plural(count, "error")
+        ))),
+    }
+}
+
+pub(super) async fn diff(context: &Context, apex: &Name, file: &Path) -> Result<(), Error> {
+    let checked = read(apex, file)?;
+    let present = existing(context, apex).await?;
+    let stored = context.store.content(&present).await??;
+    let differences = zonefile::diff(&stored, &checked.rrsets);
+    let soa = soa_differences(&present.zone.soa, &checked.zone.soa);
+    show(context, &soa, &differences)?;
+    match differences.len() + soa.len() {
+        0 => Ok(()),
+        count => Err(Error::Conflict(format!(
+            "{} between the store and {}",
+            plural(count, "difference"),
+            file.display()
+        ))),
+    }
+}
+
+/// A field of the SOA record that differs.
+#[derive(Serialize)]
+struct SoaDifference {
+    field: &'static str,
+    old: String,
+    new: String,
+}
+
+/// What differs between two SOA records, their serials apart.
+fn soa_differences(old: &Soa, new: &Soa) -> Vec<SoaDifference> {
+    let fields = |soa: &Soa| {
+        [
+            ("mname", soa.mname.to_string()),
+            ("rname", soa.rname.to_string()),
+            ("refresh", soa.refresh.to_string()),
+            ("retry", soa.retry.to_string()),
+            ("expire", soa.expire.to_string()),
+            ("minimum", soa.minimum.to_string()),
+            ("ttl", soa.ttl.to_string()),
+        ]
+    };
+    let pairs = fields(old).into_iter().zip(fields(new));
+    pairs
+        .filter(|(old, new)| old != new)
+        .map(|((field, old), (_, new))| SoaDifference { field, old, new })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct ShownDifferences<'a> {
+    soa: &'a [SoaDifference],
+    removed: Vec<Shown>,
+    added: Vec<Shown>,
+}
+
+fn show(context: &Context, soa: &[SoaDifference], differences: &[Difference]) -> Result<(), Error> {
+    if context.output == Output::Json {
+        let of = |added: bool| {
+            differences
+                .iter()
+                .filter(|one| one.added == added)
+                .map(Shown::from)
+                .collect()
+        };
+        return output::json(&ShownDifferences {
+            soa,
+            removed: of(false),
+            added: of(true),
+        });
+    }
+    let mut text = String::new();
+    for SoaDifference { field, old, new } in soa {
+        text += &format!("~ SOA {field}: {old} -> {new}\n");
+    }
+    for difference in differences {
+        text += &format!("{difference}\n");
+    }
+    if text.is_empty() {
+        text = "no differences\n".into();
+    }
+    output::print(&text);
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    zone: String,
+    serial: u32,
+    records: usize,
+    warnings: Vec<String>,
+}
+
+pub(super) fn check(context: &Context, file: &Path, zone: Option<Name>) -> Result<(), Error> {
+    let apex = match zone {
+        Some(zone) => zone,
+        None => guess_apex(file)?,
+    };
+    let checked = read(&apex, file)?;
+    let records = 1 + checked
+        .rrsets
+        .values()
+        .map(|rrset| rrset.rdata().len())
+        .sum::<usize>();
+    if context.output == Output::Json {
+        let warnings = checked.warnings.iter().map(Fault::to_string).collect();
+        return output::json(&Verdict {
+            zone: apex.to_string(),
+            serial: checked.serial,
+            records,
+            warnings,
+        });
+    }
+    let warnings = match checked.warnings.len() {
+        0 => String::new(),
+        count => format!(", {}", plural(count, "warning")),
+    };
+    output::print(&format!(
+        "zone {apex} is sound: serial {}, {}{warnings}\n",
+        checked.serial,
+        plural(records, "record")
+    ));
+    Ok(())
+}
+
+/// Where the SOA record is, if the file says so by itself; else the file's name without its ending.
+fn guess_apex(file: &Path) -> Result<Name, Error> {
+    let named = || {
+        let stem = file.file_name()?.to_str()?;
+        let stem = [".zone", ".db", ".txt"]
+            .iter()
+            .find_map(|ending| stem.strip_suffix(ending))
+            .unwrap_or(stem);
+        stem.strip_prefix("db.")
+            .unwrap_or(stem)
+            .parse::<Name>()
+            .ok()
+    };
+    if file == Path::new("-") {
+        return Err(Error::usage("--zone is needed with standard input"));
+    }
+    // Faults will be told once the origin is known.
+    let records = read_master_file(file, &Name::root()).unwrap_or_default();
+    let soa = records
+        .into_iter()
+        .find(|record| record.rtype == Rtype::SOA && !record.owner.is_root());
+    soa.map(|record| record.owner)
+        .or_else(named)
+        .ok_or_else(|| {
+            Error::usage(format!(
+                "--zone is needed: {} does not tell which zone it is",
+                file.display()
+            ))
+        })
+}
