@@ -83,7 +83,7 @@ pub(crate) struct StoreArguments {
         env = "NSCTL_USER"
     )]
     user: Option<String>,
-    /// How long etcd may take for all of the command, as in 500ms, 5s or 1m.
+    /// How long etcd may take for one step, as in 500ms, 5s or 1m.
     #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = duration, env = "NSCTL_TIMEOUT")]
     pub(crate) timeout: Duration,
     /// What to log to stderr, as in debug or etcd=trace.

@@ -114,7 +114,7 @@ async fn a_front_end_that_was_cut_off_survives_compaction() {
             "example.net",
             Rtype::NS,
             "NOERROR",
-            &["example.net. 300 NS ns1.example.org."],
+            &["example.net. 3600 NS ns1.example.org."],
         )
         .await;
     let counts = async |frontend: &Frontend| {

@@ -108,7 +108,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>, bool)> {
         ),
         (
             "a name without end",
-            question(&[b"\x01a"; 127].concat()),
+            message(0, [1, 0, 0, 0], &b"\x01a".repeat(100)),
             true,
         ),
         (

@@ -21,7 +21,8 @@ async fn eight_writers_add_to_one_rrset_and_nothing_is_lost() {
     for writer in 0..WRITERS {
         // Against another member each.
         let mut endpoints = world.cluster.endpoints().to_vec();
-        endpoints.rotate_left(writer as usize % endpoints.len());
+        let first = writer as usize % endpoints.len();
+        endpoints.rotate_left(first);
         let nsctl = tests::Nsctl::new(&endpoints).with("--timeout", "30s");
         writers.spawn(async move {
             let mut revision = 0;

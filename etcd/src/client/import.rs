@@ -36,6 +36,8 @@ pub struct Imported {
     pub written: usize,
     /// Whether the zone is new.
     pub created: bool,
+    /// Why the records that were replaced are still in the store; nobody serves them.
+    pub left: Option<StoreError>,
 }
 
 impl Store {
@@ -50,6 +52,7 @@ impl Store {
         let mut attempts = Attempts::new(self, apex);
         loop {
             let (revision, present) = self
+                .anew()
                 .zone(apex)
                 .await
                 .map_err(|error| attempts.failed(error))?;
@@ -101,6 +104,7 @@ impl Store {
                     revision: present.revision,
                     written: 0,
                     created: false,
+                    left: None,
                 }));
             }
         }
@@ -146,16 +150,19 @@ impl Store {
                 }
             }
         };
-        if let Some(present) = present {
+        let left = match present {
             // Later generations may be imports that are under way.
-            self.sweep(apex, |other| other == present.zone.generation)
+            Some(present) => self
+                .sweep(apex, |other| other == present.zone.generation)
                 .await
-                .map_err(ChangeError::Unknown)?;
-        }
+                .err(),
+            None => None,
+        };
         Ok(Some(Imported {
             revision,
             written,
             created: present.is_none(),
+            left,
         }))
     }
 
@@ -213,7 +220,9 @@ impl Store {
                                 let (store, count) = (self.clone(), plan.ops.len());
                                 under_way.push_back((
                                     count,
-                                    tokio::spawn(async move { store.put_staged(&plan).await }),
+                                    tokio::spawn(
+                                        async move { store.anew().put_staged(&plan).await },
+                                    ),
                                 ));
                             }
                             None if under_way.is_empty() => return Ok(staged),
@@ -283,6 +292,7 @@ impl Store {
             revision: touched,
             written,
             created: false,
+            left: None,
         }))
     }
 

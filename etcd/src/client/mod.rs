@@ -25,6 +25,7 @@ pub use lease::register;
 pub use records::Changed;
 pub use store::{Listed, Member, Store};
 pub use watch::{Status, watch};
+pub use zones::Removed;
 
 /// How to reach etcd.
 #[derive(Clone, Debug)]

@@ -29,16 +29,16 @@ const TRIES: u32 = 200;
 
 /// Counts tries, remembers whether a write may have been done, and pauses between tries.
 pub(super) struct Attempts<'a> {
-    store: &'a Store,
+    store: Store,
     name: &'a Name,
     tries: u32,
     sent: bool,
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn new(store: &'a Store, name: &'a Name) -> Self {
+    pub(super) fn new(store: &Store, name: &'a Name) -> Self {
         Attempts {
-            store,
+            store: store.anew(),
             name,
             tries: 0,
             sent: false,
@@ -65,7 +65,10 @@ impl<'a> Attempts<'a> {
     /// reading and planning again is safe: what was done shows, and is not done twice.
     pub(super) async fn commit(&mut self, plan: &Plan) -> Result<Option<i64>, ChangeError> {
         match self.store.commit(plan).await {
-            Ok(Committed::At(revision)) => Ok(Some(revision)),
+            Ok(Committed::At(revision)) => {
+                self.store = self.store.anew();
+                Ok(Some(revision))
+            }
             Ok(Committed::Lost) => {
                 self.tries += 1;
                 if self.tries >= TRIES || self.store.is_late() {

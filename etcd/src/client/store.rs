@@ -27,7 +27,9 @@ pub(super) const PAGE: i64 = 1000;
 pub struct Store {
     config: Arc<Config>,
     prefix: Prefix,
-    /// Everything is to be done by then.
+    /// How long one step may take: a change to records, a page of a list, a batch of an import.
+    timeout: Duration,
+    /// The step that is under way is to be done by then.
     deadline: Instant,
     current: Arc<Mutex<Current>>,
 }
@@ -83,7 +85,8 @@ pub struct MemberState {
 }
 
 impl Store {
-    /// A store that has `timeout` from now on for all it is asked for.
+    /// A store that has `timeout` from now on for the step it is asked for; what takes many steps has it
+    /// for each.
     pub fn new(config: Config, prefix: Prefix, timeout: Duration) -> Self {
         let current = Mutex::new(Current {
             endpoint: 0,
@@ -92,6 +95,7 @@ impl Store {
         Store {
             config: Arc::new(config),
             prefix,
+            timeout,
             deadline: Instant::now() + timeout,
             current: Arc::new(current),
         }
@@ -100,9 +104,15 @@ impl Store {
     /// The same store with so much time from now on.
     pub fn within(&self, timeout: Duration) -> Self {
         Store {
+            timeout,
             deadline: Instant::now() + timeout,
             ..self.clone()
         }
+    }
+
+    /// The same store with its time for a step anew.
+    pub(super) fn anew(&self) -> Self {
+        self.within(self.timeout)
     }
 
     /// The prefix of all keys.
@@ -280,6 +290,7 @@ impl Store {
         let (mut start, mut revision, mut items) = (range.start, None, Vec::new());
         loop {
             let (at, page, more) = self
+                .anew()
                 .page(start.clone()..range.end.clone(), revision, false)
                 .await?;
             revision.get_or_insert(at);
@@ -296,6 +307,39 @@ impl Store {
                 });
             }
         }
+    }
+
+    /// The first key of a range.
+    pub(super) async fn first(&self, range: Range<Vec<u8>>) -> Result<Option<Vec<u8>>, StoreError> {
+        let options = GetOptions::new()
+            .with_range(range.end.clone())
+            .with_limit(1)
+            .with_keys_only();
+        let mut response = self
+            .read(|client| {
+                let (start, options) = (range.start.clone(), options.clone());
+                async move { kv(&client).get(start, Some(options)).await }
+            })
+            .await?;
+        Ok(response
+            .take_kvs()
+            .into_iter()
+            .next()
+            .map(|item| key_value(item).key))
+    }
+
+    /// How many keys a range has.
+    pub(super) async fn count(&self, range: Range<Vec<u8>>) -> Result<usize, StoreError> {
+        let options = GetOptions::new()
+            .with_range(range.end.clone())
+            .with_count_only();
+        let response = self
+            .read(|client| {
+                let (start, options) = (range.start.clone(), options.clone());
+                async move { kv(&client).get(start, Some(options)).await }
+            })
+            .await?;
+        Ok(usize::try_from(response.count()).unwrap_or(0))
     }
 
     /// The revision of the last transaction of ours, 0 if there was none.

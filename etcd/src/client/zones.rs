@@ -7,6 +7,15 @@ use crate::model::{Name, Rdata, Zone};
 use crate::schema::Key;
 use crate::txn::{self, Refusal};
 
+/// A zone that is removed.
+#[derive(Debug)]
+pub struct Removed {
+    /// The revision from which on nobody serves it.
+    pub revision: i64,
+    /// Why records of it are still in the store; nobody serves them.
+    pub left: Option<StoreError>,
+}
+
 impl Store {
     /// Adds a zone with these name servers. The revision of the change.
     pub async fn zone_add(
@@ -68,9 +77,9 @@ impl Store {
         }
     }
 
-    /// Removes a zone: at once for those who ask, then its records from the store. The revision of the
-    /// former, or nothing where there is no such zone.
-    pub async fn zone_remove(&self, apex: &Name) -> Result<Option<i64>, ChangeError> {
+    /// Removes a zone: at once for those who ask, then its records from the store. Nothing where there is no
+    /// such zone.
+    pub async fn zone_remove(&self, apex: &Name) -> Result<Option<Removed>, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         let revision = loop {
             let (_, present) = self
@@ -78,46 +87,34 @@ impl Store {
                 .await
                 .map_err(|error| attempts.failed(error))?;
             let Some(present) = present else {
-                return Ok(None);
+                if !attempts.sent() {
+                    return Ok(None);
+                }
+                break self.head().await.map_err(|error| attempts.failed(error))?;
             };
-            if let Some(revision) = attempts
-                .commit(&txn::zone_remove(self.prefix(), &present))
-                .await?
-            {
+            let plan = txn::zone_remove(self.prefix(), &present);
+            if let Some(revision) = attempts.commit(&plan).await? {
                 break revision;
             }
         };
-        let (_, present) = self.zone(apex).await.map_err(ChangeError::Unknown)?;
-        // Whoever has added the zone again meanwhile has a generation of his own.
-        let keep = present.map(|read| read.zone.generation);
-        self.sweep(apex, |generation| Some(generation) != keep)
-            .await
-            .map_err(ChangeError::Unknown)?;
-        Ok(Some(revision))
+        let left = self.sweep(apex, |_| true).await.err();
+        Ok(Some(Removed { revision, left }))
     }
 
     /// The generations that a zone has records of, with how many RRsets each.
     pub async fn generations(&self, apex: &Name) -> Result<Vec<(u64, usize)>, StoreError> {
-        let mut generations: Vec<(u64, usize)> = Vec::new();
-        let range = self.prefix().generations(apex);
-        let (mut start, mut more) = (range.start, true);
-        while more {
-            let (_, page, further) = self
-                .page(start.clone()..range.end.clone(), None, true)
-                .await?;
-            more = further && !page.is_empty();
-            for item in &page {
-                if let Ok(Key::Rrset { generation, .. }) = self.prefix().decode(&item.key) {
-                    match generations.last_mut() {
-                        Some((last, count)) if *last == generation => *count += 1,
-                        _ => generations.push((generation, 1)),
-                    }
-                }
-            }
-            if let Some(last) = page.last() {
-                start = last.key.clone();
-                start.push(0);
-            }
+        let mut generations = Vec::new();
+        let mut range = self.prefix().generations(apex);
+        // From the first key of one to the first key of the next.
+        while let Some(first) = self.anew().first(range.clone()).await? {
+            let Ok(Key::Rrset { generation, .. }) = self.prefix().decode(&first) else {
+                range.start = first;
+                range.start.push(0);
+                continue;
+            };
+            let all = self.prefix().generation(apex, generation);
+            range.start = all.end.clone();
+            generations.push((generation, self.anew().count(all).await?));
         }
         Ok(generations)
     }
@@ -144,21 +141,22 @@ impl Store {
         let range = self.prefix().generation(apex, generation);
         let mut swept = 0;
         loop {
-            let (_, read) = self.zone(apex).await?;
+            let store = self.anew();
+            let (_, read) = store.zone(apex).await?;
             if read
                 .as_ref()
                 .is_some_and(|read| read.zone.generation == generation)
             {
                 return Ok(swept);
             }
-            let (_, page, more) = self.page(range.clone(), None, true).await?;
+            let (_, page, more) = store.page(range.clone(), None, true).await?;
             let Some(last) = page.last() else {
                 return Ok(swept);
             };
             let mut end = last.key.clone();
             end.push(0);
             let plan = txn::sweep(self.prefix(), apex, read.as_ref(), range.start.clone()..end);
-            match self.commit(&plan).await {
+            match store.commit(&plan).await {
                 Ok(Committed::At(_)) => {
                     swept += page.len();
                     if !more {
@@ -167,7 +165,7 @@ impl Store {
                 }
                 // The zone has changed: look again. Or nobody knows: deleting twice does no harm.
                 Ok(Committed::Lost) => {}
-                Err(StoreError::Unreachable(_)) if !self.is_late() => {}
+                Err(StoreError::Unreachable(_)) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -1,7 +1,6 @@
 //! `zone import`, `zone diff`, `zone check`: master files.
 
 use std::path::Path;
-use std::time::Duration;
 
 use etcd::client::{ImportMode, read_master_file};
 use etcd::model::zonefile::{self, Checked, Difference, Fault, Rrsets};
@@ -23,9 +22,6 @@ pub(super) struct How {
     pub(super) dry_run: bool,
     pub(super) force: bool,
 }
-
-/// How long the store may take for each RRset, on top of the time limit for a store that does not answer.
-const TIME_PER_RRSET: Duration = Duration::from_millis(2);
 
 fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
@@ -82,16 +78,19 @@ pub(super) async fn import(
     } else {
         ImportMode::Merge
     };
-    let store = context
+    let imported = context
         .store
-        .within(context.timeout + TIME_PER_RRSET * u32::try_from(total).unwrap_or(u32::MAX));
-    let imported = store
         .import(apex, &checked, mode, &|written| {
             bar.set_position(written as u64)
         })
         .await;
     bar.finish_and_clear();
     let imported = imported?;
+    if let Some(error) = &imported.left {
+        output::note(&format!(
+            "nsctl: the records that were replaced are still in the store ({error}): nsctl zone clean {apex} deletes them"
+        ));
+    }
     let line = match imported.written {
         0 => format!("unchanged: already so, revision {}\n", imported.revision),
         written => {

@@ -1,5 +1,6 @@
 //! `zone …`.
 
+use etcd::client::Removed;
 use etcd::model::{Name, Rdata, Rtype, Zone, zonefile};
 use etcd::txn::ZoneRead;
 use serde::Serialize;
@@ -231,7 +232,12 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
 
 async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error> {
     match context.store.zone_remove(apex).await? {
-        Some(revision) => {
+        Some(Removed { revision, left }) => {
+            if let Some(error) = left {
+                output::note(&format!(
+                    "nsctl: its records are still in the store ({error}): nsctl zone clean {apex} deletes them"
+                ));
+            }
             let line = format!("zone {apex} removed, revision {revision}\n");
             context
                 .finish(report(apex, revision, true), wait, &line)

@@ -26,7 +26,7 @@ pub struct Cluster {
 }
 
 enum Member {
-    Container(containers::Member),
+    Container(Box<containers::Member>),
     Process(processes::Member),
 }
 
@@ -37,7 +37,7 @@ impl Cluster {
             Some(image) => {
                 let started =
                     containers::start(&image, &format!("nsd-test-{}", run_id()), count, args).await;
-                started.into_iter().map(Member::Container).collect()
+                started.into_iter().map(|member| Member::Container(Box::new(member))).collect()
             }
             None => processes::start(count, args)
                 .into_iter()

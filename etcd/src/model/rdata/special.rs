@@ -169,7 +169,7 @@ fn angle(
             break side;
         }
         let scale = if parts == 0 { 0 } else { 3 };
-        match decimal(&text, scale).filter(|value| *value < 60 * 10i64.pow(scale)) {
+        match decimal(&text, scale).filter(|value| (0..60 * 10i64.pow(scale)).contains(value)) {
             Some(value) if parts == 0 => minutes = value as u32,
             Some(value) if parts == 1 => thousandths = value as u32,
             _ => return cursor.fail(format!("'{text}' cannot be part of {what}: expected degrees, minutes, seconds and {} or {}", sides[0], sides[1])),

@@ -309,6 +309,14 @@ fn refuses_what_is_no_rdata() {
 }
 
 #[test]
+fn minutes_and_seconds_are_not_negative() {
+    for text in ["52 -1 N 4 E 0", "52 22 -0.001 N 4 E 0", "0 0 N 4 -59 W 0"] {
+        let error = Rdata::parse(Rtype::LOC, text).expect_err(text);
+        assert!(error.to_string().contains("cannot be part"), "{error}");
+    }
+}
+
+#[test]
 fn compares_in_canonical_form() {
     let same = |rtype, a, b| {
         let (a, b) = (
