@@ -31,6 +31,8 @@ pub struct Process {
     name: String,
     child: Child,
     folder: TempDir,
+    /// Whether its log is told when a test fails.
+    told: bool,
 }
 
 impl Process {
@@ -65,7 +67,14 @@ impl Process {
             name: name.into(),
             child,
             folder,
+            told: true,
         }
+    }
+
+    /// The same, without its log where a test fails: too long, and rarely of use.
+    pub fn quiet(mut self) -> Self {
+        self.told = false;
+        self
     }
 
     /// Its process id.
@@ -134,7 +143,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
-        if std::thread::panicking() {
+        if self.told && std::thread::panicking() {
             let log = self.stderr();
             let lines: Vec<&str> = log.lines().collect();
             let last = &lines[lines.len().saturating_sub(40)..];

@@ -100,8 +100,13 @@ impl Store {
                 .await
                 .map_err(|error| attempts.failed(error))?;
             if same == present.zone && stored.is_ok_and(|stored| stored == file.rrsets) {
+                let revision = self
+                    .anew()
+                    .head()
+                    .await
+                    .map_err(|error| attempts.failed(error))?;
                 return Ok(Some(Imported {
-                    revision: present.revision,
+                    revision,
                     written: 0,
                     created: false,
                     left: None,
@@ -119,12 +124,14 @@ impl Store {
             revision,
         );
         let written = file.rrsets.len();
+        let store = self.anew();
+        attempts.renew();
         let revision = loop {
             // A failure leaves the staged generation where it is: it serves nobody, and the flip may yet be done.
             if let Some(revision) = attempts.commit(&plan).await? {
                 break revision;
             }
-            let (_, now) = self
+            let (_, now) = store
                 .zone(apex)
                 .await
                 .map_err(|error| attempts.failed(error))?;
@@ -134,7 +141,7 @@ impl Store {
                 _ if now.as_ref().map(|now| now.revision)
                     == present.map(|present| present.revision) =>
                 {
-                    if !self
+                    if !store
                         .holds(&staged)
                         .await
                         .map_err(|error| attempts.failed(error))?
@@ -189,7 +196,12 @@ impl Store {
             let Some(first) = plans.next() else {
                 return Err(Refusal::Usage(format!("the zone {apex} would be empty")).into());
             };
-            match self.commit(&first).await.map_err(ChangeError::NotWritten)? {
+            match self
+                .anew()
+                .commit(&first)
+                .await
+                .map_err(ChangeError::NotWritten)?
+            {
                 Committed::Lost => generation += 1,
                 Committed::At(revision) => {
                     let staged = Staged {
@@ -257,6 +269,7 @@ impl Store {
     ) -> Result<Option<Imported>, ChangeError> {
         let serial = self.prefix().encode(&Key::Serial(present.apex.clone()));
         let (_, touched) = self
+            .anew()
             .get_all(std::slice::from_ref(&serial))
             .await
             .map_err(|error| attempts.failed(error))?;

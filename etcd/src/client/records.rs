@@ -45,6 +45,11 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Begins another step.
+    pub(super) fn renew(&mut self) {
+        self.store = self.store.anew();
+    }
+
     /// Whether a write was sent whose answer was lost.
     pub(super) fn sent(&self) -> bool {
         self.sent

@@ -61,7 +61,7 @@ impl Store {
     ) -> Result<(i64, bool), ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {
-            let (revision, present) = self
+            let (_, present) = self
                 .zone(apex)
                 .await
                 .map_err(|error| attempts.failed(error))?;
@@ -69,6 +69,7 @@ impl Store {
             let mut zone = present.zone.clone();
             edit(&mut zone);
             let Some(plan) = txn::zone_set(self.prefix(), &present, &zone)? else {
+                let revision = self.head().await.map_err(|error| attempts.failed(error))?;
                 return Ok((revision, attempts.sent()));
             };
             if let Some(revision) = attempts.commit(&plan).await? {

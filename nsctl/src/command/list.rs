@@ -33,7 +33,7 @@ pub(super) async fn list(
             .as_ref()
             .filter(|name| name.is_within(&read.apex))
             .unwrap_or(&read.apex);
-        for (owner, stored) in context.store.rrsets(&read, below).await? {
+        for (owner, stored) in context.store().rrsets(&read, below).await? {
             let wanted = rtype.is_none_or(|rtype| rtype == stored.rtype)
                 && (subtree || name.as_ref().is_none_or(|name| *name == owner));
             if !wanted {
@@ -52,7 +52,7 @@ pub(super) async fn list(
                     zone: read.apex.to_string(),
                 }),
                 Err(error) => {
-                    let key = context.store.key_text(&read, &owner, stored.rtype);
+                    let key = context.store().key_text(&read, &owner, stored.rtype);
                     output::note(&format!("nsctl: {key} is left out: {error}"));
                 }
             }
@@ -90,19 +90,19 @@ async fn zones(
     subtree: bool,
 ) -> Result<Vec<ZoneRead>, Error> {
     if let Some(apex) = zone {
-        let read = context.store.zone(&apex).await?.1;
+        let read = context.store().zone(&apex).await?.1;
         return Ok(vec![read.ok_or_else(|| {
             Error::Conflict(format!("there is no zone {apex}"))
         })?]);
     }
     let Some(name) = name else {
-        return Ok(context.store.zones().await?);
+        return Ok(context.store().zones().await?);
     };
-    let closest = context.store.zone_for(name, None).await?.1;
+    let closest = context.store().zone_for(name, None).await?.1;
     let mut zones: Vec<ZoneRead> = closest.into_iter().collect();
     if subtree {
         let below = context
-            .store
+            .store()
             .zones()
             .await?
             .into_iter()

@@ -79,7 +79,7 @@ pub(super) async fn import(
         ImportMode::Merge
     };
     let imported = context
-        .store
+        .store()
         .import(apex, &checked, mode, &|written| {
             bar.set_position(written as u64)
         })
@@ -121,11 +121,11 @@ async fn dry_run(
     checked: &Checked,
     replace: bool,
 ) -> Result<(), Error> {
-    let present = context.store.zone(apex).await?.1;
+    let present = context.store().zone(apex).await?.1;
     let (old, new, soa) = match &present {
         None => (Rrsets::new(), checked.rrsets.clone(), Vec::new()),
         Some(read) => {
-            let stored = context.store.content(read).await??;
+            let stored = context.store().content(read).await??;
             let soa = if replace {
                 soa_differences(&read.zone.soa, &checked.zone.soa)
             } else {
@@ -133,7 +133,7 @@ async fn dry_run(
             };
             let new = match replace {
                 true => checked.rrsets.clone(),
-                false => txn::merge(context.store.prefix(), read, &stored, &checked.rrsets)?.0,
+                false => txn::merge(context.store().prefix(), read, &stored, &checked.rrsets)?.0,
             };
             (stored, new, soa)
         }
@@ -154,7 +154,7 @@ async fn dry_run(
 pub(super) async fn diff(context: &Context, apex: &Name, file: &Path) -> Result<(), Error> {
     let checked = read(apex, file)?;
     let present = existing(context, apex).await?;
-    let stored = context.store.content(&present).await??;
+    let stored = context.store().content(&present).await??;
     let differences = zonefile::diff(&stored, &checked.rrsets);
     let soa = soa_differences(&present.zone.soa, &checked.zone.soa);
     show(context, &soa, &differences)?;

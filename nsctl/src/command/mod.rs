@@ -19,7 +19,7 @@ use crate::{frontends, output, rdata};
 
 /// What every command needs.
 pub(crate) struct Context {
-    pub(crate) store: Store,
+    store: Store,
     pub(crate) output: Output,
     pub(crate) timeout: Duration,
 }
@@ -145,13 +145,18 @@ struct Report {
 }
 
 impl Context {
+    /// The store, with all its time ahead.
+    pub(crate) fn store(&self) -> Store {
+        self.store.within(self.timeout)
+    }
+
     /// Waits if asked to, and prints the report; for people, as the line given.
     async fn finish(&self, mut report: Report, wait: Wait, line: &str) -> Result<(), Error> {
         if self.output == Output::Table {
             output::print(line);
         }
         let waited = match wait.wait {
-            Some(limit) => Some(frontends::wait(&self.store, report.revision, limit).await),
+            Some(limit) => Some(frontends::wait(&self.store(), report.revision, limit).await),
             None => None,
         };
         if let Some(Ok(count)) = waited {

@@ -16,7 +16,7 @@ pub(super) async fn change(
     change: &Change,
     wait: Wait,
 ) -> Result<(), Error> {
-    let changed = context.store.change(owner, zone, change).await?;
+    let changed = context.store().change(owner, zone, change).await?;
     let mut text = String::new();
     for (sign, lines) in [('-', &changed.removed), ('+', &changed.added)] {
         for line in lines {

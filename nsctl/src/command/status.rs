@@ -31,11 +31,11 @@ struct Shown {
 }
 
 pub(super) async fn status(context: &Context) -> Result<(), Error> {
-    let members = context.store.members().await;
+    let members = context.store().members().await;
     let registered = async {
         Ok::<_, Error>((
-            context.store.head().await?,
-            context.store.frontends().await?,
+            context.store().head().await?,
+            context.store().frontends().await?,
         ))
     }
     .await;

@@ -92,7 +92,7 @@ pub(super) fn report(zone: &Name, revision: i64, changed: bool) -> Report {
 }
 
 pub(super) async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
-    let read = context.store.zone(apex).await?.1;
+    let read = context.store().zone(apex).await?.1;
     read.ok_or_else(|| Error::Conflict(format!("there is no zone {apex}")))
 }
 
@@ -116,7 +116,7 @@ async fn add(
         .map(|name| Rdata::from_wire(Rtype::NS, name.wire()))
         .collect();
     let servers = servers.map_err(|error| Error::usage(error.to_string()))?;
-    let revision = context.store.zone_add(apex, &zone, &servers).await?;
+    let revision = context.store().zone_add(apex, &zone, &servers).await?;
     let line = format!("zone {apex} added, revision {revision}\n");
     context
         .finish(report(apex, revision, true), wait, &line)
@@ -136,7 +136,7 @@ async fn set(
             zone.soa.mname = mname.clone();
         }
     };
-    let (revision, changed) = context.store.zone_set(apex, edit).await?;
+    let (revision, changed) = context.store().zone_set(apex, edit).await?;
     let outcome = if changed {
         "done"
     } else {
@@ -152,10 +152,10 @@ async fn set(
 }
 
 async fn list(context: &Context) -> Result<(), Error> {
-    let zones = context.store.zones().await?;
+    let zones = context.store().zones().await?;
     let mut serials = Vec::new();
     for read in &zones {
-        serials.push(context.store.serial(read).await?);
+        serials.push(context.store().serial(read).await?);
     }
     let shown = zones.iter().zip(serials).map(|(read, serial)| Shown {
         zone: &read.apex,
@@ -183,7 +183,7 @@ async fn list(context: &Context) -> Result<(), Error> {
 
 async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
     let read = existing(context, apex).await?;
-    let serial = context.store.serial(&read).await?;
+    let serial = context.store().serial(&read).await?;
     if context.output == Output::Json {
         return output::json(&Shown {
             zone: apex,
@@ -192,7 +192,7 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
         });
     }
     let soa = &read.zone.soa;
-    let generations = context.store.generations(apex).await?;
+    let generations = context.store().generations(apex).await?;
     let served = generations
         .iter()
         .find(|(generation, _)| *generation == read.zone.generation);
@@ -231,7 +231,7 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
 }
 
 async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error> {
-    match context.store.zone_remove(apex).await? {
+    match context.store().zone_remove(apex).await? {
         Some(Removed { revision, left }) => {
             if let Some(error) = left {
                 output::note(&format!(
@@ -244,7 +244,7 @@ async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error>
                 .await
         }
         None => {
-            let revision = context.store.head().await?;
+            let revision = context.store().head().await?;
             let line = format!("unchanged: there is no zone {apex}, revision {revision}\n");
             context
                 .finish(report(apex, revision, false), wait, &line)
@@ -255,8 +255,8 @@ async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error>
 
 async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
     let read = existing(context, apex).await?;
-    let serial = context.store.serial(&read).await?;
-    let rrsets = context.store.content(&read).await??;
+    let serial = context.store().serial(&read).await?;
+    let rrsets = context.store().content(&read).await??;
     let mut text = String::new();
     zonefile::write(&mut text, apex, &read.zone, serial, &rrsets)
         .map_err(|error| Error::Failed(error.to_string()))?;
@@ -266,16 +266,16 @@ async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
 
 async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
     let served = context
-        .store
+        .store()
         .zone(apex)
         .await?
         .1
         .map(|read| read.zone.generation);
     let swept = context
-        .store
+        .store()
         .sweep(apex, |generation| Some(generation) != served)
         .await?;
-    let revision = context.store.head().await?;
+    let revision = context.store().head().await?;
     let line = format!("{swept} RRsets deleted that were not served\n");
     context
         .finish(

@@ -24,7 +24,7 @@ pub(crate) struct Peer {
     pub(crate) kind: Kind,
     address: SocketAddr,
     socket: UdpSocket,
-    _process: Process,
+    process: Process,
     _folder: TempDir,
 }
 
@@ -85,7 +85,7 @@ impl Peer {
             kind,
             address,
             socket,
-            _process: process,
+            process,
             _folder: folder,
         }
     }
@@ -98,6 +98,19 @@ impl Peer {
             exchange_tcp(self.address, query)
         };
         answer.unwrap_or_else(|error| panic!("{:?} does not answer {query:02x?}: {error}", self.kind))
+    }
+}
+
+impl Drop for Peer {
+    /// NSD's parent process tells its children that it is over.
+    fn drop(&mut self) {
+        self.process.signal("TERM");
+        for _ in 0..200 {
+            if self.process.ended().is_some() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -185,19 +185,23 @@ impl Site {
 impl World {
     /// The master files.
     pub(crate) fn files(&self, site: &Site) -> Vec<File> {
-        let child = self.child.as_ref().map(|child| child.file(&site.child(), site));
+        let child_apex = site.child();
+        let child = self.child.as_ref();
+        // NSD does not load a zone below a DNAME record of another.
+        let reserved = child.map(|_| child_apex.parse().unwrap());
         let files = [
-            Some(self.main.file(&site.main, site)),
-            child,
-            Some(self.other.file(&site.other, site)),
+            Some(self.main.file(&site.main, site, reserved)),
+            child.map(|child| child.file(&child_apex, site, None)),
+            Some(self.other.file(&site.other, site, None)),
         ];
         files.into_iter().flatten().collect()
     }
 }
 
 impl ZoneSpec {
-    fn file(&self, apex: &str, site: &Site) -> File {
-        let mut zone = Builder::new(apex);
+    /// No DNAME record will be at or above the name `reserved`.
+    fn file(&self, apex: &str, site: &Site, reserved: Option<Name>) -> File {
+        let mut zone = Builder::new(apex, reserved);
         let soa = format!("ns.example. mail.example. 1 2 3 4 {}", self.minimum);
         zone.add("", self.soa_ttl, Rtype::SOA, &soa);
         for server in &self.servers {
@@ -247,17 +251,19 @@ struct Builder {
     apex: Name,
     apex_text: String,
     text: String,
+    reserved: Option<Name>,
     /// The TTL and the rdata that are there.
     sets: BTreeMap<(Name, Rtype), (u32, Vec<String>)>,
 }
 
 impl Builder {
-    fn new(apex: &str) -> Self {
+    fn new(apex: &str, reserved: Option<Name>) -> Self {
         let apex_text = if apex.is_empty() { "." } else { apex };
         Builder {
             apex: apex_text.parse().unwrap(),
             apex_text: apex.into(),
             text: String::new(),
+            reserved,
             sets: BTreeMap::new(),
         }
     }
@@ -299,7 +305,9 @@ impl Builder {
             .any(|name| has(&name, Rtype::DNAME));
         let is_redirect_over_data = || {
             let mut names = self.sets.keys().map(|(name, _)| name);
-            names.any(|name| name != owner && name.is_within(owner))
+            let is_above = |name: &Name| name.is_within(owner);
+            self.reserved.as_ref().is_some_and(is_above)
+                || names.any(|name| name != owner && is_above(name))
         };
         let clashes = match rtype {
             Rtype::CNAME => is_apex || here.next().is_some(),

@@ -37,7 +37,10 @@ impl Cluster {
             Some(image) => {
                 let started =
                     containers::start(&image, &format!("nsd-test-{}", run_id()), count, args).await;
-                started.into_iter().map(|member| Member::Container(Box::new(member))).collect()
+                started
+                    .into_iter()
+                    .map(|member| Member::Container(Box::new(member)))
+                    .collect()
             }
             None => processes::start(count, args)
                 .into_iter()

@@ -68,7 +68,7 @@ impl Member {
         let etcd = std::env::var_os("NSD_ETCD")
             .filter(|path| !path.is_empty())
             .map_or("etcd".into(), PathBuf::from);
-        *self.lock() = Some(Process::start(&self.name, &etcd, &self.args));
+        *self.lock() = Some(Process::start(&self.name, &etcd, &self.args).quiet());
     }
 
     pub(super) fn kill(&self) {
