@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +10,7 @@ use etcd::model::{Name, Rtype, TTL_MAX, period};
 use etcd::schema::Prefix;
 
 use crate::error::Error;
+use crate::output;
 
 /// Adds, removes, lists, imports and exports DNS records in etcd.
 #[derive(Debug, Parser)]
@@ -291,6 +293,28 @@ pub(crate) struct Settings {
     /// When they give up [default: 2w].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) expire: Option<u32>,
+}
+
+/// Tells what is wrong with the arguments in one line, and help where that was asked for.
+pub(crate) fn refused(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+    };
+    match error.kind() {
+        DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        _ => {}
+    }
+    // The reason, and what follows it until the first empty line; then come hints on usage.
+    let text = error.to_string();
+    let reason = text
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ");
+    let error = Error::usage(reason.strip_prefix("error: ").unwrap_or(&reason));
+    output::error(&error);
+    error.exit_code()
 }
 
 impl Arguments {

@@ -16,7 +16,10 @@ use clap::Parser;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = arguments::Arguments::parse();
+    let arguments = match arguments::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return arguments::refused(&error),
+    };
     arguments.log();
     match command::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,

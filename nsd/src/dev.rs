@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use etcd::client::{self, ImportMode, Store};
+use etcd::client::{self, FileError, ImportMode, Store};
 use etcd::schema::Prefix;
 use tokio::sync::watch;
 use tracing::warn;
@@ -90,8 +90,12 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 }
 
 fn read(zone: &Name, file: &Path) -> anyhow::Result<(Name, zonefile::Checked)> {
-    let records = client::read_master_file(file, zone);
-    match records.and_then(|records| zonefile::check(zone, records)) {
+    let checked = match client::read_master_file(file, zone) {
+        Ok(records) => zonefile::check(zone, records),
+        Err(FileError::Faults(faults)) => Err(faults),
+        Err(FileError::Unreadable(reason)) => bail!(reason),
+    };
+    match checked {
         Ok(checked) => {
             for warning in &checked.warnings {
                 warn!(%zone, "{warning}");

@@ -92,6 +92,11 @@ impl Record {
         let (mut owner, mut rdata) = (Vec::new(), Vec::new());
         record.owner().compose_canonical(&mut owner).unwrap();
         record.data().compose_canonical_rdata(&mut rdata).unwrap();
+        // KX, which the library does not know, SVCB and HTTPS, whose canonical form keeps the spelling:
+        // not all servers do, and nothing says that they must.
+        if let (36 | 64 | 65, Some(target)) = (record.rtype().to_int(), rdata.get_mut(2..)) {
+            target.make_ascii_lowercase();
+        }
         Record {
             owner,
             rtype: record.rtype().to_int(),

@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-export FUZZ_SECONDS=${1:-5}
+export FUZZ_SECONDS=${1:-5} CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../../target/fuzz}
 cargo fmt --check
 cargo clippy --locked --quiet --no-default-features --all-targets -- -D warnings
 cargo test --locked --no-default-features --test smoke -- --test-threads=2 --nocapture

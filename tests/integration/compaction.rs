@@ -130,6 +130,15 @@ async fn a_front_end_that_was_cut_off_survives_compaction() {
         counts(&world.frontends[1]).await
     );
 
+    let log = world.frontends[1].log();
+    let told = log
+        .iter()
+        .any(|line| line.to_string().contains("compacted"));
+    assert!(
+        told,
+        "a poor test: fe2 was not refused the history: {log:?}"
+    );
+
     // Changes come over the new watch, too.
     world.nsctl.write("remove last.example.org --wait").await;
     world

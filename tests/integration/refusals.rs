@@ -40,7 +40,6 @@ const ZONES: &str = "
 2  | bad..example                 | zone add example.net --ns bad..example
 3  | example.net.                 | zone show example.net
 3  | example.net.                 | zone export example.net
-1  | /no/such/file                | zone import example.net /no/such/file
 2  | NOTYPE                       | list --type NOTYPE
 2  | ftp                          | --endpoints ftp://x:1 list
 ";
@@ -91,6 +90,8 @@ async fn bad_input_is_refused_and_writes_nothing() {
             output.command
         );
     }
+    let output = nsctl.run("zone import example.net /no/such/file").await;
+    faults.extend(fault(&output, "1", "/no/such/file"));
     let folder = TempDir::new();
     for (lines, words) in FILES {
         let file = folder

@@ -142,13 +142,19 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let ended = self
+            .child
+            .try_wait()
+            .ok()
+            .flatten()
+            .map_or("it ran".into(), |status| status.to_string());
         self.kill();
         if self.told && std::thread::panicking() {
             let log = self.stderr();
             let lines: Vec<&str> = log.lines().collect();
             let last = &lines[lines.len().saturating_sub(40)..];
             eprintln!(
-                "--- the last lines of {} (process {}):\n{}\n---",
+                "--- the last lines of {} (process {}, {ended}):\n{}\n---",
                 self.name,
                 self.id(),
                 last.join("\n")

@@ -19,7 +19,7 @@ use std::time::Duration;
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 
 pub use error::{ChangeError, StoreError};
-pub use file::read_master_file;
+pub use file::{FileError, read_master_file};
 pub use import::{ImportMode, Imported, Progress};
 pub use lease::register;
 pub use records::Changed;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etcd::client::{ImportMode, read_master_file};
+use etcd::client::{FileError, ImportMode, read_master_file};
 use etcd::model::zonefile::{self, Checked, Difference, Fault, Rrsets};
 use etcd::model::{Name, Rtype, Soa};
 use etcd::txn;
@@ -29,7 +29,11 @@ fn plural(count: usize, what: &str) -> String {
 
 /// Reads and checks a file. Every error and warning is told, a line each.
 fn read(zone: &Name, file: &Path) -> Result<Checked, Error> {
-    let checked = read_master_file(file, zone).and_then(|records| zonefile::check(zone, records));
+    let checked = match read_master_file(file, zone) {
+        Ok(records) => zonefile::check(zone, records),
+        Err(FileError::Faults(faults)) => Err(faults),
+        Err(FileError::Unreadable(reason)) => return Err(Error::Failed(reason)),
+    };
     let checked = checked.map_err(|faults| {
         tell(&faults, "error");
         Error::usage(format!(

@@ -1,14 +1,17 @@
 //! Addresses that go with an answer or a referral, so that the client need not ask for them.
 //!
 //! Only from the zone that answers: a client does not believe what another zone says (RFC 2181
-//! 5.4.1). And only for names that are there: what a wildcard would make is for the client to ask.
+//! 5.4.1). Of names that a wildcard makes as of those that are there: it would be their answer.
 
 use super::answer::{Answer, Entry, Owner, Records, Section};
 use super::name::{self, FoldedName, name_prefix};
 use super::node::Node;
-use super::resolve::{Found, Place, walk};
+use super::resolve::{Found, Place, walk, wildcard};
 use super::rrset::RrsetRef;
 use crate::model::Rtype;
+
+/// What a name is for, if a record points to it.
+const ADDRESSES: [Rtype; 2] = [Rtype::A, Rtype::AAAA];
 
 /// Adds the addresses of the name servers of a zone cut (RFC 9471).
 ///
@@ -25,11 +28,14 @@ pub(super) fn of_referral<'v>(
         for target in ns.rdata().filter_map(name_prefix) {
             let is_glue = name::is_within(target, cut);
             if is_glue == (section == Section::Glue) {
-                put_addresses(
+                let found = node_at(place, target);
+                put(
                     answer,
+                    place,
                     section,
                     Owner::Stored(target),
-                    node_at(place, target),
+                    found,
+                    &ADDRESSES,
                 );
             }
         }
@@ -37,7 +43,8 @@ pub(super) fn of_referral<'v>(
 }
 
 /// Adds the addresses of the names that the records of an answer point to (RFC 1035 3.3.9 and
-/// 3.3.11, RFC 2782, RFC 9460 4.1). `node` is where the records are.
+/// 3.3.11, RFC 1183 1 and 3.3, RFC 2230 3, RFC 2782), and what service records lead to (RFC 9460
+/// 4.1). `node` is where the records are.
 pub(super) fn of_answer<'v>(
     answer: &mut Answer<'v>,
     place: &Place<'v, '_>,
@@ -47,19 +54,28 @@ pub(super) fn of_answer<'v>(
 ) {
     let skip = match rtype {
         Rtype::NS => 0,
-        Rtype::MX | Rtype::SVCB | Rtype::HTTPS => 2,
+        Rtype::MX | Rtype::AFSDB | Rtype::RT | Rtype::KX | Rtype::SVCB | Rtype::HTTPS => 2,
         Rtype::SRV => 6,
         _ => return,
     };
+    let is_service = matches!(rtype, Rtype::SVCB | Rtype::HTTPS);
+    let service = [Rtype::A, Rtype::AAAA, rtype];
+    let rtypes = if is_service { &service } else { &ADDRESSES[..] };
     for rdata in rrset.rdata() {
         let Some(target) = rdata.get(skip..).and_then(name_prefix) else {
             continue;
         };
         if target == [0] {
             // In a service record the root means the owner, otherwise that there is no service.
-            let is_service = matches!(rtype, Rtype::SVCB | Rtype::HTTPS) && rdata[..2] != [0, 0];
-            if is_service {
-                put_addresses(answer, Section::Additional, place.owner, Some(node));
+            if is_service && rdata[..2] != [0, 0] {
+                put(
+                    answer,
+                    place,
+                    Section::Additional,
+                    place.owner,
+                    Some(node),
+                    rtypes,
+                );
             }
             continue;
         }
@@ -68,7 +84,8 @@ pub(super) fn of_answer<'v>(
             Rtype::NS => node_at(place, target),
             _ => authoritative_node_at(place, target),
         };
-        put_addresses(answer, Section::Additional, Owner::Stored(target), found);
+        let owner = Owner::Stored(target);
+        put(answer, place, Section::Additional, owner, found, rtypes);
     }
 }
 
@@ -76,15 +93,23 @@ pub(super) fn of_answer<'v>(
 fn node_at<'v>(place: &Place<'v, '_>, target: &[u8]) -> Option<Node<'v>> {
     let mut name = FoldedName::new();
     let apex = fold_within(&mut name, place, target)?;
-    place.zone.contents().node(name.prefix(0, apex))
+    let contents = place.zone.contents();
+    if let Some(node) = contents.node(name.prefix(0, apex)) {
+        return Some(node);
+    }
+    let exists = |label: &usize| contents.node(name.prefix(*label, apex)).is_some();
+    let encloser = (1..=apex).find(exists)?;
+    wildcard(contents, &name, apex, encloser)
 }
 
 /// The node of a name that the zone has authority over.
 fn authoritative_node_at<'v>(place: &Place<'v, '_>, target: &[u8]) -> Option<Node<'v>> {
     let mut name = FoldedName::new();
     let apex = fold_within(&mut name, place, target)?;
-    match walk(place.zone.contents(), &name, apex) {
+    let contents = place.zone.contents();
+    match walk(contents, &name, apex) {
         Found::Node(node) => Some(node),
+        Found::Missing { encloser } => wildcard(contents, &name, apex, encloser),
         _ => None,
     }
 }
@@ -100,17 +125,19 @@ fn fold_within(name: &mut FoldedName, place: &Place<'_, '_>, target: &[u8]) -> O
         .checked_sub(place.name.label_count() - place.apex)
 }
 
-/// Adds the addresses at a node, if there is one, that are not in the answer yet.
-fn put_addresses<'v>(
+/// Adds the RRsets of these types at a node, if there is one, that are not in the answer yet.
+fn put<'v>(
     answer: &mut Answer<'v>,
+    place: &Place<'v, '_>,
     section: Section,
     owner: Owner<'v>,
     node: Option<Node<'v>>,
+    rtypes: &[Rtype],
 ) {
     let Some(node) = node else { return };
-    for rtype in [Rtype::A, Rtype::AAAA] {
+    for &rtype in rtypes {
         if let Some(rrset) = node.rrset(rtype)
-            && !answer.has(rrset)
+            && !answer.has_at(rrset, &owner, place.question)
         {
             let records = Records::Set(rrset);
             answer.push(Entry {

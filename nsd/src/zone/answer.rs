@@ -179,6 +179,21 @@ impl<'v> Answer<'v> {
         })
     }
 
+    /// Whether this very RRset is in the answer with this owner: a wildcard's may be there with
+    /// several. `question` is the name in the question.
+    pub(super) fn has_at(&self, rrset: RrsetRef<'_>, owner: &Owner<'_>, question: &[u8]) -> bool {
+        let wire = self.owner_wire(owner, question);
+        self.entries.iter().any(|entry| match entry.records {
+            Records::Set(other) => {
+                other.is(rrset)
+                    && self
+                        .owner_wire(&entry.owner, question)
+                        .eq_ignore_ascii_case(wire)
+            }
+            Records::Cname(_) => false,
+        })
+    }
+
     /// Keeps a name made of the first octets of another and a suffix, if there is room for it.
     pub(super) fn synthesize(&mut self, labels: &[u8], suffix: &[u8]) -> Option<Synthesized> {
         let start = self.synthesized.len();

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::hash::RandomState;
 
-use super::name;
 use super::node::{Node, NodeBuf};
 use super::rrset::{Rrset, RrsetRef};
 use super::trie::Trie;
@@ -169,7 +168,7 @@ impl Contents {
 /// Whether records of this type make a zone cut or redirect what is below.
 fn divides(name: &[u8], rtype: Rtype) -> bool {
     match rtype {
-        Rtype::NS => !name.is_empty() && !name::is_wildcard(name),
+        Rtype::NS => !name.is_empty(),
         Rtype::DNAME => true,
         _ => false,
     }

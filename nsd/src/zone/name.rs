@@ -114,11 +114,6 @@ pub(super) fn is_within(name: &[u8], ancestor: &[u8]) -> bool {
     find_ancestor(name, ancestor).is_some()
 }
 
-/// Whether the leftmost label is the asterisk label of a wildcard (RFC 4592 2.1.1).
-pub(super) fn is_wildcard(name: &[u8]) -> bool {
-    name.starts_with(b"\x01*")
-}
-
 /// A [`Name`] as the key of a map that is asked with slices.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Key(pub(super) Name);

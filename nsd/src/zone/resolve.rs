@@ -89,6 +89,8 @@ pub(super) struct Place<'v, 'a> {
     pub(super) name: &'a FoldedName,
     /// The same name as it is to be sent.
     pub(super) owner: Owner<'v>,
+    /// The name in the question, which owners may refer to.
+    pub(super) question: &'a [u8],
 }
 
 /// Where the walk down from the apex ends (RFC 1034 4.3.2, step 3); labels are indices.
@@ -130,10 +132,9 @@ pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -
                     };
                 }
             }
-            // NS records at a wildcard delegate nothing (RFC 4592 4.2).
-            if let Some(ns) = node.rrset(Rtype::NS)
-                && !name::is_wildcard(name.suffix(label))
-            {
+            // At a wildcard, too, if it is asked for itself: RFC 4592 4.2 leaves open what that
+            // means, and RFC 1034 4.3.2, step 3b makes no exception.
+            if let Some(ns) = node.rrset(Rtype::NS) {
                 return Found::Cut { label, node, ns };
             }
         }
@@ -144,6 +145,20 @@ pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -
         }
     }
     Found::Node(node)
+}
+
+/// The wildcard below the closest encloser of a name that does not exist: its source of synthesis
+/// (RFC 4592 3.3.1).
+pub(super) fn wildcard<'v>(
+    contents: &'v Contents,
+    name: &FoldedName,
+    apex: usize,
+    encloser: usize,
+) -> Option<Node<'v>> {
+    let mut wildcard = ArrayVec::<u8, { NAME_LEN_MAX + 2 }>::new();
+    wildcard.extend(*b"\x01*");
+    wildcard.extend(name.prefix(encloser, apex).iter().copied());
+    contents.node(&wildcard)
 }
 
 impl<'v> Resolver<'v, '_> {
@@ -161,6 +176,7 @@ impl<'v> Resolver<'v, '_> {
             apex,
             name,
             owner: Owner::Question(0),
+            question: self.question.name,
         });
         for _ in 0..CHAIN_MAX {
             let Some(owner) = next else { return };
@@ -177,22 +193,32 @@ impl<'v> Resolver<'v, '_> {
                 apex,
                 name,
                 owner,
+                question: self.question.name,
             });
         }
     }
 
-    /// The zone to answer from: the nearest one, but for DS records at its apex the one above, if
-    /// it is the one that delegates (RFC 4035 3.1.4.1).
+    /// The zone to answer from: the nearest one, but for DS records at its apex the one above
+    /// (RFC 4035 3.1.4.1); unless that one delegates a name in between, so that the parent is a
+    /// third zone and elsewhere.
     fn find(&self, name: &FoldedName) -> Option<(&'v Zone, usize)> {
         let (zone, apex) = self.view.find(name, 0)?;
         if self.question.rtype == Rtype::DS
             && apex == 0
             && let Some((parent, apex)) = self.view.find(name, 1)
-            && let Found::Cut { label: 0, .. } = walk(parent.contents(), name, apex)
+            && !matches!(
+                walk(parent.contents(), name, apex),
+                Found::Cut { label: 1.., .. }
+            )
         {
             return Some((parent, apex));
         }
         Some((zone, apex))
+    }
+
+    /// Whether the name is that of a zone, be it of another than is answered from.
+    fn is_apex(&self, place: &Place<'v, '_>) -> bool {
+        self.question.rtype == Rtype::DS && self.view.is_apex(place.name)
     }
 
     /// Whether the chain has been at this name.
@@ -220,6 +246,12 @@ impl<'v> Resolver<'v, '_> {
                 None
             }
             Found::Dname { label, rrset } => self.redirect(place, label, rrset),
+            // A zone that its parent does not know: to say that there is no such name would deny
+            // all of it (RFC 8020).
+            Found::Missing { .. } if self.is_apex(place) => {
+                self.deny(place);
+                None
+            }
             Found::Missing { encloser } => self.miss(place, encloser),
         }
     }
@@ -234,7 +266,10 @@ impl<'v> Resolver<'v, '_> {
             rtype => node.rrset(rtype).map(|rrset| (rtype, rrset)),
         };
         if let Some((rtype, rrset)) = found {
-            self.put(Section::Answer, rtype, rrset, place.owner);
+            // A DNAME record that led to its own owner is there already.
+            if !self.answer.has_at(rrset, &place.owner, place.question) {
+                self.put(Section::Answer, rtype, rrset, place.owner);
+            }
             additional::of_answer(self.answer, place, node, rtype, rrset);
             return None;
         }
@@ -249,10 +284,8 @@ impl<'v> Resolver<'v, '_> {
     /// The name does not exist: a wildcard below its closest encloser answers for it, or nothing
     /// does (RFC 4592 3.3).
     fn miss(&mut self, place: &Place<'v, '_>, encloser: usize) -> Option<Owner<'v>> {
-        let mut wildcard = ArrayVec::<u8, { NAME_LEN_MAX + 2 }>::new();
-        wildcard.extend(*b"\x01*");
-        wildcard.extend(place.name.prefix(encloser, place.apex).iter().copied());
-        if let Some(node) = place.zone.contents().node(&wildcard) {
+        let contents = place.zone.contents();
+        if let Some(node) = wildcard(contents, place.name, place.apex, encloser) {
             return self.hit(place, node);
         }
         self.answer.rcode = Rcode::NXDOMAIN;

@@ -150,6 +150,11 @@ impl View {
             .sum()
     }
 
+    /// Whether a zone has this name.
+    pub(super) fn is_apex(&self, name: &FoldedName) -> bool {
+        self.zones.contains_key(name.wire())
+    }
+
     /// The zone that is nearest above the name, or at it, and the index of the label at which the
     /// zone's name begins (RFC 1034 4.3.2, step 2). `label` is the first index to look at.
     pub(super) fn find(&self, name: &FoldedName, label: usize) -> Option<(&Zone, usize)> {

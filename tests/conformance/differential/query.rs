@@ -14,8 +14,8 @@ use super::world::{File, label};
 /// A question and how it is asked.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Query {
-    /// In wire form, in a spelling of its own.
-    name: Vec<u8>,
+    /// The question section; the name is in a spelling of its own.
+    question: Vec<u8>,
     pub(crate) rtype: Rtype,
     /// The size in the OPT record, if there is one.
     udp_size: Option<u16>,
@@ -82,9 +82,11 @@ fn query(records: Vec<(Name, Rtype)>) -> impl Strategy<Value = Query> {
     (select(records), rtype, change, udp_size, is_udp, any::<u64>()).prop_filter_map(
         "names that are too long",
         |((name, present), rtype, (cut, labels), udp_size, is_udp, spelling)| {
+            let rtype = rtype.unwrap_or(present);
+            let name = respell(change_name(&name, cut, &labels)?.wire(), spelling);
             Some(Query {
-                name: respell(change_name(&name, cut, &labels)?.wire(), spelling),
-                rtype: rtype.unwrap_or(present),
+                question: [&name[..], &rtype.0.to_be_bytes(), &[0, 1]].concat(),
+                rtype,
                 udp_size,
                 is_udp,
             })
@@ -120,9 +122,7 @@ impl Query {
     pub(crate) fn octets(&self, id: u16) -> Vec<u8> {
         let mut octets = id.to_be_bytes().to_vec();
         octets.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(self.udp_size.is_some())]);
-        octets.extend(&self.name);
-        octets.extend(self.rtype.0.to_be_bytes());
-        octets.extend([0, 1]);
+        octets.extend(&self.question);
         if let Some(size) = self.udp_size {
             octets.extend([0, 0, 41]);
             octets.extend(size.to_be_bytes());
@@ -133,7 +133,13 @@ impl Query {
 
     /// The name, in lower case.
     pub(crate) fn name(&self) -> Name {
-        Name::from_wire(&self.name).expect("made of a name")
+        let wire = &self.question[..self.question.len() - 4];
+        Name::from_wire(wire).expect("made of a name")
+    }
+
+    /// The question section.
+    pub(crate) fn question(&self) -> &[u8] {
+        &self.question
     }
 }
 

@@ -1,6 +1,6 @@
 //! Random zones: what they are made of, and how they become master files that all servers load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use etcd::model::{Name, Rtype};
@@ -27,6 +27,7 @@ pub(crate) struct Site {
 pub(crate) struct File {
     pub(crate) apex: Name,
     pub(crate) text: String,
+    pub(crate) owners: BTreeSet<Name>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +53,10 @@ enum Data {
     /// One name before the text given.
     NameBefore(Rtype, Target, &'static str),
     Text(Rtype, String),
+    /// So many TXT records, more than a datagram has room for.
+    Texts(u8),
+    /// A delegation to so many name servers below it, with their addresses.
+    Delegation(u8),
 }
 
 type Labels = Vec<&'static str>;
@@ -132,6 +137,8 @@ fn data() -> impl Strategy<Value = Data> {
         2 => text(Rtype::DS, "1 8 2 aabb"),
         1 => text(Rtype::TLSA, "3 1 1 aabbcc"),
         1 => text(Rtype(65_280), "\\# 3 010203"),
+        1 => (2..30u8).prop_map(Data::Texts),
+        1 => (1..30u8).prop_map(Data::Delegation),
     ]
 }
 
@@ -219,11 +226,26 @@ impl ZoneSpec {
                     zone.add(&owner, *ttl, *rtype, &format!("{}{after}", target.text(site)));
                 }
                 Data::Text(rtype, text) => zone.add(&owner, *ttl, *rtype, text),
+                Data::Texts(count) => {
+                    for number in 0..*count {
+                        let text = format!("\"{number} {}\"", LONG);
+                        zone.add(&owner, *ttl, Rtype::TXT, &text);
+                    }
+                }
+                Data::Delegation(count) => {
+                    for number in 0..*count {
+                        let server = format!("ns{number}.{owner}");
+                        let address = format!("192.0.2.{number}");
+                        zone.add(&owner, *ttl, Rtype::NS, &format!("{server}{apex}"));
+                        zone.add(&server, *ttl, Rtype::A, &address);
+                    }
+                }
             }
         }
         File {
             apex: zone.apex,
             text: zone.text,
+            owners: zone.sets.into_keys().map(|(owner, _)| owner).collect(),
         }
     }
 }

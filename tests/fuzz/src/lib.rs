@@ -18,8 +18,8 @@
 //! The sanitizers are off because there is no unsafe code on these paths. What was found becomes a test
 //! beside the code that was wrong, named after what was wrong.
 //!
-//! nsd's pure folders are compiled here from their sources. The crate as a whole would bring the etcd client
-//! and the HTTP server along: some 250 crates instead of 50, for each kind of build.
+//! nsd's pure folders are compiled here from their sources: the crate as a whole would bring the etcd client
+//! and the HTTP server along, which take minutes to build, and protoc.
 
 #[path = "../../../nsd/src/message/mod.rs"]
 pub mod message;

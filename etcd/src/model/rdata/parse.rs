@@ -72,7 +72,7 @@ impl<'a> Cursor<'_, 'a> {
 }
 
 /// A decimal number without sign.
-fn digits(text: &str) -> Option<u32> {
+pub(super) fn digits(text: &str) -> Option<u32> {
     if text.bytes().all(|octet| octet.is_ascii_digit()) {
         text.parse().ok()
     } else {

@@ -292,7 +292,7 @@ fn prefix(text: &str) -> Option<(u8, u8, bool, Vec<u8>)> {
         .map_or((false, text), |rest| (true, rest));
     let (family, rest) = text.split_once(':')?;
     let (address, prefix) = rest.rsplit_once('/')?;
-    let prefix = prefix.parse::<u8>().ok()?;
+    let prefix = u8::try_from(parse::digits(prefix)?).ok()?;
     match family {
         "1" if prefix <= 32 => Some((
             1,

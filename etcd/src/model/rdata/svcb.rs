@@ -8,9 +8,9 @@ use data_encoding::BASE64;
 
 use super::RdataError;
 use super::field::SVC_KEYS;
-use super::parse::Cursor;
+use super::parse::{Cursor, digits};
 use super::print::{number, quoted};
-use crate::model::text;
+use crate::model::text::{self, Escape};
 
 const MANDATORY: u16 = 0;
 const ALPN: u16 = 1;
@@ -37,12 +37,9 @@ pub(super) fn parse(cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<()
                 String::from_utf8_lossy(name)
             ));
         };
-        let value = value.map(|value| {
-            value
-                .strip_prefix(b"\"")
-                .and_then(|value| value.strip_suffix(b"\""))
-                .unwrap_or(value)
-        });
+        let Some(value) = unquoted(value.unwrap_or_default()) else {
+            return cursor.fail("quotes stand around a whole value (RFC 9460, 2.1)");
+        };
         let octets = match parse_value(key, value) {
             Ok(octets) if octets.len() <= 65_535 => octets,
             Ok(_) => return cursor.fail("the value is longer than 65535 octets"),
@@ -76,8 +73,23 @@ fn key(name: &[u8]) -> Option<u16> {
     if plain { digits.parse().ok() } else { None }
 }
 
-fn parse_value(key: u16, value: Option<&[u8]>) -> Result<Vec<u8>, &'static str> {
-    let octets = text::unescaped(value.unwrap_or_default()).map_err(|error| error.0)?;
+/// A value without the quotes around it; none if there are others than those.
+fn unquoted(value: &[u8]) -> Option<&[u8]> {
+    let inner = match value.strip_prefix(b"\"") {
+        Some(rest) => rest.strip_suffix(b"\"")?,
+        None => value,
+    };
+    let mut rest = inner;
+    while let Ok(octet) = text::unescape(&mut rest) {
+        if octet == Escape::Plain(b'"') {
+            return None;
+        }
+    }
+    Some(inner)
+}
+
+fn parse_value(key: u16, value: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let octets = text::unescaped(value).map_err(|error| error.0)?;
     if matches!(key, NO_DEFAULT_ALPN | OHTTP) {
         return if octets.is_empty() {
             Ok(octets)
@@ -118,10 +130,8 @@ fn parse_value(key: u16, value: Option<&[u8]>) -> Result<Vec<u8>, &'static str> 
             }
         }
         PORT => {
-            let port = as_text()?
-                .parse::<u16>()
-                .map_err(|_| "port takes a number up to 65535")?;
-            wire.extend(port.to_be_bytes());
+            let port = digits(as_text()?).and_then(|port| u16::try_from(port).ok());
+            wire.extend(port.ok_or("port takes a number up to 65535")?.to_be_bytes());
         }
         IPV4_HINT => {
             for address in as_text()?.split(',') {

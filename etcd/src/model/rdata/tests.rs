@@ -317,6 +317,30 @@ fn minutes_and_seconds_are_not_negative() {
 }
 
 #[test]
+fn ports_and_prefixes_have_no_sign() {
+    assert!(Rdata::parse(Rtype::SVCB, "1 . port=+443").is_err());
+    assert!(Rdata::parse(Rtype::APL, "1:192.0.2.0/+24").is_err());
+}
+
+#[test]
+fn quotes_stand_around_a_whole_value() {
+    for (value, wire) in [
+        (r#""a b""#, Some(&b"a b"[..])),
+        (r#"a\"b"#, Some(b"a\"b")),
+        (r#""a\"b""#, Some(b"a\"b")),
+        (r#""""#, Some(b"")),
+        (r#""a"b"#, None),
+        (r#"a"b""#, None),
+        (r#""a"b"c""#, None),
+    ] {
+        let rdata = Rdata::parse(Rtype::SVCB, &format!("1 . key9={value}"));
+        // Priority, root, key and length stand before it.
+        let found = rdata.ok().map(|rdata| rdata.wire()[7..].to_vec());
+        assert_eq!(found.as_deref(), wire, "{value}");
+    }
+}
+
+#[test]
 fn compares_in_canonical_form() {
     let same = |rtype, a, b| {
         let (a, b) = (

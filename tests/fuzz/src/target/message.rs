@@ -63,6 +63,10 @@ ns-7.many.test. A 192.0.2.10
 ns-47.many.test. AAAA 2001:db8::3
 big.test. TXT *40 %-this-is-one-of-many-strings-that-together-are-too-long-for-a-datagram
 wide.test. MX *60 1 a%.b%.c%.wide.test.
+huge.test. PTR *300 a-name-so-long-that-many-are-more-than-a-pointer-can-span.%.huge.test.
+fat.test. SVCB *70 1 t%.fat.test. key9=after-the-many-octets-of-this-value-the-addresses-have-no-place-that-a-pointer-can-say-which-has-fourteen-bits-only-so-that-their-owners-are-written-out-each-time-instead-of-once-and-that-is-all-there-is-to-say-about-it
+t3.fat.test. A *2 192.0.2.%
+t69.fat.test. AAAA *3 2001:db8::%
 ",
     ),
     ("child.test.", "child.test. NS ns.child.test.\nns.child.test. A 192.0.2.11\nup.child.test. CNAME al.test.\n"),
@@ -151,22 +155,25 @@ pub fn message(octets: &[u8]) {
     }
     let answer = resolve(&VIEW, &query.question());
     let expected = records(&answer, &query);
-    for limit in [512, 1232, 65_535] {
+    let whole = encode(&answer, &query, &OPTIONS, 65_535, &mut out);
+    for limit in [512, 1232, whole - 1, whole, 65_535] {
+        let limit = limit.max(512);
         let len = encode(&answer, &query, &OPTIONS, limit, &mut out);
         let reply = read(octets, &out[..len], limit);
         assert_eq!(reply.rcode, answer.rcode);
-        // Whole RRsets, in their order; and which may be missing.
+        // RRsets as a whole and in their order. All of them where there is room, those that help only
+        // where there is some left.
         let mut rest = &reply.records[..];
         for (section, set) in &expected {
             match rest.strip_prefix(&set[..]) {
                 Some(after) => rest = after,
                 None => assert!(
-                    reply.is_truncated || (limit < 65_535 && *section == Section::Additional)
+                    limit < whole && (reply.is_truncated || *section == Section::Additional)
                 ),
             }
         }
         assert!(rest.is_empty(), "{rest:?}");
-        assert!(!reply.is_truncated || limit < 65_535);
+        assert!(!reply.is_truncated || limit < whole);
     }
 }
 

@@ -40,7 +40,10 @@ fn survives(name: &Name) {
     for (depth, zone) in name.ancestors().enumerate() {
         assert!(name.is_within(&zone) && (depth == 0 || zone < *name));
         assert_eq!(name.label_count(), depth + zone.label_count());
-        has_a_key(name, &zone);
+        // Not in each of 127 zones, which would take milliseconds.
+        if depth < 2 || depth == name.label_count() / 2 || zone.is_root() {
+            has_a_key(name, &zone);
+        }
     }
 }
 
