@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::mirror::Freshness;
+use crate::zone::Rcode;
 
 /// How many response codes are told apart: those of the header, and one for all others.
 const RCODES: usize = 17;
@@ -30,15 +31,39 @@ pub struct Counters {
     responses: [AtomicU64; RCODES],
 }
 
-impl Counters {
-    /// Adds one.
-    pub fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
+/// What is counted over a batch, before it is added to the counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Messages received.
+    pub queries: u64,
+    /// Messages that were no queries.
+    pub malformed: u64,
+    /// Responses cut short.
+    pub truncated: u64,
+    responses: [u64; RCODES],
+}
 
+impl Tally {
     /// Counts a response by its code.
-    pub fn response(&self, rcode: u16) {
-        Counters::count(&self.responses[usize::from(rcode).min(RCODES - 1)]);
+    pub fn response(&mut self, rcode: Rcode) {
+        self.responses[usize::from(rcode.0).min(RCODES - 1)] += 1;
+    }
+}
+
+impl Counters {
+    /// Adds what was counted.
+    pub fn add(&self, tally: &Tally) {
+        let singles = [
+            (&self.queries, tally.queries),
+            (&self.malformed, tally.malformed),
+            (&self.truncated, tally.truncated),
+        ];
+        let responses = self.responses.iter().zip(tally.responses);
+        for (counter, count) in singles.into_iter().chain(responses) {
+            if count > 0 {
+                counter.fetch_add(count, Ordering::Relaxed);
+            }
+        }
     }
 }
 

@@ -1,17 +1,19 @@
 //! Answering: octets in, octets out, over UDP and TCP.
 //!
-//! All transports go through [`Service::respond`], which reads the published view and nothing else.
+//! All transports go through [`Responder::respond`], which reads the published view and nothing else.
 
+#[cfg(target_os = "linux")]
+mod batch;
 mod tcp;
 mod udp;
 
 pub use tcp::{Limits, serve as serve_tcp};
 pub use udp::{Workers, start as start_udp};
 
-use crate::message::{self, Chaos, Class, Options, Reject};
-use crate::metrics::Counters;
+use crate::message::{self, Chaos, Class, Options, Query, Reject};
+use crate::metrics::Tally;
 use crate::mirror::Published;
-use crate::zone::{self, Rcode, View};
+use crate::zone::{self, Answer, Rcode, View};
 
 /// How many octets a response over UDP has at most, whatever the client takes: larger ones are cut into
 /// fragments on their way, and lost (RFC 9715).
@@ -41,32 +43,47 @@ pub enum Transport {
 }
 
 impl Service {
-    /// Writes the response to a message into `out`, which has room for [`OCTETS_MAX`], and returns its
-    /// length; 0 where the message is to be ignored.
+    /// What answers queries from this view.
+    pub fn responder<'v>(&'v self, view: &'v View) -> Responder<'v> {
+        Responder {
+            service: self,
+            view,
+            answer: Answer::new(),
+        }
+    }
+}
+
+/// Answers queries from one view, one after the other.
+pub struct Responder<'v> {
+    service: &'v Service,
+    view: &'v View,
+    /// Room for an answer, which is too large to be made anew for each.
+    answer: Answer<'v>,
+}
+
+impl Responder<'_> {
+    /// Writes the response to a message into `out` and returns its length; 0 where the message is to be ignored.
     pub fn respond(
-        &self,
-        view: &View,
+        &mut self,
         octets: &[u8],
         transport: Transport,
-        counters: &Counters,
+        tally: &mut Tally,
         out: &mut [u8],
     ) -> usize {
-        Counters::count(&counters.queries);
+        tally.queries += 1;
         let options = Options {
             udp_size: UDP_OCTETS_MAX as u16,
-            nsid: self.nsid.as_bytes(),
+            nsid: self.service.nsid.as_bytes(),
         };
         let query = match message::parse(octets) {
             Ok(query) => query,
             Err(Reject::Silent) => {
-                Counters::count(&counters.malformed);
+                tally.malformed += 1;
                 return 0;
             }
             Err(Reject::Reply(refusal)) => {
-                if refusal.rcode == Rcode::FORMERR {
-                    Counters::count(&counters.malformed);
-                }
-                counters.response(refusal.rcode.0);
+                tally.malformed += u64::from(refusal.rcode == Rcode::FORMERR);
+                tally.response(refusal.rcode);
                 return message::encode_reject(&refusal, &options, out);
             }
         };
@@ -75,25 +92,35 @@ impl Service {
             Transport::Tcp => OCTETS_MAX,
         };
         if query.class == Class::Chaos {
-            let text = match query.chaos() {
-                Some(Chaos::Version) => &self.version,
-                Some(Chaos::Identity) => &self.nsid,
-                None => "",
-            };
-            if text.is_empty() {
-                counters.response(Rcode::REFUSED.0);
-                return message::encode_reject(&query.reject(Rcode::REFUSED, None), &options, out);
-            }
-            counters.response(Rcode::NOERROR.0);
-            return message::encode_chaos(text.as_bytes(), &query, &options, limit, out);
+            return self.respond_chaos(&query, &options, limit, tally, out);
         }
-        let answer = zone::resolve(view, &query.question());
-        counters.response(answer.rcode.0);
-        let len = message::encode(&answer, &query, &options, limit, out);
+        zone::resolve_into(self.view, &query.question(), &mut self.answer);
+        tally.response(self.answer.rcode);
+        let len = message::encode(&self.answer, &query, &options, limit, out);
         // TC, in the third octet of the header.
-        if out.get(2).is_some_and(|flags| len > 2 && flags & 2 != 0) {
-            Counters::count(&counters.truncated);
-        }
+        tally.truncated += u64::from(out.get(2).is_some_and(|flags| len > 2 && flags & 2 != 0));
         len
+    }
+
+    /// Tells about the server itself, as far as that is configured.
+    fn respond_chaos(
+        &self,
+        query: &Query<'_>,
+        options: &Options<'_>,
+        limit: usize,
+        tally: &mut Tally,
+        out: &mut [u8],
+    ) -> usize {
+        let text = match query.chaos() {
+            Some(Chaos::Version) => &self.service.version,
+            Some(Chaos::Identity) => &self.service.nsid,
+            None => "",
+        };
+        if text.is_empty() {
+            tally.response(Rcode::REFUSED);
+            return message::encode_reject(&query.reject(Rcode::REFUSED, None), options, out);
+        }
+        tally.response(Rcode::NOERROR);
+        message::encode_chaos(text.as_bytes(), query, options, limit, out)
     }
 }

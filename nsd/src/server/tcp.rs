@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::{OCTETS_MAX, Service, Transport};
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Tally};
 
 /// Limits that keep one client, or all of them, from taking everything.
 #[derive(Clone, Copy, Debug)]
@@ -120,10 +120,14 @@ async fn converse(
         };
         query.resize(len, 0);
         timeout(idle, stream.read_exact(&mut query)).await??;
+        let mut tally = Tally::default();
         let len = {
             let view = service.view.load();
-            service.respond(&view, &query, Transport::Tcp, counters, &mut response[2..])
+            service
+                .responder(&view)
+                .respond(&query, Transport::Tcp, &mut tally, &mut response[2..])
         };
+        counters.add(&tally);
         if len == 0 {
             // Nothing that follows such a message makes sense.
             return Ok(());

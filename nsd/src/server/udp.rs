@@ -12,8 +12,10 @@ use arc_swap::Cache;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::warn;
 
-use super::{OCTETS_MAX, Service, Transport};
-use crate::metrics::{Counters, Metrics};
+#[cfg(target_os = "linux")]
+use super::batch::{self, Batch};
+use super::{Service, Transport};
+use crate::metrics::{Counters, Metrics, Tally};
 
 /// How often a thread without queries looks whether it is to end.
 const STOP_POLL: Duration = Duration::from_millis(100);
@@ -94,38 +96,72 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.bind(&address.into())?;
     let socket = UdpSocket::from(socket);
     socket.set_read_timeout(Some(STOP_POLL))?;
+    #[cfg(target_os = "linux")]
+    if address.ip().is_unspecified() {
+        batch::tell_destination(&socket, address.is_ipv6())?;
+    }
     Ok(socket)
 }
 
+/// The loop of a thread: take what is there, look the view up once, answer, send.
+#[cfg(target_os = "linux")]
 fn answer(service: &Service, socket: &UdpSocket, stop: &AtomicBool, counters: &Counters) {
     let mut view = Cache::new(service.view.clone());
-    let (mut query, mut response) = (vec![0; OCTETS_MAX], vec![0; OCTETS_MAX]);
+    let mut batch = Batch::new();
+    while !stop.load(Ordering::Relaxed) {
+        let count = match batch.receive(socket) {
+            Ok(count) => count,
+            Err(error) => {
+                pause_after(&error);
+                continue;
+            }
+        };
+        let mut tally = Tally::default();
+        let mut responder = service.responder(view.load());
+        batch.answer(socket, count, |query, out| {
+            responder.respond(query, Transport::Udp, &mut tally, out)
+        });
+        counters.add(&tally);
+    }
+}
+
+/// The same, a datagram at a time.
+#[cfg(not(target_os = "linux"))]
+fn answer(service: &Service, socket: &UdpSocket, stop: &AtomicBool, counters: &Counters) {
+    let mut view = Cache::new(service.view.clone());
+    let (mut query, mut response) = ([0; 2048], [0; super::UDP_OCTETS_MAX]);
     while !stop.load(Ordering::Relaxed) {
         let (len, client) = match socket.recv_from(&mut query) {
             Ok(received) => received,
             Err(error) => {
-                use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
-                // A client that went away before its answer came is reported here, too.
-                if !matches!(
-                    error.kind(),
-                    WouldBlock | TimedOut | Interrupted | ConnectionRefused
-                ) {
-                    warn!(%error, "cannot receive");
-                    std::thread::sleep(STOP_POLL);
-                }
+                pause_after(&error);
                 continue;
             }
         };
-        let len = service.respond(
-            view.load(),
+        let mut tally = Tally::default();
+        let len = service.responder(view.load()).respond(
             &query[..len],
             Transport::Udp,
-            counters,
+            &mut tally,
             &mut response,
         );
         // Port 0 cannot be answered. Whatever else fails is the client's loss, who asks again.
         if len > 0 && client.port() != 0 {
             let _ = socket.send_to(&response[..len], client);
         }
+        counters.add(&tally);
+    }
+}
+
+/// Waits a little after an error that would come again at once.
+fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
+    // A client that went away before its answer came is reported here, too.
+    if !matches!(
+        error.kind(),
+        WouldBlock | TimedOut | Interrupted | ConnectionRefused
+    ) {
+        warn!(%error, "cannot receive");
+        std::thread::sleep(STOP_POLL);
     }
 }

@@ -1,0 +1,225 @@
+//! Many datagrams a system call: `recvmmsg` and `sendmmsg` on Linux.
+//!
+//! This is the one module with `unsafe` code. The kernel is given pointers into buffers that the [`Batch`]
+//! owns; they are made anew for every call, and each block says what it relies on.
+//!
+//! A response leaves from the address that the query was sent to, also where the socket is bound to all
+//! addresses of the host (IP_PKTINFO, IPV6_PKTINFO: RFC 3542 6).
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use libc::{c_int, cmsghdr, in_pktinfo, in6_pktinfo, iovec, mmsghdr, sockaddr_storage};
+
+use super::UDP_OCTETS_MAX;
+
+/// How many datagrams are taken at once. More save little: by then the system call is a small part.
+pub(super) const BATCH: usize = 64;
+
+/// How long a query may be. One that is longer is cut, which shows when it is read.
+const QUERY_OCTETS_MAX: usize = 2048;
+
+/// Room for one control message with the longer of the two kinds of packet information.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; 64]);
+
+/// Buffers for a batch of queries and their responses, made once.
+pub(super) struct Batch {
+    queries: Box<[[u8; QUERY_OCTETS_MAX]]>,
+    responses: Box<[[u8; UDP_OCTETS_MAX]]>,
+    clients: Box<[sockaddr_storage]>,
+    controls: Box<[Control]>,
+    query_parts: Box<[iovec]>,
+    response_parts: Box<[iovec]>,
+    received: Box<[mmsghdr]>,
+    to_send: Box<[mmsghdr]>,
+}
+
+fn boxed<T: Clone>(value: T) -> Box<[T]> {
+    vec![value; BATCH].into()
+}
+
+impl Batch {
+    /// Makes the buffers.
+    pub(super) fn new() -> Self {
+        // SAFETY: all of these are plain C structs, for which all bits zero is a value.
+        let (client, part, header) = unsafe {
+            (
+                zeroed::<sockaddr_storage>(),
+                zeroed::<iovec>(),
+                zeroed::<mmsghdr>(),
+            )
+        };
+        Batch {
+            queries: boxed([0; QUERY_OCTETS_MAX]),
+            responses: boxed([0; UDP_OCTETS_MAX]),
+            clients: boxed(client),
+            controls: boxed(Control([0; 64])),
+            query_parts: boxed(part),
+            response_parts: boxed(part),
+            received: boxed(header),
+            to_send: boxed(header),
+        }
+    }
+
+    /// Waits for queries as long as the socket's time limit says, and takes those that are there. Returns how many.
+    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        for index in 0..BATCH {
+            self.query_parts[index] = iovec {
+                iov_base: self.queries[index].as_mut_ptr().cast(),
+                iov_len: QUERY_OCTETS_MAX,
+            };
+            let header = &mut self.received[index].msg_hdr;
+            header.msg_name = ptr::from_mut(&mut self.clients[index]).cast();
+            header.msg_namelen = size_of::<sockaddr_storage>() as u32;
+            header.msg_iov = &raw mut self.query_parts[index];
+            header.msg_iovlen = 1;
+            header.msg_control = self.controls[index].0.as_mut_ptr().cast();
+            header.msg_controllen = size_of::<Control>();
+        }
+        let flags = libc::MSG_WAITFORONE as _;
+        // SAFETY: `received` has BATCH headers, whose pointers lead to buffers of the lengths given there;
+        // all are owned by `self`, which is borrowed mutably until the call returns. No time limit is passed.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.received.as_mut_ptr(),
+                BATCH as u32,
+                flags,
+                ptr::null_mut(),
+            )
+        };
+        if count < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(count as usize)
+        }
+    }
+
+    /// Answers the first `count` queries and sends what there is to send. `answer` gets a query and room for its
+    /// response, and returns the response's length; 0 for none.
+    pub(super) fn answer(
+        &mut self,
+        socket: &UdpSocket,
+        count: usize,
+        mut answer: impl FnMut(&[u8], &mut [u8]) -> usize,
+    ) {
+        let mut responses = 0;
+        for index in 0..count.min(BATCH) {
+            let len = (self.received[index].msg_len as usize).min(QUERY_OCTETS_MAX);
+            let response_len = answer(&self.queries[index][..len], &mut self.responses[index]);
+            if response_len == 0 || has_no_port(&self.clients[index]) {
+                continue;
+            }
+            let response = &mut self.responses[index][..response_len];
+            self.response_parts[responses] = iovec {
+                iov_base: response.as_mut_ptr().cast(),
+                iov_len: response_len,
+            };
+            let received = &self.received[index].msg_hdr;
+            let control_len = self.controls[index].turn_round(received.msg_controllen);
+            let header = &mut self.to_send[responses].msg_hdr;
+            header.msg_name = ptr::from_mut(&mut self.clients[index]).cast();
+            header.msg_namelen = received.msg_namelen;
+            header.msg_iov = &raw mut self.response_parts[responses];
+            header.msg_iovlen = 1;
+            header.msg_control = match control_len {
+                0 => ptr::null_mut(),
+                _ => self.controls[index].0.as_mut_ptr().cast(),
+            };
+            header.msg_controllen = control_len;
+            responses += 1;
+        }
+        self.send(socket, responses);
+    }
+
+    fn send(&mut self, socket: &UdpSocket, count: usize) {
+        let mut done = 0;
+        while done < count {
+            let rest = &mut self.to_send[done..count];
+            // SAFETY: `rest` has as many headers as are announced; their pointers lead to addresses, control
+            // messages and responses owned by `self`, which is borrowed mutably until the call returns.
+            let sent = unsafe {
+                libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as u32, 0)
+            };
+            done += match usize::try_from(sent) {
+                Ok(sent) if sent > 0 => sent,
+                _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => 0,
+                // What fails is the client's loss, who asks again; the others behind it are not.
+                _ => 1,
+            };
+        }
+    }
+}
+
+/// Port 0 cannot be answered.
+fn has_no_port(client: &sockaddr_storage) -> bool {
+    // SAFETY: sockaddr_in and sockaddr_in6 both have the port in the two octets behind the family, within
+    // sockaddr_storage, which the kernel has filled.
+    let port = unsafe { (*ptr::from_ref(client).cast::<libc::sockaddr_in>()).sin_port };
+    port == 0
+}
+
+impl Control {
+    /// Turns the packet information of a query into that of its response: the address stays, the interface is left to
+    /// the routes. Returns the length of what is there; 0 if there is nothing to say.
+    fn turn_round(&mut self, len: usize) -> usize {
+        if len < size_of::<cmsghdr>() {
+            return 0;
+        }
+        let data = self.0.as_mut_ptr();
+        // SAFETY: the buffer is aligned for a header and longer than one, and the kernel has written `len`
+        // octets into it.
+        let header = unsafe { &*data.cast::<cmsghdr>() };
+        // SAFETY: CMSG_LEN only computes with its argument.
+        let has = |size: usize| len >= unsafe { libc::CMSG_LEN(size as u32) } as usize;
+        match (header.cmsg_level, header.cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) if has(size_of::<in_pktinfo>()) => {
+                // SAFETY: the length says that an in_pktinfo follows the header; CMSG_DATA is aligned for it.
+                let info = unsafe { &mut *libc::CMSG_DATA(data.cast()).cast::<in_pktinfo>() };
+                info.ipi_ifindex = 0;
+                len
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if has(size_of::<in6_pktinfo>()) => {
+                // SAFETY: as above, for an in6_pktinfo.
+                let info = unsafe { &mut *libc::CMSG_DATA(data.cast()).cast::<in6_pktinfo>() };
+                let address = info.ipi6_addr.s6_addr;
+                // A link-local address means nothing without its link (RFC 4007 6).
+                if !(address[0] == 0xfe && address[1] & 0xc0 == 0x80) {
+                    info.ipi6_ifindex = 0;
+                }
+                len
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Has the kernel tell which address each query was sent to.
+pub(super) fn tell_destination(socket: &UdpSocket, is_ipv6: bool) -> io::Result<()> {
+    let on: c_int = 1;
+    let (level, option) = match is_ipv6 {
+        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+        false => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+    };
+    // SAFETY: the option takes an int, whose address and size are given.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            ptr::from_ref(&on).cast(),
+            size_of::<c_int>() as u32,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
