@@ -18,7 +18,7 @@ const CATCH_UP: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_of_etcd_goes_and_no_query_stays_unanswered() {
-    let world = World::start().await;
+    let mut world = World::start().await;
     world
         .nsctl
         .write("add www.example.org A 192.0.2.1 192.0.2.2 --wait")
@@ -56,6 +56,13 @@ async fn all_of_etcd_goes_and_no_query_stays_unanswered() {
             frontend.id
         );
         assert_eq!(report.right, report.sent, "{}: {report:?}", frontend.id);
+    }
+
+    // A front-end that is told to end does not wait for etcd to take its registration back.
+    world.cluster.pause_all().await;
+    for frontend in &mut world.frontends {
+        let status = frontend.terminate(Duration::from_secs(10)).await;
+        assert!(status.success(), "{}: {status}", frontend.id);
     }
 }
 
