@@ -335,7 +335,7 @@ fn doubts(apex: &Name, rrsets: &Rrsets) -> Vec<Found> {
                     "{owner} {rtype} points to {target}, which is in this zone and has no address"
                 )),
                 Address::Alias => doubt(format!(
-                    "{owner} {rtype} points to {target}, which is a CNAME (RFC 2181, 10.3)"
+                    "{owner} {rtype} points to {target}, which is an alias (RFC 2181, 10.3)"
                 )),
                 Address::Present | Address::Elsewhere => {}
             }
@@ -350,6 +350,7 @@ fn is_wildcard(name: &Name) -> bool {
 
 enum Address {
     Present,
+    /// A CNAME is there, or a DNAME above makes one.
     Alias,
     Missing,
     /// In another zone, so that it is not for us to say.
@@ -375,7 +376,7 @@ fn address(apex: &Name, rrsets: &Rrsets, target: &Name) -> Address {
     let mut exists = exists(rrsets, target);
     for name in target.ancestors().take_while(|name| name != apex) {
         if name != *target && has(&name, Rtype::DNAME) {
-            return Address::Elsewhere;
+            return Address::Alias;
         }
         if has(&name, Rtype::NS) && name != *target {
             return Address::Missing;
@@ -390,7 +391,7 @@ fn address(apex: &Name, rrsets: &Rrsets, target: &Name) -> Address {
         }
     }
     if has(apex, Rtype::DNAME) && target != apex {
-        return Address::Elsewhere;
+        return Address::Alias;
     }
     Address::Missing
 }
