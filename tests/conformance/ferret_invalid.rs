@@ -16,7 +16,11 @@ struct Class {
     is_warning_enough: bool,
 }
 
-const fn class(name: &'static str, is_warning_enough: bool, words: &'static [&'static str]) -> Class {
+const fn class(
+    name: &'static str,
+    is_warning_enough: bool,
+    words: &'static [&'static str],
+) -> Class {
     Class {
         name,
         words,
@@ -29,21 +33,37 @@ const TWO_CNAMES: &str = "a name has one CNAME record at most";
 
 const CLASSES: &[Class] = &[
     class("FalseCond_1", true, &["is there twice with the same rdata"]),
-    class("FalseCond_2", true, &["the SOA record is there twice", OUTSIDE]),
+    class(
+        "FalseCond_2",
+        true,
+        &["the SOA record is there twice", OUTSIDE],
+    ),
     class("FalseCond_3", false, &[OUTSIDE]),
     class(
         "FalseCond_4",
         false,
-        &["a CNAME stands alone", "a CNAME cannot stand beside it", TWO_CNAMES],
+        &[
+            "a CNAME stands alone",
+            "a CNAME cannot stand beside it",
+            TWO_CNAMES,
+        ],
     ),
-    class("FalseCond_5", false, &["a name has one DNAME record at most", TWO_CNAMES]),
+    class(
+        "FalseCond_5",
+        false,
+        &["a name has one DNAME record at most", TWO_CNAMES],
+    ),
     class("FalseCond_6", false, &["has a DNAME record and NS records"]),
     class("FalseCond_7", false, &["is below the DNAME record of"]),
     class("FalseCond_8", true, &["is below the zone cut"]),
     class(
         "FalseCond_9",
         true,
-        &["whose glue is missing", "has no address", "(RFC 2181, 10.3)"],
+        &[
+            "whose glue is missing",
+            "has no address",
+            "(RFC 2181, 10.3)",
+        ],
     ),
 ];
 
@@ -76,7 +96,10 @@ fn every_fault_is_named() {
 /// Some duplicates of the model got addresses of their own when it was made a zone, or were lost.
 fn is_flawless(class: &Class, zone: &str) -> bool {
     let mut lines = BTreeSet::new();
-    class.name == "FalseCond_1" && zone.lines().all(|line| lines.insert(line) || line.is_empty())
+    class.name == "FalseCond_1"
+        && zone
+            .lines()
+            .all(|line| lines.insert(line) || line.is_empty())
 }
 
 fn is_named(class: &Class, found: &[Fault]) -> bool {

@@ -1,7 +1,7 @@
 //! From master files to answers, without a process.
 
-use etcd::model::zonefile::{self, Checked, Fault};
 use etcd::model::Name;
+use etcd::model::zonefile::{self, Checked, Fault};
 use nsd::message::{self, Options, Reject};
 use nsd::zone::{Contents, Rrset, SoaFields, View, Zone, resolve};
 
@@ -51,7 +51,11 @@ pub(crate) fn respond(view: &View, octets: &[u8], is_udp: bool) -> Vec<u8> {
     let mut out = vec![0; 65_535];
     let len = match message::parse(octets) {
         Ok(query) => {
-            let limit = if is_udp { query.udp_limit(1232) } else { 65_535 };
+            let limit = if is_udp {
+                query.udp_limit(1232)
+            } else {
+                65_535
+            };
             let answer = resolve(view, &query.question());
             message::encode(&answer, &query, &OPTIONS, limit, &mut out)
         }
@@ -61,4 +65,3 @@ pub(crate) fn respond(view: &View, octets: &[u8], is_udp: bool) -> Vec<u8> {
     out.truncate(len);
     out
 }
-

@@ -1,11 +1,10 @@
 //! TLS and client certificates towards etcd.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use tests::{Frontend, Nsctl, Process, TempDir, ensure, eventually};
+use tests::{Frontend, Nsctl, Process, TempDir, ensure, eventually, free_port};
 
 const MAKE: &str = r#"
 set -e
@@ -18,11 +17,6 @@ for who in server client; do
 done
 openssl req -x509 $ec -keyout other.key -out other.pem -subj /CN=other-ca
 "#;
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_are_asked_for_and_checked() {

@@ -29,6 +29,6 @@ pub use http::{Response, get};
 pub use load::{Expected, Load, Report};
 pub use nsctl::{Nsctl, Output};
 pub use process::{Process, binary};
-pub use temp::TempDir;
+pub use temp::{TempDir, free_port};
 pub use wait::{ensure, eventually};
 pub use world::{World, expect_at};

@@ -54,7 +54,7 @@ impl Drop for TempDir {
 /// A TCP port on 127.0.0.1 that nothing listens on, for a process that cannot be told to choose its own
 /// and that must find it free again after a restart. Below the range from which the kernel takes ports
 /// for outgoing connections, so that none of those takes it meanwhile.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     const FIRST: u16 = 12_000;
     const COUNT: u16 = 20_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -32,12 +32,16 @@ pub fn parse(octets: &[u8]) -> Result<Query<'_>, Reject<'_>> {
         question: &[],
         edns: None,
     };
+    let bare = refusal;
+    // The refusal collects what is read, so that an error reply can repeat it.
+    let read = parse_body(&octets[HEADER_LEN..], &header, &mut refusal);
     if refusal.opcode != 0 {
+        // What follows the header is not ours to judge, but an OPT record is answered with one.
+        refusal = if read.is_ok() { refusal } else { bare };
         refusal.rcode = Rcode::NOTIMP;
         return Err(Reject::Reply(refusal));
     }
-    // The refusal collects what is read, so that an error reply can repeat it.
-    parse_body(&octets[HEADER_LEN..], &header, &mut refusal).map_err(|rcode| {
+    read.map_err(|rcode| {
         refusal.rcode = rcode;
         Reject::Reply(refusal)
     })

@@ -20,6 +20,10 @@ use crate::model::{Name, Rtype};
 
 const TTL: u32 = 3600;
 
+/// Types that IANA leaves to private use, written as octets.
+const UNKNOWN: Rtype = Rtype(65_280);
+const UNKNOWN_TOO: Rtype = Rtype(65_281);
+
 type Octets = Vec<u8>;
 
 #[test]
@@ -28,8 +32,23 @@ fn rfc1034_6_2_standard_queries() {
 }
 
 #[test]
+fn rfc2181_clarifications() {
+    check(include_str!("tests/rfc2181.txt"));
+}
+
+#[test]
 fn rfc2308_negative_answers() {
     check(include_str!("tests/rfc2308.txt"));
+}
+
+#[test]
+fn rfc3597_unknown_types() {
+    check(include_str!("tests/rfc3597.txt"));
+}
+
+#[test]
+fn rfc4343_spelling() {
+    check(include_str!("tests/rfc4343.txt"));
 }
 
 #[test]
@@ -38,8 +57,28 @@ fn rfc4592_wildcards() {
 }
 
 #[test]
+fn rfc6604_chains() {
+    check(include_str!("tests/rfc6604.txt"));
+}
+
+#[test]
 fn rfc6672_dname() {
     check(include_str!("tests/rfc6672.txt"));
+}
+
+#[test]
+fn rfc8020_empty_non_terminals() {
+    check(include_str!("tests/rfc8020.txt"));
+}
+
+#[test]
+fn rfc8482_any() {
+    check(include_str!("tests/rfc8482.txt"));
+}
+
+#[test]
+fn rfc9460_service_records() {
+    check(include_str!("tests/rfc9460.txt"));
 }
 
 #[test]
@@ -142,7 +181,7 @@ fn rdata(rtype: Rtype, fields: &[&str]) -> Vec<u8> {
             rdata.push(last.len() as u8);
             rdata.extend_from_slice(last.as_bytes());
         }
-        Rtype::DS => {
+        Rtype::DS | UNKNOWN | UNKNOWN_TOO => {
             let octets = last
                 .as_bytes()
                 .chunks(2)
@@ -199,7 +238,7 @@ fn rdata_text(rtype: Rtype, rdata: &[u8]) -> String {
         Rtype::A => return format!(" {}", dotted(rdata)),
         Rtype::AAAA => return format!(" 2001:db8::{}", rdata[15]),
         Rtype::TXT => return format!(" {}", String::from_utf8_lossy(&rdata[1..])),
-        Rtype::DS => {
+        Rtype::DS | UNKNOWN | UNKNOWN_TOO => {
             return rdata
                 .iter()
                 .fold(" ".into(), |text, octet| format!("{text}{octet:02x}"));
@@ -207,6 +246,7 @@ fn rdata_text(rtype: Rtype, rdata: &[u8]) -> String {
         Rtype::SOA => return String::new(),
         Rtype::SRV => 6,
         Rtype::MX | Rtype::HTTPS | Rtype::SVCB => 2,
+        Rtype::KX | Rtype::AFSDB | Rtype::RT => 2,
         _ => 0,
     };
     let mut text = String::from(" ");

@@ -59,6 +59,11 @@ const RULES: &[Rule] = &[
         how: How::Adapt(|case, theirs| add_to(&[Rtype::SVCB, Rtype::HTTPS], case, theirs)),
     },
     Rule {
+        reason: "RFC 7505 3, RFC 2782: the root as a target means that there is no service; both add its addresses",
+        kinds: &Kind::ALL,
+        how: How::Adapt(leave_out_root),
+    },
+    Rule {
         reason: "RFC 2230 3: Knot adds no addresses to KX records",
         kinds: &[Kind::Knot],
         how: How::Adapt(|case, theirs| add_to(&[Rtype::KX], case, theirs)),
@@ -132,7 +137,11 @@ pub(super) fn explain(case: &Case<'_>) -> Option<Vec<&'static str>> {
 }
 
 fn send_once(_: &Case<'_>, theirs: &mut Response) {
-    for section in [&mut theirs.answer, &mut theirs.authority, &mut theirs.additional] {
+    for section in [
+        &mut theirs.answer,
+        &mut theirs.authority,
+        &mut theirs.additional,
+    ] {
         section.dedup();
     }
 }
@@ -140,7 +149,9 @@ fn send_once(_: &Case<'_>, theirs: &mut Response) {
 fn any_will_do(case: &Case<'_>, theirs: &mut Response) {
     let (ours, theirs_has) = (case.ours, &theirs.answer);
     let is_part = ours.answer.iter().all(|record| theirs_has.contains(record));
-    let is_other = theirs_has.iter().all(|record| record.owner == theirs_has[0].owner);
+    let is_other = theirs_has
+        .iter()
+        .all(|record| record.owner == theirs_has[0].owner);
     let is_answer = !theirs_has.is_empty() && !ours.answer.is_empty();
     if case.query.rtype == Rtype::ANY && is_answer && (is_part || is_other) {
         theirs.answer = ours.answer.clone();
@@ -163,10 +174,22 @@ fn leave_out_apex_ns(case: &Case<'_>, theirs: &mut Response) {
     if theirs.rcode != 0 || theirs.answer.is_empty() || !theirs.authority.iter().all(is_apex_ns) {
         return;
     }
-    let servers: BTreeSet<Vec<u8>> =
-        theirs.authority.drain(..).map(|record| record.rdata).collect();
+    let servers: BTreeSet<Vec<u8>> = theirs
+        .authority
+        .drain(..)
+        .map(|record| record.rdata)
+        .collect();
     let wanted = |record: &Record| case.ours.additional.contains(record);
-    theirs.additional.retain(|record| wanted(record) || !servers.contains(&record.owner));
+    theirs
+        .additional
+        .retain(|record| wanted(record) || !servers.contains(&record.owner));
+}
+
+fn leave_out_root(case: &Case<'_>, theirs: &mut Response) {
+    let is_service = |record: &Record| [Rtype::MX.0, Rtype::SRV.0].contains(&record.rtype);
+    if case.ours.answer.iter().any(is_service) {
+        theirs.additional.retain(|record| record.owner != [0]);
+    }
 }
 
 /// Adds what we add to an answer of these types, if nothing is there.
@@ -181,7 +204,8 @@ fn make_names(case: &Case<'_>, theirs: &mut Response) {
     for record in &case.ours.additional {
         let same = theirs.additional.iter_mut().find(|other| {
             other.owner.starts_with(b"\x01*")
-                && (other.rtype, other.ttl, &other.rdata) == (record.rtype, record.ttl, &record.rdata)
+                && (other.rtype, other.ttl, &other.rdata)
+                    == (record.rtype, record.ttl, &record.rdata)
                 && record.owner.ends_with(&other.owner[2..])
         });
         if let Some(same) = same
@@ -200,9 +224,16 @@ fn add_no_answer(_: &Case<'_>, theirs: &mut Response) {
 
 fn is_endless(case: &Case<'_>) -> bool {
     let (ours, theirs) = (&case.ours.answer, &case.theirs.answer);
-    let (fewer, more) = if ours.len() < theirs.len() { (ours, theirs) } else { (theirs, ours) };
+    let (fewer, more) = if ours.len() < theirs.len() {
+        (ours, theirs)
+    } else {
+        (theirs, ours)
+    };
     let is_alias = |record: &Record| [Rtype::CNAME.0, Rtype::DNAME.0].contains(&record.rtype);
-    let links = fewer.iter().filter(|record| record.rtype == Rtype::CNAME.0).count();
+    let links = fewer
+        .iter()
+        .filter(|record| record.rtype == Rtype::CNAME.0)
+        .count();
     case.ours.rcode == case.theirs.rcode
         && case.ours.authority.is_empty()
         && links >= 5
@@ -219,7 +250,8 @@ fn is_unfollowed(case: &Case<'_>) -> bool {
     let apex = |name: &Name| case.zone(name).map(|zone| &zone.apex);
     let leads_away = |record: &Record| {
         let owner = Name::from_wire(&record.owner).unwrap();
-        target(record).is_some_and(|target| apex(&target).is_some() && apex(&target) != apex(&owner))
+        target(record)
+            .is_some_and(|target| apex(&target).is_some() && apex(&target) != apex(&owner))
     };
     case.theirs.answer.iter().any(leads_away)
 }
@@ -231,7 +263,9 @@ fn is_moved_dname(case: &Case<'_>) -> bool {
         record.rtype == Rtype::DNAME.0
             && record.owner == case.query.name().wire()
             && !ours.contains(record)
-            && ours.iter().any(|other| is_same(other) && other.owner.starts_with(b"\x01*"))
+            && ours
+                .iter()
+                .any(|other| is_same(other) && other.owner.starts_with(b"\x01*"))
     };
     case.theirs.answer.iter().any(is_moved)
 }
@@ -249,7 +283,9 @@ fn is_in_other_zone(case: &Case<'_>) -> bool {
             !has(zone, name) && others.any(|file| has(file, name))
         };
         let wildcard = |name: &Name| Name::from_labels([&b"*"[..]].into_iter(), name);
-        let mut names = name.ancestors().take_while(|name| name.is_within(&zone.apex));
+        let mut names = name
+            .ancestors()
+            .take_while(|name| name.is_within(&zone.apex));
         names.any(|name| is_others(&name) || wildcard(&name).is_ok_and(|name| is_others(&name)))
     })
 }

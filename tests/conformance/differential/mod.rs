@@ -66,8 +66,13 @@ struct Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { questions, same, .. } = self;
-        writeln!(f, "{questions} questions, {same} with one answer of all three; else:")?;
+        let Tally {
+            questions, same, ..
+        } = self;
+        writeln!(
+            f,
+            "{questions} questions, {same} with one answer of all three; else:"
+        )?;
         for (reason, count) in &self.explained {
             writeln!(f, "{count:>7} {reason}")?;
         }
@@ -91,7 +96,10 @@ async fn compare(seed: u64, sites: Vec<Site>, tally: &mut Tally) {
             (tree.current().files(&site), site, tree)
         })
         .collect();
-    let all: Vec<File> = worlds.iter().flat_map(|(files, ..)| files.clone()).collect();
+    let all: Vec<File> = worlds
+        .iter()
+        .flat_map(|(files, ..)| files.clone())
+        .collect();
     let mut servers = Servers::start(&all).await;
     for (files, site, tree) in worlds {
         for query in queries(&files, QUESTIONS, &mut runner) {
@@ -138,18 +146,27 @@ impl Servers {
         for kind in Kind::ALL {
             peers.push(Peer::start(kind, files).await);
         }
-        Servers { view: view(files), peers, id: 0 }
+        Servers {
+            view: view(files),
+            peers,
+            id: 0,
+        }
     }
 
     fn ask(&mut self, query: &Query) -> Answers {
         self.id = self.id.wrapping_add(1);
         let octets = query.octets(self.id);
-        let read = |octets: &[u8]| Response::parse(octets).unwrap_or_else(|error| panic!("{query:?}: {error}"));
+        let read = |octets: &[u8]| {
+            Response::parse(octets).unwrap_or_else(|error| panic!("{query:?}: {error}"))
+        };
         let ours = zones::respond(&self.view, &octets, query.is_udp);
         assert_eq!(ours[..2], octets[..2], "{query:?}");
         assert!(ours[12..].starts_with(query.question()), "{query:?}");
         let ask = |peer: &Peer| (peer.kind, read(&peer.ask(&octets, query.is_udp)));
-        Answers { ours: read(&ours), theirs: self.peers.iter().map(ask).collect() }
+        Answers {
+            ours: read(&ours),
+            theirs: self.peers.iter().map(ask).collect(),
+        }
     }
 }
 
@@ -167,11 +184,20 @@ fn outcome(files: &[File], query: &Query, answers: &Answers) -> Outcome {
     let ours = &answers.ours;
     let (mut reasons, mut unexplained, mut is_same) = (Vec::new(), Vec::new(), true);
     for (kind, theirs) in &answers.theirs {
-        let case = Case { files, query, kind: *kind, ours, theirs };
+        let case = Case {
+            files,
+            query,
+            kind: *kind,
+            ours,
+            theirs,
+        };
         is_same &= ours == theirs;
         match explain(&case) {
             Some(found) => reasons.extend(found.into_iter().map(String::from)),
-            None => unexplained.push(format!("{kind:?} alone differs in {}", differ(ours, theirs))),
+            None => unexplained.push(format!(
+                "{kind:?} alone differs in {}",
+                differ(ours, theirs)
+            )),
         }
     }
     match unexplained.len() {
@@ -194,7 +220,10 @@ fn differ(ours: &Response, theirs: &Response) -> String {
         (ours.authority != theirs.authority, "authority"),
         (ours.additional != theirs.additional, "additional"),
     ];
-    let differing = parts.iter().filter(|(is_other, _)| *is_other).map(|(_, part)| *part);
+    let differing = parts
+        .iter()
+        .filter(|(is_other, _)| *is_other)
+        .map(|(_, part)| *part);
     differing.collect::<Vec<_>>().join(", ")
 }
 
@@ -209,7 +238,11 @@ async fn shrink(mut tree: impl ValueTree<Value = World>, site: &Site, query: &Qu
         if is_unexplained {
             report = tell(&files, query, &answers);
         }
-        let goes_on = if is_unexplained { tree.simplify() } else { tree.complicate() };
+        let goes_on = if is_unexplained {
+            tree.simplify()
+        } else {
+            tree.complicate()
+        };
         if !goes_on || Instant::now() > end {
             return report;
         }

@@ -37,7 +37,12 @@ impl Kind {
             Kind::Knot => ("knotd", "--version", "Knot DNS"),
             Kind::Nsd => ("nsd", "-v", "NLnet Labs"),
         };
-        let folders = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/opt/homebrew/sbin"];
+        let folders = [
+            "/usr/sbin",
+            "/usr/local/sbin",
+            "/usr/bin",
+            "/opt/homebrew/sbin",
+        ];
         let mut paths = folders.iter().map(|folder| Path::new(folder).join(name));
         paths.find(|path| {
             let output = Command::new(path).arg(option).output();
@@ -71,7 +76,12 @@ impl Peer {
         let quick = Some(Duration::from_millis(300));
         socket.set_read_timeout(quick).unwrap();
         for file in files {
-            let query = [b"\0\0\0\0\0\x01\0\0\0\0\0\0", file.apex.wire(), b"\0\x06\0\x01"].concat();
+            let query = [
+                b"\0\0\0\0\0\x01\0\0\0\0\0\0",
+                file.apex.wire(),
+                b"\0\x06\0\x01",
+            ]
+            .concat();
             let what = format!("{kind:?} serves {}", file.apex);
             eventually(&what, Duration::from_secs(20), async || {
                 process.check()?;
@@ -97,7 +107,8 @@ impl Peer {
         } else {
             exchange_tcp(self.address, query)
         };
-        answer.unwrap_or_else(|error| panic!("{:?} does not answer {query:02x?}: {error}", self.kind))
+        answer
+            .unwrap_or_else(|error| panic!("{:?} does not answer {query:02x?}: {error}", self.kind))
     }
 }
 
@@ -164,7 +175,12 @@ fn knot(folder: &Path, address: SocketAddr, files: &[File]) -> String {
          zone:\n"
     );
     for (number, file) in files.iter().enumerate() {
-        writeln!(text, "  - domain: \"{}\"\n    file: {number}.zone", file.apex).unwrap();
+        writeln!(
+            text,
+            "  - domain: \"{}\"\n    file: {number}.zone",
+            file.apex
+        )
+        .unwrap();
     }
     text
 }
@@ -179,7 +195,12 @@ fn nsd(folder: &Path, address: SocketAddr, files: &[File]) -> String {
          remote-control:\n  control-enable: no\n"
     );
     for (number, file) in files.iter().enumerate() {
-        writeln!(text, "zone:\n  name: \"{}\"\n  zonefile: \"{number}.zone\"", file.apex).unwrap();
+        writeln!(
+            text,
+            "zone:\n  name: \"{}\"\n  zonefile: \"{number}.zone\"",
+            file.apex
+        )
+        .unwrap();
     }
     text
 }

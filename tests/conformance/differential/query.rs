@@ -47,7 +47,9 @@ pub(crate) fn queries(files: &[File], count: usize, runner: &mut TestRunner) -> 
     let strategy = query(records);
     let mut queries = BTreeSet::new();
     while queries.len() < count {
-        let tree = strategy.new_tree(runner).expect("nothing is refused for ever");
+        let tree = strategy
+            .new_tree(runner)
+            .expect("nothing is refused for ever");
         queries.insert(tree.current());
     }
     queries
@@ -79,40 +81,54 @@ fn query(records: Vec<(Name, Rtype)>) -> impl Strategy<Value = Query> {
     // How many labels go from the front, and which come instead.
     let change = (0..3usize, prop::collection::vec(label(), 0..3));
     let change = prop_oneof![3 => Just((0, vec![])), 4 => change];
-    (select(records), rtype, change, udp_size, is_udp, any::<u64>()).prop_filter_map(
-        "names that are too long",
-        |((name, present), rtype, (cut, labels), udp_size, is_udp, spelling)| {
-            let rtype = rtype.unwrap_or(present);
-            let name = respell(change_name(&name, cut, &labels)?.wire(), spelling);
-            Some(Query {
-                question: [&name[..], &rtype.0.to_be_bytes(), &[0, 1]].concat(),
-                rtype,
-                udp_size,
-                is_udp,
-            })
-        },
+    (
+        select(records),
+        rtype,
+        change,
+        udp_size,
+        is_udp,
+        any::<u64>(),
     )
+        .prop_filter_map(
+            "names that are too long",
+            |((name, present), rtype, (cut, labels), udp_size, is_udp, spelling)| {
+                let rtype = rtype.unwrap_or(present);
+                let name = respell(change_name(&name, cut, &labels)?.wire(), spelling);
+                Some(Query {
+                    question: [&name[..], &rtype.0.to_be_bytes(), &[0, 1]].concat(),
+                    rtype,
+                    udp_size,
+                    is_udp,
+                })
+            },
+        )
 }
 
 fn change_name(name: &Name, cut: usize, labels: &[&str]) -> Option<Name> {
     let base = name.ancestors().nth(cut)?;
     let labels: String = labels.iter().map(|label| format!("{label}.")).collect();
-    let text = if base.is_root() { labels } else { labels + &base.to_string() };
-    if text.is_empty() { Some(base) } else { text.parse().ok() }
+    let text = if base.is_root() {
+        labels
+    } else {
+        labels + &base.to_string()
+    };
+    if text.is_empty() {
+        Some(base)
+    } else {
+        text.parse().ok()
+    }
 }
 
 /// Every second time as it is, else with some letters in upper case.
 fn respell(wire: &[u8], spelling: u64) -> Vec<u8> {
     let mut wire = wire.to_vec();
-    let mut at = 0;
-    while spelling & 1 == 0 && wire[at] != 0 {
-        let end = at + 1 + usize::from(wire[at]);
-        for index in at + 1..end {
-            if spelling >> (index % 64) & 1 == 1 {
-                wire[index].make_ascii_uppercase();
+    if spelling & 1 == 0 {
+        // Lengths are at most 63, and so no letters.
+        for (at, octet) in wire.iter_mut().enumerate() {
+            if spelling >> (at % 64) & 1 == 1 {
+                octet.make_ascii_uppercase();
             }
         }
-        at = end;
     }
     wire
 }

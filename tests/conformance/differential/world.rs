@@ -160,11 +160,7 @@ fn zone(records: std::ops::Range<usize>) -> impl Strategy<Value = ZoneSpec> {
 /// Random worlds.
 pub(crate) fn world() -> impl Strategy<Value = World> {
     let child = option::weighted(0.6, zone(0..10));
-    (zone(5..50), child, zone(0..12)).prop_map(|(main, child, other)| World {
-        main,
-        child,
-        other,
-    })
+    (zone(5..50), child, zone(0..12)).prop_map(|(main, child, other)| World { main, child, other })
 }
 
 impl Site {
@@ -192,23 +188,26 @@ impl Site {
 impl World {
     /// The master files.
     pub(crate) fn files(&self, site: &Site) -> Vec<File> {
-        let child_apex = site.child();
+        let apex = |text: &str| text.parse::<Name>().unwrap();
+        // NSD has one tree for all zones, and nothing of any may be below a DNAME record in it.
+        let mut names = BTreeSet::from([apex(&site.other)]);
+        names.extend(self.child.as_ref().map(|_| apex(&site.child())));
+        let main = self.main.file(&site.main, site, &names);
+        names.extend(main.owners.iter().cloned());
         let child = self.child.as_ref();
-        // NSD does not load a zone below a DNAME record of another.
-        let reserved = child.map(|_| child_apex.parse().unwrap());
-        let files = [
-            Some(self.main.file(&site.main, site, reserved)),
-            child.map(|child| child.file(&child_apex, site, None)),
-            Some(self.other.file(&site.other, site, None)),
-        ];
-        files.into_iter().flatten().collect()
+        let child = child.map(|child| child.file(&site.child(), site, &names));
+        let other = self.other.file(&site.other, site, &names);
+        [Some(main), child, Some(other)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
 impl ZoneSpec {
-    /// No DNAME record will be at or above the name `reserved`.
-    fn file(&self, apex: &str, site: &Site, reserved: Option<Name>) -> File {
-        let mut zone = Builder::new(apex, reserved);
+    /// No DNAME record will be above the names of other zones, or at their apexes.
+    fn file(&self, apex: &str, site: &Site, others: &BTreeSet<Name>) -> File {
+        let mut zone = Builder::new(apex, others);
         let soa = format!("ns.example. mail.example. 1 2 3 4 {}", self.minimum);
         zone.add("", self.soa_ttl, Rtype::SOA, &soa);
         for server in &self.servers {
@@ -220,10 +219,20 @@ impl ZoneSpec {
             let owner: String = owner.iter().map(|label| format!("{label}.")).collect();
             match data {
                 Data::Name(rtype, before, target) => {
-                    zone.add(&owner, *ttl, *rtype, &format!("{before}{}", target.text(site)));
+                    zone.add(
+                        &owner,
+                        *ttl,
+                        *rtype,
+                        &format!("{before}{}", target.text(site)),
+                    );
                 }
                 Data::NameBefore(rtype, target, after) => {
-                    zone.add(&owner, *ttl, *rtype, &format!("{}{after}", target.text(site)));
+                    zone.add(
+                        &owner,
+                        *ttl,
+                        *rtype,
+                        &format!("{}{after}", target.text(site)),
+                    );
                 }
                 Data::Text(rtype, text) => zone.add(&owner, *ttl, *rtype, text),
                 Data::Texts(count) => {
@@ -269,23 +278,23 @@ impl Target {
 
 /// A zone that keeps the rules, as what would break one is left out: name servers do not agree on what
 /// becomes of such a zone.
-struct Builder {
+struct Builder<'a> {
     apex: Name,
     apex_text: String,
     text: String,
-    reserved: Option<Name>,
+    others: &'a BTreeSet<Name>,
     /// The TTL and the rdata that are there.
     sets: BTreeMap<(Name, Rtype), (u32, Vec<String>)>,
 }
 
-impl Builder {
-    fn new(apex: &str, reserved: Option<Name>) -> Self {
+impl<'a> Builder<'a> {
+    fn new(apex: &str, others: &'a BTreeSet<Name>) -> Self {
         let apex_text = if apex.is_empty() { "." } else { apex };
         Builder {
             apex: apex_text.parse().unwrap(),
             apex_text: apex.into(),
             text: String::new(),
-            reserved,
+            others,
             sets: BTreeMap::new(),
         }
     }
@@ -326,10 +335,9 @@ impl Builder {
             .take_while(|name| name.is_within(&self.apex))
             .any(|name| has(&name, Rtype::DNAME));
         let is_redirect_over_data = || {
-            let mut names = self.sets.keys().map(|(name, _)| name);
-            let is_above = |name: &Name| name.is_within(owner);
-            self.reserved.as_ref().is_some_and(is_above)
-                || names.any(|name| name != owner && is_above(name))
+            let own = self.sets.keys().map(|(name, _)| name);
+            let mut names = own.filter(|name| *name != owner).chain(self.others);
+            names.any(|name| name.is_within(owner))
         };
         let clashes = match rtype {
             Rtype::CNAME => is_apex || here.next().is_some(),

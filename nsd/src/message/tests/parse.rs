@@ -254,6 +254,11 @@ fn other_opcodes_are_not_implemented() {
             reply(&View::default(), &octets, 512),
             [0xab, 0xcd, 0x81 | opcode << 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]
         );
+        // What can be read is answered with its question and an OPT record (RFC 6891 6.1.1).
+        let octets = message([opcode << 3, 0], [1, 0, 0, 1], &[QUESTION, OPT]);
+        let reply = decode(&reply(&View::default(), &octets, 512)).unwrap();
+        assert_eq!((reply.rcode, &reply.question[..]), (4, QUESTION));
+        assert!(reply.opt.is_some());
     }
 }
 
