@@ -191,14 +191,20 @@ impl Store {
     {
         let mut tokens = 0;
         let mut round = 0;
+        let mut cause = None;
         loop {
             match self.once(&request).await {
+                // The last try was cut off by the deadline; what an earlier one said is worth more.
+                Err(error) if error.is_transient() && self.is_late() => {
+                    return Err(cause.unwrap_or(error));
+                }
                 // A token that has expired is fetched anew with the next connection; a wrong password stays wrong.
                 Err(StoreError::Unauthenticated(_)) if tokens < 1 && self.config.user.is_some() => {
                     tokens += 1
                 }
-                Err(error) if error.is_transient() && !self.is_late() => {
+                Err(error) if error.is_transient() => {
                     round += 1;
+                    cause = Some(error.clone());
                     if round % self.config.endpoints.len() == 0 {
                         let pause = Duration::from_millis(100 + fastrand::u64(..100));
                         tokio::time::sleep_until(self.deadline.min(Instant::now() + pause)).await;

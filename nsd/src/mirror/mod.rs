@@ -63,6 +63,7 @@ pub async fn run(
 ) {
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
     let pace = Pace::new(store.endpoints.len(), seed);
+    let endpoints = store.endpoints.clone();
     let mut builder = Builder::new(prefix.clone());
     let mut lists = 0;
     let mut lost: Option<Failure> = None;
@@ -74,13 +75,14 @@ pub async fn run(
                     lists += 1;
                     info!(revision, lists, "synced");
                 }
-                Event::Lost { failure, .. } => {
+                Event::Lost { failure, endpoint } => {
                     let reason = status.trouble.as_deref().unwrap_or_default();
                     // The same trouble over and over is one line, not one a try.
                     if lost.replace(*failure) != Some(*failure) {
                         let serving = builder.view().is_ready();
+                        let endpoint = endpoints.get(*endpoint).map_or("", String::as_str);
                         warn!(
-                            endpoint = status.endpoint,
+                            endpoint,
                             ?failure,
                             reason,
                             serving,
