@@ -65,7 +65,7 @@ pub(super) fn of_answer<'v>(
         let Some(target) = rdata.get(skip..).and_then(name_prefix) else {
             continue;
         };
-        if target == [0] {
+        if target == [0] && rtype != Rtype::NS {
             // In a service record the root means the owner, otherwise that there is no service.
             if is_service && rdata[..2] != [0, 0] {
                 put(

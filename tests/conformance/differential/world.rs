@@ -335,9 +335,14 @@ impl<'a> Builder<'a> {
             .take_while(|name| name.is_within(&self.apex))
             .any(|name| has(&name, Rtype::DNAME));
         let is_redirect_over_data = || {
-            let own = self.sets.keys().map(|(name, _)| name);
-            let mut names = own.filter(|name| *name != owner).chain(self.others);
-            names.any(|name| name.is_within(owner))
+            let mut own = self.sets.keys().map(|(name, _)| name);
+            let mut others = self.others.iter();
+            own.any(|name| name != owner && name.is_within(owner))
+                || others.any(|name| {
+                    name.is_within(&self.apex)
+                        && *name != self.apex
+                        && (name.is_within(owner) || owner.is_within(name))
+                })
         };
         let clashes = match rtype {
             Rtype::CNAME => is_apex || here.next().is_some(),

@@ -13,6 +13,9 @@ use super::{Fault, Place, Record};
 /// How deep files may include each other: a file that includes itself ends here.
 const DEPTH_MAX: usize = 16;
 
+/// How many files are included in all: within the depth, files that include each other twice are read without end.
+const FILES_MAX: usize = 10_000;
+
 /// Fetches a file that is included: given the name of the file that includes it and the path as written,
 /// gives the name to show and the text, or says why not.
 pub type Include<'a> = &'a mut dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), String>;
@@ -38,6 +41,7 @@ pub fn read_file(
         records: Vec::new(),
         faults: Vec::new(),
         depth: 0,
+        files: 0,
     };
     reader.file(
         Scope {
@@ -61,6 +65,7 @@ struct Reader<'i> {
     records: Vec<Record>,
     faults: Vec<Fault>,
     depth: usize,
+    files: usize,
 }
 
 /// What a file that is included does not change for the file that includes it (RFC 1035 5.1).
@@ -170,6 +175,13 @@ impl Reader<'_> {
                 format!("files include each other more than {DEPTH_MAX} deep"),
             );
         }
+        if self.files >= FILES_MAX {
+            return fail(
+                path.at,
+                format!("more than {FILES_MAX} files are included in all"),
+            );
+        }
+        self.files += 1;
         let written = unescaped(path.raw).or_else(|error| fail(path.at, error.0))?;
         let written =
             String::from_utf8(written).or_else(|_| fail(path.at, "the path is not text"))?;

@@ -144,6 +144,22 @@ fn files_are_included() {
 }
 
 #[test]
+fn files_that_include_each_other_twice_are_not_read_without_end() {
+    let mut count = 0;
+    let mut include = |_: &str, _: &str| {
+        count += 1;
+        Ok(("twice".into(), b"$INCLUDE twice\n$INCLUDE twice\n".to_vec()))
+    };
+    let faults = read_file("zone", b"$INCLUDE twice", &origin(), &mut include);
+    let last = shown(&faults.expect_err("too many")).pop();
+    assert_eq!(
+        last.as_deref(),
+        Some("twice:2:10: more than 10000 files are included in all")
+    );
+    assert_eq!(count, 10_000);
+}
+
+#[test]
 fn records_are_generated() {
     let generated = |text: &str| {
         read(text.as_bytes(), &origin())

@@ -164,6 +164,20 @@ fn longest_names_and_deepest_zones() {
 }
 
 #[test]
+fn the_root_may_be_its_own_name_server_but_no_mail_server() {
+    let view = view("zone . 3600 300\n. NS .\n. MX 0 .\n. A 192.0.2.1\n");
+    for (rtype, expected) in [
+        (
+            "NS",
+            "NOERROR aa\nanswer . NS .\nadditional . A 192.0.2.1\n",
+        ),
+        ("MX", "NOERROR aa\nanswer . MX 0 .\n"),
+    ] {
+        assert_eq!(answer(&view, ".", rtype), expected);
+    }
+}
+
+#[test]
 fn zones_without_cuts_have_closest_enclosers_too() {
     let view = view("zone test. 3600 300\n*.w.test. A 192.0.2.1\n*.test. A 192.0.2.2\n");
     for (qname, expected) in [

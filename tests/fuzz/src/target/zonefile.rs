@@ -37,12 +37,13 @@ pub fn zonefile(octets: &[u8]) {
     }
 }
 
-/// What stands behind the first NUL is the only other file that there is.
+/// What stands behind the first NUL is the only other file that there is. It includes none: how often files may
+/// include each other is not for here.
 fn read(octets: &[u8]) -> Option<zonefile::Checked> {
     let mut files = octets.splitn(2, |octet| *octet == 0);
     let (text, other) = (files.next()?, files.next());
-    let mut include = |from: &str, path: &str| match other {
-        Some(other) if from == "zone" => Ok((path.into(), other.to_vec())),
+    let mut include = |from: &str, _: &str| match other {
+        Some(other) if from == "zone" => Ok(("other".into(), other.to_vec())),
         _ => Err("there is no such file".into()),
     };
     let records = zonefile::read_file("zone", text, &ORIGIN, &mut include).ok()?;
