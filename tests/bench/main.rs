@@ -1,0 +1,140 @@
+//! Benchmarks: one command a table. `run.sh` installs the peers, builds in release and calls this.
+//!
+//! Server and generator are pinned to a core each and talk over a veth pair between two network namespaces, which
+//! this makes and removes, so that nothing leaves the machine. Every figure that is compared is measured in the
+//! same run as what it is compared with, in turns, and the median of the turns is told.
+#![allow(
+    clippy::print_stdout,
+    reason = "a benchmark tells its readings on standard output"
+)]
+
+mod cores;
+mod data;
+mod delay;
+mod echo;
+mod generator;
+mod load;
+mod net;
+mod nodes;
+mod peers;
+mod propagation;
+mod report;
+mod scale;
+mod server;
+mod store;
+mod updates;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures and writes one table.
+type Measure = fn(&Run) -> Result<(), String>;
+
+/// What all tables share.
+pub(crate) struct Run {
+    /// Small and short: only to see that it works.
+    pub(crate) quick: bool,
+    /// Where tables and plots go.
+    pub(crate) results: PathBuf,
+}
+
+impl Run {
+    /// One value for readings, another one where it is only to be seen that it works.
+    pub(crate) fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+/// Measures nsd, beside other name servers.
+#[derive(Parser)]
+struct Arguments {
+    /// Small and short: only to see that it works.
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Folder for tables and plots.
+    #[arg(
+        long,
+        global = true,
+        default_value = "target/bench",
+        value_name = "DIR"
+    )]
+    results: PathBuf,
+    #[command(subcommand)]
+    table: Table,
+}
+
+#[derive(Subcommand)]
+enum Table {
+    /// Answers a second, CPU a query and latency, beside NSD, Knot, BIND and PowerDNS.
+    Peers,
+    /// Answers a second of 1 to 12 front-ends that have a share of the CPU each.
+    Nodes,
+    /// Answers a second by the rate and the cores of the generator.
+    Cores,
+    /// From a commit until every front-end answers with it.
+    Propagation,
+    /// Answers a second and latency while updates come.
+    Updates,
+    /// Memory, first sync, import and one update, by the number of RRsets.
+    Scale,
+    /// All of them.
+    All,
+    /// The floor: sends every datagram back with one bit turned.
+    #[command(hide = true)]
+    Echo {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Sends queries at a rate, and measures the latency of each.
+    #[command(hide = true)]
+    Load(load::Options),
+    /// Writes to etcd at a rate.
+    #[command(hide = true)]
+    Write(updates::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let run = Run {
+        quick: arguments.quick,
+        results: arguments.results,
+    };
+    let result = match arguments.table {
+        Table::Echo { address } => echo::run(address),
+        Table::Load(options) => load::run(&options),
+        Table::Write(options) => updates::write(&options),
+        table => measure(&run, &table),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(run: &Run, table: &Table) -> Result<(), String> {
+    std::fs::create_dir_all(&run.results)
+        .map_err(|error| format!("cannot make {}: {error}", run.results.display()))?;
+    let tables: &[Measure] = match table {
+        Table::Peers => &[peers::run],
+        Table::Nodes => &[nodes::run],
+        Table::Cores => &[cores::run],
+        Table::Propagation => &[propagation::run],
+        Table::Updates => &[updates::run],
+        Table::Scale => &[scale::run],
+        _ => &[
+            peers::run,
+            nodes::run,
+            cores::run,
+            updates::run,
+            scale::run,
+            propagation::run,
+        ],
+    };
+    tables.iter().try_for_each(|table| table(run))
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Benchmarks: installs what they compare with, builds in release, measures. Needs root, for network namespaces.
+#
+#   bash tests/bench/run.sh TABLE [--quick] [--results DIR]
+#
+# TABLE is one of peers, nodes, cores, propagation, updates, scale and all. --quick is short and small: it shows that
+# all of it works, and its figures are none. Tables (Markdown) and plots (SVG) go to target/bench, or DIR.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=deploy/lib.sh
+. deploy/lib.sh
+
+[ $# -gt 0 ] || {
+  say "usage: bash tests/bench/run.sh peers|nodes|cores|propagation|updates|scale|all [--quick] [--results DIR]"
+  exit 2
+}
+
+# peer COMMAND PACKAGE: best effort, as a table also does with fewer peers. Their services are not wanted: a package
+# starts none where this policy forbids it.
+peer() {
+  ! have "$1" && have apt-get || return 0
+  say "installing $2 ($1 is missing)"
+  [ -e /usr/sbin/policy-rc.d ] || {
+    printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
+    as_root chmod +x /usr/sbin/policy-rc.d
+    policy=made
+  }
+  apt_install "$2" || say "cannot install $2: its rows will be missing"
+}
+policy=
+export PATH=$PATH:/usr/sbin:/sbin
+install_missing
+peer ip iproute2
+peer taskset util-linux
+peer kxdpgun knot-dnsutils
+peer dnsperf dnsperf
+peer knotd knot
+peer /usr/sbin/nsd nsd
+peer named bind9
+peer pdns_server pdns-server
+[ -z "$policy" ] || as_root rm /usr/sbin/policy-rc.d
+
+cargo build --release --workspace --bins
+exec "${CARGO_TARGET_DIR:-target}/release/bench" "$@"
