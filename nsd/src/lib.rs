@@ -12,14 +12,23 @@
 //! - [`mirror`]: builds views from what etcd says and publishes them, and knows how fresh they are.
 //! - [`config`], [`admin`], [`metrics`], [`run`], [`dev`]: settings, HTTP, counters, life and death of
 //!   the process, and the trial mode.
+//!
+//! All but the pure parts is behind the feature `daemon`, which is on by default.
 
+#[cfg(feature = "daemon")]
 pub mod admin;
+#[cfg(feature = "daemon")]
 pub mod config;
+#[cfg(feature = "daemon")]
 pub mod dev;
 pub mod message;
+#[cfg(feature = "daemon")]
 pub mod metrics;
+#[cfg(feature = "daemon")]
 pub mod mirror;
+#[cfg(feature = "daemon")]
 pub mod run;
+#[cfg(feature = "daemon")]
 pub mod server;
 pub mod zone;
 

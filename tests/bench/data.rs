@@ -26,10 +26,10 @@ impl Data {
         let mut zone = head();
         let mut questions = Vec::new();
         for index in 0..names {
-            let (low, high) = (index & 255, index >> 8 & 255);
+            let (low, high) = (index & 255, index >> 8);
             let (rtype, rdata) = match index % 20 {
-                0..11 => ("A", format!("192.0.{high}.{low}")),
-                11..15 => ("AAAA", format!("2001:db8::{index:x}")),
+                0..11 => ("A", format!("192.{}.{}.{low}", high >> 8, high & 255)),
+                11..15 => ("AAAA", format!("2001:db8::{high:x}:{low:x}")),
                 15..18 => ("MX", format!("10 h{}", index / 20 * 20)),
                 _ => ("CNAME", format!("h{}", index / 20 * 20)),
             };

@@ -30,9 +30,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measures and writes one table.
-type Measure = fn(&Run) -> Result<(), String>;
-
 /// What all tables share.
 pub(crate) struct Run {
     /// Small and short: only to see that it works.
@@ -69,7 +66,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Table {
     /// Answers a second, CPU a query and latency, beside NSD, Knot, BIND and PowerDNS.
-    Peers,
+    Peers {
+        /// Only these, separated by commas.
+        #[arg(long, value_delimiter = ',', value_name = "SERVER")]
+        only: Vec<server::Kind>,
+    },
     /// Answers a second of 1 to 12 front-ends that have a share of the CPU each.
     Nodes,
     /// Answers a second by the rate and the cores of the generator.
@@ -120,21 +121,20 @@ fn main() -> ExitCode {
 fn measure(run: &Run, table: &Table) -> Result<(), String> {
     std::fs::create_dir_all(&run.results)
         .map_err(|error| format!("cannot make {}: {error}", run.results.display()))?;
-    let tables: &[Measure] = match table {
-        Table::Peers => &[peers::run],
-        Table::Nodes => &[nodes::run],
-        Table::Cores => &[cores::run],
-        Table::Propagation => &[propagation::run],
-        Table::Updates => &[updates::run],
-        Table::Scale => &[scale::run],
-        _ => &[
-            peers::run,
-            nodes::run,
-            cores::run,
-            updates::run,
-            scale::run,
-            propagation::run,
-        ],
-    };
-    tables.iter().try_for_each(|table| table(run))
+    match table {
+        Table::Peers { only } => peers::run(run, only),
+        Table::Nodes => nodes::run(run),
+        Table::Cores => cores::run(run),
+        Table::Propagation => propagation::run(run),
+        Table::Updates => updates::run(run),
+        Table::Scale => scale::run(run),
+        _ => {
+            peers::run(run, &[])?;
+            nodes::run(run)?;
+            cores::run(run)?;
+            updates::run(run)?;
+            scale::run(run)?;
+            propagation::run(run)
+        }
+    }
 }

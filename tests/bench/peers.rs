@@ -19,14 +19,15 @@ struct Readings {
     lost: Vec<f64>,
 }
 
-pub(crate) fn run(run: &Run) -> Result<(), String> {
+pub(crate) fn run(run: &Run, only: &[Kind]) -> Result<(), String> {
     let (rounds, seconds) = run.pick((5, 5), (1, 1));
     let data = Data::mixed(run.pick(100_000, 1_000));
     let net = Net::new(1, 1)?;
     let store = Store::start(&net, SERVER_CORE)?;
     store::import(&net, &data.zone)?;
     let mut kinds: Vec<(Kind, String, Readings)> = Vec::new();
-    for kind in Kind::ALL {
+    let wanted = |kind: &Kind| only.is_empty() || only.contains(kind);
+    for kind in Kind::ALL.into_iter().filter(wanted) {
         match kind.version() {
             Some(version) => kinds.push((kind, version, Readings::default())),
             None => println!("skipped, as it is not installed: {}", kind.label()),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use tests::{Process, TempDir, binary};
 
 use crate::data::{Data, ZONE};
@@ -11,14 +12,23 @@ use crate::net::{self, CLIENT_CORE, Net, SERVER_CORE, SERVER_INTERFACE, Side};
 use crate::store::{self, is_installed};
 
 /// A name server, or the floor.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
+    /// The floor.
     Echo,
+    /// This.
+    #[value(name = "this")]
     Ours,
+    /// NLnet Labs NSD.
     Nsd,
+    /// Knot on sockets.
     Knot,
+    /// Knot on AF_XDP.
     KnotXdp,
+    /// BIND.
     Bind,
+    /// PowerDNS.
+    #[value(name = "powerdns")]
     PowerDns,
 }
 

@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod import;
 mod lease;
+mod page;
 mod records;
 mod store;
 mod watch;

@@ -223,10 +223,8 @@ impl Store {
         }
         if rtype == Some(Rtype::DNAME) {
             for range in self.prefix().below(apex, generation, owner) {
-                let (_, page, _) = self.page(range, None, true).await?;
-                let found = page
-                    .first()
-                    .and_then(|item| self.prefix().decode(&item.key).ok());
+                let found = self.first(range).await?;
+                let found = found.and_then(|key| self.prefix().decode(&key).ok());
                 if let Some(Key::Rrset { owner, .. }) = found {
                     around.below = Some(owner);
                 }

@@ -10,6 +10,7 @@ use etcd_client::{
 };
 use tokio::time::Instant;
 
+use super::page::PageSize;
 use super::{Config, StoreError};
 use crate::mirror::KeyValue;
 use crate::model::{Name, Rtype};
@@ -18,9 +19,6 @@ use crate::txn::{self, Op, Plan, RrsetRead, ZoneRead};
 
 /// Responses may be as long as they are: a page of long TXT records, a large transaction.
 const MESSAGE_MAX: usize = 1 << 30;
-
-/// How many keys a page of a list has.
-pub(super) const PAGE: i64 = 1000;
 
 /// The store, as the writers see it. Cheap to clone; clones share the connection.
 #[derive(Clone)]
@@ -260,16 +258,17 @@ impl Store {
         Ok((revision, values.collect()))
     }
 
-    /// Reads one page of a range, at a revision if one is given.
+    /// Reads the first keys of a range, at a revision if one is given.
     pub(super) async fn page(
         &self,
         range: Range<Vec<u8>>,
+        limit: i64,
         revision: Option<i64>,
         keys_only: bool,
     ) -> Result<(i64, Vec<KeyValue>, bool), StoreError> {
         let mut options = GetOptions::new()
             .with_range(range.end.clone())
-            .with_limit(PAGE);
+            .with_limit(limit);
         if let Some(revision) = revision {
             options = options.with_revision(revision);
         }
@@ -294,11 +293,19 @@ impl Store {
     /// Reads a whole range at one revision, page by page.
     pub async fn list(&self, range: Range<Vec<u8>>) -> Result<Listed, StoreError> {
         let (mut start, mut revision, mut items) = (range.start, None, Vec::new());
+        let mut size = PageSize::first();
         loop {
+            let asked = Instant::now();
             let (at, page, more) = self
                 .anew()
-                .page(start.clone()..range.end.clone(), revision, false)
+                .page(
+                    start.clone()..range.end.clone(),
+                    size.keys(),
+                    revision,
+                    false,
+                )
                 .await?;
+            size.learn(&page, asked.elapsed());
             revision.get_or_insert(at);
             if let Some(last) = page.last() {
                 start = last.key.clone();

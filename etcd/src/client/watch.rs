@@ -6,14 +6,13 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use etcd_client::{Client, GetOptions, WatchOptions, WatchResponse, WatchStream};
+use tokio::task::{JoinError, JoinSet};
 
+use super::page::PageSize;
 use super::store::{key_value, kv};
 use super::{Config, StoreError};
 use crate::mirror::{self, Action, Change, Event, Failure, Header, Input, Mirror};
 use crate::schema::{Key, Prefix};
-
-/// How many keys a page of the first list has.
-const PAGE: i64 = 5000;
 
 /// Responses may be as long as they are: one transaction of somebody else's may hold many keys.
 const MESSAGE_MAX: usize = 1 << 30;
@@ -60,6 +59,7 @@ pub async fn watch(
         stream: None,
         step: None,
         proof: None,
+        size: PageSize::first(),
     };
     let mut mirror = Mirror::new(Instant::now(), pace);
     let mut trouble = None;
@@ -96,8 +96,9 @@ pub async fn watch(
             watching: mirror.is_watching(),
             trouble: trouble.clone(),
         };
-        sink(events, &status);
+        // First what is next: a page is on its way while the one before it is taken in.
         driver.start(action);
+        sink(events, &status);
     }
 }
 
@@ -113,12 +114,13 @@ struct Driver {
     step: Option<Pending<Step>>,
     /// A read of the head key is under way.
     proof: Option<Pending<Input>>,
+    size: PageSize,
 }
 
 /// What the step that was under way has brought.
 enum Step {
     Connected(Box<Connection>),
-    Page(Input),
+    Page(Input, PageSize),
     Opened(WatchStream),
 }
 
@@ -130,6 +132,21 @@ async fn or_never<T, F: Future<Output = T>>(future: Option<F>) -> T {
     }
 }
 
+/// Goes on by itself, also while nobody waits for it; ends when it is dropped.
+fn aside<T: Send + 'static>(
+    request: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Pending<T> {
+    let mut task = JoinSet::new();
+    task.spawn(request);
+    Box::pin(async move {
+        let ended = task.join_next().await;
+        let lost = |error: JoinError| StoreError::Other(error.to_string());
+        ended
+            .unwrap_or_else(|| Ok(Err(StoreError::Other("nothing was asked".into()))))
+            .map_err(lost)?
+    })
+}
+
 impl Driver {
     async fn next(&mut self, deadline: Instant) -> Result<Input, StoreError> {
         loop {
@@ -138,7 +155,10 @@ impl Driver {
                 step = or_never(self.step.as_mut()) => {
                     self.step = None;
                     match step? {
-                        Step::Page(input) => return Ok(input),
+                        Step::Page(input, size) => {
+                            self.size = size;
+                            return Ok(input);
+                        }
                         Step::Connected(connection) => {
                             self.connection = Some(connection);
                             return Ok(Input::Connected);
@@ -183,6 +203,9 @@ impl Driver {
             Action::List { after, revision } => {
                 self.stream = None;
                 self.proof = None;
+                if after.is_none() {
+                    self.size = PageSize::first();
+                }
                 let start = after.map_or_else(
                     || self.range.start.clone(),
                     |mut last| {
@@ -190,25 +213,29 @@ impl Driver {
                         last
                     },
                 );
+                let mut size = self.size;
                 let mut options = GetOptions::new()
                     .with_range(self.range.end.clone())
-                    .with_limit(PAGE);
+                    .with_limit(size.keys());
                 if let Some(revision) = revision {
                     options = options.with_revision(revision);
                 }
                 self.step = self.request(|connection| kv(&connection.read)).map(
                     |(mut kv, endpoint)| -> Pending<Step> {
-                        Box::pin(async move {
+                        aside(async move {
+                            let asked = Instant::now();
                             let got = kv.get(start, Some(options)).await;
                             let mut got =
                                 got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
                             let (header, more) = (header(got.header()), got.more());
-                            let items = got.take_kvs().into_iter().map(key_value).collect();
-                            Ok(Step::Page(Input::Page {
+                            let items: Vec<_> = got.take_kvs().into_iter().map(key_value).collect();
+                            size.learn(&items, asked.elapsed());
+                            let page = Input::Page {
                                 header,
                                 items,
                                 more,
-                            }))
+                            };
+                            Ok(Step::Page(page, size))
                         })
                     },
                 );

@@ -1,11 +1,17 @@
 //! Zones: adding, changing, removing, and cleaning up after.
 
+use tokio::time::Instant;
+
+use super::page::PageSize;
 use super::records::Attempts;
 use super::store::Committed;
 use super::{ChangeError, Store, StoreError};
 use crate::model::{Name, Rdata, Zone};
 use crate::schema::Key;
 use crate::txn::{self, Refusal};
+
+/// How many keys one transaction deletes.
+const SWEPT_AT_ONCE: usize = 1000;
 
 /// A zone that is removed.
 #[derive(Debug)]
@@ -136,38 +142,38 @@ impl Store {
         Ok(swept)
     }
 
-    /// Deletes a generation page by page (one transaction for a million keys would stall every watcher),
-    /// and each page only if the zone still serves another one.
+    /// Deletes a generation bit by bit (one transaction for a million keys would stall every watcher),
+    /// and each only if the zone still serves another one.
     async fn sweep_generation(&self, apex: &Name, generation: u64) -> Result<usize, StoreError> {
         let range = self.prefix().generation(apex, generation);
-        let mut swept = 0;
+        let (mut swept, mut size) = (0, PageSize::first());
         loop {
-            let store = self.anew();
-            let (_, read) = store.zone(apex).await?;
+            let (_, read) = self.anew().zone(apex).await?;
             if read
                 .as_ref()
                 .is_some_and(|read| read.zone.generation == generation)
             {
                 return Ok(swept);
             }
-            let (_, page, more) = store.page(range.clone(), None, true).await?;
-            let Some(last) = page.last() else {
+            let asked = Instant::now();
+            let (_, page, _) = self
+                .anew()
+                .page(range.clone(), size.keys(), None, true)
+                .await?;
+            size.learn(&page, asked.elapsed());
+            if page.is_empty() {
                 return Ok(swept);
-            };
-            let mut end = last.key.clone();
-            end.push(0);
-            let plan = txn::sweep(self.prefix(), apex, read.as_ref(), range.start.clone()..end);
-            match store.commit(&plan).await {
-                Ok(Committed::At(_)) => {
-                    swept += page.len();
-                    if !more {
-                        return Ok(swept);
-                    }
+            }
+            for keys in page.chunks(SWEPT_AT_ONCE) {
+                let (first, last) = (&keys[0].key, &keys[keys.len() - 1].key);
+                let end = [&last[..], &[0]].concat();
+                let plan = txn::sweep(self.prefix(), apex, read.as_ref(), first.clone()..end);
+                match self.anew().commit(&plan).await {
+                    Ok(Committed::At(_)) => swept += keys.len(),
+                    // The zone has changed: look again. Or nobody knows: deleting twice does no harm.
+                    Ok(Committed::Lost) | Err(StoreError::Unreachable(_)) => break,
+                    Err(error) => return Err(error),
                 }
-                // The zone has changed: look again. Or nobody knows: deleting twice does no harm.
-                Ok(Committed::Lost) => {}
-                Err(StoreError::Unreachable(_)) => {}
-                Err(error) => return Err(error),
             }
         }
     }

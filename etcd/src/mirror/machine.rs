@@ -138,7 +138,7 @@ impl Mirror {
                     return self.list(now, out);
                 }
                 let pinned = *revision.get_or_insert(header.revision);
-                *due = now + self.config.stall;
+                *due = now + self.config.page;
                 self.cluster_id = Some(header.cluster_id);
                 self.member_id = Some(header.member_id);
                 let after = items.last().map(|item| item.key.clone());
@@ -234,7 +234,7 @@ impl Mirror {
     fn list(&mut self, now: Instant, out: &mut Vec<Event>) -> Action {
         self.list_due = true;
         self.state = State::Listing {
-            due: now + self.config.stall,
+            due: now + self.config.page,
             revision: None,
         };
         out.push(Event::Listing);

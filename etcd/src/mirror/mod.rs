@@ -40,8 +40,11 @@ pub struct Config {
     pub endpoints: usize,
     /// Time between two proofs of freshness.
     pub proof_interval: Duration,
-    /// How long any answer may stay out before the connection counts as dead.
+    /// How long any answer may stay out before the connection counts as dead; but for a page of a list, which is
+    /// large.
     pub stall: Duration,
+    /// How long a page of a list may stay out.
+    pub page: Duration,
     /// The bounds of the pause before another attempt; the actual one is random (full jitter).
     pub pause: (Duration, Duration),
     /// Seed of that randomness.
@@ -55,6 +58,7 @@ impl Config {
             endpoints: endpoints.max(1),
             proof_interval: Duration::from_secs(1),
             stall: Duration::from_secs(3),
+            page: Duration::from_secs(10),
             pause: (Duration::from_millis(100), Duration::from_secs(5)),
             seed,
         }

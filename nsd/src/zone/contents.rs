@@ -1,7 +1,7 @@
 //! The names and RRsets of one zone.
 
+use foldhash::quality::RandomState;
 use std::fmt;
-use std::hash::RandomState;
 
 use super::node::{Node, NodeBuf};
 use super::rrset::{Rrset, RrsetRef};
@@ -30,7 +30,7 @@ impl Contents {
     pub fn new(apex: Name) -> Self {
         Contents {
             apex,
-            nodes: Trie::new(RandomState::new()),
+            nodes: Trie::new(RandomState::default()),
             rrset_count: 0,
             divider_count: 0,
         }

@@ -12,10 +12,12 @@
 //! slot. The branch's bitmap is kept beside the pointer to its slots, so that each level costs one
 //! access to memory.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::mem;
 use std::slice;
 use std::sync::Arc;
+
+use foldhash::quality::RandomState;
 
 use super::node::{Node, NodeBuf};
 

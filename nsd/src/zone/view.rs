@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use rpds::HashTrieMapSync;
 
 use super::contents::Contents;
@@ -15,7 +16,7 @@ use crate::model::{Name, Rtype};
 /// changes its clone and publishes that.
 #[derive(Clone, Default)]
 pub struct View {
-    zones: HashTrieMapSync<Key, Arc<Zone>>,
+    zones: HashTrieMapSync<Key, Arc<Zone>, RandomState>,
     // No apex has more labels: a limit on the lookups that a long name costs. It may be too high
     // after a zone is gone, never too low.
     depth_max: usize,

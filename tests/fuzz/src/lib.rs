@@ -17,15 +17,8 @@
 //!
 //! The sanitizers are off because there is no unsafe code on these paths. What was found becomes a test
 //! beside the code that was wrong, named after what was wrong.
-//!
-//! nsd's pure folders are compiled here from their sources: the crate as a whole would bring the etcd client
-//! and the HTTP server along, which take minutes to build, and protoc.
-
-#[path = "../../../nsd/src/message/mod.rs"]
-pub mod message;
-#[path = "../../../nsd/src/zone/mod.rs"]
-pub mod zone;
 
 pub use etcd::model;
+pub use nsd::{message, zone};
 
 pub mod target;

@@ -1,0 +1,94 @@
+//! How many keys to ask for at once.
+//!
+//! For every page etcd counts all the keys that follow, so that a list of n keys in pages of p takes it n²/2p steps:
+//! with a million keys in pages of a thousand, minutes. Pages that are as large as one answer may be keep that small;
+//! where they take long, on a slow line or a busy member, they get smaller again.
+
+use std::time::Duration;
+
+use crate::mirror::KeyValue;
+
+/// A page is never smaller, whatever the values are.
+const KEYS_MIN: i64 = 500;
+
+/// A page is never larger.
+const KEYS_MAX: i64 = 100_000;
+
+/// Octets of keys and values that a page has at most, as far as that can be foreseen.
+const OCTETS_MAX: usize = 8 << 20;
+
+/// A page that took less may be followed by a larger one.
+const QUICK: Duration = Duration::from_millis(500);
+
+/// A page that took more is followed by a smaller one.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// The size of the next page of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PageSize {
+    keys: i64,
+}
+
+impl PageSize {
+    /// The size of a first page.
+    pub(super) fn first() -> Self {
+        PageSize { keys: 2_000 }
+    }
+
+    /// How many keys to ask for.
+    pub(super) fn keys(self) -> i64 {
+        self.keys
+    }
+
+    /// Learns from a page how large the next one may be.
+    pub(super) fn learn(&mut self, items: &[KeyValue], took: Duration) {
+        let octets: usize = items
+            .iter()
+            .map(|item| item.key.len() + item.value.len())
+            .sum();
+        let wanted = match took {
+            _ if took < QUICK => self.keys * 4,
+            _ if took > SLOW => self.keys / 2,
+            _ => self.keys,
+        };
+        let octets_each = (octets / items.len().max(1)).max(1);
+        let fitting = i64::try_from(OCTETS_MAX / octets_each).unwrap_or(KEYS_MAX);
+        self.keys = wanted.min(fitting).clamp(KEYS_MIN, KEYS_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(count: usize, octets: usize) -> Vec<KeyValue> {
+        let item = KeyValue {
+            key: vec![b'k'; octets / 2],
+            value: vec![b'v'; octets - octets / 2],
+            mod_revision: 1,
+        };
+        vec![item; count]
+    }
+
+    #[test]
+    fn pages_grow_while_they_are_quick_and_small() {
+        let mut size = PageSize::first();
+        let mut sizes = Vec::new();
+        for _ in 0..4 {
+            size.learn(&page(100, 80), Duration::from_millis(10));
+            sizes.push(size.keys());
+        }
+        assert_eq!(sizes, [8_000, 32_000, 100_000, 100_000]);
+        size.learn(&page(10, 10 << 20), Duration::from_millis(10));
+        assert_eq!(size.keys(), 500);
+    }
+
+    #[test]
+    fn pages_shrink_where_they_are_slow() {
+        let mut size = PageSize::first();
+        for (millis, keys) in [(3_000, 1_000), (1_000, 1_000), (3_000, 500), (9_000, 500)] {
+            size.learn(&page(100, 80), Duration::from_millis(millis));
+            assert_eq!(size.keys(), keys);
+        }
+    }
+}
