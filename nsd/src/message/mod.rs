@@ -23,7 +23,7 @@ mod writer;
 
 pub use edns::{Edns, Options};
 pub use encode::{encode, encode_chaos, encode_reject};
-pub use parse::parse;
+pub use parse::{parse, question_name};
 pub use query::{Chaos, Class, Query, Refusal, Reject};
 
 pub use crate::zone::Rcode;

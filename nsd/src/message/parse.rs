@@ -47,6 +47,11 @@ pub fn parse(octets: &[u8]) -> Result<Query<'_>, Reject<'_>> {
     })
 }
 
+/// The name that a message seems to ask for, in uncompressed wire form: whatever else is in the message.
+pub fn question_name(octets: &[u8]) -> Option<&[u8]> {
+    name_prefix(octets.get(HEADER_LEN..)?)
+}
+
 fn parse_body<'p>(
     body: &'p [u8],
     header: &Header,

@@ -34,6 +34,8 @@ pub(super) struct Batch {
     responses: Box<[[u8; UDP_OCTETS_MAX]]>,
     clients: Box<[sockaddr_storage]>,
     controls: Box<[Control]>,
+    /// Whether the socket tells the destination of queries; else there is nothing to be said in controls.
+    tells_destination: bool,
     query_parts: Box<[iovec]>,
     response_parts: Box<[iovec]>,
     received: Box<[mmsghdr]>,
@@ -45,8 +47,8 @@ fn boxed<T: Clone>(value: T) -> Box<[T]> {
 }
 
 impl Batch {
-    /// Makes the buffers.
-    pub(super) fn new() -> Self {
+    /// Makes the buffers, for a socket that tells the destination of queries or one that does not.
+    pub(super) fn new(tells_destination: bool) -> Self {
         // SAFETY: all of these are plain C structs, for which all bits zero is a value.
         let (client, part, header) = unsafe {
             (
@@ -60,6 +62,7 @@ impl Batch {
             responses: boxed([0; UDP_OCTETS_MAX]),
             clients: boxed(client),
             controls: boxed(Control([0; 64])),
+            tells_destination,
             query_parts: boxed(part),
             response_parts: boxed(part),
             received: boxed(header),
@@ -79,8 +82,10 @@ impl Batch {
             header.msg_namelen = size_of::<sockaddr_storage>() as u32;
             header.msg_iov = &raw mut self.query_parts[index];
             header.msg_iovlen = 1;
-            header.msg_control = self.controls[index].0.as_mut_ptr().cast();
-            header.msg_controllen = size_of::<Control>();
+            if self.tells_destination {
+                header.msg_control = self.controls[index].0.as_mut_ptr().cast();
+                header.msg_controllen = size_of::<Control>();
+            }
         }
         let flags = libc::MSG_WAITFORONE as _;
         // SAFETY: `received` has BATCH headers, whose pointers lead to buffers of the lengths given there;
@@ -99,6 +104,12 @@ impl Batch {
         } else {
             Ok(count as usize)
         }
+    }
+
+    /// The first `count` queries.
+    pub(super) fn queries(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+        let received = self.received.iter().zip(&self.queries).take(count);
+        received.map(|(header, query)| &query[..(header.msg_len as usize).min(QUERY_OCTETS_MAX)])
     }
 
     /// Answers the first `count` queries and sends what there is to send. `answer` gets a query and room for its

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
 use super::{OCTETS_MAX, Service, Transport};
@@ -102,6 +102,10 @@ pub async fn serve(
     }
 }
 
+/// A message with its length in front.
+const FRAME_MAX: usize = 2 + OCTETS_MAX;
+
+/// Serves one connection: takes what has come, answers all of it, sends all answers with one system call.
 async fn converse(
     service: &Service,
     mut stream: TcpStream,
@@ -110,36 +114,136 @@ async fn converse(
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut query = Vec::new();
-    // Two octets for the length in front.
-    let mut response = vec![0; 2 + OCTETS_MAX];
+    // Room for one more response behind as many as make a full one. Untouched memory is not there yet.
+    let (mut input, mut output) = (vec![0; FRAME_MAX], vec![0; 2 * FRAME_MAX]);
+    let mut filled = 0;
+    // Renewed by whole messages only: one octet now and then keeps no connection.
+    let mut due = Instant::now() + idle;
     loop {
-        let len = tokio::select! {
-            len = timeout(idle, stream.read_u16()) => usize::from(len??),
+        let read = tokio::select! {
+            read = timeout_at(due, stream.read(&mut input[filled..])) => read??,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
-        query.resize(len, 0);
-        timeout(idle, stream.read_exact(&mut query)).await??;
-        let mut tally = Tally::default();
-        let len = {
-            let view = service.view.load();
-            service
-                .responder(&view)
-                .respond(&query, Transport::Tcp, &mut tally, &mut response[2..])
-        };
-        counters.add(&tally);
-        if len == 0 {
-            // Nothing that follows such a message makes sense.
+        if read == 0 {
             return Ok(());
         }
-        response[..2].copy_from_slice(&(len as u16).to_be_bytes());
-        timeout(idle, stream.write_all(&response[..2 + len])).await??;
+        filled += read;
+        let mut taken = 0;
+        loop {
+            let mut tally = Tally::default();
+            let batch = {
+                let view = service.view.load();
+                let mut responder = service.responder(&view);
+                answer(&input[taken..filled], &mut output, |query, out| {
+                    responder.respond(query, Transport::Tcp, &mut tally, out)
+                })
+            };
+            counters.add(&tally);
+            taken += batch.taken;
+            if batch.taken > 0 {
+                due = Instant::now() + idle;
+            }
+            if batch.made > 0 {
+                timeout(idle, stream.write_all(&output[..batch.made])).await??;
+            }
+            if batch.is_senseless {
+                return Ok(());
+            }
+            if batch.taken == 0 {
+                break;
+            }
+        }
+        input.copy_within(taken..filled, 0);
+        filled -= taken;
     }
+}
+
+/// What was done with messages that have come in.
+#[derive(Debug, PartialEq, Eq)]
+struct Batch {
+    /// How many octets of them were taken.
+    taken: usize,
+    /// How many octets of responses there are.
+    made: usize,
+    /// Whether there was one that gets no response: nothing that follows it makes sense.
+    is_senseless: bool,
+}
+
+/// Answers the whole messages at the front of `input`, as long as `output` has room for the largest response.
+fn answer(
+    input: &[u8],
+    output: &mut [u8],
+    mut respond: impl FnMut(&[u8], &mut [u8]) -> usize,
+) -> Batch {
+    let mut batch = Batch {
+        taken: 0,
+        made: 0,
+        is_senseless: false,
+    };
+    while output.len() - batch.made >= FRAME_MAX
+        && let Some((len, rest)) = input[batch.taken..].split_first_chunk()
+        && let Some(query) = rest.get(..usize::from(u16::from_be_bytes(*len)))
+    {
+        batch.taken += 2 + query.len();
+        let (front, out) = output[batch.made..].split_at_mut(2);
+        let len = respond(query, &mut out[..OCTETS_MAX]);
+        if len == 0 {
+            batch.is_senseless = true;
+            break;
+        }
+        front.copy_from_slice(&(len as u16).to_be_bytes());
+        batch.made += 2 + len;
+    }
+    batch
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_messages_are_answered_together() {
+        let mut output = vec![0; 2 * FRAME_MAX];
+        let mut turned = |input: &[u8]| {
+            let batch = answer(input, &mut output, |query, out| {
+                out[..query.len()].copy_from_slice(query);
+                out[..query.len()].reverse();
+                query.len()
+            });
+            (
+                output[..batch.made].to_vec(),
+                batch.taken,
+                batch.is_senseless,
+            )
+        };
+        assert_eq!(
+            turned(b"\0\x02ab\0\x03cde\0\x02f"),
+            (b"\0\x02ba\0\x03edc".to_vec(), 9, false)
+        );
+        for part in [&b""[..], b"\0", b"\0\x01"] {
+            assert_eq!(turned(part), (vec![], 0, false));
+        }
+        // What has no response ends it; what was answered before is sent.
+        assert_eq!(
+            turned(b"\0\x01a\0\0\0\x01b"),
+            (b"\0\x01a".to_vec(), 5, true)
+        );
+    }
+
+    #[test]
+    fn the_largest_responses_wait_for_room() {
+        let mut output = vec![0; 2 * FRAME_MAX];
+        let input = [0, 1, b'a'].repeat(4);
+        let batch = answer(&input, &mut output, |_, out| out.len());
+        assert_eq!(
+            batch,
+            Batch {
+                taken: 6,
+                made: 2 * FRAME_MAX,
+                is_senseless: false
+            }
+        );
+    }
 
     #[test]
     fn seats_are_limited_and_given_back() {

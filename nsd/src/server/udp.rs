@@ -9,13 +9,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::Cache;
+#[cfg(target_os = "linux")]
+use arrayvec::ArrayVec;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::warn;
 
 #[cfg(target_os = "linux")]
 use super::batch::{self, Batch};
 use super::{Service, Transport};
+#[cfg(target_os = "linux")]
+use crate::message;
 use crate::metrics::{Counters, Metrics, Tally};
+#[cfg(target_os = "linux")]
+use crate::zone::{Probe, View};
 
 /// How often a thread without queries looks whether it is to end.
 const STOP_POLL: Duration = Duration::from_millis(100);
@@ -106,8 +112,10 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 /// The loop of a thread: take what is there, look the view up once, answer, send.
 #[cfg(target_os = "linux")]
 fn answer(service: &Service, socket: &UdpSocket, stop: &AtomicBool, counters: &Counters) {
+    let is_any = |address: SocketAddr| address.ip().is_unspecified();
+    let tells_destination = socket.local_addr().is_ok_and(is_any);
     let mut view = Cache::new(service.view.clone());
-    let mut batch = Batch::new();
+    let mut batch = Batch::new(tells_destination);
     while !stop.load(Ordering::Relaxed) {
         let count = match batch.receive(socket) {
             Ok(count) => count,
@@ -117,12 +125,27 @@ fn answer(service: &Service, socket: &UdpSocket, stop: &AtomicBool, counters: &C
             }
         };
         let mut tally = Tally::default();
-        let mut responder = service.responder(view.load());
+        let view = view.load();
+        warm(view, batch.queries(count));
+        let mut responder = service.responder(view);
         batch.answer(socket, count, |query, out| {
             responder.respond(query, Transport::Udp, &mut tally, out)
         });
         counters.add(&tally);
     }
+}
+
+/// Looks up the names of all queries together, one step of each after the other, so that they wait for memory at the
+/// same time: in a large zone that is most of what an answer takes. What was looked up is then at hand.
+#[cfg(target_os = "linux")]
+fn warm<'q>(view: &View, queries: impl Iterator<Item = &'q [u8]>) {
+    let begin = |query: &[u8]| view.probe(message::question_name(query)?);
+    let mut probes: ArrayVec<Probe<'_>, { batch::BATCH }> = queries.filter_map(begin).collect();
+    // Each takes a few steps; those that are done are only looked at.
+    while probes
+        .iter_mut()
+        .fold(false, |more, probe| probe.step() | more)
+    {}
 }
 
 /// The same, a datagram at a time.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::node::{Node, NodeBuf};
 use super::rrset::{Rrset, RrsetRef};
-use super::trie::Trie;
+use super::trie::{Probe, Trie};
 use crate::model::{Name, Rtype};
 
 /// The names of one generation of a zone, with their RRsets; the SOA record excepted, which
@@ -124,6 +124,11 @@ impl Contents {
     /// The node of a name, given relative to the apex and in lower case.
     pub(super) fn node(&self, name: &[u8]) -> Option<Node<'_>> {
         self.nodes.get(name)
+    }
+
+    /// Begins a lookup of the same.
+    pub(super) fn probe(&self, name: &[u8]) -> Probe<'_> {
+        self.nodes.probe(name)
     }
 
     /// Whether something in the zone hides what is below it: a zone cut or a DNAME record. Where

@@ -32,4 +32,5 @@ pub use contents::Contents;
 pub(crate) use name::{find_ancestor, name_prefix};
 pub use resolve::{resolve, resolve_into};
 pub use rrset::{Rrset, RrsetRef};
+pub use trie::Probe;
 pub use view::{SoaFields, View, Zone};

@@ -144,6 +144,14 @@ impl<S: BuildHasher> Trie<S> {
         }
     }
 
+    /// Begins a lookup of a name.
+    pub(super) fn probe(&self, name: &[u8]) -> Probe<'_> {
+        Probe {
+            hash: self.hasher.hash_one(name),
+            at: Reached::Branch(self.root.bitmap, &self.root.slots),
+        }
+    }
+
     /// Adds a node, or replaces the one with that name.
     pub(super) fn put(&mut self, leaf: NodeBuf) {
         let name = leaf.clone();
@@ -196,6 +204,45 @@ impl<S: BuildHasher> Trie<S> {
                 }
             }
         })
+    }
+}
+
+/// A lookup that goes down one level at a time, so that many lookups can wait for memory together instead of one after
+/// the other.
+#[derive(Clone, Copy)]
+pub struct Probe<'v> {
+    hash: u64,
+    at: Reached<'v>,
+}
+
+#[derive(Clone, Copy)]
+enum Reached<'v> {
+    Branch(u32, &'v [Slot]),
+    Leaf(&'v NodeBuf),
+    End,
+}
+
+impl<'v> Probe<'v> {
+    /// Goes on by one access to memory. Says whether there is more to go.
+    pub fn step(&mut self) -> bool {
+        self.at = match self.at {
+            Reached::Branch(bitmap, slots) => {
+                let bit = 1 << (self.hash & 31);
+                self.hash >>= LEVEL_BITS;
+                match slots.get(index(bitmap, bit)) {
+                    _ if bitmap & bit == 0 => Reached::End,
+                    Some(Slot::Leaf(_, leaf)) => Reached::Leaf(leaf),
+                    Some(Slot::Branch(bitmap, slots)) => Reached::Branch(*bitmap, slots),
+                    Some(Slot::Vacant) | None => Reached::End,
+                }
+            }
+            Reached::Leaf(leaf) => {
+                leaf.touch();
+                Reached::End
+            }
+            Reached::End => return false,
+        };
+        true
     }
 }
 

@@ -8,6 +8,7 @@ use rpds::HashTrieMapSync;
 use super::contents::Contents;
 use super::name::{FoldedName, Key};
 use super::rrset::{Rrset, RrsetRef};
+use super::trie::Probe;
 use crate::model::{Name, Rtype};
 
 /// All zones at one revision: immutable once published, cheap to clone and to change by a little.
@@ -154,6 +155,16 @@ impl View {
     /// Whether a zone has this name.
     pub(super) fn is_apex(&self, name: &FoldedName) -> bool {
         self.zones.contains_key(name.wire())
+    }
+
+    /// Begins a lookup of a name in its zone.
+    pub fn probe(&self, name: &[u8]) -> Option<Probe<'_>> {
+        let mut folded = FoldedName::new();
+        if !folded.fold(name) {
+            return None;
+        }
+        let (zone, apex) = self.find(&folded, 0)?;
+        Some(zone.contents.probe(folded.prefix(0, apex)))
     }
 
     /// The zone that is nearest above the name, or at it, and the index of the label at which the

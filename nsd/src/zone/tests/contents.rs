@@ -210,3 +210,23 @@ fn names_of_one_hash_are_told_apart() {
             .all(|name| full.get(name).is_some_and(|node| node.children() == 0))
     );
 }
+
+#[test]
+fn probes_come_to_an_end() {
+    let mut contents = Contents::new(name("test."));
+    let address = Rrset::new(1, [&[192, 0, 2, 1][..]]).expect("one address");
+    let steps = |contents: &Contents, wire: &[u8]| {
+        let mut probe = contents.probe(wire);
+        (0..).find(|_| !probe.step()).expect("an end")
+    };
+    assert_eq!(steps(&contents, b"\x01x"), 1);
+    for index in 0..2000 {
+        contents.put(&name(&format!("h{index}.test.")), Rtype::A, &address);
+    }
+    // Down to the node, and that; or to where there is none.
+    assert!((3..=8).contains(&steps(&contents, b"\x02h7")));
+    for index in 0..2000 {
+        let wire = name(&format!("no{index}.test."));
+        assert!((1..=8).contains(&steps(&contents, &wire.wire()[..wire.wire().len() - 6])));
+    }
+}
