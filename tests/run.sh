@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All checks, the same for people and CI: installs what is missing, then format, lints, the purity
-# of the library without its client, unit tests, some seconds of fuzzing, and the integration tests
-# against real etcd clusters. Ends with a non-zero exit at the first step that fails, and names it.
+# of the library without its client, unit tests, some seconds of fuzzing, the integration tests
+# against real etcd clusters, instruction counts, and the benchmarks in short. Ends with a non-zero exit at the first step that fails, and names it.
 #
 #   bash tests/run.sh             under 15 minutes on two cores
 #   bash tests/run.sh --long      the tests that take longer too (NSD_TEST_LONG=1)
@@ -56,7 +56,7 @@ etcd_image() {
 step "install what is missing" install_missing
 step "rustfmt and clippy" rust_tools
 if have shellcheck; then
-  run shellcheck -x deploy/*.sh tests/*.sh tests/fuzz/*.sh .ci/run
+  run shellcheck -x deploy/*.sh tests/*.sh tests/bench/*.sh tests/fuzz/*.sh .ci/run
 else
   printf '\n== skipped, as shellcheck is not installed: shell scripts\n'
 fi
@@ -69,5 +69,7 @@ run cargo test --workspace --lib --bins
 step "fuzz smoke" bash tests/fuzz/smoke.sh
 step "etcd image" etcd_image
 run cargo test --workspace --test '*' -- --test-threads=2
+run bash tests/bench/instructions.sh
+run bash tests/bench/run.sh all --quick
 
 printf '\n== all steps passed in %s s\n' "$SECONDS"

@@ -25,9 +25,10 @@ built=$(cargo bench -q -p nsd --no-default-features --bench answer --no-run --me
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# instructions CASE TIMES: of a whole run.
+# instructions CASE TIMES: of all of them together.
 instructions() {
-  valgrind --tool=callgrind --callgrind-out-file="$work/out" "$built" --count "$1" "$2" >"$work/log" 2>&1 || {
+  valgrind --tool=callgrind --callgrind-out-file="$work/out" --toggle-collect='*answer::counted*' \
+    "$built" --count "$1" "$2" >"$work/log" 2>&1 || {
     cat "$work/log" >&2
     exit 1
   }
@@ -40,10 +41,8 @@ failed=0
   echo "# Instructions each: bash tests/bench/instructions.sh --update"
 } >"$work/counts"
 for case in $("$built" --list-counts); do
-  case $case in publish/1000) times=5 ;; *) times=1000 ;; esac
-  few=$(instructions "$case" "$times")
-  many=$(instructions "$case" $((2 * times)))
-  now=$(((many - few) / times))
+  case $case in publish/*) times=20 ;; *) times=1000 ;; esac
+  now=$(($(instructions "$case" "$times") / times))
   before=$(sed -n "s|^$case ||p" "$file" 2>/dev/null || true)
   echo "$case $now" >>"$work/counts"
   printf '%-20s %8s instructions, %s before\n' "$case" "$now" "${before:-none}"

@@ -107,20 +107,17 @@ fn updates(size: usize) -> (f64, f64) {
     let settings = r#"{"soa":{"mname":"ns1.bench.test.","rname":"h.bench.test.","refresh":1,"retry":2,"expire":3,"minimum":4,"ttl":5},"generation":1,"default_ttl":300}"#;
     let mut builder = Builder::new(prefix.clone());
     builder.apply(Event::Listing);
-    let item = |key: Vec<u8>, value: Vec<u8>| {
-        Event::Item(KeyValue {
-            key,
-            value,
-            mod_revision: 1,
-        })
+    let item = |key: Vec<u8>, value: Vec<u8>| KeyValue {
+        key,
+        value,
+        mod_revision: 1,
     };
-    builder.apply(item(
+    let mut items = vec![item(
         prefix.encode(&Key::Zone(zone.clone())),
         settings.into(),
-    ));
-    for index in 0..size {
-        builder.apply(item(key(index), value(index)));
-    }
+    )];
+    items.extend((0..size).map(|index| item(key(index), value(index))));
+    builder.apply(Event::Items(items));
     builder.apply(Event::Listed { revision: 1 });
     let mut revision = 1;
     // The view that readers have is one of the past: what is changed is shared with it.

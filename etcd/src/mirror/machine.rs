@@ -142,7 +142,9 @@ impl Mirror {
                 self.cluster_id = Some(header.cluster_id);
                 self.member_id = Some(header.member_id);
                 let after = items.last().map(|item| item.key.clone());
-                out.extend(items.into_iter().map(Event::Item));
+                if !items.is_empty() {
+                    out.push(Event::Items(items));
+                }
                 // A page that announces more and holds nothing would be asked for for ever.
                 if more && after.is_some() {
                     return Action::List {

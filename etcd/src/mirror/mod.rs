@@ -158,8 +158,8 @@ pub enum Input {
 pub enum Event {
     /// A list begins: items gathered for an earlier one that never ended are void.
     Listing,
-    /// One item of the list.
-    Item(KeyValue),
+    /// Items of the list, sorted.
+    Items(Vec<KeyValue>),
     /// The list is complete: its items are the whole content at this revision.
     Listed {
         /// The revision.

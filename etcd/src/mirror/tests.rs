@@ -136,7 +136,10 @@ fn a_list_is_read_at_one_revision() {
     assert_eq!(bench.feed(second), Action::Watch { from: 51 });
     assert_eq!(
         bench.events,
-        [Event::Item(item("c", 50)), Event::Listed { revision: 50 }]
+        [
+            Event::Items(vec![item("c", 50)]),
+            Event::Listed { revision: 50 }
+        ]
     );
     assert_eq!(bench.mirror.applied(), Some(50));
 }
@@ -234,7 +237,10 @@ fn resumable_until_compacted() {
     assert_eq!(bench.feed(page), Action::Watch { from: 91 });
     assert_eq!(
         bench.events,
-        [Event::Item(item("z", 80)), Event::Listed { revision: 90 }]
+        [
+            Event::Items(vec![item("z", 80)]),
+            Event::Listed { revision: 90 }
+        ]
     );
 }
 
@@ -567,8 +573,9 @@ fn random_history(seed: u64, events: usize) {
         for event in out {
             match event {
                 Event::Listing => staged = BTreeMap::new(),
-                Event::Item(item) => {
-                    staged.insert(item.key, (item.value, item.mod_revision));
+                Event::Items(items) => {
+                    let entry = |item: KeyValue| (item.key, (item.value, item.mod_revision));
+                    staged.extend(items.into_iter().map(entry));
                 }
                 Event::Listed { revision } => {
                     quiet = false;

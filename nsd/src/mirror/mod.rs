@@ -67,7 +67,7 @@ pub async fn run(
     let mut builder = Builder::new(prefix.clone());
     let mut lists = 0;
     let mut lost: Option<Failure> = None;
-    client::watch(store, prefix, pace, |events, status| {
+    let mut take = |events: Vec<Event>, status: &client::Status| {
         let mut changed = false;
         for event in events {
             match &event {
@@ -123,6 +123,14 @@ pub async fn run(
                 freshness.rrsets = builder.view().rrset_count();
             }
         });
+    };
+    client::watch(store, prefix, pace, |events, status| {
+        if events.iter().any(|event| matches!(event, Event::Items(_))) {
+            // A page takes a while: others go on meanwhile, on other threads.
+            tokio::task::block_in_place(|| take(events, status));
+        } else {
+            take(events, status);
+        }
     })
     .await;
 }
