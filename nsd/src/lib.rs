@@ -21,6 +21,8 @@ pub mod admin;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod dev;
+#[cfg(feature = "daemon")]
+mod memory;
 pub mod message;
 #[cfg(feature = "daemon")]
 pub mod metrics;

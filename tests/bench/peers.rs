@@ -20,7 +20,7 @@ struct Readings {
 }
 
 pub(crate) fn run(run: &Run, only: &[Kind]) -> Result<(), String> {
-    let (rounds, seconds) = run.pick((5, 5), (1, 1));
+    let (rounds, seconds) = run.pick((5, 4), (1, 1));
     let data = Data::mixed(run.pick(100_000, 1_000));
     let net = Net::new(1, 1)?;
     let store = Store::start(&net, SERVER_CORE)?;

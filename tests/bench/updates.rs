@@ -23,7 +23,7 @@ const RATES: [u32; 3] = [0, 100, 1_000];
 const PARALLEL: usize = 64;
 
 pub(crate) fn run(run: &Run) -> Result<(), String> {
-    let (rounds, seconds) = run.pick((5, 5), (1, 1));
+    let (rounds, seconds) = run.pick((3, 5), (1, 1));
     let rates = run.pick(&RATES[..], &RATES[..2]);
     let data = Data::mixed(run.pick(100_000, 1_000));
     let net = Net::new(1, 1)?;

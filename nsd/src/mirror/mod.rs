@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 pub use builder::Builder;
 
+use crate::memory;
 use crate::zone::View;
 
 /// The view that is served. Readers load it without waiting; it is replaced as a whole.
@@ -67,12 +68,14 @@ pub async fn run(
     let mut builder = Builder::new(prefix.clone());
     let mut lists = 0;
     let mut lost: Option<Failure> = None;
+    let mut is_trim_due = false;
     let mut take = |events: Vec<Event>, status: &client::Status| {
         let mut changed = false;
         for event in events {
             match &event {
                 Event::Listed { revision } => {
                     lists += 1;
+                    is_trim_due = true;
                     info!(revision, lists, "synced");
                 }
                 Event::Lost { failure, endpoint } => {
@@ -123,6 +126,10 @@ pub async fn run(
                 freshness.rrsets = builder.view().rrset_count();
             }
         });
+        if std::mem::take(&mut is_trim_due) {
+            // It takes a moment, and nobody waits for it.
+            tokio::task::spawn_blocking(memory::trim);
+        }
     };
     client::watch(store, prefix, pace, |events, status| {
         if events.iter().any(|event| matches!(event, Event::Items(_))) {
