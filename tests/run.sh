@@ -62,7 +62,7 @@ else
 fi
 run cargo fmt --check
 run cargo clippy --workspace --all-targets -- -D warnings
-run cargo check -p etcd --no-default-features
+run cargo check -p etcd -p nsd --no-default-features
 # One selection of packages for all that is built: another one would have other features, and build everything anew.
 run cargo build --workspace --all-targets
 run cargo test --workspace --lib --bins
