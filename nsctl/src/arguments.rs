@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use etcd::client::{Config, Tls};
-use etcd::model::{Name, Rtype, TTL_MAX, period};
+use etcd::model::{Consistency, Name, Rtype, TTL_MAX, period};
 use etcd::schema::Prefix;
 
 use crate::error::Error;
@@ -293,6 +293,20 @@ pub(crate) struct Settings {
     /// When they give up [default: 2w].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) expire: Option<u32>,
+    /// How fresh answers have to be: available, bounded:TIME, linearizable, or default for what each front-end is told.
+    #[arg(long, value_name = "MODE", value_parser = promise)]
+    pub(crate) consistency: Option<Promise>,
+}
+
+/// What a zone promises about freshness; none leaves that to the front-ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise(pub(crate) Option<Consistency>);
+
+fn promise(text: &str) -> Result<Promise, String> {
+    match text {
+        "default" => Ok(Promise(None)),
+        _ => text.parse().map(|consistency| Promise(Some(consistency))),
+    }
 }
 
 /// Tells what is wrong with the arguments in one line, and help where that was asked for.

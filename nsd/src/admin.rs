@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::metrics::{Counters, Metrics, registry};
 use crate::mirror::Freshness;
+use crate::server::Barrier;
 
 /// The longest that `/status` waits.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -50,6 +51,8 @@ pub struct Status {
     pub rrsets: usize,
     /// Keys whose values cannot be used.
     pub quarantined: usize,
+    /// How often etcd was asked for `linearizable` answers.
+    pub barriers: u64,
     /// Messages received.
     pub queries: u64,
     /// Messages that were no queries.
@@ -63,6 +66,7 @@ struct Shared {
     id: Arc<str>,
     metrics: Metrics,
     freshness: watch::Receiver<Freshness>,
+    barrier: Barrier,
     registry: Arc<Registry>,
 }
 
@@ -78,6 +82,7 @@ pub async fn serve(
     id: &str,
     metrics: Metrics,
     freshness: watch::Receiver<Freshness>,
+    barrier: Barrier,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let registry = Arc::new(registry(metrics.clone(), freshness.clone()));
@@ -90,6 +95,7 @@ pub async fn serve(
             id: id.into(),
             metrics,
             freshness,
+            barrier,
             registry,
         });
     axum::serve(listener, router)
@@ -127,6 +133,7 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         zones: freshness.zones,
         rrsets: freshness.rrsets,
         quarantined: freshness.quarantined,
+        barriers: shared.barrier.rounds(),
         queries: shared
             .metrics
             .total(|counters: &Counters| &counters.queries),

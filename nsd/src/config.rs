@@ -12,6 +12,7 @@ use etcd::schema::Prefix;
 use serde::{Deserialize, Serialize};
 
 use crate::dev;
+use crate::model::Consistency;
 
 /// Authoritative DNS front-end that answers from an in-memory mirror of etcd.
 #[derive(Debug, Parser)]
@@ -134,6 +135,25 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub udp_workers: Option<usize>,
+    /// What answers promise where a zone says nothing: available, bounded:TIME or linearizable [default: available].
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "NSD_CONSISTENCY",
+        help_heading = "Freshness"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
+    /// Seconds without a proof of freshness after which answers say that they are stale (EDE 3); 0 for never [default: 30].
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "NSD_STALE_AFTER",
+        help_heading = "Freshness"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_after: Option<u64>,
+
     /// TCP connections at most at once [default: 1000].
     #[arg(
         long,
@@ -208,6 +228,10 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Threads a UDP address.
     pub udp_workers: usize,
+    /// What answers promise where a zone says nothing.
+    pub consistency: Consistency,
+    /// From which age on answers say that they are stale; none for never.
+    pub stale_after: Option<Duration>,
     /// TCP connections at most.
     pub tcp_connections: usize,
     /// When an idle TCP connection is closed.
@@ -315,6 +339,11 @@ impl Options {
             listen,
             admin: self.admin.unwrap_or_else(|| ([127, 0, 0, 1], 9053).into()),
             udp_workers: count("udp-workers", self.udp_workers, cores.min(1024), 1024)?,
+            consistency: self.consistency.unwrap_or_default(),
+            stale_after: match self.stale_after.unwrap_or(30) {
+                0 => None,
+                seconds => Some(Duration::from_secs(seconds)),
+            },
             tcp_connections: count("tcp-connections", self.tcp_connections, 1000, 1_000_000)?,
             tcp_idle: Duration::from_secs(self.tcp_idle.unwrap_or(10).clamp(1, 3600)),
             id: self.id,
@@ -387,6 +416,7 @@ mod tests {
             ("cert-file = \"x\"", "belong together"),
             ("endpoints = [\"ftp://x:1\"]", "scheme"),
             ("prefix = \"/\"", "prefix"),
+            ("consistency = \"bounded\"", "available, bounded:TIME"),
             ("id = \"a/b\"", "slash"),
         ] {
             let file = file(text);

@@ -28,6 +28,10 @@ pub struct Counters {
     pub malformed: AtomicU64,
     /// Responses cut short.
     pub truncated: AtomicU64,
+    /// Responses that say that they are stale.
+    pub stale: AtomicU64,
+    /// Refusals, as the zone promises fresher data than there is.
+    pub unproved: AtomicU64,
     responses: [AtomicU64; RCODES],
 }
 
@@ -40,6 +44,10 @@ pub struct Tally {
     pub malformed: u64,
     /// Responses cut short.
     pub truncated: u64,
+    /// Responses that say that they are stale.
+    pub stale: u64,
+    /// Refusals, as the zone promises fresher data than there is.
+    pub unproved: u64,
     responses: [u64; RCODES],
 }
 
@@ -57,6 +65,8 @@ impl Counters {
             (&self.queries, tally.queries),
             (&self.malformed, tally.malformed),
             (&self.truncated, tally.truncated),
+            (&self.stale, tally.stale),
+            (&self.unproved, tally.unproved),
         ];
         let responses = self.responses.iter().zip(tally.responses);
         for (counter, count) in singles.into_iter().chain(responses) {
@@ -147,6 +157,14 @@ impl Collector for Collected {
                 &c.malformed
             }),
             ("nsd_truncated", "Responses cut short", |c| &c.truncated),
+            ("nsd_stale", "Responses that say that they are stale", |c| {
+                &c.stale
+            }),
+            (
+                "nsd_unproved",
+                "Refusals for want of a proof of freshness that the zone promises",
+                |c| &c.unproved,
+            ),
         ] {
             let tcp = of(&self.metrics.tcp).load(Ordering::Relaxed);
             counter(

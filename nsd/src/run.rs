@@ -2,10 +2,11 @@
 
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use etcd::client;
+use etcd::client::{self, Store};
 use etcd::schema::Frontend;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,10 +17,13 @@ use crate::admin;
 use crate::config::{Config, LogFormat, Options};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Freshness, Published};
-use crate::server::{self, Limits, Service, Workers};
+use crate::server::{self, Barrier, Limits, Proved, Service, Workers};
 
 /// How long open TCP connections may take to end.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// How long the barrier waits for etcd and for the view: a client asks again after that.
+const BARRIER: Duration = Duration::from_secs(2);
 
 /// Runs a front-end until SIGTERM or SIGINT.
 pub fn run(options: Options) -> anyhow::Result<()> {
@@ -91,8 +95,14 @@ impl Running {
         let metrics = Metrics::new(config.udp_workers);
         let (freshness_sender, freshness) = watch::channel(Freshness::default());
         let view = Published::default();
+        let proved = Arc::new(Proved::never(Instant::now()));
+        let (barrier, rounds) = barrier(&config, freshness.clone());
+        tokio::spawn(rounds);
         let service = Service {
             view: view.clone(),
+            proved: proved.clone(),
+            stale_after: config.stale_after,
+            barrier: barrier.clone(),
             nsid: config.nsid.clone(),
             version: config.server_version.clone(),
         };
@@ -123,7 +133,9 @@ impl Running {
         tokio::spawn(mirror::run(
             config.store.clone(),
             config.prefix.clone(),
+            config.consistency,
             view,
+            proved,
             freshness_sender,
         ));
 
@@ -149,7 +161,7 @@ impl Running {
         let admin_server = {
             let (id, freshness, stop) = (id.clone(), freshness.clone(), stop(stopped.clone()));
             tokio::spawn(async move {
-                admin::serve(admin_listener, &id, metrics, freshness, stop).await
+                admin::serve(admin_listener, &id, metrics, freshness, barrier, stop).await
             })
         };
         let listed = dns
@@ -201,6 +213,25 @@ impl Running {
         }
         let _ = tokio::time::timeout(DRAIN, self.admin_server).await;
     }
+}
+
+/// The barrier of `linearizable`, and the task that serves it.
+fn barrier(
+    config: &Config,
+    freshness: watch::Receiver<Freshness>,
+) -> (Barrier, impl Future<Output = ()> + Send + 'static) {
+    let store = Store::new(config.store.clone(), config.prefix.clone(), BARRIER);
+    Barrier::new(move || {
+        let (store, mut freshness) = (store.within(BARRIER), freshness.clone());
+        async move {
+            let confirm = async {
+                let head = store.head().await.ok()?;
+                let applied = freshness.wait_for(|freshness| freshness.applied >= Some(head));
+                applied.await.ok().map(drop)
+            };
+            matches!(tokio::time::timeout(BARRIER, confirm).await, Ok(Some(())))
+        }
+    })
 }
 
 /// Binds UDP and TCP to the same ports. Where a port is left to the system, one that is free for both is

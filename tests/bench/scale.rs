@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use etcd::mirror::{Change, Event, KeyValue};
-use etcd::model::{Name, Rtype};
+use etcd::model::{Consistency, Name, Rtype};
 use etcd::schema::{Key, Prefix};
 use nsd::mirror::Builder;
 use tests::TempDir;
@@ -12,7 +12,7 @@ use tests::TempDir;
 use crate::Run;
 use crate::data::{Data, ZONE};
 use crate::net::{CLIENT_CORE, Net, SERVER_CORE};
-use crate::report::{Report, median};
+use crate::report::{Report, Series, lines, median};
 use crate::server::{self, Kind};
 use crate::store::{self, Store};
 
@@ -21,6 +21,11 @@ const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
 pub(crate) fn run(run: &Run) -> Result<(), String> {
     let sizes = run.pick(&SIZES[..], &[1_000]);
     let rounds = run.pick(3, 1);
+    let names = ["nsd (this)", "NLnet Labs NSD", "Knot"];
+    let mut series = names.map(|name| Series {
+        name: name.into(),
+        points: Vec::new(),
+    });
     let mut report = Report::new(
         "scale",
         "Memory, import, first sync and updates by the number of RRsets",
@@ -42,7 +47,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
         let (mut import, mut sync, mut memory) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             // Replacing asks for what is there first; a zone that is new is the usual case.
-            let _ = store::nsctl(&net, &["zone", "remove", ZONE, "--yes"]);
+            let _ = store::nsctl(&net, &["zone", "remove", ZONE]);
             let start = Instant::now();
             store::import(&net, &data.zone)?;
             import.push(start.elapsed().as_secs_f64());
@@ -53,24 +58,33 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
             memory.push(server.memory() / f64::from(1 << 20));
         }
         drop(store);
-        let mut peers = Vec::new();
+        let mut all = vec![Some(median(&memory))];
         for kind in [Kind::Nsd, Kind::Knot] {
-            peers.push(match kind.version() {
-                Some(_) => format!(
-                    "{:.0}",
-                    kind.start(&net, &data)?.memory() / f64::from(1 << 20)
-                ),
-                None => "-".into(),
-            });
+            let server = kind
+                .version()
+                .map(|_| kind.start(&net, &data))
+                .transpose()?;
+            all.push(server.map(|server| server.memory() / f64::from(1 << 20)));
         }
+        for (series, memory) in series.iter_mut().zip(&all) {
+            series
+                .points
+                .extend(memory.map(|memory| (size as f64 / 1000.0, memory)));
+        }
+        // Beside it, how much that is of what this takes.
+        let ours = median(&memory);
+        let peer = |memory: Option<f64>| match memory {
+            Some(memory) => format!("{memory:.0} ({:.1} x)", memory / ours),
+            None => "-".into(),
+        };
         let (one, thousand) = updates(size);
         report.row([
             size.to_string(),
             format!("{:.1}", median(&import)),
             format!("{:.2}", median(&sync)),
             format!("{:.0}", median(&memory)),
-            peers[0].clone(),
-            peers[1].clone(),
+            peer(all[1]),
+            peer(all[2]),
             format!("{:.1}", one * 1e6),
             format!("{:.2}", thousand * 1e3),
         ]);
@@ -80,7 +94,14 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
          memory is the proportional set size after that, etcd not counted. An update is one RRset changed and the view published, \
          in process, without etcd.",
     );
-    report.write(run)
+    report.write(run)?;
+    let axes = ("thousand RRsets", "MiB");
+    lines(
+        &run.results.join("scale.svg"),
+        "Memory by the number of RRsets",
+        axes,
+        &series,
+    )
 }
 
 /// Seconds until one changed RRset is published, and until a batch of 1,000 is; medians.
@@ -105,7 +126,7 @@ fn updates(size: usize) -> (f64, f64) {
         .into_bytes()
     };
     let settings = r#"{"soa":{"mname":"ns1.bench.test.","rname":"h.bench.test.","refresh":1,"retry":2,"expire":3,"minimum":4,"ttl":5},"generation":1,"default_ttl":300}"#;
-    let mut builder = Builder::new(prefix.clone());
+    let mut builder = Builder::new(prefix.clone(), Consistency::Available);
     builder.apply(Event::Listing);
     let item = |key: Vec<u8>, value: Vec<u8>| KeyValue {
         key,

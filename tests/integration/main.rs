@@ -7,6 +7,7 @@
 
 mod auth;
 mod compaction;
+mod consistency;
 mod dev;
 mod harness;
 mod leader;

@@ -90,6 +90,7 @@ impl Store {
         let mut zone = file.zone.clone();
         if let Some(present) = present {
             zone.default_ttl = present.zone.default_ttl;
+            zone.consistency = present.zone.consistency;
             let same = Zone {
                 generation: present.zone.generation,
                 serial_base: present.zone.serial_base,

@@ -4,6 +4,7 @@
 //! RFC 1035, an [`Rdata`] has the wire form of its type, an [`Rrset`] is not empty and fits into a
 //! message.
 
+mod consistency;
 mod name;
 mod rdata;
 mod rrset;
@@ -12,6 +13,7 @@ mod text;
 mod zone;
 pub mod zonefile;
 
+pub use consistency::Consistency;
 pub use name::{Labels, Name, NameError};
 pub use rdata::{Rdata, RdataError};
 pub use rrset::{Rrset, RrsetError, TTL_MAX};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::consistency::Consistency;
 use super::name::Name;
 use super::rrset::TTL_MAX;
 
@@ -17,6 +18,9 @@ pub struct Zone {
     pub serial_base: u32,
     /// The TTL of records that are added without one, in seconds.
     pub default_ttl: u32,
+    /// How fresh answers have to be; none leaves that to the front-ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
 }
 
 /// The fields of the SOA record that are set by hand (RFC 1035 3.3.13), periods in seconds.
@@ -56,6 +60,7 @@ impl Zone {
             generation: 1,
             serial_base: 0,
             default_ttl: 300,
+            consistency: None,
         }
     }
 

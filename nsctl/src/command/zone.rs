@@ -60,6 +60,9 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
 impl Settings {
     /// Puts what was given into a zone's settings.
     fn apply(&self, zone: &mut Zone) {
+        if let Some(promise) = self.consistency {
+            zone.consistency = promise.0;
+        }
         let soa = &mut zone.soa;
         if let Some(mbox) = &self.mbox {
             soa.rname = mbox.clone();
@@ -211,6 +214,13 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
         ],
         vec!["SOA TTL".into(), format!("{} s", soa.ttl)],
         vec!["default TTL".into(), format!("{} s", read.zone.default_ttl)],
+        vec![
+            "consistency".into(),
+            match read.zone.consistency {
+                Some(consistency) => consistency.to_string(),
+                None => "as each front-end is told".into(),
+            },
+        ],
         vec![
             "RRsets".into(),
             served.map_or(0, |(_, count)| *count).to_string(),

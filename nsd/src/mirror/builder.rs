@@ -13,7 +13,7 @@ use etcd::mirror::{Event, KeyValue};
 use etcd::schema::{self, Key, Prefix};
 use tracing::{info, warn};
 
-use crate::model::{Name, Rtype, Zone as Settings};
+use crate::model::{Consistency, Name, Rtype, Zone as Settings};
 use crate::zone::{Contents, Rrset, SoaFields, View, Zone};
 
 /// How many values are worth another thread.
@@ -39,6 +39,8 @@ struct Tables {
 /// The builder.
 pub struct Builder {
     prefix: Prefix,
+    /// What zones promise that say nothing themselves.
+    consistency: Consistency,
     served: Tables,
     /// What a list has brought so far.
     listed: Tables,
@@ -47,9 +49,10 @@ pub struct Builder {
 
 impl Builder {
     /// A builder with an empty view that is not ready.
-    pub fn new(prefix: Prefix) -> Self {
+    pub fn new(prefix: Prefix, consistency: Consistency) -> Self {
         Builder {
             prefix,
+            consistency,
             served: Tables::default(),
             listed: Tables::default(),
             view: View::default(),
@@ -86,7 +89,7 @@ impl Builder {
                 self.view = View::default();
                 self.view.set_ready(true);
                 for (apex, zone) in &self.served.zones {
-                    publish(&mut self.view, apex, zone);
+                    publish(&mut self.view, apex, zone, self.consistency);
                 }
                 true
             }
@@ -103,7 +106,7 @@ impl Builder {
                 }
                 for apex in &touched {
                     if let Some(zone) = self.served.zones.get(apex) {
-                        publish(&mut self.view, apex, zone);
+                        publish(&mut self.view, apex, zone, self.consistency);
                     }
                     self.served.forget_empty(apex);
                 }
@@ -317,7 +320,7 @@ impl Tables {
 }
 
 /// Brings the zone in the view up to what etcd says.
-fn publish(view: &mut View, apex: &Name, zone: &ZoneData) {
+fn publish(view: &mut View, apex: &Name, zone: &ZoneData, default: Consistency) {
     let Some(settings) = &zone.settings else {
         view.remove_zone(apex);
         return;
@@ -341,7 +344,10 @@ fn publish(view: &mut View, apex: &Name, zone: &ZoneData) {
     // A clone shares everything: it costs the same for a zone of ten names and of a million.
     let contents = zone.generations.get(&settings.generation).cloned();
     let contents = contents.unwrap_or_else(|| Contents::new(apex.clone()));
-    view.put_zone(Arc::new(Zone::new(&soa, contents)));
+    let consistency = settings.consistency.unwrap_or(default);
+    view.put_zone(Arc::new(
+        Zone::new(&soa, contents).with_consistency(consistency),
+    ));
 }
 
 #[cfg(test)]
@@ -378,7 +384,7 @@ mod tests {
 
     /// Lists a zone `x` with an address at `a.x`.
     fn listed() -> Builder {
-        let mut builder = Builder::new(Prefix::default());
+        let mut builder = Builder::new(Prefix::default(), Consistency::default());
         assert!(!builder.view().is_ready());
         builder.apply(Event::Listing);
         builder.apply(item("/ns/v1/zone/x", ZONE, 7));
@@ -559,7 +565,7 @@ mod tests {
 
     #[test]
     fn a_long_list_is_taken_in_whole_and_in_order() {
-        let mut builder = Builder::new(Prefix::default());
+        let mut builder = Builder::new(Prefix::default(), Consistency::default());
         builder.apply(Event::Listing);
         let address = |index: usize| KeyValue {
             key: format!("/ns/v1/rr/x/2/h{index}/A").into(),

@@ -16,6 +16,8 @@ use tracing::{info, warn};
 pub use builder::Builder;
 
 use crate::memory;
+use crate::model::Consistency;
+use crate::server::Proved;
 use crate::zone::View;
 
 /// The view that is served. Readers load it without waiting; it is replaced as a whole.
@@ -59,13 +61,15 @@ impl Freshness {
 pub async fn run(
     store: client::Config,
     prefix: Prefix,
+    consistency: Consistency,
     published: Published,
+    proved: Arc<Proved>,
     freshness: watch::Sender<Freshness>,
 ) {
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
     let pace = Pace::new(store.endpoints.len(), seed);
     let endpoints = store.endpoints.clone();
-    let mut builder = Builder::new(prefix.clone());
+    let mut builder = Builder::new(prefix.clone(), consistency);
     let mut lists = 0;
     let mut lost: Option<Failure> = None;
     let mut is_trim_due = false;
@@ -106,6 +110,10 @@ pub async fn run(
         }
         if changed {
             published.store(Arc::new(builder.view().clone()));
+        }
+        // Only now: what is proved is what is published.
+        if let Some(at) = status.last_fresh {
+            proved.set(at);
         }
         freshness.send_modify(|freshness| {
             freshness.ready = builder.view().is_ready();

@@ -112,19 +112,31 @@ impl Batch {
         received.map(|(header, query)| &query[..(header.msg_len as usize).min(QUERY_OCTETS_MAX)])
     }
 
-    /// Answers the first `count` queries and sends what there is to send. `answer` gets a query and room for its
-    /// response, and returns the response's length; 0 for none.
+    /// Answers the first `count` queries and sends what there is to send. `answer` gets a query, what it takes to answer
+    /// it later, and room for its response, and returns the response's length; 0 for none.
     pub(super) fn answer(
         &mut self,
         socket: &UdpSocket,
         count: usize,
-        mut answer: impl FnMut(&[u8], &mut [u8]) -> usize,
+        mut answer: impl FnMut(&[u8], &dyn Fn() -> Envelope, &mut [u8]) -> usize,
     ) {
         let mut responses = 0;
         for index in 0..count.min(BATCH) {
+            if has_no_port(&self.clients[index]) {
+                continue;
+            }
             let len = (self.received[index].msg_len as usize).min(QUERY_OCTETS_MAX);
-            let response_len = answer(&self.queries[index][..len], &mut self.responses[index]);
-            if response_len == 0 || has_no_port(&self.clients[index]) {
+            let received = &self.received[index].msg_hdr;
+            let (client, control) = (&self.clients[index], &self.controls[index]);
+            let envelope = || Envelope {
+                client: *client,
+                client_len: received.msg_namelen,
+                control: *control,
+                control_len: received.msg_controllen,
+            };
+            let query = &self.queries[index][..len];
+            let response_len = answer(query, &envelope, &mut self.responses[index]);
+            if response_len == 0 {
                 continue;
             }
             let response = &mut self.responses[index][..response_len];
@@ -164,6 +176,40 @@ impl Batch {
                 // What fails is the client's loss, who asks again; the others behind it are not.
                 _ => 1,
             };
+        }
+    }
+}
+
+/// Who sent a query, and to which address: what it takes to answer it later.
+pub(super) struct Envelope {
+    client: sockaddr_storage,
+    client_len: u32,
+    control: Control,
+    control_len: usize,
+}
+
+impl Envelope {
+    /// Sends a response. What fails is the client's loss, who asks again.
+    pub(super) fn send(mut self, socket: &UdpSocket, response: &[u8]) {
+        let mut part = iovec {
+            iov_base: response.as_ptr().cast_mut().cast(),
+            iov_len: response.len(),
+        };
+        let control_len = self.control.turn_round(self.control_len);
+        // SAFETY: a plain C struct, for which all bits zero is a value.
+        let mut header = unsafe { zeroed::<libc::msghdr>() };
+        header.msg_name = ptr::from_mut(&mut self.client).cast();
+        header.msg_namelen = self.client_len;
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        if control_len > 0 {
+            header.msg_control = self.control.0.as_mut_ptr().cast();
+            header.msg_controllen = control_len;
+        }
+        // SAFETY: the header's pointers lead to the address, the control message and the response, which live until
+        // the call returns; sendmsg writes to none of them.
+        unsafe {
+            libc::sendmsg(socket.as_raw_fd(), &raw const header, 0);
         }
     }
 }

@@ -2,18 +2,26 @@
 //!
 //! All transports go through [`Responder::respond`], which reads the published view and nothing else.
 
+mod barrier;
 #[cfg(target_os = "linux")]
 mod batch;
+mod freshness;
 mod tcp;
 mod udp;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use barrier::Barrier;
+pub use freshness::Proved;
 pub use tcp::{Limits, serve as serve_tcp};
 pub use udp::{Workers, start as start_udp};
 
 use crate::message::{self, Chaos, Class, Options, Query, Reject};
 use crate::metrics::Tally;
 use crate::mirror::Published;
-use crate::zone::{self, Answer, Rcode, View};
+use crate::model::Consistency;
+use crate::zone::{self, Answer, Rcode, View, ede};
 
 /// How many octets a response over UDP has at most, whatever the client takes: larger ones are cut into
 /// fragments on their way, and lost (RFC 9715).
@@ -27,6 +35,12 @@ pub const OCTETS_MAX: usize = 65_535;
 pub struct Service {
     /// The zones.
     pub view: Published,
+    /// When they were last proved to be all there is.
+    pub proved: Arc<Proved>,
+    /// From which age on answers say that they are stale; none for never.
+    pub stale_after: Option<Duration>,
+    /// Where queries wait whose answers have to have every write in them.
+    pub barrier: Barrier,
     /// Server identity; empty if it is not told.
     pub nsid: String,
     /// Software version; empty if it is not told.
@@ -42,12 +56,33 @@ pub enum Transport {
     Tcp,
 }
 
+/// What is known about the view beside its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing: the query has just come.
+    Now,
+    /// The barrier was asked after the query came, and has confirmed that the view is complete; or it could not.
+    Confirmed(bool),
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It is ignored.
+    Silent,
+    /// The response has so many octets.
+    Ready(usize),
+    /// The barrier is to be asked first, and then this again.
+    Later,
+}
+
 impl Service {
     /// What answers queries from this view.
     pub fn responder<'v>(&'v self, view: &'v View) -> Responder<'v> {
         Responder {
             service: self,
             view,
+            age: self.proved.age(Instant::now()),
             answer: Answer::new(),
         }
     }
@@ -57,20 +92,22 @@ impl Service {
 pub struct Responder<'v> {
     service: &'v Service,
     view: &'v View,
+    /// How long ago the view was proved complete; none for never.
+    age: Option<Duration>,
     /// Room for an answer, which is too large to be made anew for each.
     answer: Answer<'v>,
 }
 
 impl Responder<'_> {
-    /// Writes the response to a message into `out` and returns its length; 0 where the message is to be ignored.
+    /// Writes the response to a message into `out`.
     pub fn respond(
         &mut self,
         octets: &[u8],
         transport: Transport,
+        asked: Asked,
         tally: &mut Tally,
         out: &mut [u8],
-    ) -> usize {
-        tally.queries += 1;
+    ) -> Reply {
         let options = Options {
             udp_size: UDP_OCTETS_MAX as u16,
             nsid: self.service.nsid.as_bytes(),
@@ -78,13 +115,15 @@ impl Responder<'_> {
         let query = match message::parse(octets) {
             Ok(query) => query,
             Err(Reject::Silent) => {
+                tally.queries += 1;
                 tally.malformed += 1;
-                return 0;
+                return Reply::Silent;
             }
             Err(Reject::Reply(refusal)) => {
+                tally.queries += 1;
                 tally.malformed += u64::from(refusal.rcode == Rcode::FORMERR);
                 tally.response(refusal.rcode);
-                return message::encode_reject(&refusal, &options, out);
+                return Reply::Ready(message::encode_reject(&refusal, &options, out));
             }
         };
         let limit = match transport {
@@ -92,14 +131,45 @@ impl Responder<'_> {
             Transport::Tcp => OCTETS_MAX,
         };
         if query.class == Class::Chaos {
-            return self.respond_chaos(&query, &options, limit, tally, out);
+            tally.queries += 1;
+            return Reply::Ready(self.respond_chaos(&query, &options, limit, tally, out));
         }
         zone::resolve_into(self.view, &query.question(), &mut self.answer);
+        if !self.judge(asked, tally) {
+            return Reply::Later;
+        }
+        tally.queries += 1;
         tally.response(self.answer.rcode);
         let len = message::encode(&self.answer, &query, &options, limit, out);
         // TC, in the third octet of the header.
         tally.truncated += u64::from(out.get(2).is_some_and(|flags| len > 2 && flags & 2 != 0));
-        len
+        Reply::Ready(len)
+    }
+
+    /// Holds the answer against what its zones promise: it may turn into a refusal, or say that it is stale. False
+    /// where that cannot be told yet.
+    fn judge(&mut self, asked: Asked, tally: &mut Tally) -> bool {
+        let is_older = |limit: Duration| self.age.is_none_or(|age| age > limit);
+        let is_kept = match self.answer.consistency {
+            Consistency::Available => true,
+            Consistency::Bounded(limit) => !is_older(Duration::from_secs(limit.into())),
+            Consistency::Linearizable => match asked {
+                Asked::Now => return false,
+                Asked::Confirmed(is_complete) => is_complete,
+            },
+        };
+        if !is_kept {
+            tally.unproved += 1;
+            self.answer.refuse(Rcode::SERVFAIL, ede::NETWORK_ERROR);
+        } else if self.answer.zone.is_some()
+            && self.answer.ede.is_none()
+            && self.service.stale_after.is_some_and(is_older)
+            && asked == Asked::Now
+        {
+            tally.stale += 1;
+            self.answer.ede = Some(ede::STALE_ANSWER);
+        }
+        true
     }
 
     /// Tells about the server itself, as far as that is configured.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
-use super::{OCTETS_MAX, Service, Transport};
+use super::{Asked, OCTETS_MAX, Reply, Service, Transport};
 use crate::metrics::{Counters, Tally};
 
 /// Limits that keep one client, or all of them, from taking everything.
@@ -128,14 +128,14 @@ async fn converse(
             return Ok(());
         }
         filled += read;
-        let mut taken = 0;
+        let (mut taken, mut asked) = (0, Asked::Now);
         loop {
             let mut tally = Tally::default();
             let batch = {
                 let view = service.view.load();
                 let mut responder = service.responder(&view);
                 answer(&input[taken..filled], &mut output, |query, out| {
-                    responder.respond(query, Transport::Tcp, &mut tally, out)
+                    responder.respond(query, Transport::Tcp, asked, &mut tally, out)
                 })
             };
             counters.add(&tally);
@@ -146,11 +146,13 @@ async fn converse(
             if batch.made > 0 {
                 timeout(idle, stream.write_all(&output[..batch.made])).await??;
             }
-            if batch.is_senseless {
-                return Ok(());
-            }
-            if batch.taken == 0 {
-                break;
+            match batch.end {
+                End::Input => break,
+                End::Output => {}
+                // All that has come by now may be answered with what is told now.
+                End::Later => asked = Asked::Confirmed(service.barrier.confirmed().await),
+                // Nothing that follows such a message makes sense.
+                End::Senseless => return Ok(()),
             }
         }
         input.copy_within(taken..filled, 0);
@@ -165,36 +167,54 @@ struct Batch {
     taken: usize,
     /// How many octets of responses there are.
     made: usize,
-    /// Whether there was one that gets no response: nothing that follows it makes sense.
-    is_senseless: bool,
+    end: End,
+}
+
+/// Why a batch has ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// There is no whole message any more.
+    Input,
+    /// There may be no room for another response.
+    Output,
+    /// The next message needs the barrier.
+    Later,
+    /// The last message gets no response.
+    Senseless,
 }
 
 /// Answers the whole messages at the front of `input`, as long as `output` has room for the largest response.
 fn answer(
     input: &[u8],
     output: &mut [u8],
-    mut respond: impl FnMut(&[u8], &mut [u8]) -> usize,
+    mut respond: impl FnMut(&[u8], &mut [u8]) -> Reply,
 ) -> Batch {
-    let mut batch = Batch {
-        taken: 0,
-        made: 0,
-        is_senseless: false,
-    };
-    while output.len() - batch.made >= FRAME_MAX
-        && let Some((len, rest)) = input[batch.taken..].split_first_chunk()
-        && let Some(query) = rest.get(..usize::from(u16::from_be_bytes(*len)))
-    {
-        batch.taken += 2 + query.len();
-        let (front, out) = output[batch.made..].split_at_mut(2);
-        let len = respond(query, &mut out[..OCTETS_MAX]);
-        if len == 0 {
-            batch.is_senseless = true;
-            break;
+    let (mut taken, mut made) = (0, 0);
+    let end = loop {
+        let message = input[taken..].split_first_chunk();
+        let Some(query) =
+            message.and_then(|(len, rest)| rest.get(..u16::from_be_bytes(*len).into()))
+        else {
+            break End::Input;
+        };
+        if output.len() - made < FRAME_MAX {
+            break End::Output;
         }
-        front.copy_from_slice(&(len as u16).to_be_bytes());
-        batch.made += 2 + len;
-    }
-    batch
+        let (front, out) = output[made..].split_at_mut(2);
+        match respond(query, &mut out[..OCTETS_MAX]) {
+            Reply::Ready(len) => {
+                front.copy_from_slice(&(len as u16).to_be_bytes());
+                made += 2 + len;
+            }
+            Reply::Later => break End::Later,
+            Reply::Silent => {
+                taken += 2 + query.len();
+                break End::Senseless;
+            }
+        }
+        taken += 2 + query.len();
+    };
+    Batch { taken, made, end }
 }
 
 #[cfg(test)]
@@ -206,27 +226,34 @@ mod tests {
         let mut output = vec![0; 2 * FRAME_MAX];
         let mut turned = |input: &[u8]| {
             let batch = answer(input, &mut output, |query, out| {
+                if query.is_empty() {
+                    return Reply::Silent;
+                }
+                if query == b"later" {
+                    return Reply::Later;
+                }
                 out[..query.len()].copy_from_slice(query);
                 out[..query.len()].reverse();
-                query.len()
+                Reply::Ready(query.len())
             });
-            (
-                output[..batch.made].to_vec(),
-                batch.taken,
-                batch.is_senseless,
-            )
+            (output[..batch.made].to_vec(), batch.taken, batch.end)
         };
         assert_eq!(
             turned(b"\0\x02ab\0\x03cde\0\x02f"),
-            (b"\0\x02ba\0\x03edc".to_vec(), 9, false)
+            (b"\0\x02ba\0\x03edc".to_vec(), 9, End::Input)
         );
         for part in [&b""[..], b"\0", b"\0\x01"] {
-            assert_eq!(turned(part), (vec![], 0, false));
+            assert_eq!(turned(part), (vec![], 0, End::Input));
         }
         // What has no response ends it; what was answered before is sent.
         assert_eq!(
             turned(b"\0\x01a\0\0\0\x01b"),
-            (b"\0\x01a".to_vec(), 5, true)
+            (b"\0\x01a".to_vec(), 5, End::Senseless)
+        );
+        // What is answered later is not taken yet.
+        assert_eq!(
+            turned(b"\0\x01a\0\x05later\0\x01b"),
+            (b"\0\x01a".to_vec(), 3, End::Later)
         );
     }
 
@@ -234,13 +261,13 @@ mod tests {
     fn the_largest_responses_wait_for_room() {
         let mut output = vec![0; 2 * FRAME_MAX];
         let input = [0, 1, b'a'].repeat(4);
-        let batch = answer(&input, &mut output, |_, out| out.len());
+        let batch = answer(&input, &mut output, |_, out| Reply::Ready(out.len()));
         assert_eq!(
             batch,
             Batch {
                 taken: 6,
                 made: 2 * FRAME_MAX,
-                is_senseless: false
+                end: End::Output
             }
         );
     }

@@ -16,7 +16,7 @@ use tracing::warn;
 
 #[cfg(target_os = "linux")]
 use super::batch::{self, Batch};
-use super::{Service, Transport};
+use super::{Asked, Reply, Service, Transport, UDP_OCTETS_MAX};
 #[cfg(target_os = "linux")]
 use crate::message;
 use crate::metrics::{Counters, Metrics, Tally};
@@ -66,6 +66,7 @@ pub fn start(
     for (worker, socket) in sockets {
         let (service, stop, counters) = (service.clone(), stop.clone(), metrics.udp(worker));
         let thread = std::thread::Builder::new().name(format!("udp-{worker}"));
+        let socket = Arc::new(socket);
         threads.push(thread.spawn(move || answer(&service, &socket, &stop, &counters))?);
     }
     Ok(Workers {
@@ -111,7 +112,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// The loop of a thread: take what is there, look the view up once, answer, send.
 #[cfg(target_os = "linux")]
-fn answer(service: &Service, socket: &UdpSocket, stop: &AtomicBool, counters: &Counters) {
+fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counters: &Arc<Counters>) {
     let is_any = |address: SocketAddr| address.ip().is_unspecified();
     let tells_destination = socket.local_addr().is_ok_and(is_any);
     let mut view = Cache::new(service.view.clone());
@@ -128,11 +129,50 @@ fn answer(service: &Service, socket: &UdpSocket, stop: &AtomicBool, counters: &C
         let view = view.load();
         warm(view, batch.queries(count));
         let mut responder = service.responder(view);
-        batch.answer(socket, count, |query, out| {
-            responder.respond(query, Transport::Udp, &mut tally, out)
+        batch.answer(socket, count, |query, envelope, out| {
+            let mut respond =
+                |asked| responder.respond(query, Transport::Udp, asked, &mut tally, out);
+            let reply = match respond(Asked::Now) {
+                Reply::Later => {
+                    let (envelope, socket) = (envelope(), socket.clone());
+                    let send = move |response: &[u8]| envelope.send(&socket, response);
+                    match answer_later(service, query, counters, send) {
+                        true => Reply::Silent,
+                        // Too many wait already.
+                        false => respond(Asked::Confirmed(false)),
+                    }
+                }
+                reply => reply,
+            };
+            match reply {
+                Reply::Ready(len) => len,
+                Reply::Silent | Reply::Later => 0,
+            }
         });
         counters.add(&tally);
     }
+}
+
+/// Has a query answered once the barrier knows whether the view is complete. False where too many wait for that.
+fn answer_later(
+    service: &Service,
+    query: &[u8],
+    counters: &Arc<Counters>,
+    send: impl FnOnce(&[u8]) + Send + 'static,
+) -> bool {
+    let (query, counters, later) = (query.to_vec(), counters.clone(), service.clone());
+    service.barrier.wait(move |is_complete| {
+        let (mut tally, mut out) = (Tally::default(), [0; UDP_OCTETS_MAX]);
+        let view = later.view.load();
+        let asked = Asked::Confirmed(is_complete);
+        let mut responder = later.responder(&view);
+        if let Reply::Ready(len) =
+            responder.respond(&query, Transport::Udp, asked, &mut tally, &mut out)
+        {
+            send(&out[..len]);
+        }
+        counters.add(&tally);
+    })
 }
 
 /// Looks up the names of all queries together, one step of each after the other, so that they wait for memory at the
@@ -150,9 +190,9 @@ fn warm<'q>(view: &View, queries: impl Iterator<Item = &'q [u8]>) {
 
 /// The same, a datagram at a time.
 #[cfg(not(target_os = "linux"))]
-fn answer(service: &Service, socket: &UdpSocket, stop: &AtomicBool, counters: &Counters) {
+fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counters: &Arc<Counters>) {
     let mut view = Cache::new(service.view.clone());
-    let (mut query, mut response) = ([0; 2048], [0; super::UDP_OCTETS_MAX]);
+    let (mut query, mut response) = ([0; 2048], [0; UDP_OCTETS_MAX]);
     while !stop.load(Ordering::Relaxed) {
         let (len, client) = match socket.recv_from(&mut query) {
             Ok(received) => received,
@@ -161,15 +201,25 @@ fn answer(service: &Service, socket: &UdpSocket, stop: &AtomicBool, counters: &C
                 continue;
             }
         };
-        let mut tally = Tally::default();
-        let len = service.responder(view.load()).respond(
-            &query[..len],
-            Transport::Udp,
-            &mut tally,
-            &mut response,
-        );
-        // Port 0 cannot be answered. Whatever else fails is the client's loss, who asks again.
-        if len > 0 && client.port() != 0 {
+        // Port 0 cannot be answered.
+        if client.port() == 0 {
+            continue;
+        }
+        let (query, mut tally) = (&query[..len], Tally::default());
+        let mut responder = service.responder(view.load());
+        let mut respond =
+            |asked| responder.respond(query, Transport::Udp, asked, &mut tally, &mut response);
+        let mut reply = respond(Asked::Now);
+        if reply == Reply::Later {
+            let later = socket.clone();
+            // Whatever fails is the client's loss, who asks again.
+            let send = move |response: &[u8]| drop(later.send_to(response, client));
+            reply = match answer_later(service, query, counters, send) {
+                true => Reply::Silent,
+                false => respond(Asked::Confirmed(false)),
+            };
+        }
+        if let Reply::Ready(len) = reply {
             let _ = socket.send_to(&response[..len], client);
         }
         counters.add(&tally);

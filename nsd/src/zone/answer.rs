@@ -4,7 +4,7 @@ use arrayvec::ArrayVec;
 
 use super::rrset::RrsetRef;
 use super::view::Zone;
-use crate::model::Rtype;
+use crate::model::{Consistency, Rtype};
 
 /// How many RRsets an answer can have. A chain takes two a step and a referral to 13 name servers
 /// takes 27; addresses beyond that are left out.
@@ -46,6 +46,7 @@ pub mod ede {
     pub const STALE_ANSWER: u16 = 3;
     pub const NOT_READY: u16 = 14;
     pub const NOT_AUTHORITATIVE: u16 = 20;
+    pub const NETWORK_ERROR: u16 = 23;
     pub const INVALID_QUERY_TYPE: u16 = 30;
 }
 
@@ -59,6 +60,8 @@ pub struct Answer<'v> {
     pub ede: Option<u16>,
     /// The zone that the first name is in; none if it is in none of ours.
     pub zone: Option<&'v Zone>,
+    /// What the zones that it comes from promise about how fresh it is.
+    pub consistency: Consistency,
     entries: ArrayVec<Entry<'v>, ENTRIES_MAX>,
     synthesized: ArrayVec<u8, SYNTHESIZED_MAX>,
 }
@@ -128,9 +131,17 @@ impl<'v> Answer<'v> {
             is_authoritative: false,
             ede: None,
             zone: None,
+            consistency: Consistency::default(),
             entries: ArrayVec::new(),
             synthesized: ArrayVec::new(),
         }
+    }
+
+    /// Takes all records back: nothing but this code is said.
+    pub fn refuse(&mut self, rcode: Rcode, ede: u16) {
+        let zone = self.zone;
+        self.reset(rcode, Some(ede));
+        self.zone = zone;
     }
 
     /// Takes all back, and leaves the response code.
@@ -139,6 +150,7 @@ impl<'v> Answer<'v> {
         self.is_authoritative = false;
         self.ede = ede;
         self.zone = None;
+        self.consistency = Consistency::default();
         self.entries.clear();
         self.synthesized.clear();
     }

@@ -171,6 +171,7 @@ impl<'v> Resolver<'v, '_> {
         };
         self.answer.zone = Some(zone);
         self.answer.is_authoritative = true;
+        self.answer.consistency = zone.consistency();
         let mut next = self.step(&Place {
             zone,
             apex,
@@ -188,6 +189,7 @@ impl<'v> Resolver<'v, '_> {
             let Some((zone, apex)) = self.find(name) else {
                 return;
             };
+            self.answer.consistency = self.answer.consistency.stricter(zone.consistency());
             next = self.step(&Place {
                 zone,
                 apex,

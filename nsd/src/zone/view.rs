@@ -9,7 +9,7 @@ use super::contents::Contents;
 use super::name::{FoldedName, Key};
 use super::rrset::{Rrset, RrsetRef};
 use super::trie::Probe;
-use crate::model::{Name, Rtype};
+use crate::model::{Consistency, Name, Rtype};
 
 /// All zones at one revision: immutable once published, cheap to clone and to change by a little.
 ///
@@ -30,6 +30,7 @@ pub struct View {
 pub struct Zone {
     soa: Rrset,
     negative_ttl: u32,
+    consistency: Consistency,
     contents: Contents,
 }
 
@@ -71,8 +72,22 @@ impl Zone {
         Zone {
             soa: soa.rrset(),
             negative_ttl: soa.ttl.min(soa.minimum),
+            consistency: Consistency::default(),
             contents,
         }
+    }
+
+    /// The same zone with another promise about how fresh its answers are.
+    pub fn with_consistency(self, consistency: Consistency) -> Self {
+        Zone {
+            consistency,
+            ..self
+        }
+    }
+
+    /// What it promises about how fresh its answers are.
+    pub fn consistency(&self) -> Consistency {
+        self.consistency
     }
 
     /// The name of the zone.

@@ -1,0 +1,61 @@
+//! How fresh the view is: a moment that the mirror sets and every answer may look at.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Stands for never.
+const NEVER: u64 = u64::MAX;
+
+/// The moment as of which the view was last proved to be complete. Shared by the mirror and all servers, which
+/// read it without waiting.
+#[derive(Debug)]
+pub struct Proved {
+    start: Instant,
+    /// Milliseconds after the start; [`NEVER`] before the first proof.
+    millis: AtomicU64,
+}
+
+impl Proved {
+    /// Nothing is proved yet, and nothing will be as of a moment before `start`.
+    pub fn never(start: Instant) -> Self {
+        Proved {
+            start,
+            millis: AtomicU64::new(NEVER),
+        }
+    }
+
+    /// The view was complete at this moment.
+    pub fn set(&self, at: Instant) {
+        let millis = at.saturating_duration_since(self.start).as_millis() as u64;
+        self.millis.store(millis, Ordering::Release);
+    }
+
+    /// How long ago that was; none if there was no proof yet.
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        match self.millis.load(Ordering::Acquire) {
+            NEVER => None,
+            millis => {
+                let at = self.start + Duration::from_millis(millis);
+                Some(now.saturating_duration_since(at))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_count_from_the_last_proof() {
+        let start = Instant::now();
+        let proved = Proved::never(start);
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(proved.age(after(100)), None);
+        proved.set(after(5));
+        assert_eq!(proved.age(after(5)), Some(Duration::ZERO));
+        assert_eq!(proved.age(after(8)), Some(Duration::from_secs(3)));
+        // A proof from before the clock was read again is no age below zero.
+        assert_eq!(proved.age(after(4)), Some(Duration::ZERO));
+    }
+}

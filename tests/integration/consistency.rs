@@ -1,0 +1,160 @@
+//! What zones promise about freshness, kept with etcd and without.
+
+use std::time::Duration;
+
+use domain::base::iana::Rtype;
+use tests::{Expected, Frontend, Load, World, dns, ensure, eventually};
+
+const EDE_STALE: u16 = 3;
+const EDE_NETWORK_ERROR: u16 = 23;
+
+/// Queries a second: more than etcd is asked.
+const RATE: u32 = 2_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zones_keep_their_promises_with_etcd_and_without() {
+    let mut world = World::with(0).await;
+    for (zone, consistency) in [
+        ("bounded.test", "bounded:4s"),
+        ("exact.test", "linearizable"),
+    ] {
+        let add = format!("zone add {zone} --ns ns1.example.org --consistency {consistency}");
+        world.nsctl.write(&add).await;
+        world
+            .nsctl
+            .write(&format!("add www.{zone} A 192.0.2.1"))
+            .await;
+    }
+    world.nsctl.write("add www.example.org A 192.0.2.1").await;
+    // A chain promises what its strictest zone does.
+    world
+        .nsctl
+        .write("add alias.example.org CNAME www.exact.test.")
+        .await;
+    for index in 1..=2 {
+        let options = ["--stale-after", "3"];
+        let id = format!("fe{index}");
+        let frontend = Frontend::start(&id, world.cluster.endpoints(), &options).await;
+        world.frontends.push(frontend);
+    }
+    world.registered(2).await;
+    for name in [
+        "www.example.org",
+        "www.bounded.test",
+        "www.exact.test",
+        "alias.example.org",
+    ] {
+        told(&world, name, "NOERROR", &[]).await;
+    }
+
+    every_write_is_seen_at_once(&world).await;
+    etcd_is_asked_once_a_round_trip(&world).await;
+
+    world.cluster.pause_all().await;
+    let limit = Duration::from_secs(15);
+    for frontend in &world.frontends {
+        eventually("answers are stale, or none", limit, async || {
+            let stale = dns::udp(frontend.dns, "www.example.org", Rtype::A).await?;
+            let bounded = dns::udp(frontend.dns, "www.bounded.test", Rtype::A).await?;
+            ensure(
+                stale.ede == [EDE_STALE] && bounded.ede == [EDE_NETWORK_ERROR],
+                || format!("{stale:?}\n{bounded:?}"),
+            )
+        })
+        .await;
+    }
+    told(&world, "www.example.org", "NOERROR", &[EDE_STALE]).await;
+    told(&world, "nowhere.example.org", "NXDOMAIN", &[EDE_STALE]).await;
+    for name in ["www.bounded.test", "www.exact.test", "alias.example.org"] {
+        told(&world, name, "SERVFAIL", &[EDE_NETWORK_ERROR]).await;
+    }
+
+    world.cluster.unpause_all().await;
+    for frontend in &world.frontends {
+        eventually("answers are fresh again", limit, async || {
+            let fresh = dns::udp(frontend.dns, "www.example.org", Rtype::A).await?;
+            ensure(fresh.ede.is_empty(), || format!("{fresh:?}"))
+        })
+        .await;
+    }
+    for name in [
+        "www.example.org",
+        "www.bounded.test",
+        "www.exact.test",
+        "alias.example.org",
+    ] {
+        told(&world, name, "NOERROR", &[]).await;
+    }
+    // What a zone says wins, and can be taken back.
+    world
+        .nsctl
+        .write("zone set exact.test --consistency default --wait")
+        .await;
+    world.cluster.pause_all().await;
+    told(&world, "www.exact.test", "NOERROR", &[]).await;
+    world.cluster.unpause_all().await;
+}
+
+/// Asks every front-end over UDP and TCP.
+async fn told(world: &World, name: &str, rcode: &str, ede: &[u16]) {
+    for frontend in &world.frontends {
+        for answer in [
+            dns::udp(frontend.dns, name, Rtype::A).await,
+            dns::tcp(frontend.dns, name, Rtype::A).await,
+        ] {
+            let answer = answer.unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(
+                (&*answer.rcode, &answer.ede[..]),
+                (rcode, ede),
+                "{name}: {answer:?}"
+            );
+            assert_eq!(answer.answers.is_empty(), rcode != "NOERROR", "{answer:?}");
+        }
+    }
+}
+
+/// Every front-end answers with a write as soon as it is acknowledged, without `--wait`.
+async fn every_write_is_seen_at_once(world: &World) {
+    for number in 1..=50 {
+        let set = format!("set now.exact.test TXT {number}");
+        world.nsctl.write(&set).await;
+        let asked = world
+            .frontends
+            .iter()
+            .map(|frontend| dns::udp(frontend.dns, "now.exact.test", Rtype::TXT));
+        for answer in futures_of(asked).await {
+            let expected = format!("now.exact.test. 300 TXT \"{number}\"");
+            assert_eq!(answer.expect("an answer").answers, [expected]);
+        }
+    }
+}
+
+async fn futures_of<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut outputs = Vec::new();
+    for one in all {
+        outputs.push(one.await);
+    }
+    outputs
+}
+
+/// Queries wait for one read of etcd together.
+async fn etcd_is_asked_once_a_round_trip(world: &World) {
+    let frontend = &world.frontends[0];
+    let before = frontend.status().await;
+    let record = ["www.exact.test. 300 A 192.0.2.1"];
+    let questions = vec![Expected::records("www.exact.test", Rtype::A, &record)];
+    let load = Load::start(frontend.dns, RATE, questions).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let report = load.stop().await;
+    println!("linearizable: {report:?}");
+    assert_eq!((report.unanswered, report.wrong), (0, 0), "{report:?}");
+    let after = frontend.status().await;
+    let count = |key: &str| after[key].as_u64().unwrap() - before[key].as_u64().unwrap();
+    println!(
+        "{} queries, {} reads of etcd",
+        count("queries"),
+        count("barriers")
+    );
+    assert!(count("queries") >= report.sent);
+    assert!((1..=count("queries")).contains(&count("barriers")));
+}
