@@ -16,7 +16,7 @@ const RATES: [u32; 9] = [
 ];
 
 pub(crate) fn run(run: &Run) -> Result<(), String> {
-    let (rounds, seconds) = run.pick((3, 3), (1, 1));
+    let (rounds, seconds) = run.pick((2, 3), (1, 1));
     let rates = run.pick(&RATES[..], &RATES[..2]);
     let data = Data::mixed(run.pick(100_000, 1_000));
     let mut report = Report::new(

@@ -21,7 +21,7 @@ const RATE: f64 = 9_000.0;
 
 pub(crate) fn run(run: &Run) -> Result<(), String> {
     let counts: &[usize] = run.pick(&[1, 2, 3, 4, 6, 12], &[1, 2]);
-    let (rounds, seconds) = run.pick((3, 4), (1, 1));
+    let (rounds, seconds) = run.pick((3, 3), (1, 1));
     let data = Data::mixed(run.pick(100_000, 1_000));
     let net = Net::new(12, 1)?;
     let _store = Store::start(&net, CLIENT_CORE)?;

@@ -40,7 +40,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
     );
     let mut lines_by_members: HashMap<(u64, usize), Vec<(f64, f64)>> = HashMap::new();
     for &delay in delays {
-        let writes = run.pick(if delay == 0 { 400 } else { 60 }, 5);
+        let writes = run.pick(if delay == 0 { 200 } else { 30 }, 5);
         for &count in members {
             runtime.block_on(async {
                 let cluster = Members::start(count, Duration::from_millis(delay)).await;

@@ -20,7 +20,7 @@ const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
 
 pub(crate) fn run(run: &Run) -> Result<(), String> {
     let sizes = run.pick(&SIZES[..], &[1_000]);
-    let rounds = run.pick(3, 1);
+    let rounds = run.pick(2, 1);
     let names = ["nsd (this)", "NLnet Labs NSD", "Knot"];
     let mut series = names.map(|name| Series {
         name: name.into(),
