@@ -25,6 +25,9 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// How long the barrier waits for etcd and for the view: a client asks again after that.
 const BARRIER: Duration = Duration::from_secs(2);
 
+/// How long it waits for one member of etcd before it asks another one: there is time for three of them.
+const BARRIER_MEMBER: Duration = Duration::from_millis(600);
+
 /// Runs a front-end until SIGTERM or SIGINT.
 pub fn run(options: Options) -> anyhow::Result<()> {
     let config = options.complete()?;
@@ -220,7 +223,12 @@ fn barrier(
     config: &Config,
     freshness: watch::Receiver<Freshness>,
 ) -> (Barrier, impl Future<Output = ()> + Send + 'static) {
-    let store = Store::new(config.store.clone(), config.prefix.clone(), BARRIER);
+    let patience = client::Config {
+        connect_timeout: BARRIER_MEMBER,
+        request_timeout: BARRIER_MEMBER,
+        ..config.store.clone()
+    };
+    let store = Store::new(patience, config.prefix.clone(), BARRIER);
     Barrier::new(move || {
         let (store, mut freshness) = (store.within(BARRIER), freshness.clone());
         async move {

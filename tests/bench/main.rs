@@ -76,7 +76,7 @@ enum Table {
     /// Answers a second by the rate and the cores of the generator.
     Cores,
     /// From a commit until every front-end answers with it.
-    Propagation,
+    Propagation(propagation::Options),
     /// Answers a second and latency while updates come.
     Updates,
     /// Memory, first sync, import and one update, by the number of RRsets.
@@ -125,7 +125,7 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
         Table::Peers { only } => peers::run(run, only),
         Table::Nodes => nodes::run(run),
         Table::Cores => cores::run(run),
-        Table::Propagation => propagation::run(run),
+        Table::Propagation(options) => propagation::run(run, options),
         Table::Updates => updates::run(run),
         Table::Scale => scale::run(run),
         _ => {
@@ -134,7 +134,7 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
             cores::run(run)?;
             updates::run(run)?;
             scale::run(run)?;
-            propagation::run(run)
+            propagation::run(run, &propagation::Options::default())
         }
     }
 }

@@ -5,26 +5,49 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use domain::base::iana::Rtype as AskedType;
 use etcd::client::{Config, Store};
 use etcd::model::{Name, Rdata, Rtype};
 use etcd::schema::Prefix;
 use etcd::txn::Change;
-use tests::{Frontend, Nsctl, Process, TempDir, dns, eventually, free_port};
+use tests::{Frontend, Nsctl, Process, TempDir, dns, ensure, eventually, free_port};
 use tokio::net::UdpSocket;
 
 use crate::Run;
 use crate::delay::proxy;
 use crate::report::{Report, Series, lines, percentile};
 
+/// How long a change may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The owner that is written.
 const OWNER: &str = "www.bench.test";
 
-pub(crate) fn run(run: &Run) -> Result<(), String> {
+/// Only some of the cells; all where nothing is given.
+#[derive(Args, Default)]
+pub(crate) struct Options {
+    /// One-way delays in milliseconds.
+    #[arg(long, value_delimiter = ',')]
+    delays: Vec<u64>,
+    /// Numbers of etcd members.
+    #[arg(long, value_delimiter = ',')]
+    members: Vec<usize>,
+    /// Numbers of front-ends.
+    #[arg(long, value_delimiter = ',')]
+    frontends: Vec<usize>,
+}
+
+/// What was asked for, or else these.
+fn or<'a, T>(asked: &'a [T], default: &'a [T]) -> &'a [T] {
+    if asked.is_empty() { default } else { asked }
+}
+
+pub(crate) fn run(run: &Run, options: &Options) -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let delays: &[u64] = run.pick(&[0, 20, 100], &[0]);
-    let members: &[usize] = run.pick(&[1, 3, 5], &[1]);
-    let frontends: &[usize] = run.pick(&[1, 3, 12], &[1, 3]);
+    let delays = or(&options.delays, run.pick(&[0, 20, 100], &[0]));
+    let members = or(&options.members, run.pick(&[1, 3, 5], &[1]));
+    let frontends = or(&options.frontends, run.pick(&[1, 3, 12], &[1, 3]));
     let mut report = Report::new(
         "propagation",
         "From a commit until every front-end answers with it",
@@ -32,7 +55,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
             "one-way delay ms",
             "members",
             "front-ends",
-            "commit p50 ms",
+            "change p50 ms",
             "visible p50 ms",
             "visible p99 ms",
             "proved p99 ms",
@@ -63,7 +86,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
         }
     }
     report.note(
-        "Commit: from sending the transaction to its answer. Visible: from that answer to the first answer with the new data over DNS \
+        "Change: the reads that `nsctl set` begins with, and its transaction, until that is answered. Visible: from that answer to the first answer with the new data over DNS \
          from the last front-end. Proved: the same until the front-ends' admin listeners say so, as `--wait` asks them. \
          All on one machine; the delay is added by proxies between members and towards front-ends, each way.",
     );
@@ -140,7 +163,7 @@ impl Members {
                 ["--election-timeout", &election.to_string()],
                 ["--log-level", "error"],
             ];
-            Process::start("etcd", std::path::Path::new("etcd"), args.iter().flatten()).quiet()
+            Process::start("etcd", std::path::Path::new("etcd"), args.iter().flatten())
         });
         let members = Members {
             _processes: processes.collect(),
@@ -148,6 +171,15 @@ impl Members {
             near,
             far,
         };
+        // Until each of them has answered once: what is lost while they find each other is asked for again after seconds.
+        for endpoint in &members.near {
+            let one = Nsctl::new(std::slice::from_ref(endpoint)).with("--timeout", "20s");
+            eventually("a member answers", Duration::from_secs(90), async || {
+                let output = one.run("zone list").await;
+                ensure(output.code == 0, || output.stderr)
+            })
+            .await;
+        }
         let nsctl = Nsctl::new(&members.near).with("--timeout", "20s");
         eventually("the zone is added", Duration::from_secs(60), async || {
             let output = nsctl.run("zone add bench.test --ns ns1.bench.test").await;
@@ -175,7 +207,7 @@ impl Members {
             request_timeout: Duration::from_secs(10),
             ..Config::new(self.near.clone())
         };
-        let store = Store::new(config, Prefix::default(), Duration::from_secs(20));
+        let store = Store::new(config, Prefix::default(), PATIENCE);
         let mut reading = Reading::default();
         // The first is not counted: connections come about.
         for number in 0..=writes {
@@ -188,6 +220,7 @@ impl Members {
             let owner: Name = OWNER.parse().expect("a name");
             let sent = Instant::now();
             let changed = store
+                .within(PATIENCE)
                 .change(&owner, None, &change)
                 .await
                 .expect("etcd answers");

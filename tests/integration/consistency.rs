@@ -49,6 +49,7 @@ async fn zones_keep_their_promises_with_etcd_and_without() {
 
     every_write_is_seen_at_once(&world).await;
     etcd_is_asked_once_a_round_trip(&world).await;
+    one_member_may_be_frozen(&world).await;
 
     world.cluster.pause_all().await;
     let limit = Duration::from_secs(15);
@@ -157,4 +158,20 @@ async fn etcd_is_asked_once_a_round_trip(world: &World) {
     );
     assert!(count("queries") >= report.sent);
     assert!((1..=count("queries")).contains(&count("barriers")));
+}
+
+/// Whichever member it is, and be it the leader: another one is asked.
+async fn one_member_may_be_frozen(world: &World) {
+    for member in 0..world.cluster.size() {
+        world.cluster.pause(member).await;
+        for frontend in &world.frontends {
+            eventually("an answer without one member", Duration::from_secs(15), async || {
+                let answer = dns::udp(frontend.dns, "www.exact.test", Rtype::A).await?;
+                ensure(answer.rcode == "NOERROR", || format!("{answer:?}"))
+            })
+            .await;
+        }
+        world.cluster.unpause(member).await;
+        world.cluster.healthy().await;
+    }
 }
