@@ -165,10 +165,14 @@ async fn one_member_may_be_frozen(world: &World) {
     for member in 0..world.cluster.size() {
         world.cluster.pause(member).await;
         for frontend in &world.frontends {
-            eventually("an answer without one member", Duration::from_secs(15), async || {
-                let answer = dns::udp(frontend.dns, "www.exact.test", Rtype::A).await?;
-                ensure(answer.rcode == "NOERROR", || format!("{answer:?}"))
-            })
+            eventually(
+                "an answer without one member",
+                Duration::from_secs(15),
+                async || {
+                    let answer = dns::udp(frontend.dns, "www.exact.test", Rtype::A).await?;
+                    ensure(answer.rcode == "NOERROR", || format!("{answer:?}"))
+                },
+            )
             .await;
         }
         world.cluster.unpause(member).await;
