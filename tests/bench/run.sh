@@ -40,6 +40,17 @@ peer named bind9
 peer pdns_server pdns-server
 [ -z "$policy" ] || as_root rm /usr/sbin/policy-rc.d
 
+for tool in ip taskset kxdpgun dnsperf; do
+  have "$tool" && continue
+  case " $* " in
+    *" --quick "*)
+      say "skipped, as $tool is missing: benchmarks"
+      exit
+      ;;
+  esac
+  fail "$tool is missing: install it, then run this again"
+done
+
 target=${CARGO_TARGET_DIR:-target}
 case " $* " in
   *" --quick "*)
