@@ -37,28 +37,39 @@ pub(crate) fn kxdpgun_from(
 ) -> Result<Overload, String> {
     let (rate, seconds_text) = (rate.to_string(), seconds.to_string());
     let queries = data.queries.to_str().ok_or("a path that is no text")?;
-    let text = net.run(
-        Side::Client(client),
-        core,
-        // It tells on standard error.
-        Path::new("sh"),
-        &[
-            "-c",
-            "kxdpgun \"$@\" 2>&1",
-            "sh",
-            "-t",
-            &seconds_text,
-            "-Q",
-            &rate,
-            "-F",
+    let run = || {
+        net.run(
+            Side::Client(client),
             core,
-            "-I",
-            CLIENT_INTERFACE,
-            "-i",
-            queries,
-            &address_for(client, 0),
-        ],
-    )?;
+            // It tells on standard error.
+            Path::new("sh"),
+            &[
+                "-c",
+                "kxdpgun \"$@\" 2>&1 || true",
+                "sh",
+                "-t",
+                &seconds_text,
+                "-Q",
+                &rate,
+                "-F",
+                core,
+                "-I",
+                CLIENT_INTERFACE,
+                "-i",
+                queries,
+                &address_for(client, 0),
+            ],
+        )
+    };
+    // What the generator before had of the interface may take a moment to be free.
+    let mut text = run()?;
+    for _ in 0..40 {
+        if !text.contains("resource is busy") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        text = run()?;
+    }
     let number = |label: &str| {
         let line = text
             .lines()

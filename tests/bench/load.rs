@@ -29,10 +29,10 @@ pub(crate) struct Options {
     queries: PathBuf,
 }
 
-/// A socket, and when the query with each id was sent on it.
+/// A socket, and when which question was sent on it with each id.
 struct Lane {
     socket: UdpSocket,
-    sent: Vec<Option<(Instant, u8)>>,
+    sent: Vec<Option<(Instant, usize)>>,
     next: u16,
 }
 
@@ -70,15 +70,18 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         let end = due.min(number + 16);
         while number < end {
             let lane = number as usize % lanes.len();
-            let question = &questions[number as usize % questions.len()];
-            lanes[lane].send(question, &mut tally);
+            lanes[lane].send(&questions, number as usize % questions.len(), &mut tally);
             number += 1;
         }
-        lanes.iter_mut().for_each(|lane| lane.receive(&mut tally));
+        lanes
+            .iter_mut()
+            .for_each(|lane| lane.receive(&questions, &mut tally));
     }
     let end = Instant::now() + DRAIN;
     while Instant::now() < end {
-        lanes.iter_mut().for_each(|lane| lane.receive(&mut tally));
+        lanes
+            .iter_mut()
+            .for_each(|lane| lane.receive(&questions, &mut tally));
     }
     let took = (start.elapsed() - DRAIN).as_secs_f64();
     tally.micros.sort_by(f64::total_cmp);
@@ -104,12 +107,13 @@ fn question(line: &str) -> Option<(Vec<u8>, u8)> {
 }
 
 impl Lane {
-    fn send(&mut self, (octets, rcode): &(Vec<u8>, u8), tally: &mut Tally) {
+    fn send(&mut self, questions: &[(Vec<u8>, u8)], index: usize, tally: &mut Tally) {
+        let octets = &questions[index].0;
         let mut query = [0; 512];
         let query = &mut query[..octets.len()];
         query.copy_from_slice(octets);
         query[..2].copy_from_slice(&self.next.to_be_bytes());
-        self.sent[usize::from(self.next)] = Some((Instant::now(), *rcode));
+        self.sent[usize::from(self.next)] = Some((Instant::now(), index));
         self.next = self.next.wrapping_add(1);
         match self.socket.send(query) {
             Ok(_) => tally.sent += 1,
@@ -117,7 +121,7 @@ impl Lane {
         }
     }
 
-    fn receive(&mut self, tally: &mut Tally) {
+    fn receive(&mut self, questions: &[(Vec<u8>, u8)], tally: &mut Tally) {
         let mut response = [0; 4096];
         while let Ok(len) = self.socket.recv(&mut response) {
             let Some(&[a, b, _, flags]) = response[..len].first_chunk() else {
@@ -125,12 +129,17 @@ impl Lane {
                 continue;
             };
             let id = usize::from(u16::from_be_bytes([a, b]));
-            match self.sent[id].take() {
-                Some((sent, rcode)) => {
-                    tally.micros.push(sent.elapsed().as_secs_f64() * 1e6);
-                    tally.wrong += u64::from(flags & 15 != rcode);
-                }
-                None => tally.wrong += 1,
+            // An answer so late that its id is another question's counts as none.
+            let Some((sent, index)) = self.sent[id] else {
+                continue;
+            };
+            let (query, rcode) = &questions[index];
+            // Behind the header, up to the OPT record of 11 octets.
+            let question = &query[12..query.len() - 11];
+            if response[12..len.max(12)].starts_with(question) {
+                self.sent[id] = None;
+                tally.micros.push(sent.elapsed().as_secs_f64() * 1e6);
+                tally.wrong += u64::from(flags & 15 != *rcode);
             }
         }
     }
