@@ -1,6 +1,6 @@
 //! Many datagrams a system call: `recvmmsg` and `sendmmsg` on Linux.
 //!
-//! This is the one module with `unsafe` code. The kernel is given pointers into buffers that the [`Batch`]
+//! This is the one module of the servers with `unsafe` code. The kernel is given pointers into buffers that the [`Batch`]
 //! owns; they are made anew for every call, and each block says what it relies on.
 //!
 //! A response leaves from the address that the query was sent to, also where the socket is bound to all
