@@ -30,15 +30,23 @@ impl Proved {
         self.millis.store(millis, Ordering::Release);
     }
 
-    /// How long ago that was; none if there was no proof yet.
-    pub fn age(&self, now: Instant) -> Option<Duration> {
+    /// The last proof. A view that is loaded after this is at least as new as what was proved.
+    pub fn last(&self) -> Proof {
         match self.millis.load(Ordering::Acquire) {
-            NEVER => None,
-            millis => {
-                let at = self.start + Duration::from_millis(millis);
-                Some(now.saturating_duration_since(at))
-            }
+            NEVER => Proof(None),
+            millis => Proof(Some(self.start + Duration::from_millis(millis))),
         }
+    }
+}
+
+/// The moment of a proof; none if there was no proof yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Proof(Option<Instant>);
+
+impl Proof {
+    /// How long ago that was.
+    pub fn age(self, now: Instant) -> Option<Duration> {
+        self.0.map(|at| now.saturating_duration_since(at))
     }
 }
 
@@ -51,11 +59,11 @@ mod tests {
         let start = Instant::now();
         let proved = Proved::never(start);
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(proved.age(after(100)), None);
+        assert_eq!(proved.last().age(after(100)), None);
         proved.set(after(5));
-        assert_eq!(proved.age(after(5)), Some(Duration::ZERO));
-        assert_eq!(proved.age(after(8)), Some(Duration::from_secs(3)));
+        assert_eq!(proved.last().age(after(5)), Some(Duration::ZERO));
+        assert_eq!(proved.last().age(after(8)), Some(Duration::from_secs(3)));
         // A proof from before the clock was read again is no age below zero.
-        assert_eq!(proved.age(after(4)), Some(Duration::ZERO));
+        assert_eq!(proved.last().age(after(4)), Some(Duration::ZERO));
     }
 }

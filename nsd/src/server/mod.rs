@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use barrier::Barrier;
-pub use freshness::Proved;
+pub use freshness::{Proof, Proved};
 pub use tcp::{Limits, serve as serve_tcp};
 pub use udp::{Workers, start as start_udp};
 
@@ -77,12 +77,13 @@ pub enum Reply {
 }
 
 impl Service {
-    /// What answers queries from this view.
-    pub fn responder<'v>(&'v self, view: &'v View) -> Responder<'v> {
+    /// What answers queries from this view. `proof` was read before the view was loaded: a later one may be of a later
+    /// view, which this one would be taken for.
+    pub fn responder<'v>(&'v self, proof: Proof, view: &'v View) -> Responder<'v> {
         Responder {
             service: self,
             view,
-            age: self.proved.age(Instant::now()),
+            age: proof.age(Instant::now()),
             answer: Answer::new(),
         }
     }

@@ -132,8 +132,8 @@ async fn converse(
         loop {
             let mut tally = Tally::default();
             let batch = {
-                let view = service.view.load();
-                let mut responder = service.responder(&view);
+                let (proof, view) = (service.proved.last(), service.view.load());
+                let mut responder = service.responder(proof, &view);
                 answer(&input[taken..filled], &mut output, |query, out| {
                     responder.respond(query, Transport::Tcp, asked, &mut tally, out)
                 })

@@ -126,9 +126,9 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
             }
         };
         let mut tally = Tally::default();
-        let view = view.load();
+        let (proof, view) = (service.proved.last(), view.load());
         warm(view, batch.queries(count));
-        let mut responder = service.responder(view);
+        let mut responder = service.responder(proof, view);
         batch.answer(socket, count, |query, envelope, out| {
             let mut respond =
                 |asked| responder.respond(query, Transport::Udp, asked, &mut tally, out);
@@ -163,9 +163,9 @@ fn answer_later(
     let (query, counters, later) = (query.to_vec(), counters.clone(), service.clone());
     service.barrier.wait(move |is_complete| {
         let (mut tally, mut out) = (Tally::default(), [0; UDP_OCTETS_MAX]);
-        let view = later.view.load();
+        let (proof, view) = (later.proved.last(), later.view.load());
         let asked = Asked::Confirmed(is_complete);
-        let mut responder = later.responder(&view);
+        let mut responder = later.responder(proof, &view);
         if let Reply::Ready(len) =
             responder.respond(&query, Transport::Udp, asked, &mut tally, &mut out)
         {
@@ -206,7 +206,8 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
             continue;
         }
         let (query, mut tally) = (&query[..len], Tally::default());
-        let mut responder = service.responder(view.load());
+        let proof = service.proved.last();
+        let mut responder = service.responder(proof, view.load());
         let mut respond =
             |asked| responder.respond(query, Transport::Udp, asked, &mut tally, &mut response);
         let mut reply = respond(Asked::Now);
