@@ -3,6 +3,8 @@
 //! - `/healthz`: 200 as long as the process works.
 //! - `/readyz`: 200 once the first sync is done, 503 before.
 //! - `/status`: JSON. With `?min_revision=N&timeout_ms=M` it answers when revision N is served, or after M ms.
+//! - `/digest?revision=R&min_revision=N&timeout_ms=M`: JSON. The digest of what etcd held at revision R, as it has come
+//!   here; answers when revision N has come, or after M ms. Null where that is not known, or not any more.
 //! - `/metrics`: OpenMetrics.
 
 use std::future::Future;
@@ -20,11 +22,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::metrics::{Counters, Metrics, registry};
-use crate::mirror::Freshness;
+use crate::mirror::{Freshness, Mirrored};
+use crate::model::{Digest, Name};
 use crate::server::Barrier;
 
 /// The longest that `/status` waits.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How many keys and zones are named in `/status`.
+const NAMED_MAX: usize = 100;
 
 /// What `/status` says.
 #[derive(Debug, Serialize)]
@@ -33,7 +39,7 @@ pub struct Status {
     pub id: String,
     /// Version of the program.
     pub version: &'static str,
-    /// Whether the first sync is done.
+    /// Whether there is something to serve.
     pub ready: bool,
     /// The revision served.
     pub applied: Option<i64>,
@@ -43,6 +49,8 @@ pub struct Status {
     pub watching: bool,
     /// The etcd endpoint in use.
     pub endpoint: String,
+    /// The id of the cluster that is mirrored.
+    pub cluster: Option<String>,
     /// The id of the member there.
     pub member: Option<String>,
     /// Zones served.
@@ -51,6 +59,16 @@ pub struct Status {
     pub rrsets: usize,
     /// Keys whose values cannot be used.
     pub quarantined: usize,
+    /// The first of them, and why.
+    pub quarantine: Vec<Quarantined>,
+    /// What etcd has lost, if that is held back and the old records are served on.
+    pub held: Option<Held>,
+    /// The first zones whose serial is behind one that was served before, and that.
+    pub serials_behind: Vec<Behind>,
+    /// The last time that the mirror was held against etcd.
+    pub audit: Option<Audit>,
+    /// The revision of the local snapshot.
+    pub snapshot: Option<i64>,
     /// How often etcd was asked for `linearizable` answers.
     pub barriers: u64,
     /// Messages received.
@@ -61,11 +79,58 @@ pub struct Status {
     pub trouble: Option<String>,
 }
 
+/// A key whose value cannot be used.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Quarantined {
+    pub key: String,
+    pub reason: String,
+}
+
+/// A loss of records that is held back.
+#[derive(Debug, Serialize)]
+pub struct Held {
+    /// How many RRsets are gone.
+    pub gone: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+/// A zone whose serial has gone back.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Behind {
+    pub zone: Name,
+    pub serial: u32,
+}
+
+/// What an audit came to.
+#[derive(Debug, Serialize)]
+pub struct Audit {
+    /// Milliseconds since it ended.
+    pub age_ms: u64,
+    /// The revision that was looked at.
+    pub revision: i64,
+    /// Whether the mirror was what etcd held.
+    pub agrees: bool,
+}
+
+/// What `/digest` says.
+#[derive(Debug, Serialize)]
+pub struct DigestAt {
+    /// The revision asked for.
+    pub revision: i64,
+    /// The digest; none if it is not known.
+    pub digest: Option<Digest>,
+}
+
+/// What all requests look at.
 #[derive(Clone)]
-struct Shared {
+pub struct Shared {
     id: Arc<str>,
     metrics: Metrics,
     freshness: watch::Receiver<Freshness>,
+    mirrored: Mirrored,
     barrier: Barrier,
     registry: Arc<Registry>,
 }
@@ -76,28 +141,55 @@ struct Wanted {
     timeout_ms: Option<u64>,
 }
 
+#[derive(Deserialize)]
+struct Revision {
+    revision: i64,
+}
+
+impl Shared {
+    /// Puts it together.
+    pub fn new(
+        id: &str,
+        metrics: Metrics,
+        freshness: watch::Receiver<Freshness>,
+        mirrored: Mirrored,
+        barrier: Barrier,
+    ) -> Self {
+        let registry = Arc::new(registry(metrics.clone(), freshness.clone()));
+        Shared {
+            id: id.into(),
+            metrics,
+            freshness,
+            mirrored,
+            barrier,
+            registry,
+        }
+    }
+
+    /// Waits until a revision is there, or until the time is over.
+    async fn wait(&mut self, wanted: &Wanted, there: impl Fn(&Freshness) -> Option<i64>) {
+        if let Some(revision) = wanted.min_revision {
+            let limit = Duration::from_millis(wanted.timeout_ms.unwrap_or(0)).min(WAIT_MAX);
+            let come = |freshness: &Freshness| there(freshness) >= Some(revision);
+            // Over time, the answer tells as much.
+            let _ = tokio::time::timeout(limit, self.freshness.wait_for(come)).await;
+        }
+    }
+}
+
 /// Serves until `stop` comes true.
 pub async fn serve(
     listener: TcpListener,
-    id: &str,
-    metrics: Metrics,
-    freshness: watch::Receiver<Freshness>,
-    barrier: Barrier,
+    shared: Shared,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let registry = Arc::new(registry(metrics.clone(), freshness.clone()));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/status", get(status))
+        .route("/digest", get(digest))
         .route("/metrics", get(openmetrics))
-        .with_state(Shared {
-            id: id.into(),
-            metrics,
-            freshness,
-            barrier,
-            registry,
-        });
+        .with_state(shared);
     axum::serve(listener, router)
         .with_graceful_shutdown(stop)
         .await
@@ -112,14 +204,25 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 }
 
 async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) -> Json<Status> {
-    if let Some(revision) = wanted.min_revision {
-        let limit = Duration::from_millis(wanted.timeout_ms.unwrap_or(0)).min(WAIT_MAX);
-        let served = shared
-            .freshness
-            .wait_for(|freshness| freshness.applied >= Some(revision));
-        // Over time, the status tells as much.
-        let _ = tokio::time::timeout(limit, served).await;
-    }
+    shared.wait(&wanted, |freshness| freshness.applied).await;
+    let (quarantine, serials_behind) = {
+        let builder = shared.mirrored.lock();
+        let keys = builder.quarantine().iter().take(NAMED_MAX);
+        let zones = builder.serials_behind().iter().take(NAMED_MAX);
+        (
+            keys.map(|(key, reason)| Quarantined {
+                key: String::from_utf8_lossy(key).into_owned(),
+                reason: reason.clone(),
+            })
+            .collect(),
+            zones
+                .map(|(zone, serial)| Behind {
+                    zone: zone.clone(),
+                    serial: *serial,
+                })
+                .collect(),
+        )
+    };
     let freshness = shared.freshness.borrow().clone();
     Json(Status {
         id: shared.id.to_string(),
@@ -128,11 +231,24 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         applied: freshness.applied,
         fresh_age_ms: freshness.age().map(|age| age.as_millis() as u64),
         watching: freshness.watching,
+        cluster: freshness.cluster_id.map(|id| format!("{id:x}")),
         member: freshness.member_id.map(|id| format!("{id:x}")),
         endpoint: freshness.endpoint,
         zones: freshness.zones,
         rrsets: freshness.rrsets,
         quarantined: freshness.quarantined,
+        quarantine,
+        held: freshness.held.map(|loss| Held {
+            gone: loss.gone,
+            of: loss.of,
+        }),
+        serials_behind,
+        audit: freshness.audit.map(|audit| Audit {
+            age_ms: audit.at.elapsed().as_millis() as u64,
+            revision: audit.revision,
+            agrees: audit.agrees,
+        }),
+        snapshot: freshness.snapshot,
         barriers: shared.barrier.rounds(),
         queries: shared
             .metrics
@@ -141,6 +257,20 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
             .metrics
             .total(|counters: &Counters| &counters.malformed),
         trouble: freshness.trouble,
+    })
+}
+
+async fn digest(
+    State(mut shared): State<Shared>,
+    Query(wanted): Query<Wanted>,
+    Query(at): Query<Revision>,
+) -> Json<DigestAt> {
+    shared.wait(&wanted, |freshness| freshness.mirrored).await;
+    let has_come = shared.freshness.borrow().mirrored >= wanted.min_revision;
+    let digest = shared.mirrored.lock().digest_at(at.revision);
+    Json(DigestAt {
+        revision: at.revision,
+        digest: digest.filter(|_| has_come),
     })
 }
 

@@ -8,11 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use etcd::client::{self, Tls};
-use etcd::schema::Prefix;
 use serde::{Deserialize, Serialize};
 
-use crate::dev;
-use crate::model::Consistency;
+use crate::model::{Consistency, duration};
+use crate::{dev, mirror};
 
 /// Authoritative DNS front-end that answers from an in-memory mirror of etcd.
 #[derive(Debug, Parser)]
@@ -154,6 +153,43 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_after: Option<u64>,
 
+    /// File for what is served, for a restart without etcd [default: none].
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "NSD_SNAPSHOT",
+        help_heading = "Outages"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<PathBuf>,
+    /// How often that is written, as in 30s or 5m [default: 1m].
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "NSD_SNAPSHOT_INTERVAL",
+        help_heading = "Outages"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_interval: Option<String>,
+    /// Percentage of all RRsets that etcd may lose at once before that is held back; 100 for all [default: 50].
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        env = "NSD_HOLD_LOSS_OVER",
+        help_heading = "Outages"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_loss_over: Option<u8>,
+    /// How often everything is compared with etcd, as in 1h; 0 for never [default: 1h].
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "NSD_AUDIT_INTERVAL",
+        help_heading = "Outages"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_interval: Option<String>,
+
     /// TCP connections at most at once [default: 1000].
     #[arg(
         long,
@@ -218,18 +254,14 @@ pub struct Options {
 /// The settings as they are used.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How to reach etcd.
-    pub store: client::Config,
-    /// Prefix of all keys.
-    pub prefix: Prefix,
+    /// How the mirror is kept.
+    pub mirror: mirror::Settings,
     /// Where to answer DNS.
     pub listen: Vec<SocketAddr>,
     /// Where the admin listener is.
     pub admin: SocketAddr,
     /// Threads a UDP address.
     pub udp_workers: usize,
-    /// What answers promise where a zone says nothing.
-    pub consistency: Consistency,
     /// From which age on answers say that they are stale; none for never.
     pub stale_after: Option<Duration>,
     /// TCP connections at most.
@@ -331,15 +363,37 @@ impl Options {
             _ => Err(anyhow!("{what} is a number from 1 to {max}")),
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Config {
+        let time = |what: &str, given: &str| {
+            duration(given).with_context(|| format!("{what} is a time such as 500ms, 5s or 1h"))
+        };
+        let interval = self.snapshot_interval.as_deref().unwrap_or("1m");
+        let snapshot_interval = time("snapshot-interval", interval)?;
+        if let Some(path) = &self.snapshot {
+            // Better found out now than when it is needed.
+            mirror::check_snapshot(path)
+                .with_context(|| format!("cannot write a snapshot to {}", path.display()))?;
+        }
+        let mirror = mirror::Settings {
             store: store.complete().map_err(|error| anyhow!(error))?,
             prefix: prefix
                 .parse()
                 .with_context(|| format!("the prefix '{prefix}' does not do"))?,
+            consistency: self.consistency.unwrap_or_default(),
+            guard: match self.hold_loss_over.unwrap_or(50) {
+                percent @ 0..=100 => mirror::Guard { percent },
+                _ => bail!("hold-loss-over is a percentage from 0 to 100"),
+            },
+            snapshot: self.snapshot.map(|path| (path, snapshot_interval)),
+            audit: match self.audit_interval.as_deref().unwrap_or("1h") {
+                "0" => None,
+                given => Some(time("audit-interval", given)?),
+            },
+        };
+        Ok(Config {
+            mirror,
             listen,
             admin: self.admin.unwrap_or_else(|| ([127, 0, 0, 1], 9053).into()),
             udp_workers: count("udp-workers", self.udp_workers, cores.min(1024), 1024)?,
-            consistency: self.consistency.unwrap_or_default(),
             stale_after: match self.stale_after.unwrap_or(30) {
                 0 => None,
                 seconds => Some(Duration::from_secs(seconds)),
@@ -395,7 +449,7 @@ mod tests {
         ])
         .complete();
         let config = config.expect("sound settings");
-        assert_eq!(config.prefix.to_string(), "/file");
+        assert_eq!(config.mirror.prefix.to_string(), "/file");
         assert_eq!(
             config.listen,
             ["127.0.0.1:2", "127.0.0.1:3"].map(|a| a.parse().expect("an address"))
@@ -418,6 +472,14 @@ mod tests {
             ("prefix = \"/\"", "prefix"),
             ("consistency = \"bounded\"", "available, bounded:TIME"),
             ("id = \"a/b\"", "slash"),
+            (
+                "snapshot-interval = \"often\"",
+                "snapshot-interval is a time",
+            ),
+            ("snapshot = \"/nonexistent/file\"", "/nonexistent/file"),
+            ("snapshot = \"/\"", "to /: it is a folder"),
+            ("hold-loss-over = 101", "percentage"),
+            ("audit-interval = \"-1s\"", "audit-interval is a time"),
         ] {
             let file = file(text);
             let error = parse(&["--config", file.path().to_str().expect("a path")])

@@ -193,17 +193,37 @@ impl Collector for Collected {
             .collect();
         counter(encoder, "nsd_responses", "Responses by code", &responses)?;
         let freshness = self.freshness.borrow().clone();
-        counter(
-            encoder,
-            "nsd_lists",
-            "How often everything was listed from etcd",
-            &[(&[], freshness.lists)],
-        )?;
+        for (name, help, count) in [
+            (
+                "nsd_lists",
+                "How often everything was listed from etcd",
+                freshness.lists,
+            ),
+            (
+                "nsd_cluster_changes",
+                "How often etcd was another cluster",
+                freshness.cluster_changes,
+            ),
+            (
+                "nsd_audits",
+                "How often the mirror was compared with etcd",
+                freshness.audits,
+            ),
+            (
+                "nsd_audit_differences",
+                "How often the mirror was not what etcd held",
+                freshness.differences,
+            ),
+        ] {
+            counter(encoder, name, help, &[(&[], count)])?;
+        }
+        let revision =
+            |revision: Option<i64>| revision.map_or(f64::NAN, |revision| revision as f64);
         let age = freshness.age().map_or(f64::NAN, |age| age.as_secs_f64());
         for (name, help, value) in [
             (
                 "nsd_ready",
-                "Whether the first sync is done",
+                "Whether there is something to serve",
                 f64::from(u8::from(freshness.ready)),
             ),
             (
@@ -214,9 +234,22 @@ impl Collector for Collected {
             (
                 "nsd_applied_revision",
                 "Revision of etcd that is served",
-                freshness
-                    .applied
-                    .map_or(f64::NAN, |revision| revision as f64),
+                revision(freshness.applied),
+            ),
+            (
+                "nsd_snapshot_revision",
+                "Revision of etcd in the local snapshot",
+                revision(freshness.snapshot),
+            ),
+            (
+                "nsd_held_back",
+                "RRsets that etcd has lost and that are served on",
+                freshness.held.map_or(0.0, |loss| loss.gone as f64),
+            ),
+            (
+                "nsd_serials_behind",
+                "Zones whose serial is behind one served before",
+                freshness.serials_behind as f64,
             ),
             (
                 "nsd_fresh_age_seconds",

@@ -16,7 +16,7 @@ use tracing::info;
 use crate::admin;
 use crate::config::{Config, LogFormat, Options};
 use crate::metrics::Metrics;
-use crate::mirror::{self, Freshness, Published};
+use crate::mirror::{self, Freshness, Mirrored, Published};
 use crate::server::{self, Barrier, Limits, Proved, Service, Workers};
 
 /// How long open TCP connections may take to end.
@@ -85,6 +85,7 @@ pub(crate) struct Running {
     pub(crate) freshness: watch::Receiver<Freshness>,
     workers: Workers,
     registration: tokio::task::JoinHandle<()>,
+    mirror: tokio::task::JoinHandle<()>,
     admin_server: tokio::task::JoinHandle<std::io::Result<()>>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -96,6 +97,10 @@ impl Running {
         stopped: watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new(config.udp_workers);
+        let settings = config.mirror.clone();
+        let opened = tokio::task::spawn_blocking(move || Mirrored::open(&settings));
+        let opened = opened.await.context("cannot read the snapshot")?;
+        let mirrored = opened.0.clone();
         let (freshness_sender, freshness) = watch::channel(Freshness::default());
         let view = Published::default();
         let proved = Arc::new(Proved::never(Instant::now()));
@@ -133,19 +138,23 @@ impl Running {
                 ))
             })
             .collect();
-        tokio::spawn(mirror::run(
-            config.store.clone(),
-            config.prefix.clone(),
-            config.consistency,
+        let stop = |mut stopped: watch::Receiver<bool>| async move {
+            // The sender gone is a stop, too.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let mirror = tokio::spawn(mirror::run(
+            config.mirror.clone(),
+            opened,
             view,
             proved,
             freshness_sender,
+            stop(stopped.clone()),
         ));
 
         let id = config.id.clone().unwrap_or_else(|| default_id(&dns));
         let host = config
             .advertise
-            .or_else(|| towards(&config.store.endpoints));
+            .or_else(|| towards(&config.mirror.store.endpoints));
         let reachable = |address: SocketAddr| match host {
             Some(host) if address.ip().is_unspecified() => {
                 SocketAddr::new(host, address.port()).to_string()
@@ -157,15 +166,9 @@ impl Running {
             admin: Some(reachable(admin)),
             version: env!("CARGO_PKG_VERSION").into(),
         };
-        let stop = |mut stopped: watch::Receiver<bool>| async move {
-            // The sender gone is a stop, too.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
         let admin_server = {
-            let (id, freshness, stop) = (id.clone(), freshness.clone(), stop(stopped.clone()));
-            tokio::spawn(async move {
-                admin::serve(admin_listener, &id, metrics, freshness, barrier, stop).await
-            })
+            let shared = admin::Shared::new(&id, metrics, freshness.clone(), mirrored, barrier);
+            tokio::spawn(admin::serve(admin_listener, shared, stop(stopped.clone())))
         };
         let listed = dns
             .iter()
@@ -182,7 +185,8 @@ impl Running {
                     ready = freshness.wait_for(|freshness| freshness.ready) => drop(ready),
                     () = &mut stop => return,
                 }
-                client::register(config.store, config.prefix, id, registered, stop).await;
+                let mirror::Settings { store, prefix, .. } = config.mirror;
+                client::register(store, prefix, id, registered, stop).await;
             })
         };
         Ok(Running {
@@ -191,6 +195,7 @@ impl Running {
             freshness,
             workers,
             registration,
+            mirror,
             admin_server,
             listeners,
         })
@@ -215,6 +220,8 @@ impl Running {
             let _ = listener.await;
         }
         let _ = tokio::time::timeout(DRAIN, self.admin_server).await;
+        // Its snapshot is written.
+        let _ = self.mirror.await;
     }
 }
 
@@ -226,9 +233,9 @@ fn barrier(
     let patience = client::Config {
         connect_timeout: BARRIER_MEMBER,
         request_timeout: BARRIER_MEMBER,
-        ..config.store.clone()
+        ..config.mirror.store.clone()
     };
-    let store = Store::new(patience, config.prefix.clone(), BARRIER);
+    let store = Store::new(patience, config.mirror.prefix.clone(), BARRIER);
     Barrier::new(move || {
         let (store, mut freshness) = (store.within(BARRIER), freshness.clone());
         async move {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use etcd::mirror::{Change, Event, KeyValue};
 use etcd::model::{Consistency, Name, Rtype};
 use etcd::schema::{Key, Prefix};
-use nsd::mirror::Builder;
+use nsd::mirror::{Builder, Guard};
 use tests::TempDir;
 
 use crate::Run;
@@ -126,7 +126,7 @@ fn updates(size: usize) -> (f64, f64) {
         .into_bytes()
     };
     let settings = r#"{"soa":{"mname":"ns1.bench.test.","rname":"h.bench.test.","refresh":1,"retry":2,"expire":3,"minimum":4,"ttl":5},"generation":1,"default_ttl":300}"#;
-    let mut builder = Builder::new(prefix.clone(), Consistency::Available);
+    let mut builder = Builder::new(prefix.clone(), Consistency::Available, Guard::default());
     builder.apply(Event::Listing);
     let item = |key: Vec<u8>, value: Vec<u8>| KeyValue {
         key,

@@ -24,7 +24,7 @@ pub use file::{FileError, read_master_file};
 pub use import::{ImportMode, Imported, Progress};
 pub use lease::register;
 pub use records::Changed;
-pub use store::{Listed, Member, Store};
+pub use store::{Listed, Member, MemberState, Store, Survey};
 pub use watch::{Status, watch};
 pub use zones::Removed;
 

@@ -14,7 +14,7 @@ use super::page::PageSize;
 use super::{Config, StoreError};
 use crate::mirror::KeyValue;
 use crate::model::{Name, Rtype};
-use crate::schema::{self, Frontend, Key, Prefix};
+use crate::schema::{self, Census, Frontend, Key, Prefix};
 use crate::txn::{self, Op, Plan, RrsetRead, ZoneRead};
 
 /// Responses may be as long as they are: a page of long TXT records, a large transaction.
@@ -53,6 +53,46 @@ pub struct Listed {
     pub revision: i64,
     /// The keys, sorted.
     pub items: Vec<KeyValue>,
+}
+
+/// What a prefix came to.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The revision.
+    pub revision: i64,
+    /// The last revision that wrote one of the keys.
+    pub newest: i64,
+    /// The keys.
+    pub census: Census,
+}
+
+/// Reads a range at one revision.
+struct Pages<'s> {
+    store: &'s Store,
+    /// What was not read yet.
+    left: Option<Range<Vec<u8>>>,
+    revision: Option<i64>,
+    size: PageSize,
+}
+
+impl Pages<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<KeyValue>>, StoreError> {
+        let Some(mut range) = self.left.take() else {
+            return Ok(None);
+        };
+        let asked = Instant::now();
+        let (store, limit) = (self.store.anew(), self.size.keys());
+        let page = store.page(range.clone(), limit, self.revision, false);
+        let (at, page, more) = page.await?;
+        self.size.learn(&page, asked.elapsed());
+        self.revision.get_or_insert(at);
+        if let Some(last) = page.last().filter(|_| more) {
+            range.start.clone_from(&last.key);
+            range.start.push(0);
+            self.left = Some(range);
+        }
+        Ok(Some(page))
+    }
 }
 
 /// A member of the etcd cluster, as `nsctl status` shows it.
@@ -292,33 +332,46 @@ impl Store {
 
     /// Reads a whole range at one revision, page by page.
     pub async fn list(&self, range: Range<Vec<u8>>) -> Result<Listed, StoreError> {
-        let (mut start, mut revision, mut items) = (range.start, None, Vec::new());
-        let mut size = PageSize::first();
-        loop {
-            let asked = Instant::now();
-            let (at, page, more) = self
-                .anew()
-                .page(
-                    start.clone()..range.end.clone(),
-                    size.keys(),
-                    revision,
-                    false,
-                )
-                .await?;
-            size.learn(&page, asked.elapsed());
-            revision.get_or_insert(at);
-            if let Some(last) = page.last() {
-                start = last.key.clone();
-                start.push(0);
-            }
-            let empty = page.is_empty();
+        let mut items = Vec::new();
+        let mut pages = self.pages(range, None);
+        while let Some(page) = pages.next().await? {
             items.extend(page);
-            if !more || empty {
-                return Ok(Listed {
-                    revision: revision.unwrap_or(at),
-                    items,
-                });
-            }
+        }
+        Ok(Listed {
+            revision: pages.revision.unwrap_or(0),
+            items,
+        })
+    }
+
+    /// What everything under the prefix comes to, at a revision if one is given.
+    pub async fn survey(&self, revision: Option<i64>) -> Result<Survey, StoreError> {
+        let mut survey = Survey::default();
+        let mut pages = self.pages(self.prefix.all(), revision);
+        while let Some(page) = pages.next().await? {
+            let prefix = self.prefix.clone();
+            // To read a long page takes a while.
+            let counted = tokio::task::spawn_blocking(move || {
+                for item in &page {
+                    let (key, value, revision) = (&item.key, &item.value, item.mod_revision);
+                    survey.census.take(&prefix, key, value, revision);
+                    survey.newest = survey.newest.max(revision);
+                }
+                survey
+            });
+            survey = counted
+                .await
+                .map_err(|error| StoreError::Other(error.to_string()))?;
+        }
+        survey.revision = pages.revision.unwrap_or(0);
+        Ok(survey)
+    }
+
+    fn pages(&self, range: Range<Vec<u8>>, revision: Option<i64>) -> Pages<'_> {
+        Pages {
+            store: self,
+            left: Some(range),
+            revision,
+            size: PageSize::first(),
         }
     }
 

@@ -6,12 +6,13 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use etcd_client::{Client, GetOptions, WatchOptions, WatchResponse, WatchStream};
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 
 use super::page::PageSize;
 use super::store::{key_value, kv};
 use super::{Config, StoreError};
-use crate::mirror::{self, Action, Change, Event, Failure, Header, Input, Mirror};
+use crate::mirror::{self, Action, Change, Event, Failure, Header, Input, Mirror, Resume};
 use crate::schema::{Key, Prefix};
 
 /// Responses may be as long as they are: one transaction of somebody else's may hold many keys.
@@ -26,6 +27,8 @@ pub struct Status {
     pub last_fresh: Option<Instant>,
     /// The endpoint in use.
     pub endpoint: String,
+    /// The cluster that the copy is of, once one has answered.
+    pub cluster_id: Option<u64>,
     /// The member there, once it has answered.
     pub member_id: Option<u64>,
     /// Whether the watch is established.
@@ -42,12 +45,15 @@ struct Connection {
     read: Client,
 }
 
-/// Keeps a mirror of everything under the prefix, for ever. Each call of `sink` gets what happened in one
-/// step, and how the mirror stands after it.
+/// Keeps a mirror of everything under the prefix, for ever; from a copy that is there already, if one is.
+/// Each call of `sink` gets what happened in one step, and how the mirror stands after it. `doubt` has
+/// everything listed again.
 pub async fn watch(
     config: Config,
     prefix: Prefix,
     pace: mirror::Config,
+    resume: Option<Resume>,
+    doubt: &Notify,
     mut sink: impl FnMut(Vec<Event>, &Status),
 ) {
     let mut driver = Driver {
@@ -61,10 +67,16 @@ pub async fn watch(
         proof: None,
         size: PageSize::first(),
     };
-    let mut mirror = Mirror::new(Instant::now(), pace);
+    let mut mirror = match resume {
+        Some(resume) => Mirror::resume(Instant::now(), pace, resume),
+        None => Mirror::new(Instant::now(), pace),
+    };
     let mut trouble = None;
     loop {
-        let result = driver.next(mirror.deadline()).await;
+        let result = tokio::select! {
+            result = driver.next(mirror.deadline()) => result,
+            () = doubt.notified() => Ok(Input::Doubt),
+        };
         let input = result.unwrap_or_else(|error| {
             let failure = error.failure();
             trouble = Some(error.to_string());
@@ -92,6 +104,7 @@ pub async fn watch(
             applied: mirror.applied(),
             last_fresh: mirror.last_fresh(),
             endpoint: driver.config.endpoints[mirror.endpoint()].clone(),
+            cluster_id: mirror.cluster_id(),
             member_id: mirror.member_id(),
             watching: mirror.is_watching(),
             trouble: trouble.clone(),

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::{Action, Change, Config, Event, Failure, Header, Input};
+use super::{Action, Change, Config, Event, Failure, Header, Input, Resume};
 
 /// The mirror. See the module for what it does.
 #[derive(Debug)]
@@ -78,6 +78,21 @@ impl Mirror {
         }
     }
 
+    /// A mirror that goes on from a copy that is there already.
+    pub fn resume(now: Instant, config: Config, from: Resume) -> Self {
+        Mirror {
+            applied: Some(from.revision),
+            list_due: false,
+            cluster_id: Some(from.cluster_id),
+            ..Mirror::new(now, config)
+        }
+    }
+
+    /// The cluster that the copy is of, once one has answered.
+    pub fn cluster_id(&self) -> Option<u64> {
+        self.cluster_id
+    }
+
     /// The last revision that was passed on.
     pub fn applied(&self) -> Option<i64> {
         self.applied
@@ -124,6 +139,14 @@ impl Mirror {
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Event>) -> Action {
         match input {
             Input::Tick => self.tick(now, out),
+            Input::Doubt => match self.state {
+                State::Watching(_) | State::Opening { .. } => self.list(now, out),
+                // There is no connection, or a list is under way already.
+                _ => {
+                    self.list_due = true;
+                    Action::Wait
+                }
+            },
             Input::Failed(failure) => self.fail(now, failure, out),
             Input::Connected => self.connected(now, out),
             Input::Page {

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!                 first time, compacted, other cluster,
-//!                 revision gone back
+//!                 revision gone back, in doubt
 //!              ┌───────────────────────────────────────────────┐
 //!              │                                               │
 //!  Pausing ─► Connecting ─► Listing ─► Opening ─► Watching ────┤
@@ -19,7 +19,8 @@
 //!   fragment is kept back until the rest of it has come.
 //! - After a lost connection the watch resumes behind the last applied revision. Only where etcd no
 //!   longer has it, or is another cluster, or has gone back in time (a restore), everything is listed
-//!   again; the receiver keeps serving the old copy until [`Event::Listed`].
+//!   again; the receiver keeps serving the old copy until [`Event::Listed`]. A copy that was kept
+//!   elsewhere, in a file, is resumed from in the same way.
 //! - **Freshness** is proved by linearizable reads of the head key, which every transaction touches: a
 //!   copy that has applied the head's revision is fresh as of the moment that the read was sent.
 //!   Progress notifications are not needed, and not trusted: several releases of etcd get them wrong.
@@ -32,6 +33,15 @@ mod machine;
 mod tests;
 
 pub use machine::Mirror;
+
+/// A copy that is already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The cluster it was made of.
+    pub cluster_id: u64,
+    /// Everything up to this revision is in it.
+    pub revision: i64,
+}
 
 /// How the mirror paces itself.
 #[derive(Clone, Debug)]
@@ -149,6 +159,8 @@ pub enum Input {
     },
     /// What was under way has failed.
     Failed(Failure),
+    /// The copy is in doubt: everything is to be listed again.
+    Doubt,
     /// The deadline has passed.
     Tick,
 }

@@ -718,3 +718,70 @@ fn deliver(
         fragment: false,
     })
 }
+
+#[test]
+fn a_copy_from_a_file_is_resumed_from() {
+    let resumed = || {
+        let now = Instant::now();
+        let from = Resume {
+            cluster_id: HEADER.cluster_id,
+            revision: 42,
+        };
+        let mut bench = Bench {
+            mirror: Mirror::resume(now, Config::new(3, 1), from),
+            now,
+            events: Vec::new(),
+        };
+        assert_eq!(
+            (bench.mirror.applied(), bench.mirror.last_fresh()),
+            (Some(42), None)
+        );
+        assert!(matches!(bench.at_deadline(), Action::Connect { .. }));
+        assert_eq!(bench.feed(Input::Connected), Action::Watch { from: 43 });
+        bench
+    };
+    // The same history: what has happened since comes by itself.
+    let mut bench = resumed();
+    assert_eq!(bench.feed(Input::Watching(HEADER)), Action::ReadHead);
+    bench.changes(&[put("a", 43)]);
+    assert_eq!(bench.mirror.applied(), Some(43));
+
+    // Compacted, another cluster, a store that has gone back: everything is listed.
+    let lists = |action| {
+        matches!(
+            action,
+            Action::List {
+                after: None,
+                revision: None
+            }
+        )
+    };
+    let mut bench = resumed();
+    assert!(lists(bench.feed(Input::Failed(Failure::Compacted))));
+    let mut bench = resumed();
+    let other = Header {
+        cluster_id: 8,
+        ..HEADER
+    };
+    assert!(lists(bench.feed(Input::Watching(other))));
+    let mut bench = resumed();
+    bench.feed(Input::Watching(at(41)));
+    assert!(lists(bench.head(41, 41)));
+}
+
+#[test]
+fn a_copy_in_doubt_is_listed_anew() {
+    let mut bench = Bench::watching(10);
+    assert!(matches!(
+        bench.feed(Input::Doubt),
+        Action::List { after: None, .. }
+    ));
+    assert_eq!(bench.events, [Event::Listing]);
+    // Once is enough.
+    assert_eq!(bench.feed(Input::Doubt), Action::Wait);
+    let mut bench = Bench::watching(10);
+    bench.feed(Input::Failed(Failure::Unreachable));
+    assert_eq!(bench.feed(Input::Doubt), Action::Wait);
+    assert!(matches!(bench.at_deadline(), Action::Connect { .. }));
+    assert!(matches!(bench.feed(Input::Connected), Action::List { .. }));
+}

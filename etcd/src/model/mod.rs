@@ -5,6 +5,7 @@
 //! message.
 
 mod consistency;
+mod digest;
 mod name;
 mod rdata;
 mod rrset;
@@ -14,11 +15,12 @@ mod zone;
 pub mod zonefile;
 
 pub use consistency::Consistency;
+pub use digest::Digest;
 pub use name::{Labels, Name, NameError};
 pub use rdata::{Rdata, RdataError};
 pub use rrset::{Rrset, RrsetError, TTL_MAX};
 pub use rtype::{Rtype, RtypeError};
-pub use text::{Position, TextError, period};
+pub use text::{Position, TextError, duration, period};
 pub use zone::{Soa, Zone};
 
 /// Writes a label for a key: as in presentation form, and slashes escaped too.

@@ -5,6 +5,7 @@
 //! only the field that a token is for knows what they mean.
 
 use std::fmt;
+use std::time::Duration;
 
 /// One octet of a token, and whether a backslash made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,6 +246,23 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// Reads a time that is waited: a number with an optional unit, as in `500ms`, `5s`, `1.5m` or `1h`; seconds without
+/// one. More than nothing, and a day at most.
+pub fn duration(text: &str) -> Option<Duration> {
+    let at = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let number: f64 = text[..at].parse().ok()?;
+    let seconds = match &text[at..] {
+        "ms" => number / 1000.0,
+        "" | "s" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return None,
+    };
+    (seconds > 0.0 && seconds <= 86_400.0).then(|| Duration::from_secs_f64(seconds))
+}
+
 /// Reads a TTL or another period: seconds, or numbers with units as in `1h30m`.
 pub fn period(text: &str) -> Option<u32> {
     if let Ok(seconds) = text.parse::<u32>() {
@@ -281,6 +299,16 @@ pub fn period(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(duration("2"), Some(Duration::from_secs(2)));
+        assert_eq!(duration("1.5m"), Some(Duration::from_secs(90)));
+        for bad in ["", "s", "0", "-1s", "1d", "1e9s", "99999h"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
 
     fn entries(text: &str) -> Vec<Result<(bool, Vec<String>), String>> {
         Entries::new(text.as_bytes())

@@ -32,6 +32,8 @@ pub enum Key {
     },
     /// A front-end, by id.
     Frontend(String),
+    /// The word of an operator that records are meant to be gone.
+    Accepted,
 }
 
 /// The key is not one of this schema.
@@ -153,6 +155,7 @@ impl Prefix {
                 push_zone(&mut text, zone);
             }
             Key::Head => text.push_str("head"),
+            Key::Accepted => text.push_str("accepted"),
             Key::Rrset {
                 zone,
                 generation,
@@ -179,8 +182,10 @@ impl Prefix {
             .strip_prefix(&self.0)
             .and_then(|rest| rest.strip_prefix("/v1/"))
             .ok_or(KeyError("the key is outside of the prefix"))?;
-        if rest == "head" {
-            return Ok(Key::Head);
+        match rest {
+            "head" => return Ok(Key::Head),
+            "accepted" => return Ok(Key::Accepted),
+            _ => {}
         }
         let (folder, rest) = rest
             .split_once('/')

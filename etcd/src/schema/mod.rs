@@ -6,6 +6,7 @@
 //! /ns/v1/head                                    touched by every transaction
 //! /ns/v1/rr/<zone>/<generation>/<owner>/<TYPE>   one RRset
 //! /ns/v1/frontend/<id>                           one front-end, under a lease
+//! /ns/v1/accepted                                when an operator last accepted a loss of records
 //! ```
 //!
 //! `/ns` is the prefix that the operator chose and `v1` the version of this schema. Names are written
@@ -14,11 +15,15 @@
 //! slashes are escaped, and every key ends at a separator or a type, so no key is the prefix of
 //! another name's. Values are JSON.
 
+mod census;
 mod key;
 mod value;
 
+pub use census::Census;
 pub use key::{Key, KeyError, Prefix};
-pub use value::{Frontend, Stored, ValueError, decode_rrset, decode_zone, encode};
+pub use value::{
+    Accepted, Frontend, Stored, ValueError, decode_accepted, decode_rrset, decode_zone, encode,
+};
 
 #[cfg(test)]
 mod tests;

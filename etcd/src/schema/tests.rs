@@ -19,6 +19,7 @@ fn keys_read_back() {
     let prefix = Prefix::default();
     for (key, text) in [
         (Key::Head, "/ns/v1/head"),
+        (Key::Accepted, "/ns/v1/accepted"),
         (Key::Zone(name("example.org")), "/ns/v1/zone/org.example"),
         (Key::Zone(Name::root()), "/ns/v1/zone/."),
         (

@@ -18,6 +18,13 @@ pub struct Frontend {
     pub version: String,
 }
 
+/// An operator's word that records are meant to be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// When it was given, in seconds of Unix time: what was lost later it does not cover.
+    pub at: u64,
+}
+
 /// The form of an RRset in etcd.
 #[derive(Serialize, Deserialize)]
 struct StoredRrset<'a> {
@@ -37,6 +44,8 @@ pub enum ValueError {
     Rrset(RrsetError),
     /// A setting of a zone is out of range.
     Zone(&'static str),
+    /// SOA records have no key of their own.
+    Soa,
 }
 
 impl fmt::Display for ValueError {
@@ -50,6 +59,7 @@ impl fmt::Display for ValueError {
             }
             ValueError::Rrset(error) => error.fmt(f),
             ValueError::Zone(setting) => write!(f, "the {setting} is over 2147483647"),
+            ValueError::Soa => f.write_str("the SOA record is made of the zone's settings"),
         }
     }
 }
@@ -58,6 +68,9 @@ impl std::error::Error for ValueError {}
 
 /// Reads an RRset of the type its key names.
 pub fn decode_rrset(rtype: Rtype, value: &[u8]) -> Result<Rrset, ValueError> {
+    if rtype == Rtype::SOA {
+        return Err(ValueError::Soa);
+    }
     let stored: StoredRrset<'_> = serde_json::from_slice(value).map_err(ValueError::Json)?;
     let rdata: Result<Vec<Rdata>, ValueError> = stored
         .rdata
@@ -76,6 +89,11 @@ pub fn decode_zone(value: &[u8]) -> Result<Zone, ValueError> {
         Some(setting) => Err(ValueError::Zone(setting)),
         None => Ok(zone),
     }
+}
+
+/// Reads an operator's word.
+pub fn decode_accepted(value: &[u8]) -> Result<Accepted, ValueError> {
+    serde_json::from_slice(value).map_err(ValueError::Json)
 }
 
 /// Something that has a form in etcd.
@@ -105,6 +123,12 @@ impl Stored for Zone {
 }
 
 impl Stored for Frontend {
+    fn to_value(&self) -> Vec<u8> {
+        json(self)
+    }
+}
+
+impl Stored for Accepted {
     fn to_value(&self) -> Vec<u8> {
         json(self)
     }

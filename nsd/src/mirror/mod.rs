@@ -1,53 +1,104 @@
 //! From etcd to what is served: builds views from the mirror's events, publishes them in one step, and
 //! keeps track of how fresh they are.
+//!
+//! - `tables`: what etcd holds, decoded; `builder`: the view that this makes; `guard`: what a view may lose.
+//! - `snapshot`: the tables in a file, for a restart without etcd.
+//! - `audit`: the tables held against etcd.
 
+mod audit;
 mod builder;
+mod guard;
+mod snapshot;
+mod tables;
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use etcd::client;
-use etcd::mirror::{Config as Pace, Event, Failure};
+use etcd::client::{self, Status, Store};
+use etcd::mirror::{Config as Pace, Event, Failure, Resume};
 use etcd::schema::Prefix;
-use tokio::sync::watch;
-use tracing::{info, warn};
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+use tracing::{debug, error, info, warn};
 
+pub use audit::Audit;
 pub use builder::Builder;
+pub use guard::{Guard, Loss};
+pub use snapshot::check as check_snapshot;
 
 use crate::memory;
 use crate::model::Consistency;
 use crate::server::Proved;
 use crate::zone::View;
 
+/// How long etcd may take for one page of an audit.
+const PAGE: Duration = Duration::from_secs(10);
+
 /// The view that is served. Readers load it without waiting; it is replaced as a whole.
 pub type Published = Arc<ArcSwap<View>>;
+
+/// How the mirror is kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to reach etcd.
+    pub store: client::Config,
+    /// Prefix of all keys.
+    pub prefix: Prefix,
+    /// What answers promise where a zone says nothing.
+    pub consistency: Consistency,
+    /// Which losses are held back.
+    pub guard: Guard,
+    /// The local snapshot, and how often it is written.
+    pub snapshot: Option<(PathBuf, Duration)>,
+    /// How often the mirror is held against etcd; none for never.
+    pub audit: Option<Duration>,
+}
 
 /// How the mirror stands.
 #[derive(Clone, Debug, Default)]
 pub struct Freshness {
-    /// Whether the first sync is done.
+    /// Whether there is something to serve: the first sync is done, or a snapshot was read.
     pub ready: bool,
-    /// The revision that is served; none before the first sync.
+    /// The revision that is served; none before there is something to serve.
     pub applied: Option<i64>,
+    /// The revision that has come from etcd, served or held back.
+    pub mirrored: Option<i64>,
     /// The moment as of which the copy was last proved complete.
     pub last_fresh: Option<Instant>,
     /// Whether the watch is established.
     pub watching: bool,
     /// The endpoint in use.
     pub endpoint: String,
+    /// The cluster that is mirrored.
+    pub cluster_id: Option<u64>,
     /// The member there, once it has answered.
     pub member_id: Option<u64>,
     /// What is wrong, if something is.
     pub trouble: Option<String>,
+    /// What etcd has lost, if that is held back.
+    pub held: Option<Loss>,
     /// How many zones are served.
     pub zones: usize,
     /// How many RRsets are served.
     pub rrsets: usize,
     /// How many keys have values that cannot be used.
     pub quarantined: usize,
+    /// How many zones have a serial that is behind one that was served before.
+    pub serials_behind: usize,
     /// How often everything had to be listed.
     pub lists: u64,
+    /// How often the cluster was another one.
+    pub cluster_changes: u64,
+    /// How often the mirror was held against etcd.
+    pub audits: u64,
+    /// How often the two were not the same.
+    pub differences: u64,
+    /// The last time.
+    pub audit: Option<Audit>,
+    /// The revision of the local snapshot.
+    pub snapshot: Option<i64>,
 }
 
 impl Freshness {
@@ -57,95 +108,261 @@ impl Freshness {
     }
 }
 
-/// Mirrors etcd into `published` for ever.
+/// The builder, which the mirror feeds and others look into. No query waits for it.
+#[derive(Clone)]
+pub struct Mirrored(Arc<Mutex<Builder>>);
+
+impl Mirrored {
+    /// What is there to begin with: the local snapshot, or nothing. A snapshot that is no good is none.
+    pub fn open(settings: &Settings) -> (Self, Option<Resume>) {
+        let (prefix, consistency, guard) = (
+            settings.prefix.clone(),
+            settings.consistency,
+            settings.guard,
+        );
+        let read = match &settings.snapshot {
+            Some((path, _)) => read_snapshot(path, &prefix),
+            None => None,
+        };
+        let resume = read.as_ref().map(|saved| Resume {
+            cluster_id: saved.cluster_id,
+            revision: saved.revision,
+        });
+        let builder = match read {
+            Some(saved) => Builder::restore(consistency, guard, saved),
+            None => Builder::new(prefix, consistency, guard),
+        };
+        (Mirrored(Arc::new(Mutex::new(builder))), resume)
+    }
+
+    /// The builder, for a moment.
+    pub fn lock(&self) -> MutexGuard<'_, Builder> {
+        // A panic is a defect, but none that makes what is there worse than it is.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
+    let shown = path.display();
+    match snapshot::read(path, prefix) {
+        Ok(Some(saved)) => {
+            info!(snapshot = %shown, revision = saved.revision, good_at = saved.good_at, "snapshot read");
+            Some(saved)
+        }
+        Ok(None) => {
+            info!(snapshot = %shown, "there is no snapshot yet");
+            None
+        }
+        Err(reason) => {
+            warn!(snapshot = %shown, %reason, "snapshot not used");
+            None
+        }
+    }
+}
+
+/// Mirrors etcd into `published` until `stop` comes true.
 pub async fn run(
-    store: client::Config,
-    prefix: Prefix,
-    consistency: Consistency,
+    settings: Settings,
+    (mirrored, resume): (Mirrored, Option<Resume>),
     published: Published,
     proved: Arc<Proved>,
     freshness: watch::Sender<Freshness>,
+    stop: impl Future<Output = ()>,
 ) {
+    let doubt = Notify::new();
+    let cluster_id = resume.map(|resume| resume.cluster_id);
+    published.store(Arc::new(mirrored.lock().view().clone()));
+    let mut feed = Feed {
+        mirrored: mirrored.clone(),
+        published,
+        proved,
+        freshness: freshness.clone(),
+        endpoints: settings.store.endpoints.clone(),
+        lost: None,
+        is_trim_due: resume.is_some(),
+    };
+    feed.tell(true, |freshness| {
+        freshness.cluster_id = cluster_id;
+        freshness.mirrored = resume.map(|resume| resume.revision);
+        freshness.snapshot = freshness.mirrored;
+    });
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-    let pace = Pace::new(store.endpoints.len(), seed);
-    let endpoints = store.endpoints.clone();
-    let mut builder = Builder::new(prefix.clone(), consistency);
-    let mut lists = 0;
-    let mut lost: Option<Failure> = None;
-    let mut is_trim_due = false;
-    let mut take = |events: Vec<Event>, status: &client::Status| {
-        let mut changed = false;
-        for event in events {
-            match &event {
-                Event::Listed { revision } => {
-                    lists += 1;
-                    is_trim_due = true;
-                    info!(revision, lists, "synced");
-                }
-                Event::Lost { failure, endpoint } => {
-                    let reason = status.trouble.as_deref().unwrap_or_default();
-                    // The same trouble over and over is one line, not one a try.
-                    if lost.replace(*failure) != Some(*failure) {
-                        let serving = builder.view().is_ready();
-                        let endpoint = endpoints.get(*endpoint).map_or("", String::as_str);
-                        warn!(
-                            endpoint,
-                            ?failure,
-                            reason,
-                            serving,
-                            "etcd is lost, trying on"
-                        );
-                    }
-                }
-                Event::Fresh { .. } if lost.take().is_some() => {
-                    info!(
-                        endpoint = status.endpoint,
-                        revision = status.applied,
-                        "fresh again"
-                    );
-                }
-                _ => {}
+    let pace = Pace::new(settings.store.endpoints.len(), seed);
+    let (store, prefix) = (settings.store.clone(), settings.prefix.clone());
+    let watching = client::watch(store, prefix, pace, resume, &doubt, |events, status| {
+        if events.iter().any(takes_long) {
+            // Others go on meanwhile, on other threads.
+            tokio::task::block_in_place(|| feed.take(events, status));
+        } else {
+            feed.take(events, status);
+        }
+    });
+    let store = Store::new(settings.store, settings.prefix, PAGE);
+    let audits = async {
+        match settings.audit {
+            Some(every) => {
+                audit::run(store, every, mirrored.clone(), &doubt, freshness.clone()).await
             }
-            changed |= builder.apply(event);
+            None => std::future::pending().await,
         }
+    };
+    let snapshots = async {
+        match &settings.snapshot {
+            Some((path, every)) => save_for_ever(path, *every, &mirrored, &freshness).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = watching => {}
+        () = audits => {}
+        () = snapshots => {}
+        () = stop => {}
+    }
+    if let Some((path, _)) = &settings.snapshot {
+        save(path, &mirrored, &freshness).await;
+    }
+}
+
+/// Whether an event takes more than a moment to take in.
+fn takes_long(event: &Event) -> bool {
+    matches!(event, Event::Items(_) | Event::Listed { .. })
+}
+
+async fn save_for_ever(
+    path: &Path,
+    every: Duration,
+    mirrored: &Mirrored,
+    freshness: &watch::Sender<Freshness>,
+) {
+    loop {
+        sleep(every).await;
+        save(path, mirrored, freshness).await;
+    }
+}
+
+/// Writes the snapshot, if what is served is newer than the last one.
+async fn save(path: &Path, mirrored: &Mirrored, freshness: &watch::Sender<Freshness>) {
+    let (cluster_id, last) = {
+        let freshness = freshness.borrow();
+        (freshness.cluster_id, freshness.snapshot)
+    };
+    let Some(cluster_id) = cluster_id.filter(|_| mirrored.lock().revision() != last) else {
+        return;
+    };
+    let (mirrored, owned) = (mirrored.clone(), path.to_path_buf());
+    let written = tokio::task::spawn_blocking(move || {
+        let saved = mirrored.lock().save(cluster_id)?;
+        Some(snapshot::write(&owned, &saved).map(|()| saved.revision))
+    });
+    match written.await {
+        Ok(Some(Ok(revision))) => {
+            debug!(snapshot = %path.display(), revision, "snapshot written");
+            freshness.send_modify(|freshness| freshness.snapshot = Some(revision));
+        }
+        Ok(Some(Err(error))) => {
+            error!(snapshot = %path.display(), %error, "cannot write the snapshot");
+        }
+        // Nothing that may be saved, as it is held back or there is nothing yet.
+        Ok(None) => {}
+        Err(error) => error!(%error, "the snapshot was not written"),
+    }
+}
+
+/// Takes what the watch brings.
+struct Feed {
+    mirrored: Mirrored,
+    published: Published,
+    proved: Arc<Proved>,
+    freshness: watch::Sender<Freshness>,
+    endpoints: Vec<String>,
+    lost: Option<Failure>,
+    is_trim_due: bool,
+}
+
+impl Feed {
+    fn take(&mut self, events: Vec<Event>, status: &Status) {
+        let (mut changed, mut lists) = (false, 0);
+        for event in events {
+            self.log(&event, status);
+            lists += u64::from(matches!(event, Event::Listed { .. }));
+            changed |= self.mirrored.lock().apply(event);
+        }
+        self.is_trim_due |= lists > 0;
         if changed {
-            published.store(Arc::new(builder.view().clone()));
+            let view = self.mirrored.lock().view().clone();
+            self.published.store(Arc::new(view));
         }
-        // Only now: what is proved is what is published.
-        if let Some(at) = status.last_fresh {
-            proved.set(at);
+        let is_held = self.mirrored.lock().held().is_some();
+        // Only now: what is proved is what is published, and what is held back proves nothing.
+        let last_fresh = status.last_fresh.filter(|_| !is_held);
+        if let Some(at) = last_fresh {
+            self.proved.set(at);
         }
-        freshness.send_modify(|freshness| {
-            freshness.ready = builder.view().is_ready();
-            freshness.applied = if freshness.ready {
-                status.applied
-            } else {
-                None
-            };
-            freshness.last_fresh = status.last_fresh;
+        self.tell(changed, |freshness| {
+            freshness.mirrored = status.applied;
+            freshness.last_fresh = last_fresh.or(freshness.last_fresh);
             freshness.watching = status.watching;
             freshness.endpoint.clone_from(&status.endpoint);
             freshness.member_id = status.member_id;
             freshness.trouble.clone_from(&status.trouble);
-            freshness.quarantined = builder.quarantined();
-            freshness.lists = lists;
+            freshness.lists += lists;
+            if let Some(cluster_id) = status.cluster_id.filter(|_| lists > 0) {
+                let before = freshness.cluster_id.replace(cluster_id);
+                if before.is_some_and(|before| before != cluster_id) {
+                    freshness.cluster_changes += 1;
+                    warn!(
+                        cluster = format!("{cluster_id:x}"),
+                        "etcd is another cluster now"
+                    );
+                }
+            }
+        });
+        if std::mem::take(&mut self.is_trim_due) {
+            // It takes a moment, and nobody waits for it.
+            tokio::task::spawn_blocking(memory::trim);
+        }
+    }
+
+    /// Tells everybody how the mirror stands.
+    fn tell(&self, changed: bool, more: impl FnOnce(&mut Freshness)) {
+        let builder = self.mirrored.lock();
+        self.freshness.send_modify(|freshness| {
+            freshness.ready = builder.view().is_ready();
+            freshness.applied = builder.revision();
+            freshness.held = builder.held();
+            freshness.quarantined = builder.quarantine().len();
+            freshness.serials_behind = builder.serials_behind().len();
             if changed {
                 freshness.zones = builder.view().zone_count();
                 freshness.rrsets = builder.view().rrset_count();
             }
+            more(freshness);
         });
-        if std::mem::take(&mut is_trim_due) {
-            // It takes a moment, and nobody waits for it.
-            tokio::task::spawn_blocking(memory::trim);
+    }
+
+    fn log(&mut self, event: &Event, status: &Status) {
+        match event {
+            Event::Listed { revision } => info!(revision, "synced"),
+            Event::Lost { failure, endpoint } => {
+                let reason = status.trouble.as_deref().unwrap_or_default();
+                // The same trouble over and over is one line, not one a try.
+                if self.lost.replace(*failure) != Some(*failure) {
+                    let serving = self.mirrored.lock().view().is_ready();
+                    let endpoint = self.endpoints.get(*endpoint).map_or("", String::as_str);
+                    warn!(
+                        endpoint,
+                        ?failure,
+                        reason,
+                        serving,
+                        "etcd is lost, trying on"
+                    );
+                }
+            }
+            Event::Fresh { .. } if self.lost.take().is_some() => {
+                let (endpoint, revision) = (&status.endpoint, status.applied);
+                info!(endpoint, revision, "fresh again");
+            }
+            _ => {}
         }
-    };
-    client::watch(store, prefix, pace, |events, status| {
-        if events.iter().any(|event| matches!(event, Event::Items(_))) {
-            // A page takes a while: others go on meanwhile, on other threads.
-            tokio::task::block_in_place(|| take(events, status));
-        } else {
-            take(events, status);
-        }
-    })
-    .await;
+    }
 }

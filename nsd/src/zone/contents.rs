@@ -6,7 +6,7 @@ use std::fmt;
 use super::node::{Node, NodeBuf};
 use super::rrset::{Rrset, RrsetRef};
 use super::trie::{Probe, Trie};
-use crate::model::{Name, Rtype};
+use crate::model::{Digest, Name, Rtype};
 
 /// The names of one generation of a zone, with their RRsets; the SOA record excepted, which
 /// [`Zone`](super::Zone) makes.
@@ -23,6 +23,7 @@ pub struct Contents {
     nodes: Trie,
     rrset_count: usize,
     divider_count: usize,
+    digest: Digest,
 }
 
 impl Contents {
@@ -33,6 +34,7 @@ impl Contents {
             nodes: Trie::new(RandomState::default()),
             rrset_count: 0,
             divider_count: 0,
+            digest: Digest::default(),
         }
     }
 
@@ -53,7 +55,11 @@ impl Contents {
         }
         let (is_new_name, is_new) = match self.nodes.get(name) {
             Some(node) => {
-                let is_new = node.rrset(rtype).is_none();
+                let old = node.rrset(rtype);
+                if let Some(old) = old {
+                    self.digest -= digest(name, rtype, old);
+                }
+                let is_new = old.is_none();
                 self.nodes.put(NodeBuf::with(node, rtype, Some(rrset)));
                 (false, is_new)
             }
@@ -67,6 +73,7 @@ impl Contents {
         if is_new_name {
             self.link(name);
         }
+        self.digest += digest(name, rtype, rrset.as_ref());
         self.rrset_count += usize::from(is_new);
         self.divider_count += usize::from(is_new && divides(name, rtype));
         true
@@ -80,9 +87,10 @@ impl Contents {
         let Some(node) = self.nodes.get(name) else {
             return false;
         };
-        if node.rrset(rtype).is_none() {
+        let Some(old) = node.rrset(rtype) else {
             return false;
-        }
+        };
+        self.digest -= digest(name, rtype, old);
         let node = NodeBuf::with(node, rtype, None);
         if node.node().is_needed() {
             self.nodes.put(node);
@@ -114,6 +122,71 @@ impl Contents {
     /// How many RRsets there are, the SOA record not counted.
     pub fn rrset_count(&self) -> usize {
         self.rrset_count
+    }
+
+    /// The digest of all RRsets, kept up to date.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Whether that is what the RRsets come to, each looked up by its name.
+    pub fn is_sound(&self) -> bool {
+        let mut sum = Digest::default();
+        for node in self.nodes.iter() {
+            let Some(found) = self.node(node.name()) else {
+                return false;
+            };
+            for (rtype, rrset) in found.rrsets() {
+                sum += digest(node.name(), rtype, rrset);
+            }
+        }
+        sum == self.digest
+    }
+
+    /// The digest of one RRset; of nothing where it is not there.
+    pub fn digest_of(&self, owner: &Name, rtype: Rtype) -> Digest {
+        let rrset = self.relative(owner).zip(self.get(owner, rtype));
+        rrset.map_or_else(Digest::default, |(name, rrset)| digest(name, rtype, rrset))
+    }
+
+    /// How many of these RRsets the other zone has not, whatever they say there.
+    pub fn missing_in(&self, other: &Contents) -> usize {
+        if self.nodes.is_same(&other.nodes) {
+            return 0;
+        }
+        let missing = self.nodes.iter().map(|node| {
+            let types = node.rrsets().map(|(rtype, _)| rtype);
+            match other.node(node.name()) {
+                Some(other) => types.filter(|rtype| other.rrset(*rtype).is_none()).count(),
+                None => types.count(),
+            }
+        });
+        missing.sum()
+    }
+
+    /// The names with all that belongs to them, in no order, each as octets that [`put_octets`](Self::put_octets)
+    /// takes. Their form may be another one in another release.
+    pub fn octets(&self) -> impl Iterator<Item = &[u8]> {
+        self.nodes.iter().map(Node::octets)
+    }
+
+    /// Puts a name back with all that belongs to it. All names of a zone are put back, or none. False where
+    /// these octets are none of [`octets`](Self::octets), or the name is there already.
+    pub fn put_octets(&mut self, octets: &[u8]) -> bool {
+        let Some(buffer) = NodeBuf::from_octets(octets, self.apex.wire()) else {
+            return false;
+        };
+        let node = buffer.node();
+        if self.nodes.get(node.name()).is_some() {
+            return false;
+        }
+        for (rtype, rrset) in node.rrsets() {
+            self.rrset_count += 1;
+            self.divider_count += usize::from(divides(node.name(), rtype));
+            self.digest += digest(node.name(), rtype, rrset);
+        }
+        self.nodes.put(buffer);
+        true
     }
 
     /// How many names exist, empty non-terminals included.
@@ -168,6 +241,10 @@ impl Contents {
             name = parent;
         }
     }
+}
+
+fn digest(name: &[u8], rtype: Rtype, rrset: RrsetRef<'_>) -> Digest {
+    Digest::of_rrset(name, rtype, rrset.ttl, rrset.data)
 }
 
 /// Whether records of this type make a zone cut or redirect what is below.

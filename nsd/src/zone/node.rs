@@ -14,10 +14,14 @@
 use std::sync::Arc;
 
 use super::rrset::{Rrset, RrsetRef};
-use crate::model::Rtype;
+use crate::model::{Rdata, Rtype};
 
 const NAME_AT: usize = 5;
 const SET_HEADER_LEN: usize = 12;
+
+/// RFC 1035 2.3.4.
+const NAME_OCTETS_MAX: usize = 255;
+const LABEL_OCTETS_MAX: u8 = 63;
 
 /// The octets of a node, shared by all clones.
 #[derive(Clone)]
@@ -73,6 +77,11 @@ impl<'v> Node<'v> {
             .map(|(_, rrset)| rrset)
     }
 
+    /// All of it, as [`NodeBuf::from_octets`] takes it.
+    pub(super) fn octets(self) -> &'v [u8] {
+        self.0
+    }
+
     /// Whether anything keeps the node in being: an RRset, or a name below.
     pub(super) fn is_needed(self) -> bool {
         self.children() > 0 || self.sets_at() < self.0.len()
@@ -83,6 +92,29 @@ impl NodeBuf {
     /// A node without RRsets.
     pub(super) fn new(name: &[u8], children: u32) -> Self {
         NodeBuf(Self::begin(name, children, 0).into())
+    }
+
+    /// A node of a zone with this apex, from octets that may be anything; none where they are no such node.
+    pub(super) fn from_octets(octets: &[u8], apex: &[u8]) -> Option<Self> {
+        let name_len = usize::from(*octets.get(NAME_AT - 1)?);
+        let name = octets.get(NAME_AT..NAME_AT + name_len)?;
+        if !is_relative_name(name) || name_len + apex.len() > NAME_OCTETS_MAX {
+            return None;
+        }
+        let (mut rest, mut last) = (&octets[NAME_AT + name_len..], None);
+        while !rest.is_empty() {
+            let (&[a, b, c, d, _, _, _, _, i, j, k, l], after) =
+                rest.split_first_chunk::<SET_HEADER_LEN>()?;
+            let len = usize::try_from(u32::from_be_bytes([i, j, k, l])).ok()?;
+            let (data, after) = after.split_at_checked(len)?;
+            let rtype = u16::from_be_bytes([a, b]);
+            let count = count_records(Rtype(rtype), data);
+            if last >= Some(rtype) || count != Some(u16::from_be_bytes([c, d])) {
+                return None;
+            }
+            (rest, last) = (after, Some(rtype));
+        }
+        Some(NodeBuf(octets.into()))
     }
 
     fn begin(name: &[u8], children: u32, sets_len: usize) -> Vec<u8> {
@@ -125,4 +157,29 @@ impl NodeBuf {
     pub(super) fn set_children(&mut self, children: u32) {
         Arc::make_mut(&mut self.0)[..4].copy_from_slice(&children.to_be_bytes());
     }
+}
+
+/// Whether this is a part of a name in lower-case wire form, up to an apex.
+fn is_relative_name(mut name: &[u8]) -> bool {
+    let is_lower = !name.iter().any(u8::is_ascii_uppercase);
+    while let Some((&len, rest)) = name.split_first() {
+        match rest.get(usize::from(len)..) {
+            Some(rest) if (1..=LABEL_OCTETS_MAX).contains(&len) => name = rest,
+            _ => return false,
+        }
+    }
+    is_lower
+}
+
+/// How many records the data of a set has, each with its length in front; none where it is no such data.
+fn count_records(rtype: Rtype, mut data: &[u8]) -> Option<u16> {
+    let mut count: u16 = 0;
+    while !data.is_empty() {
+        let (len, rest) = data.split_first_chunk::<2>()?;
+        let (rdata, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+        Rdata::from_wire(rtype, rdata).ok()?;
+        data = rest;
+        count = count.checked_add(1)?;
+    }
+    (count > 0).then_some(count)
 }

@@ -124,6 +124,11 @@ impl<S: BuildHasher> Trie<S> {
         self.len
     }
 
+    /// Whether the other is a clone of this one, and neither was changed since.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.root.slots, &other.root.slots)
+    }
+
     /// The node of a name.
     pub(super) fn get(&self, name: &[u8]) -> Option<Node<'_>> {
         let mut path = Path::new(&self.hasher, name);

@@ -29,6 +29,7 @@ pub struct View {
 #[derive(Clone)]
 pub struct Zone {
     soa: Rrset,
+    serial: u32,
     negative_ttl: u32,
     consistency: Consistency,
     contents: Contents,
@@ -71,6 +72,7 @@ impl Zone {
     pub fn new(soa: &SoaFields, contents: Contents) -> Self {
         Zone {
             soa: soa.rrset(),
+            serial: soa.serial,
             negative_ttl: soa.ttl.min(soa.minimum),
             consistency: Consistency::default(),
             contents,
@@ -98,6 +100,11 @@ impl Zone {
     /// The SOA record, with the TTL that an answer to a question for it has.
     pub fn soa(&self) -> RrsetRef<'_> {
         self.soa.as_ref()
+    }
+
+    /// The serial in the SOA record.
+    pub fn serial(&self) -> u32 {
+        self.serial
     }
 
     /// The TTL of the SOA record in a negative answer (RFC 2308 3), in seconds.

@@ -1,0 +1,79 @@
+//! What a list of all keys comes to, to be held against what a front-end serves.
+
+use std::collections::HashMap;
+
+use super::{Key, Prefix, decode_accepted, decode_rrset, decode_zone};
+use crate::model::{Digest, Name, Rrset, Rtype};
+
+/// Counts keys as a list brings them.
+#[derive(Debug, Default)]
+pub struct Census {
+    /// RRsets by zone and generation.
+    generations: HashMap<(Name, u64), Digest>,
+    rest: Digest,
+    rrsets: usize,
+    unusable: usize,
+}
+
+impl Census {
+    /// Takes a key in, with its value and the revision that wrote it.
+    pub fn take(&mut self, prefix: &Prefix, key: &[u8], value: &[u8], revision: i64) {
+        if self.count(prefix, key, value, revision).is_none() {
+            self.unusable += 1;
+        }
+    }
+
+    fn count(&mut self, prefix: &Prefix, key: &[u8], value: &[u8], revision: i64) -> Option<()> {
+        match prefix.decode(key).ok()? {
+            Key::Head | Key::Frontend(_) => {}
+            Key::Accepted => drop(decode_accepted(value).ok()?),
+            Key::Serial(apex) => self.rest += Digest::of_serial(&apex, revision),
+            Key::Zone(apex) => {
+                let settings = decode_zone(value).ok()?;
+                self.rest += Digest::of_zone(&apex, &settings, revision);
+            }
+            Key::Rrset {
+                zone,
+                generation,
+                owner,
+                rtype,
+            } => {
+                let rrset = decode_rrset(rtype, value).ok()?;
+                let own = owner.wire().len().checked_sub(zone.wire().len())?;
+                let digest = of_rrset(owner.wire().get(..own)?, rtype, &rrset);
+                *self.generations.entry((zone, generation)).or_default() += digest;
+                self.rrsets += 1;
+            }
+        }
+        Some(())
+    }
+
+    /// The digest of all that can be used.
+    pub fn digest(&self) -> Digest {
+        let mut sum = self.rest;
+        for ((zone, generation), rrsets) in &self.generations {
+            sum += Digest::of_generation(zone, *generation, *rrsets);
+        }
+        sum
+    }
+
+    /// How many RRsets there are, those of all generations, without SOA records.
+    pub fn rrsets(&self) -> usize {
+        self.rrsets
+    }
+
+    /// How many keys there are whose values cannot be used.
+    pub fn unusable(&self) -> usize {
+        self.unusable
+    }
+}
+
+fn of_rrset(owner: &[u8], rtype: Rtype, rrset: &Rrset) -> Digest {
+    let mut data = Vec::with_capacity(64);
+    for rdata in rrset.rdata() {
+        // Within a message, as the RRset is.
+        data.extend_from_slice(&(rdata.wire().len() as u16).to_be_bytes());
+        data.extend_from_slice(rdata.wire());
+    }
+    Digest::of_rrset(owner, rtype, rrset.ttl(), &data)
+}

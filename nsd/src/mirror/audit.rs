@@ -1,0 +1,96 @@
+//! The audit: now and then everything is read from etcd and held against what has come through the watch, as several
+//! releases of etcd have lost events. Where the two differ, everything is listed again.
+
+use std::time::{Duration, Instant};
+
+use etcd::client::{Store, StoreError};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info};
+
+use super::{Freshness, Mirrored};
+
+/// How long the watch may take to bring what was read.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What an audit came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Audit {
+    /// When it ended.
+    pub at: Instant,
+    /// The revision that was looked at.
+    pub revision: i64,
+    /// Whether the two were the same.
+    pub agrees: bool,
+}
+
+/// Holds the mirror against etcd for ever, so often.
+pub(super) async fn run(
+    store: Store,
+    every: Duration,
+    mirrored: Mirrored,
+    doubt: &Notify,
+    freshness: watch::Sender<Freshness>,
+) {
+    let mut pause = every;
+    loop {
+        // A fleet that was started together does not read all at once.
+        sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+        pause = every;
+        // A change that is under way may make a difference, once.
+        let mut audit = look(&store, &mirrored, freshness.subscribe()).await;
+        if matches!(audit, Ok(Some(Audit { agrees: false, .. }))) {
+            audit = look(&store, &mirrored, freshness.subscribe()).await;
+        }
+        match audit {
+            Ok(Some(audit)) => {
+                let revision = audit.revision;
+                if audit.agrees {
+                    info!(revision, "audit: the mirror is what etcd holds");
+                } else {
+                    error!(
+                        revision,
+                        "audit: the mirror is not what etcd holds, listing all of it"
+                    );
+                    doubt.notify_one();
+                }
+                freshness.send_modify(|freshness| {
+                    freshness.audits += 1;
+                    freshness.differences += u64::from(!audit.agrees);
+                    freshness.audit = Some(audit);
+                });
+            }
+            other => {
+                debug!(?other, "no audit, as etcd or the watch is behind");
+                pause = every.min(PATIENCE);
+            }
+        }
+    }
+}
+
+/// Looks once; none where the mirror has not come so far.
+async fn look(
+    store: &Store,
+    mirrored: &Mirrored,
+    mut freshness: watch::Receiver<Freshness>,
+) -> Result<Option<Audit>, StoreError> {
+    let survey = store.survey(None).await?;
+    let come = freshness.wait_for(|freshness| freshness.mirrored >= Some(survey.newest));
+    if !matches!(timeout(PATIENCE, come).await, Ok(Ok(_))) {
+        return Ok(None);
+    }
+    let builder = mirrored.clone();
+    let own = tokio::task::spawn_blocking(move || {
+        let digest = builder.lock().digest_at(survey.revision);
+        let tables = builder.lock().tables();
+        digest.map(|digest| (digest, tables.is_sound()))
+    });
+    let own = own
+        .await
+        .map_err(|error| StoreError::Other(error.to_string()))?;
+    Ok(own.map(|(digest, is_sound)| Audit {
+        at: Instant::now(),
+        revision: survey.revision,
+        agrees: is_sound && digest == survey.census.digest(),
+    }))
+}

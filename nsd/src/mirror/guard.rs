@@ -1,0 +1,46 @@
+//! What a view has lost, and whether that may be an accident: somebody has deleted a prefix, or restored the wrong
+//! backup.
+
+use crate::zone::View;
+
+/// Says which losses are held back.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard {
+    /// A loss of more than this many percent is; none with 100.
+    pub percent: u8,
+}
+
+/// RRsets that are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// How many.
+    pub gone: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Guard { percent: 50 }
+    }
+}
+
+impl Guard {
+    /// So many RRsets may always go.
+    pub const LOSS_MIN: usize = 1000;
+
+    /// What the new view lacks of the old one, if that is to be held back.
+    pub fn loss(self, old: &View, new: &View) -> Option<Loss> {
+        let of = old.rrset_count();
+        if of <= Self::LOSS_MIN || self.percent >= 100 {
+            return None;
+        }
+        let zones = old.zones().map(|zone| match new.zone(zone.apex()) {
+            Some(new) => zone.contents().missing_in(new.contents()),
+            None => zone.rrset_count(),
+        });
+        let gone: usize = zones.sum();
+        let is_large = gone > Self::LOSS_MIN && gone * 100 > of * usize::from(self.percent);
+        is_large.then_some(Loss { gone, of })
+    }
+}

@@ -1,0 +1,164 @@
+//! A snapshot reads back, and nothing else does.
+
+use etcd::mirror::{Event, KeyValue};
+
+use super::super::builder::Builder;
+use super::super::guard::Guard;
+use super::*;
+use crate::model::{Consistency, Rtype};
+
+const ZONE: &str = r#"{"soa":{"mname":"ns.x.","rname":"h.x.","refresh":1,"retry":2,"expire":3,"minimum":4,"ttl":5},"generation":2,"default_ttl":300}"#;
+
+fn builder() -> Builder {
+    let keys = [
+        ("zone/x", ZONE),
+        ("serial/x", "{}"),
+        ("rr/x/2/@/NS", r#"{"ttl":60,"rdata":["ns.x."]}"#),
+        (
+            "rr/x/2/b.a/A",
+            r#"{"ttl":60,"rdata":["192.0.2.1","192.0.2.2"]}"#,
+        ),
+        ("rr/x/2/b.a/TXT", r#"{"ttl":61,"rdata":["\"text\""]}"#),
+        ("rr/x/2/bad/A", "garbage"),
+        ("rr/x/3/c/AAAA", r#"{"ttl":60,"rdata":["2001:db8::1"]}"#),
+        ("rr/./7/org/NS", r#"{"ttl":60,"rdata":["ns.x."]}"#),
+        ("accepted", r#"{"at":17}"#),
+    ];
+    let items = keys.map(|(key, value)| KeyValue {
+        key: format!("/ns/v1/{key}").into(),
+        value: value.into(),
+        mod_revision: 8,
+    });
+    let mut builder = Builder::new(Prefix::default(), Consistency::default(), Guard::default());
+    builder.apply(Event::Listing);
+    builder.apply(Event::Items(items.into()));
+    builder.apply(Event::Listed { revision: 9 });
+    builder
+}
+
+fn restored(saved: Saved) -> Builder {
+    Builder::restore(Consistency::default(), Guard::default(), saved)
+}
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("snapshot");
+    (folder, path)
+}
+
+#[test]
+fn all_of_it_comes_back() {
+    let (_folder, path) = place();
+    let prefix = Prefix::default();
+    assert!(read(&path, &prefix).expect("no file is no fault").is_none());
+    let before = builder();
+    write(&path, &before.save(77).expect("it is served")).expect("written");
+    let saved = read(&path, &prefix).expect("sound").expect("there");
+    assert_eq!((saved.cluster_id, saved.revision), (77, 9));
+    assert_eq!(saved.tables.accepted, Some(Accepted { at: 17 }));
+    let after = restored(saved);
+    assert_eq!(after.revision(), Some(9));
+    assert_eq!(after.quarantine(), before.quarantine());
+    assert!(before.digest_at(9).is_some() && after.digest_at(9) == before.digest_at(9));
+    assert!(after.view().is_ready());
+    assert_eq!(after.view().rrset_count(), before.view().rrset_count());
+    let of = |builder: &Builder| {
+        let zone = builder
+            .view()
+            .zone(&"x".parse().expect("a name"))
+            .cloned()
+            .expect("a zone");
+        let txt = zone
+            .get(&"a.b.x".parse().expect("a name"), Rtype::TXT)
+            .map(|rrset| rrset.ttl);
+        (format!("{:?}", zone.contents()), zone.serial(), txt)
+    };
+    assert_eq!(of(&after), of(&before));
+    assert_eq!(of(&after).2, Some(61));
+}
+
+#[test]
+fn the_form_is_that_of_its_version() {
+    // Where this fails the form has changed: give it a new version.
+    let (_folder, path) = place();
+    let mut builder = builder();
+    // One name, as several come in no order.
+    for key in [
+        "rr/x/2/b.a/A",
+        "rr/x/2/b.a/TXT",
+        "rr/x/2/bad/A",
+        "rr/x/3/c/AAAA",
+        "rr/./7/org/NS",
+    ] {
+        builder.apply(Event::Revision {
+            revision: 10,
+            changes: vec![etcd::mirror::Change {
+                key: format!("/ns/v1/{key}").into(),
+                value: None,
+                mod_revision: 10,
+            }],
+        });
+    }
+    write(&path, &builder.save(77).expect("it is served")).expect("written");
+    let octets = std::fs::read(&path).expect("a file");
+    assert_eq!(
+        (VERSION, octets.len(), xxhash_rust::xxh3::xxh3_64(&octets)),
+        (1, 392, 14_982_037_011_905_509_646)
+    );
+}
+
+#[test]
+fn whatever_is_cut_or_changed_is_refused() {
+    let (_folder, path) = place();
+    write(&path, &builder().save(77).expect("it is served")).expect("written");
+    let sound = std::fs::read(&path).expect("a file");
+    let refused = |octets: &[u8]| {
+        std::fs::write(&path, octets).expect("written");
+        read(&path, &Prefix::default()).err().expect("refused")
+    };
+    for len in 0..sound.len() {
+        refused(&sound[..len]);
+    }
+    for at in 0..sound.len() {
+        let mut octets = sound.clone();
+        octets[at] ^= 0x41;
+        refused(&octets);
+    }
+    refused(&[&sound[..], b"x"].concat());
+    assert_eq!(
+        refused(b"$ORIGIN example.org.\n; a zone, for example"),
+        "it is no snapshot"
+    );
+    std::fs::write(&path, &sound).expect("written");
+    let other: Prefix = "/other".parse().expect("a prefix");
+    assert_eq!(
+        read(&path, &other).err().expect("refused"),
+        "it is of the prefix /ns, not of /other"
+    );
+    assert!(read(Path::new("/"), &other).is_err());
+}
+
+#[test]
+fn octets_with_a_sound_checksum_that_make_no_sense_are_refused() {
+    // Each octet changed, and the checksum made anew: some of it is another sound snapshot, and none of it panics.
+    let (_folder, path) = place();
+    write(&path, &builder().save(77).expect("it is served")).expect("written");
+    let sound = std::fs::read(&path).expect("a file");
+    let mut taken = 0;
+    for at in 0..sound.len() - CHECKSUM_LEN as usize {
+        for bits in [0x01, 0x20, 0x80, 0xff] {
+            let mut octets = sound[..sound.len() - CHECKSUM_LEN as usize].to_vec();
+            octets[at] ^= bits;
+            let checksum = xxhash_rust::xxh3::xxh3_128(&octets).to_le_bytes();
+            std::fs::write(&path, [&octets[..], &checksum].concat()).expect("written");
+            if let Ok(Some(saved)) = read(&path, &Prefix::default()) {
+                taken += 1;
+                let builder = restored(saved);
+                for zone in builder.view().zones() {
+                    let _ = format!("{:?}", zone.contents());
+                }
+            }
+        }
+    }
+    assert!(taken > 0);
+}
