@@ -12,6 +12,9 @@ use etcd::schema::Prefix;
 use crate::error::Error;
 use crate::output;
 
+/// Serials compare up to a distance of 2^31 (RFC 1982 3.2), and what is added to the revision adds to that.
+const RAISE_MAX: i64 = 1 << 30;
+
 /// Adds, removes, lists, imports and exports DNS records in etcd.
 #[derive(Debug, Parser)]
 #[command(
@@ -159,6 +162,16 @@ pub(crate) enum Command {
     Zone(ZoneCommand),
     /// Shows the members of etcd and the front-ends.
     Status,
+    /// Says that what etcd has lost is meant to be gone, where front-ends hold that back.
+    ///
+    /// A front-end that would lose more than half of its records at once serves the old ones on: somebody may have
+    /// deleted a prefix, or restored the wrong backup.
+    Accept {
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Compares every member of etcd and every front-end at one revision. Exit code 3 if they differ.
+    Verify,
 }
 
 /// The records to add or set.
@@ -261,6 +274,16 @@ pub(crate) enum ZoneCommand {
     Export {
         /// The apex.
         zone: Name,
+    },
+    /// Raises the serials of zones that have gone back, as after etcd was restored from a backup.
+    ///
+    /// The front-ends know what they served before. Where none of them was running then, --by raises all serials.
+    RaiseSerials {
+        /// Raise the serials of all zones by so much at least.
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
+        by: Option<u32>,
+        #[command(flatten)]
+        wait: Wait,
     },
     /// Deletes records that are not served: what a broken import has left behind.
     Clean {

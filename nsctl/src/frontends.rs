@@ -5,9 +5,13 @@ use std::time::{Duration, Instant};
 
 use etcd::client::{Store, StoreError};
 use etcd::schema::Frontend;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+
+/// How long one front-end may take for an answer that it has at hand.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// What a front-end says of itself, as far as it matters here.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -18,21 +22,64 @@ pub(crate) struct State {
     pub(crate) zones: u64,
     pub(crate) rrsets: u64,
     pub(crate) quarantined: u64,
+    #[serde(default)]
+    pub(crate) quarantine: Vec<Quarantined>,
+    #[serde(default)]
+    pub(crate) held: Option<Held>,
+    #[serde(default)]
+    pub(crate) serials_behind: u64,
+    #[serde(default)]
+    pub(crate) audit: Option<Audit>,
+    #[serde(default)]
+    pub(crate) snapshot: Option<i64>,
     pub(crate) endpoint: String,
+    #[serde(default)]
+    pub(crate) cluster: Option<String>,
     pub(crate) trouble: Option<String>,
 }
 
-/// Asks one front-end; with a revision, it answers when it serves that, or when the time is over.
+/// A key whose value a front-end cannot use.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Quarantined {
+    pub(crate) key: String,
+    pub(crate) reason: String,
+}
+
+/// A loss of records that a front-end holds back.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Held {
+    pub(crate) gone: u64,
+    pub(crate) of: u64,
+}
+
+/// What the last audit of a front-end came to.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Audit {
+    pub(crate) age_ms: u64,
+    pub(crate) revision: i64,
+    pub(crate) agrees: bool,
+}
+
+/// Asks one front-end how it stands; with a revision, it answers when it serves that, or when the time is over.
 pub(crate) async fn ask(
     frontend: &Frontend,
     revision: Option<i64>,
     limit: Duration,
 ) -> Result<State, String> {
-    let admin = frontend.admin.as_ref().ok_or("it has no admin listener")?;
-    let mut url = format!("http://{admin}/status");
+    let mut path = "status".to_string();
     if let Some(revision) = revision {
-        url += &format!("?min_revision={revision}&timeout_ms={}", limit.as_millis());
+        path += &format!("?min_revision={revision}&timeout_ms={}", limit.as_millis());
     }
+    get(frontend, &path, limit).await
+}
+
+/// Gets a path of a front-end's admin listener.
+pub(crate) async fn get<T: DeserializeOwned>(
+    frontend: &Frontend,
+    path: &str,
+    limit: Duration,
+) -> Result<T, String> {
+    let admin = frontend.admin.as_ref().ok_or("it has no admin listener")?;
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(limit + Duration::from_millis(500))
@@ -45,17 +92,46 @@ pub(crate) async fn ask(
         }
         format!("{admin} does not answer: {cause}")
     };
-    let response = client
+    let request = client
         .build()
         .map_err(told)?
-        .get(url)
-        .send()
-        .await
-        .map_err(told)?;
+        .get(format!("http://{admin}/{path}"));
+    let response = request.send().await.map_err(told)?;
+    if !response.status().is_success() {
+        return Err(format!("{admin} does not know /{path}: another release?"));
+    }
     response
         .json()
         .await
         .map_err(|error| format!("{admin} answers something else: {error}"))
+}
+
+/// Gets a path of all registered front-ends at the same time, by id.
+pub(crate) async fn get_all<T: DeserializeOwned + Send + 'static>(
+    registered: &[(String, Frontend)],
+    path: &str,
+    limit: Duration,
+) -> Vec<(String, Result<T, String>)> {
+    let asked: Vec<_> = registered
+        .iter()
+        .map(|(id, frontend)| {
+            let (id, frontend, path) = (id.clone(), frontend.clone(), path.to_string());
+            tokio::spawn(async move { (id, get(&frontend, &path, limit).await) })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for task in asked {
+        answers.extend(task.await);
+    }
+    answers
+}
+
+/// Asks all registered front-ends how they stand, by id.
+pub(crate) async fn ask_all(
+    registered: &[(String, Frontend)],
+    limit: Duration,
+) -> Vec<(String, Result<State, String>)> {
+    get_all(registered, "status", limit.min(ANSWER)).await
 }
 
 /// Waits until every live front-end serves `revision`.

@@ -5,8 +5,10 @@
 //! - `/status`: JSON. With `?min_revision=N&timeout_ms=M` it answers when revision N is served, or after M ms.
 //! - `/digest?revision=R&min_revision=N&timeout_ms=M`: JSON. The digest of what etcd held at revision R, as it has come
 //!   here; answers when revision N has come, or after M ms. Null where that is not known, or not any more.
+//! - `/serials`: JSON. The zones whose serial is behind one that was served before, with that.
 //! - `/metrics`: OpenMetrics.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +31,7 @@ use crate::server::Barrier;
 /// The longest that `/status` waits.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// How many keys and zones are named in `/status`.
+/// How many keys are named in `/status`.
 const NAMED_MAX: usize = 100;
 
 /// What `/status` says.
@@ -63,8 +65,8 @@ pub struct Status {
     pub quarantine: Vec<Quarantined>,
     /// What etcd has lost, if that is held back and the old records are served on.
     pub held: Option<Held>,
-    /// The first zones whose serial is behind one that was served before, and that.
-    pub serials_behind: Vec<Behind>,
+    /// How many zones have a serial that is behind one that was served before.
+    pub serials_behind: usize,
     /// The last time that the mirror was held against etcd.
     pub audit: Option<Audit>,
     /// The revision of the local snapshot.
@@ -94,14 +96,6 @@ pub struct Held {
     pub gone: usize,
     /// Of how many.
     pub of: usize,
-}
-
-/// A zone whose serial has gone back.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct Behind {
-    pub zone: Name,
-    pub serial: u32,
 }
 
 /// What an audit came to.
@@ -188,6 +182,7 @@ pub async fn serve(
         .route("/readyz", get(ready))
         .route("/status", get(status))
         .route("/digest", get(digest))
+        .route("/serials", get(serials))
         .route("/metrics", get(openmetrics))
         .with_state(shared);
     axum::serve(listener, router)
@@ -205,23 +200,14 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 
 async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) -> Json<Status> {
     shared.wait(&wanted, |freshness| freshness.applied).await;
-    let (quarantine, serials_behind) = {
+    let quarantine = {
         let builder = shared.mirrored.lock();
         let keys = builder.quarantine().iter().take(NAMED_MAX);
-        let zones = builder.serials_behind().iter().take(NAMED_MAX);
-        (
-            keys.map(|(key, reason)| Quarantined {
-                key: String::from_utf8_lossy(key).into_owned(),
-                reason: reason.clone(),
-            })
-            .collect(),
-            zones
-                .map(|(zone, serial)| Behind {
-                    zone: zone.clone(),
-                    serial: *serial,
-                })
-                .collect(),
-        )
+        keys.map(|(key, reason)| Quarantined {
+            key: String::from_utf8_lossy(key).into_owned(),
+            reason: reason.clone(),
+        })
+        .collect()
     };
     let freshness = shared.freshness.borrow().clone();
     Json(Status {
@@ -242,7 +228,7 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
             gone: loss.gone,
             of: loss.of,
         }),
-        serials_behind,
+        serials_behind: freshness.serials_behind,
         audit: freshness.audit.map(|audit| Audit {
             age_ms: audit.at.elapsed().as_millis() as u64,
             revision: audit.revision,
@@ -272,6 +258,10 @@ async fn digest(
         revision: at.revision,
         digest: digest.filter(|_| has_come),
     })
+}
+
+async fn serials(State(shared): State<Shared>) -> Json<BTreeMap<Name, u32>> {
+    Json(shared.mirrored.lock().serials_behind().clone())
 }
 
 async fn openmetrics(State(shared): State<Shared>) -> impl IntoResponse {

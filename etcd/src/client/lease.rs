@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use etcd_client::{Client, PutOptions};
+use etcd_client::{Client, GetOptions, PutOptions};
 use tracing::{debug, info, warn};
 
 use super::{Config, StoreError};
@@ -103,7 +103,14 @@ async fn hold(
             tokio::time::sleep(Duration::from_secs(TTL_SECONDS as u64 / 3)).await;
             within(config, endpoint, keeper.keep_alive()).await?;
             match within(config, endpoint, stream.message()).await? {
-                Some(kept) if kept.ttl() > 0 => {}
+                Some(kept) if kept.ttl() > 0 => {
+                    // Whoever deletes a prefix deletes registrations, too.
+                    let here = GetOptions::new().with_count_only();
+                    let found = within(config, endpoint, client.get(key, Some(here))).await?;
+                    if found.count() == 0 {
+                        return Err(StoreError::Other("the key was deleted".into()));
+                    }
+                }
                 _ => {
                     *lease = None;
                     return Err(StoreError::Other("the lease has expired".into()));

@@ -110,6 +110,8 @@ pub struct Member {
 pub struct MemberState {
     /// Its id.
     pub id: String,
+    /// The id of its cluster.
+    pub cluster: String,
     /// The release it runs.
     pub version: String,
     /// The revision of its store.
@@ -418,6 +420,20 @@ impl Store {
             .map_or(0, |head| head.mod_revision))
     }
 
+    /// This store as one member has it.
+    pub fn at(&self, endpoint: &str) -> Self {
+        let config = Config {
+            endpoints: vec![endpoint.into()],
+            ..(*self.config).clone()
+        };
+        Store::new(config, self.prefix.clone(), self.timeout)
+    }
+
+    /// The URLs that it asks.
+    pub fn endpoints(&self) -> &[String] {
+        &self.config.endpoints
+    }
+
     /// The front-ends that are registered, by id.
     pub async fn frontends(&self) -> Result<Vec<(String, Frontend)>, StoreError> {
         let listed = self.list(self.prefix.frontends()).await?;
@@ -580,11 +596,12 @@ impl Store {
                     Err(_) => Err(StoreError::timeout(&endpoint)),
                 };
                 let state = state.map_err(|error| error.to_string()).map(|status| {
-                    let (id, revision) = status
-                        .header()
-                        .map_or((0, 0), |header| (header.member_id(), header.revision()));
+                    let (id, cluster, revision) = status.header().map_or((0, 0, 0), |header| {
+                        (header.member_id(), header.cluster_id(), header.revision())
+                    });
                     MemberState {
                         id: format!("{id:x}"),
+                        cluster: format!("{cluster:x}"),
                         version: status.version().into(),
                         revision,
                         leader: status.leader() == id,

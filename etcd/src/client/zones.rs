@@ -7,7 +7,7 @@ use super::records::Attempts;
 use super::store::Committed;
 use super::{ChangeError, Store, StoreError};
 use crate::model::{Name, Rdata, Zone};
-use crate::schema::Key;
+use crate::schema::{Accepted, Key};
 use crate::txn::{self, Refusal};
 
 /// How many keys one transaction deletes.
@@ -106,6 +106,18 @@ impl Store {
         };
         let left = self.sweep(apex, |_| true).await.err();
         Ok(Some(Removed { revision, left }))
+    }
+
+    /// Says that what is gone is meant to be gone. The revision.
+    pub async fn accept(&self, accepted: Accepted) -> Result<i64, ChangeError> {
+        let (root, plan) = (Name::root(), txn::accept(self.prefix(), accepted));
+        let mut attempts = Attempts::new(self, &root);
+        loop {
+            // To say it twice does no harm.
+            if let Some(revision) = attempts.commit(&plan).await? {
+                return Ok(revision);
+            }
+        }
     }
 
     /// The generations that a zone has records of, with how many RRsets each.

@@ -19,7 +19,7 @@ use crate::schema::{Key, Prefix, ValueError};
 
 pub use import::{Batches, Staged, flip, merge, stage};
 pub use records::{Change, Surroundings, apply, dname_candidates, zone_candidates};
-pub use zones::{sweep, zone_add, zone_remove, zone_set};
+pub use zones::{accept, sweep, zone_add, zone_remove, zone_set};
 
 /// How many puts and deletes a transaction takes at most. etcd's limit is 128 operations by default.
 pub const OPS_MAX: usize = 120;

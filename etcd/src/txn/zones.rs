@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::model::{Name, Rdata, Rrset, Rtype, Zone};
-use crate::schema::{Key, Prefix, encode};
+use crate::schema::{Accepted, Key, Prefix, encode};
 
 use super::{Op, Plan, Planned, Refusal, ZoneRead, lines};
 
@@ -61,6 +61,14 @@ pub fn zone_remove(prefix: &Prefix, read: &ZoneRead) -> Plan {
     plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
     plan.delete(prefix, &Key::Zone(read.apex.clone()));
     plan.delete(prefix, &Key::Serial(read.apex.clone()));
+    plan.put(prefix, &Key::Head, b"{}".to_vec());
+    plan
+}
+
+/// Plans an operator's word that what is gone is meant to be gone.
+pub fn accept(prefix: &Prefix, accepted: Accepted) -> Plan {
+    let mut plan = Plan::default();
+    plan.put(prefix, &Key::Accepted, encode(&accepted));
     plan.put(prefix, &Key::Head, b"{}".to_vec());
     plan
 }

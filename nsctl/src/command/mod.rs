@@ -1,9 +1,12 @@
 //! The commands.
 
+mod accept;
 mod list;
 mod master;
 mod records;
+mod serials;
 mod status;
+mod verify;
 mod zone;
 
 use std::time::Duration;
@@ -95,6 +98,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         } => list::list(&context, name, zone, rtype, subtree).await,
         Command::Zone(command) => zone::run(&context, command).await,
         Command::Status => status::status(&context).await,
+        Command::Accept { wait } => accept::accept(&context, wait).await,
+        Command::Verify => verify::verify(&context).await,
     }
 }
 
@@ -155,20 +160,23 @@ impl Context {
         if self.output == Output::Table {
             output::print(line);
         }
-        let waited = match wait.wait {
-            Some(limit) => Some(frontends::wait(&self.store(), report.revision, limit).await),
-            None => None,
-        };
+        let waited = self.wait(report.revision, wait).await;
         if let Some(Ok(count)) = waited {
             report.frontends = Some(count);
-            if self.output == Output::Table {
-                let plural = if count == 1 { "" } else { "s" };
-                output::print(&format!("served by {count} front-end{plural}\n"));
-            }
         }
         if self.output == Output::Json {
             output::json(&report)?;
         }
         waited.transpose().map(|_| ())
+    }
+
+    /// Waits if asked to, until so many front-ends serve a revision; tells people.
+    async fn wait(&self, revision: i64, wait: Wait) -> Option<Result<usize, Error>> {
+        let waited = frontends::wait(&self.store(), revision, wait.wait?).await;
+        if let (Ok(count), Output::Table) = (&waited, self.output) {
+            let plural = if *count == 1 { "" } else { "s" };
+            output::print(&format!("served by {count} front-end{plural}\n"));
+        }
+        Some(waited)
     }
 }

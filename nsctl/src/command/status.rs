@@ -9,8 +9,11 @@ use serde::Serialize;
 use super::Context;
 use crate::arguments::Output;
 use crate::error::Error;
-use crate::frontends::{self, State};
+use crate::frontends::{self, Audit, Held, Quarantined, State};
 use crate::output;
+
+/// How many keys that cannot be used are shown of each front-end; `-o json` has more.
+const QUARANTINED_SHOWN: usize = 5;
 
 #[derive(Serialize)]
 struct Status {
@@ -52,31 +55,23 @@ pub(super) async fn status(context: &Context) -> Result<(), Error> {
 }
 
 async fn ask_all(head: i64, registered: Vec<(String, Frontend)>, limit: Duration) -> Vec<Shown> {
-    let asked: Vec<_> = registered
-        .into_iter()
-        .map(|(id, registered)| {
-            tokio::spawn(async move {
-                let state =
-                    frontends::ask(&registered, None, limit.min(Duration::from_secs(2))).await;
-                let applied = state.as_ref().ok().and_then(|state| state.applied);
-                let lag = applied.map(|applied| (head - applied).max(0));
-                let (state, error) =
-                    state.map_or_else(|error| (None, Some(error)), |state| (Some(state), None));
-                Shown {
-                    id,
-                    registered,
-                    lag,
-                    state,
-                    error,
-                }
-            })
-        })
-        .collect();
-    let mut shown = Vec::new();
-    for task in asked {
-        shown.extend(task.await);
-    }
+    let states = frontends::ask_all(&registered, limit).await;
+    let shown = registered.into_iter().zip(states);
     shown
+        .map(|((id, registered), (_, state))| {
+            let applied = state.as_ref().ok().and_then(|state| state.applied);
+            let lag = applied.map(|applied| (head - applied).max(0));
+            let (state, error) =
+                state.map_or_else(|error| (None, Some(error)), |state| (Some(state), None));
+            Shown {
+                id,
+                registered,
+                lag,
+                state,
+                error,
+            }
+        })
+        .collect()
 }
 
 fn show(status: &Status) {
@@ -137,4 +132,62 @@ fn show(status: &Status) {
         "TROUBLE",
     ];
     output::table(&header, rows.collect(), "no front-end is registered");
+    let notes: String = notes(status)
+        .iter()
+        .map(|note| format!("{note}\n"))
+        .collect();
+    if !notes.is_empty() {
+        output::print(&format!("\n{notes}"));
+    }
+}
+
+/// What a person has to know or to do, a line each.
+fn notes(status: &Status) -> Vec<String> {
+    let clusters: Vec<&String> = status
+        .members
+        .iter()
+        .filter_map(|member| Some(&member.state.as_ref().ok()?.cluster))
+        .collect();
+    let mut notes = Vec::new();
+    for shown in &status.frontends {
+        let (id, Some(state)) = (&shown.id, &shown.state) else {
+            continue;
+        };
+        if let Some(Held { gone, of }) = state.held {
+            notes.push(format!(
+                "{id}: etcd has lost {gone} of {of} RRsets; the old ones are served on until they are there again, \
+                 or until `nsctl accept` says that this is meant"
+            ));
+        }
+        if state.serials_behind > 0 {
+            notes.push(format!(
+                "{id}: the serials of {} zones are behind ones served before: `nsctl zone raise-serials`",
+                state.serials_behind
+            ));
+        }
+        if let Some(cluster) = &state.cluster
+            && !clusters.is_empty()
+            && !clusters.contains(&cluster)
+        {
+            notes.push(format!("{id}: mirrors the cluster {cluster}, not this one"));
+        }
+        if let Some(Audit {
+            revision,
+            agrees: false,
+            ..
+        }) = state.audit
+        {
+            notes.push(format!(
+                "{id}: its last audit, at revision {revision}, found a difference, and everything was listed again"
+            ));
+        }
+        for Quarantined { key, reason } in state.quarantine.iter().take(QUARANTINED_SHOWN) {
+            notes.push(format!("{id}: {key} cannot be used: {reason}"));
+        }
+        let more = state.quarantined.saturating_sub(QUARANTINED_SHOWN as u64);
+        if more > 0 {
+            notes.push(format!("{id}: {more} more keys cannot be used"));
+        }
+    }
+    notes
 }

@@ -5,7 +5,7 @@ use etcd::model::{Name, Rdata, Rtype, Zone, zonefile};
 use etcd::txn::ZoneRead;
 use serde::Serialize;
 
-use super::{Context, Report, master};
+use super::{Context, Report, master, serials};
 use crate::arguments::{Output, Settings, Wait, ZoneCommand};
 use crate::error::Error;
 use crate::output;
@@ -53,6 +53,7 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
         ZoneCommand::Diff { zone, file } => master::diff(context, &zone, &file).await,
         ZoneCommand::Check { file, zone } => master::check(context, &file, zone),
         ZoneCommand::Export { zone } => export(context, &zone).await,
+        ZoneCommand::RaiseSerials { by, wait } => serials::raise(context, by, wait).await,
         ZoneCommand::Clean { zone } => clean(context, &zone).await,
     }
 }
