@@ -10,7 +10,7 @@ use etcd::client::{self, Store};
 use etcd::schema::Frontend;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::info;
 
 use crate::admin;
@@ -19,8 +19,8 @@ use crate::metrics::Metrics;
 use crate::mirror::{self, Freshness, Mirrored, Published};
 use crate::server::{self, Barrier, Limits, Proved, Service, Workers};
 
-/// How long open TCP connections may take to end.
-const DRAIN: Duration = Duration::from_millis(500);
+/// How long what has come may take to be answered when all ends: as long as a query may wait for etcd, and a little more.
+const DRAIN: Duration = Duration::from_millis(2_500);
 
 /// How long the barrier waits for etcd and for the view: a client asks again after that.
 const BARRIER: Duration = Duration::from_secs(2);
@@ -86,6 +86,11 @@ pub(crate) struct Running {
     workers: Workers,
     registration: tokio::task::JoinHandle<()>,
     mirror: tokio::task::JoinHandle<()>,
+    barrier: Barrier,
+    /// Ends the listeners.
+    quit: watch::Sender<bool>,
+    /// Ends the mirror.
+    part: oneshot::Sender<()>,
     admin_server: tokio::task::JoinHandle<std::io::Result<()>>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -125,7 +130,10 @@ impl Running {
         let limits = Limits {
             connections: config.tcp_connections,
             idle: config.tcp_idle,
+            drain: DRAIN,
         };
+        let (quit, quitting) = watch::channel(false);
+        let (part, parting) = oneshot::channel();
         let listeners = tcp
             .into_iter()
             .map(|listener| {
@@ -134,7 +142,7 @@ impl Running {
                     listener,
                     limits,
                     metrics.tcp(),
-                    stopped.clone(),
+                    quitting.clone(),
                 ))
             })
             .collect();
@@ -148,7 +156,7 @@ impl Running {
             view,
             proved,
             freshness_sender,
-            stop(stopped.clone()),
+            async { drop(parting.await) },
         ));
 
         let id = config.id.clone().unwrap_or_else(|| default_id(&dns));
@@ -167,8 +175,9 @@ impl Running {
             version: env!("CARGO_PKG_VERSION").into(),
         };
         let admin_server = {
-            let shared = admin::Shared::new(&id, metrics, freshness.clone(), mirrored, barrier);
-            tokio::spawn(admin::serve(admin_listener, shared, stop(stopped.clone())))
+            let (freshness, barrier) = (freshness.clone(), barrier.clone());
+            let shared = admin::Shared::new(&id, metrics, freshness, mirrored, barrier);
+            tokio::spawn(admin::serve(admin_listener, shared, stop(quitting)))
         };
         let listed = dns
             .iter()
@@ -196,6 +205,9 @@ impl Running {
             workers,
             registration,
             mirror,
+            barrier,
+            quit,
+            part,
             admin_server,
             listeners,
         })
@@ -210,18 +222,26 @@ impl Running {
             .await;
     }
 
-    /// Ends all of it once `stopped` has come true: first nobody waits for this front-end any more, then it
-    /// stops answering.
+    /// Ends all of it once `stopped` has come true: first nobody waits for this front-end any more, then what has come
+    /// is answered, then what is served is saved.
     pub(crate) async fn end(self) {
+        // What has panicked has said so.
         let _ = self.registration.await;
+        self.quit.send_replace(true);
         let workers = self.workers;
         let _ = tokio::task::spawn_blocking(move || workers.stop()).await;
         for listener in self.listeners {
             let _ = listener.await;
         }
-        let _ = tokio::time::timeout(DRAIN, self.admin_server).await;
-        // Its snapshot is written.
+        let answered = async {
+            while !self.barrier.is_idle() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN, answered).await;
+        let _ = self.part.send(());
         let _ = self.mirror.await;
+        let _ = tokio::time::timeout(DRAIN, self.admin_server).await;
     }
 }
 

@@ -12,7 +12,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 
@@ -26,6 +26,7 @@ type Waiter = Box<dyn FnOnce(bool) + Send>;
 #[derive(Clone, Debug)]
 pub struct Barrier {
     waiting: mpsc::Sender<Waiter>,
+    count: Arc<AtomicUsize>,
     rounds: Arc<AtomicU64>,
 }
 
@@ -36,9 +37,10 @@ impl Barrier {
         confirm: impl Fn() -> F + Send + Sync + 'static,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, mut receiver) = mpsc::channel::<Waiter>(WAITING_MAX);
-        let rounds = Arc::new(AtomicU64::new(0));
+        let (count, rounds) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
         let barrier = Barrier {
             waiting: sender,
+            count: count.clone(),
             rounds: rounds.clone(),
         };
         let serve = async move {
@@ -48,6 +50,7 @@ impl Barrier {
                 let confirmed = confirm().await;
                 for waiter in waiting.drain(..) {
                     waiter(confirmed);
+                    count.fetch_sub(1, Ordering::Release);
                 }
             }
         };
@@ -56,7 +59,17 @@ impl Barrier {
 
     /// Calls `then` when it is known whether the view is complete. Does not wait itself; false where too many do.
     pub fn wait(&self, then: impl FnOnce(bool) + Send + 'static) -> bool {
-        self.waiting.try_send(Box::new(then)).is_ok()
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let waits = self.waiting.try_send(Box::new(then)).is_ok();
+        if !waits {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        waits
+    }
+
+    /// Whether no query waits.
+    pub fn is_idle(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
     }
 
     /// Waits until it is known.
@@ -78,8 +91,6 @@ impl Barrier {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
     use tokio::sync::Notify;
 
     use super::*;
@@ -126,6 +137,9 @@ mod tests {
         gate.notify_one();
         assert_eq!(tell.recv().await, Some(("late", false)));
         assert_eq!(barrier.rounds(), 2);
+        while !barrier.is_idle() {
+            tokio::task::yield_now().await;
+        }
         drop(barrier);
         served.await.expect("it ends with the last barrier");
     }

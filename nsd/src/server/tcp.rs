@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
@@ -23,6 +23,8 @@ pub struct Limits {
     pub connections: usize,
     /// When an idle connection is closed, and one whose client does not take its answers.
     pub idle: Duration,
+    /// How long what has come may take to be answered when all ends.
+    pub drain: Duration,
 }
 
 /// Connections that there are, by client.
@@ -66,7 +68,7 @@ impl Drop for Seat {
     }
 }
 
-/// Accepts connections until `stop` comes true; those that are open then are served until they are idle.
+/// Accepts connections until `stop` comes true; then what has come is answered, for so long as the limits say.
 pub async fn serve(
     service: Service,
     listener: TcpListener,
@@ -75,10 +77,11 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let open = Arc::new(Mutex::new(Open::default()));
+    let (alive, mut ended) = mpsc::channel::<()>(1);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
         };
         let (stream, client) = match accepted {
             Ok(accepted) => accepted,
@@ -94,12 +97,16 @@ pub async fn serve(
             continue;
         };
         let (service, counters, stop) = (service.clone(), counters.clone(), stop.clone());
+        let alive = alive.clone();
         tokio::spawn(async move {
             // What a client does to its own connection is no news.
             let _ = converse(&service, stream, limits.idle, &counters, stop).await;
-            drop(seat);
+            drop((seat, alive));
         });
     }
+    drop((listener, alive));
+    // Nobody sends: it ends with the last connection.
+    let _ = timeout(limits.drain, ended.recv()).await;
 }
 
 /// A message with its length in front.
@@ -120,7 +127,9 @@ async fn converse(
     // Renewed by whole messages only: one octet now and then keeps no connection.
     let mut due = Instant::now() + idle;
     loop {
+        // What has come before the end is answered.
         let read = tokio::select! {
+            biased;
             read = timeout_at(due, stream.read(&mut input[filled..])) => read??,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
@@ -278,6 +287,7 @@ mod tests {
         let limits = Limits {
             connections: 4,
             idle: Duration::from_secs(1),
+            drain: Duration::ZERO,
         };
         let client = |last| IpAddr::from([192, 0, 2, last]);
         let first = Seat::take(&open, client(1), limits);

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::Cache;
 #[cfg(target_os = "linux")]
@@ -25,6 +25,9 @@ use crate::zone::{Probe, View};
 
 /// How often a thread without queries looks whether it is to end.
 const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// How long a thread that is to end answers what still comes.
+const DRAIN: Duration = Duration::from_millis(500);
 
 /// Octets that wait in the kernel when a thread is behind.
 const BUFFER_OCTETS: usize = 4 << 20;
@@ -77,7 +80,7 @@ pub fn start(
 }
 
 impl Workers {
-    /// Ends the threads, after what they are just answering.
+    /// Ends the threads, after what has come is answered.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -110,6 +113,33 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// Says when a thread ends: once it is to, and there is nothing left to be answered.
+struct End<'a> {
+    stop: &'a AtomicBool,
+    at: Option<Instant>,
+}
+
+impl<'a> End<'a> {
+    fn new(stop: &'a AtomicBool) -> Self {
+        End { stop, at: None }
+    }
+
+    /// Before each look at the socket.
+    fn is_over(&mut self, socket: &UdpSocket) -> bool {
+        if self.at.is_none() && self.stop.load(Ordering::Relaxed) {
+            self.at = Some(Instant::now() + DRAIN);
+            // Else it waits for what does not come any more.
+            let _ = socket.set_nonblocking(true);
+        }
+        self.at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// After a look that failed.
+    fn is_empty(&self, error: &io::Error) -> bool {
+        self.at.is_some() && error.kind() == io::ErrorKind::WouldBlock
+    }
+}
+
 /// The loop of a thread: take what is there, look the view up once, answer, send.
 #[cfg(target_os = "linux")]
 fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counters: &Arc<Counters>) {
@@ -117,9 +147,11 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
     let tells_destination = socket.local_addr().is_ok_and(is_any);
     let mut view = Cache::new(service.view.clone());
     let mut batch = Batch::new(tells_destination);
-    while !stop.load(Ordering::Relaxed) {
+    let mut end = End::new(stop);
+    while !end.is_over(socket) {
         let count = match batch.receive(socket) {
             Ok(count) => count,
+            Err(error) if end.is_empty(&error) => return,
             Err(error) => {
                 pause_after(&error);
                 continue;
@@ -193,9 +225,11 @@ fn warm<'q>(view: &View, queries: impl Iterator<Item = &'q [u8]>) {
 fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counters: &Arc<Counters>) {
     let mut view = Cache::new(service.view.clone());
     let (mut query, mut response) = ([0; 2048], [0; UDP_OCTETS_MAX]);
-    while !stop.load(Ordering::Relaxed) {
+    let mut end = End::new(stop);
+    while !end.is_over(socket) {
         let (len, client) = match socket.recv_from(&mut query) {
             Ok(received) => received,
+            Err(error) if end.is_empty(&error) => return,
             Err(error) => {
                 pause_after(&error);
                 continue;
