@@ -143,7 +143,11 @@ impl Collector for Collected {
                 let kind = ConstCounter::new(0u64).metric_type();
                 let mut family = encoder.encode_descriptor(name, help, None, kind)?;
                 for (labels, value) in labels {
-                    ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
+                    let value = ConstCounter::new(*value);
+                    if labels.is_empty() {
+                        return value.encode(family);
+                    }
+                    value.encode(family.encode_family(labels)?)?;
                 }
                 Ok::<_, fmt::Error>(())
             };

@@ -135,10 +135,20 @@ impl Frontend {
         self.process.kill();
     }
 
+    /// SIGTERM.
+    pub fn tell_to_end(&self) {
+        self.process.signal("TERM");
+    }
+
+    /// Waits until it has ended.
+    pub async fn end(&mut self, limit: Duration) -> ExitStatus {
+        self.process.end(limit).await
+    }
+
     /// SIGTERM, and the end that follows.
     pub async fn terminate(&mut self, limit: Duration) -> ExitStatus {
-        self.process.signal("TERM");
-        self.process.end(limit).await
+        self.tell_to_end();
+        self.end(limit).await
     }
 }
 

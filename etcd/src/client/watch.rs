@@ -258,20 +258,30 @@ impl Driver {
                     .with_range(self.range.end.clone())
                     .with_start_revision(from)
                     .with_fragment();
-                let start = self.range.start.clone();
+                let (start, key) = (self.range.start.clone(), self.head.clone());
+                let before = GetOptions::new()
+                    .with_revision(from - 1)
+                    .with_serializable()
+                    .with_count_only();
                 self.step = self
                     .request(|connection| {
-                        connection
-                            .watch
-                            .watch_client()
-                            .max_decoding_message_size(MESSAGE_MAX)
+                        let watch = connection.watch.watch_client();
+                        (
+                            kv(&connection.read),
+                            watch.max_decoding_message_size(MESSAGE_MAX),
+                        )
                     })
-                    .map(|(mut watch, endpoint)| -> Pending<Step> {
+                    .map(|((mut kv, mut watch), endpoint)| -> Pending<Step> {
+                        let told = move |error| StoreError::from_etcd(error, &endpoint);
                         Box::pin(async move {
+                            // History that was compacted up to its first revision is reported without the deletions
+                            // in that one (etcd#18089). Other faults the watch itself will have.
+                            let there = kv.get(key, Some(before)).await.map_err(&told);
+                            if let Err(StoreError::Compacted) = there {
+                                return Err(StoreError::Compacted);
+                            }
                             let opened = watch.watch(start, Some(options)).await;
-                            opened
-                                .map(Step::Opened)
-                                .map_err(|error| StoreError::from_etcd(error, &endpoint))
+                            opened.map(Step::Opened).map_err(told)
                         })
                     });
             }

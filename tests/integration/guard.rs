@@ -1,0 +1,113 @@
+//! Somebody deletes everything: front-ends serve on, until an operator says that it is meant.
+
+use std::time::Duration;
+
+use domain::base::iana::Rtype;
+use tests::{TempDir, World, ensure, eventually, expect_at};
+
+const WWW: [&str; 1] = ["h7.large.test. 300 A 10.0.0.7"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_prefix_is_held_back_until_it_is_accepted() {
+    let world = World::with(2).await;
+    let (nsctl, folder) = (&world.nsctl, TempDir::new());
+    let many: String = (0..2_000)
+        .map(|index| format!("h{index} A 10.0.{}.{}\n", index >> 8, index & 255))
+        .collect();
+    let zone = format!(
+        "$ORIGIN large.test.\n$TTL 300\n@ SOA ns1.example.org. h 1 3600 600 1209600 60\n@ NS ns1.example.org.\n{many}"
+    );
+    let file = folder.write("zone", &zone).display().to_string();
+    let import = format!("zone import large.test {file} --wait");
+    nsctl.write(&import).await;
+    let nothing = nsctl.run("accept").await.expect(0);
+    assert_eq!(nothing.stdout, "nothing is held back\n");
+
+    world.cluster.etcdctl(&["del", "--prefix", "/ns"]).await;
+    for frontend in &world.frontends {
+        eventually("it is held back", Duration::from_secs(10), async || {
+            let status = frontend.status().await;
+            ensure(status["held"]["gone"].as_u64() > Some(2_000), || {
+                status.to_string()
+            })
+        })
+        .await;
+        expect_at(frontend, "h7.large.test", Rtype::A, "NOERROR", &WWW).await;
+    }
+    // They register again, as that was deleted, too; and are fresh no more.
+    world.registered(2).await;
+    let status = nsctl.run("status").await.expect(0).stdout;
+    for id in ["fe1", "fe2"] {
+        let line = format!("{id}: etcd has lost 20");
+        assert!(
+            status.contains(&line) && status.contains("nsctl accept"),
+            "{status}"
+        );
+    }
+    let metrics = world.frontends[0]
+        .get("/metrics")
+        .await
+        .expect("an answer")
+        .body;
+    assert!(metrics.contains("nsd_held_back 20"), "{metrics}");
+    let verified = nsctl.run("verify").await.expect(0).stdout;
+    assert_eq!(
+        verified.matches("agrees").count(),
+        5,
+        "what is mirrored is what there is: {verified}"
+    );
+
+    // What is written meanwhile waits, too.
+    nsctl.write("zone add new.test --ns ns1.example.org").await;
+    let late = nsctl
+        .run("add www.new.test A 192.0.2.1 --wait 1s")
+        .await
+        .expect(5);
+    assert!(late.complaint().contains("fe1"), "{:?}", late.stderr);
+    expect_at(
+        &world.frontends[0],
+        "www.new.test",
+        Rtype::A,
+        "REFUSED",
+        &[],
+    )
+    .await;
+
+    let accepted = nsctl.run("accept --wait").await.expect(0).stdout;
+    assert!(
+        accepted.contains("RRsets go\n") && accepted.contains("served by 2"),
+        "{accepted}"
+    );
+    let line = "www.new.test. 300 A 192.0.2.1";
+    world
+        .expect("www.new.test", Rtype::A, "NOERROR", &[line])
+        .await;
+    world
+        .expect("h7.large.test", Rtype::A, "REFUSED", &[])
+        .await;
+
+    // The next accident is another one.
+    nsctl.write(&import).await;
+    world
+        .cluster
+        .etcdctl(&["del", "--prefix", "/ns/v1/rr"])
+        .await;
+    for frontend in &world.frontends {
+        eventually("it is held back", Duration::from_secs(10), async || {
+            let status = frontend.status().await;
+            ensure(!status["held"].is_null(), || status.to_string())
+        })
+        .await;
+    }
+    world
+        .expect("h7.large.test", Rtype::A, "NOERROR", &WWW)
+        .await;
+    // And it heals when the records are there again.
+    let again = format!("zone import large.test {file} --replace --wait");
+    nsctl.write(&again).await;
+    world
+        .expect("h7.large.test", Rtype::A, "NOERROR", &WWW)
+        .await;
+    let status = world.frontends[0].status().await;
+    assert!(status["held"].is_null(), "{status}");
+}

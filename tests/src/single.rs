@@ -1,0 +1,98 @@
+//! One member of etcd, a process with its data in a folder that a test may copy and put back.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::{Process, TempDir, ensure, eventually, free_port};
+
+/// A cluster of one member.
+pub struct Single {
+    folder: TempDir,
+    client: String,
+    peer: String,
+    process: Option<Process>,
+}
+
+impl Single {
+    /// Starts one, and waits until it answers.
+    pub async fn start() -> Self {
+        let mut single = Single {
+            folder: TempDir::new(),
+            client: format!("http://127.0.0.1:{}", free_port()),
+            peer: format!("http://127.0.0.1:{}", free_port()),
+            process: None,
+        };
+        single.up().await;
+        single
+    }
+
+    /// Its client URL.
+    pub fn endpoint(&self) -> &str {
+        &self.client
+    }
+
+    /// Its peer URL.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Where its data is.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts it on the data that is there, and waits until it answers.
+    pub async fn up(&mut self) {
+        let data = self.data().display().to_string();
+        let cluster = format!("etcd0={}", self.peer);
+        let args = [
+            ["--name", "etcd0"],
+            ["--data-dir", &data],
+            ["--listen-client-urls", &self.client],
+            ["--advertise-client-urls", &self.client],
+            ["--listen-peer-urls", &self.peer],
+            ["--initial-advertise-peer-urls", &self.peer],
+            ["--initial-cluster", &cluster],
+            ["--log-level", "error"],
+            ["--logger", "zap"],
+        ];
+        let process = Process::start("etcd", Path::new("etcd"), args.as_flattened());
+        self.process = Some(process.quiet());
+        eventually("etcd answers", Duration::from_secs(30), async || {
+            self.etcdctl(&["endpoint", "health"]).map(drop)
+        })
+        .await;
+    }
+
+    /// Ends it as an operator does.
+    pub async fn down(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal("TERM");
+            process.end(Duration::from_secs(20)).await;
+        }
+    }
+
+    /// Runs etcdctl, and returns what it says.
+    pub fn etcdctl(&self, args: &[&str]) -> Result<String, String> {
+        let output = Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &self.client])
+            .args(args)
+            .output()
+            .map_err(|error| format!("etcdctl did not run: {error}"))?;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure(output.status.success(), || told)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Copies its data aside, or back: it must not run.
+    pub fn copy(from: &Path, to: &Path) {
+        let script = "rm -rf \"$2\" && cp -a \"$1\" \"$2\"";
+        let status = Command::new("sh")
+            .args(["-euc", script, "copy"])
+            .args([from, to])
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "cannot copy");
+    }
+}
