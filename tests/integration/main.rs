@@ -18,6 +18,7 @@ mod poison;
 mod races;
 mod records;
 mod refusals;
+mod restore;
 mod rolling;
 mod snapshot;
 mod tls;

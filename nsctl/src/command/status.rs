@@ -160,8 +160,9 @@ fn notes(status: &Status) -> Vec<String> {
             ));
         }
         if state.serials_behind > 0 {
+            let plural = if state.serials_behind == 1 { "" } else { "s" };
             notes.push(format!(
-                "{id}: the serials of {} zones are behind ones served before: `nsctl zone raise-serials`",
+                "{id}: {} zone{plural} with a serial behind one served before: `nsctl zone raise-serials`",
                 state.serials_behind
             ));
         }

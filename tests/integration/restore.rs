@@ -1,0 +1,158 @@
+//! The runbook of deploy/restore.md, done as it stands there.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use domain::base::iana::Rtype;
+use tests::{Frontend, Nsctl, Single, TempDir, binary, dns, ensure, eventually};
+
+const RUNBOOK: &str = include_str!("../../deploy/restore.md");
+
+/// The commands under a name.
+fn commands(name: &str) -> &'static str {
+    let start = format!("```sh {name}\n");
+    let (_, rest) = RUNBOOK
+        .split_once(&start)
+        .unwrap_or_else(|| panic!("no commands '{name}' in the runbook"));
+    rest.split_once("```").expect("they end").0
+}
+
+/// What the runbook's variables are.
+struct Runbook {
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Runbook {
+    fn run(&self, name: &str) -> String {
+        let nsctl = binary("nsctl");
+        let path = format!(
+            "{}:{}",
+            nsctl
+                .parent()
+                .map_or(Path::new("."), |folder| folder)
+                .display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
+        let output = Command::new("bash")
+            .args(["-euc", commands(name)])
+            .env("PATH", path)
+            .envs(self.variables.iter().cloned())
+            .output()
+            .expect("bash runs");
+        let (out, error) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(output.status.success(), "{name}: {out}{error}");
+        out.into_owned()
+    }
+}
+
+async fn serial(frontend: &Frontend, zone: &str) -> u32 {
+    let answer = dns::udp(frontend.dns, zone, Rtype::SOA).await;
+    let answer = answer.unwrap_or_else(|error| panic!("{error}"));
+    let serial = answer.answers[0].split(' ').nth(5);
+    serial.expect("an SOA record").parse().expect("a serial")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_front_ends_follow_and_serials_go_on() {
+    let mut etcd = Single::start().await;
+    let endpoint = etcd.endpoint().to_string();
+    let (nsctl, folder) = (Nsctl::new(std::slice::from_ref(&endpoint)), TempDir::new());
+    let runbook = Runbook {
+        variables: vec![
+            ("ENDPOINT", endpoint.clone()),
+            ("ENDPOINTS", endpoint.clone()),
+            ("BACKUP", folder.path().join("backup").display().to_string()),
+            ("NAME", "etcd0".into()),
+            ("PEER", etcd.peer().into()),
+            ("DATA", etcd.data().display().to_string()),
+            ("CLUSTER", format!("etcd0={}", etcd.peer())),
+            ("TOKEN", "restored".into()),
+        ],
+    };
+    nsctl
+        .write("zone add example.org --ns ns1.example.org")
+        .await;
+    nsctl.write("add kept.example.org A 192.0.2.1").await;
+    runbook.run("backup");
+    nsctl.write("zone add late.test --ns ns1.example.org").await;
+    for index in 0..20 {
+        nsctl
+            .write(&format!("add h{index}.example.org A 192.0.2.2"))
+            .await;
+    }
+    let snapshot = folder.path().join("snapshot").display().to_string();
+    // One that runs on, and one that is started again amid it all.
+    let fe1 = Frontend::start("fe1", std::slice::from_ref(&endpoint), &[]).await;
+    let options = ["--snapshot", &snapshot];
+    let mut fe2 = Frontend::start("fe2", std::slice::from_ref(&endpoint), &options).await;
+    fe1.ready().await;
+    fe2.ready().await;
+    let before = serial(&fe1, "example.org").await;
+    assert_eq!(serial(&fe2, "example.org").await, before);
+    assert!(fe2.terminate(Duration::from_secs(10)).await.success());
+
+    etcd.down().await;
+    runbook.run("restore");
+    let answer = dns::udp(fe1.dns, "h19.example.org", Rtype::A).await;
+    assert_eq!(
+        answer.map(|answer| answer.rcode).as_deref(),
+        Ok("NOERROR"),
+        "it answers on"
+    );
+    etcd.up().await;
+    let fe2 = Frontend::start("fe2", std::slice::from_ref(&endpoint), &options).await;
+
+    for frontend in [&fe1, &fe2] {
+        eventually("it follows", Duration::from_secs(20), async || {
+            let gone = dns::udp(frontend.dns, "h19.example.org", Rtype::A).await?;
+            ensure(gone.rcode == "NXDOMAIN", || format!("{gone:?}"))
+        })
+        .await;
+        let kept = dns::udp(frontend.dns, "kept.example.org", Rtype::A).await;
+        assert_eq!(kept.map(|answer| answer.rcode).as_deref(), Ok("NOERROR"));
+        assert!(
+            serial(frontend, "example.org").await < before,
+            "a poor test"
+        );
+    }
+    eventually("both are registered", Duration::from_secs(20), async || {
+        let status = runbook.run("status");
+        let notes = status
+            .matches("1 zone with a serial behind one served before")
+            .count();
+        ensure(notes == 2, || status.clone())
+    })
+    .await;
+
+    let raised = runbook.run("serials");
+    assert!(
+        raised.contains("example.org. ") && raised.contains("served by 2"),
+        "{raised}"
+    );
+    for frontend in [&fe1, &fe2] {
+        let after = serial(frontend, "example.org").await;
+        assert!(after > before, "{after} after {before}");
+        let status = frontend.status().await;
+        assert_eq!(status["serials_behind"].as_u64(), Some(0), "{status}");
+    }
+    let again = nsctl.run("zone raise-serials").await.expect(0).stdout;
+    assert!(again.starts_with("unchanged"), "{again}");
+    let verified = runbook.run("verify");
+    assert_eq!(verified.matches("agrees").count(), 3, "{verified}");
+
+    // Without front-ends that know, by so much; and the next change goes on from there.
+    let by = nsctl
+        .run("zone raise-serials --by 1000000 --wait")
+        .await
+        .expect(0)
+        .stdout;
+    assert!(by.contains("served by 2"), "{by}");
+    let high = serial(&fe1, "example.org").await;
+    assert!(high >= before + 1_000_000, "{high}");
+    nsctl.write("add new.example.org A 192.0.2.3 --wait").await;
+    assert!(serial(&fe1, "example.org").await > high);
+}
