@@ -33,7 +33,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
             .map(|client| format!("{}:53", net::address_for(client, 0)))
             .collect();
         let listen: Vec<&str> = listen.iter().map(String::as_str).collect();
-        let _server = server::ours(&net, "1", SERVER_CORE, &listen, 9053, TempDir::new())?;
+        let _server = server::ours(&net, "1", SERVER_CORE, &listen, 9053, &[], TempDir::new())?;
         let mut points = Vec::new();
         for &rate in rates {
             let mut readings = Vec::new();

@@ -47,6 +47,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
                 SERVER_CORE,
                 &[&listen],
                 9053 + index as u16,
+                &[],
                 TempDir::new(),
             )?;
             // Only now: to start takes more than to serve.

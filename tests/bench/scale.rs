@@ -33,6 +33,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
             "RRsets",
             "import s",
             "first sync s",
+            "from a snapshot s",
             "memory MiB",
             "NSD MiB",
             "Knot MiB",
@@ -45,19 +46,36 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
         let net = Net::new(1, 1)?;
         let store = Store::start(&net, &format!("{SERVER_CORE},{CLIENT_CORE}"))?;
         let (mut import, mut sync, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+        let (folder, cores) = (TempDir::new(), format!("{SERVER_CORE},{CLIENT_CORE}"));
+        let snapshot = folder.path().join("snapshot");
+        let start_ours = || {
+            let path = snapshot.display().to_string();
+            let more = ["--snapshot", &path];
+            let start = Instant::now();
+            let listen = ["10.53.0.1:53"];
+            let server = server::ours(&net, "1", &cores, &listen, 9053, &more, TempDir::new())?;
+            Ok::<_, String>((server, start.elapsed().as_secs_f64()))
+        };
         for _ in 0..rounds {
             // Replacing asks for what is there first; a zone that is new is the usual case.
             let _ = store::nsctl(&net, &["zone", "remove", ZONE]);
             let start = Instant::now();
             store::import(&net, &data.zone)?;
             import.push(start.elapsed().as_secs_f64());
-            let start = Instant::now();
-            let cores = format!("{SERVER_CORE},{CLIENT_CORE}");
-            let server = server::ours(&net, "1", &cores, &["10.53.0.1:53"], 9053, TempDir::new())?;
-            sync.push(start.elapsed().as_secs_f64());
+            let (server, took) = start_ours()?;
+            sync.push(took);
             memory.push(server.memory() / f64::from(1 << 20));
+            drop(server);
+            if import.len() < rounds {
+                std::fs::remove_file(&snapshot).map_err(|error| error.to_string())?;
+            }
         }
+        // The last one has left a snapshot behind as it ended.
         drop(store);
+        let mut restart = Vec::new();
+        for _ in 0..rounds {
+            restart.push(start_ours()?.1);
+        }
         let mut all = vec![Some(median(&memory))];
         for kind in [Kind::Nsd, Kind::Knot] {
             let server = kind
@@ -82,6 +100,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
             size.to_string(),
             format!("{:.1}", median(&import)),
             format!("{:.2}", median(&sync)),
+            format!("{:.2}", median(&restart)),
             format!("{:.0}", median(&memory)),
             peer(all[1]),
             peer(all[2]),
@@ -90,7 +109,8 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
         ]);
     }
     report.note(
-        "Import by `nsctl zone import` into one member of etcd; first sync from the start of the process until it answers over DNS; \
+        "Import by `nsctl zone import` into one member of etcd; first sync from the start of the process until it answers over DNS, and from a snapshot the same \
+         without etcd; \
          memory is the proportional set size after that, etcd not counted. An update is one RRset changed and the view published, \
          in process, without etcd.",
     );

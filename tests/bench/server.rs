@@ -106,7 +106,7 @@ impl Kind {
             }
             Kind::Ours => {
                 let listen = format!("{address}:53");
-                return ours(net, "1", SERVER_CORE, &[&listen], 9053, folder);
+                return ours(net, "1", SERVER_CORE, &[&listen], 9053, &[], folder);
             }
             Kind::Nsd => {
                 let conf = format!(
@@ -175,18 +175,19 @@ impl Kind {
     }
 }
 
-/// Starts a front-end and waits until it answers. The store has the zone.
+/// Starts a front-end with more options and waits until it answers. The store or a snapshot has the zone.
 pub(crate) fn ours(
     net: &Net,
     workers: &str,
     core: &str,
     listen: &[&str],
     admin: u16,
+    more: &[&str],
     folder: TempDir,
 ) -> Result<Server, String> {
     let admin = format!("127.0.0.1:{admin}");
     let listen = listen.join(",");
-    let args = [
+    let own = [
         "--endpoints",
         store::ENDPOINT,
         "--listen",
@@ -198,6 +199,7 @@ pub(crate) fn ours(
         "--log-level",
         "error",
     ];
+    let args = [&own, more].concat();
     let process = net.start(Side::Server, core, &binary("nsd"), &args);
     let mut server = Server {
         process,
