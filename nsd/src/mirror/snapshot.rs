@@ -20,11 +20,11 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::tables::{Generation, Tables};
 use crate::model::{Name, Zone as Settings};
-use crate::zone::Contents;
+use crate::zone::Loader;
 
 const MAGIC: &[u8] = b"nsd snapshot\n";
 
-/// Changes with every change of the form, also of the octets of names.
+/// Changes with every change of the form, also of the octets that names have.
 const VERSION: u64 = 1;
 
 const CHECKSUM_LEN: u64 = 16;
@@ -270,12 +270,13 @@ impl In<'_> {
         zone.serial_revision = rest.serial_revision;
         for _ in 0..self.number()? {
             let number = self.number()?;
-            let mut contents = Contents::new(apex.clone());
+            let mut loader = Loader::new(apex.clone());
             for _ in 0..self.number()? {
-                if !contents.put_octets(self.octets(room)?) {
+                if !loader.put(self.octets(room)?) {
                     return Err(damaged());
                 }
             }
+            let contents = loader.finish().ok_or_else(damaged)?;
             zone.generations.insert(number, Generation::new(contents));
         }
         Ok(())

@@ -164,29 +164,10 @@ impl Contents {
         missing.sum()
     }
 
-    /// The names with all that belongs to them, in no order, each as octets that [`put_octets`](Self::put_octets)
-    /// takes. Their form may be another one in another release.
+    /// The names with all that belongs to them, in no order, each as octets that [`Loader::put`] takes. Their form
+    /// may be another one in another release.
     pub fn octets(&self) -> impl Iterator<Item = &[u8]> {
         self.nodes.iter().map(Node::octets)
-    }
-
-    /// Puts a name back with all that belongs to it. All names of a zone are put back, or none. False where
-    /// these octets are none of [`octets`](Self::octets), or the name is there already.
-    pub fn put_octets(&mut self, octets: &[u8]) -> bool {
-        let Some(buffer) = NodeBuf::from_octets(octets, self.apex.wire()) else {
-            return false;
-        };
-        let node = buffer.node();
-        if self.nodes.get(node.name()).is_some() {
-            return false;
-        }
-        for (rtype, rrset) in node.rrsets() {
-            self.rrset_count += 1;
-            self.divider_count += usize::from(divides(node.name(), rtype));
-            self.digest += digest(node.name(), rtype, rrset);
-        }
-        self.nodes.put(buffer);
-        true
     }
 
     /// How many names exist, empty non-terminals included.
@@ -240,6 +221,48 @@ impl Contents {
             self.nodes.remove(parent);
             name = parent;
         }
+    }
+}
+
+/// Makes a zone of the octets that [`Contents::octets`] gave.
+pub struct Loader {
+    /// All but the names.
+    contents: Contents,
+    nodes: Vec<NodeBuf>,
+}
+
+impl Loader {
+    /// A loader for a zone with this apex.
+    pub fn new(apex: Name) -> Self {
+        Loader {
+            contents: Contents::new(apex),
+            nodes: Vec::new(),
+        }
+    }
+
+    /// Puts a name back with all that belongs to it. False where these are no such octets.
+    pub fn put(&mut self, octets: &[u8]) -> bool {
+        let contents = &mut self.contents;
+        let Some(buffer) = NodeBuf::from_octets(octets, contents.apex.wire()) else {
+            return false;
+        };
+        let node = buffer.node();
+        for (rtype, rrset) in node.rrsets() {
+            contents.rrset_count += 1;
+            contents.divider_count += usize::from(divides(node.name(), rtype));
+            contents.digest += digest(node.name(), rtype, rrset);
+        }
+        self.nodes.push(buffer);
+        true
+    }
+
+    /// The zone. None where a name came twice.
+    pub fn finish(self) -> Option<Contents> {
+        let nodes = Trie::of(self.nodes, RandomState::default())?;
+        Some(Contents {
+            nodes,
+            ..self.contents
+        })
     }
 }
 

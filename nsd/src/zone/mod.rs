@@ -28,7 +28,7 @@ mod trie;
 mod view;
 
 pub use answer::{Answer, Entry, Owner, Question, Rcode, Records, Section, Synthesized, ede};
-pub use contents::Contents;
+pub use contents::{Contents, Loader};
 pub(crate) use name::{find_ancestor, name_prefix};
 pub use resolve::{resolve, resolve_into};
 pub use rrset::{Rrset, RrsetRef};

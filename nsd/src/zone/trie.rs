@@ -78,6 +78,12 @@ impl<'a, S: BuildHasher> Path<'a, S> {
         (self.hash >> 32) as u32
     }
 
+    /// A number that sorts names by their slots, level by level.
+    fn order(&self) -> u64 {
+        let slot = |level| (self.hash >> (level * LEVEL_BITS)) & 31;
+        (0..LEVELS_MAX).fold(0, |order, level| (order << LEVEL_BITS) | slot(level))
+    }
+
     /// The slot in the branch on the current level, as a bit; goes on to the next level.
     ///
     /// Names that agree in all bits of their hashes are hashed anew, with the round: that they
@@ -122,6 +128,33 @@ impl<S: BuildHasher> Trie<S> {
     /// How many nodes there are.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// A map of all these nodes, made in one go: several times as quick as to put them in one by one. None where two have
+    /// the same name.
+    pub(super) fn of(leaves: Vec<NodeBuf>, hasher: S) -> Option<Self> {
+        let mut sorted: Vec<(u64, u32, NodeBuf)> = leaves
+            .into_iter()
+            .map(|leaf| {
+                let path = Path::new(&hasher, leaf.node().name());
+                (path.order(), path.tag(), leaf)
+            })
+            .collect();
+        sorted.sort_unstable_by_key(|(order, ..)| *order);
+        let mut trie = Trie::new(hasher);
+        if sorted.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+            trie.len = sorted.len();
+            trie.root = branch(&mut sorted, 0);
+            return Some(trie);
+        }
+        // Two names are the same, or, once in an age, only their hashes are.
+        for (.., leaf) in sorted {
+            if trie.get(leaf.node().name()).is_some() {
+                return None;
+            }
+            trie.put(leaf);
+        }
+        Some(trie)
     }
 
     /// Whether the other is a clone of this one, and neither was changed since.
@@ -248,6 +281,27 @@ impl<'v> Probe<'v> {
             Reached::End => return false,
         };
         true
+    }
+}
+
+/// The branch on a level that leads to these leaves, which are sorted and not the same. They are taken.
+fn branch(leaves: &mut [(u64, u32, NodeBuf)], level: u32) -> Branch {
+    let slot_of = |order: u64| (order >> ((LEVELS_MAX - 1 - level) * LEVEL_BITS)) & 31;
+    let same_slot = |a: &(u64, u32, NodeBuf), b: &(u64, u32, NodeBuf)| slot_of(a.0) == slot_of(b.0);
+    let (mut bitmap, mut slots) = (0, Vec::new());
+    for group in leaves.chunk_by_mut(same_slot) {
+        bitmap |= 1 << slot_of(group[0].0);
+        slots.push(match group {
+            [(_, tag, leaf)] => Slot::Leaf(*tag, leaf.clone()),
+            _ => {
+                let inner = branch(group, level + 1);
+                Slot::Branch(inner.bitmap, inner.slots)
+            }
+        });
+    }
+    Branch {
+        bitmap,
+        slots: slots.into(),
     }
 }
 

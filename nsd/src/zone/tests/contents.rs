@@ -212,6 +212,70 @@ fn names_of_one_hash_are_told_apart() {
 }
 
 #[test]
+fn octets_make_the_same_zone() {
+    let mut random = Random(4);
+    let (mut contents, mut model) = (Contents::new(name("test.")), Model::new());
+    let rrset = |step: usize| {
+        let address = [10, 0, (step >> 8) as u8, step as u8];
+        Rrset::new(step as u32, [&address[..]]).expect("one address")
+    };
+    for step in 0..3_000 {
+        let owner = random.name("test.");
+        contents.put(&owner, Rtype::A, &rrset(step));
+        model.insert((owner, Rtype::A), rrset(step));
+    }
+    let load = |contents: &Contents| {
+        let mut loader = Loader::new(name("test."));
+        assert!(contents.octets().all(|octets| loader.put(octets)));
+        loader
+    };
+    let mut loaded = load(&contents).finish().expect("no name came twice");
+    assert_same(&loaded, &model);
+    assert!(loaded.digest() == contents.digest() && loaded.is_sound());
+    // It can be changed like any other.
+    for step in 0..3_000 {
+        let owner = random.name("test.");
+        if random.below(2) == 0 {
+            loaded.put(&owner, Rtype::A, &rrset(step));
+            model.insert((owner, Rtype::A), rrset(step));
+        } else {
+            let was_there = model.remove(&(owner.clone(), Rtype::A)).is_some();
+            assert_eq!(loaded.remove(&owner, Rtype::A), was_there);
+        }
+    }
+    assert_same(&loaded, &model);
+    assert!(loaded.is_sound());
+
+    let empty = Loader::new(name("test.")).finish().expect("nothing twice");
+    assert_same(&empty, &Model::new());
+    let mut twice = load(&contents);
+    assert!(twice.put(contents.octets().next().expect("a name")));
+    assert!(twice.finish().is_none());
+    for bad in [
+        &b""[..],
+        b"\0\0\0\0",
+        b"\0\0\0\0\x01",
+        b"\0\0\0\0\x02\x01A",
+        b"\0\0\0\0\x01\0x",
+    ] {
+        assert!(!Loader::new(name("test.")).put(bad), "{bad:?}");
+    }
+}
+
+#[test]
+fn names_of_one_hash_are_loaded_too() {
+    let names: Vec<Vec<u8>> = (0..100)
+        .map(|n| format!("\x03{n:03}").into_bytes())
+        .collect();
+    let leaves = |names: &[Vec<u8>]| names.iter().map(|name| NodeBuf::new(name, 0)).collect();
+    let trie = Trie::of(leaves(&names), Colliding(RandomState::new())).expect("none is twice");
+    assert_eq!((trie.len(), trie.iter().count()), (100, 100));
+    assert!(names.iter().all(|name| trie.get(name).is_some()));
+    let twice = [&names[..], &names[..1]].concat();
+    assert!(Trie::of(leaves(&twice), Colliding(RandomState::new())).is_none());
+}
+
+#[test]
 fn probes_come_to_an_end() {
     let mut contents = Contents::new(name("test."));
     let address = Rrset::new(1, [&[192, 0, 2, 1][..]]).expect("one address");
