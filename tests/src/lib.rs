@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod dns;
 mod frontend;
 mod gate;
+pub mod history;
 mod http;
 mod load;
 mod nsctl;
