@@ -10,6 +10,7 @@
     reason = "in a test a panic is the report, and standard output is where skipped parts are told"
 )]
 
+pub mod clients;
 pub mod cluster;
 pub mod dns;
 mod frontend;

@@ -15,7 +15,7 @@
 //! | [`Rule::TooOld`] | `bounded` | an answer was current within the limit before the query, or during it |
 //! | [`Rule::NotLinearizable`] | `linearizable` | the operations on each RRset have an order that a register explains |
 //!
-//! This folder is pure: instants come from whoever records (`crate::clients`).
+//! This folder is pure: instants come from whoever records ([`crate::clients`]).
 
 mod linearizable;
 mod state;
