@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tests::clients::{Queries, Recorded, Writers, last, was_down};
+use tests::clients::{Queries, Recorded, Writers, last, was_down, was_unsynced};
 use tests::history::{Promise, Rule};
 use tests::{Cluster, Frontend, Gate, Nsctl};
 use tokio::time::sleep;
@@ -101,7 +101,7 @@ impl Stage {
         for (index, since) in std::mem::take(&mut self.restarted) {
             let frontend = &self.places[index].frontend;
             frontend.ready().await;
-            was_down(&self.zones, &frontend.id, since);
+            was_unsynced(&self.zones, &frontend.id, since);
         }
         sleep(fault.pause).await;
     }
@@ -115,6 +115,7 @@ impl Stage {
         let id = place.frontend.id.clone();
         place.frontend = Frontend::start_program(&self.program, &id, &endpoints, &[]).await;
         place.queries.moved(place.frontend.dns);
+        was_down(&self.zones, &id, since);
         self.restarted.push((index, since));
     }
 

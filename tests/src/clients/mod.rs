@@ -94,13 +94,18 @@ impl Recorded {
     }
 }
 
-/// Notes in all zones that a front-end did not have to answer from `start` until now.
+/// Notes in all zones that a front-end was killed or frozen from `start` until now.
 pub fn was_down(zones: &[Arc<Recorded>], frontend: &str, start: Instant) {
-    let span = Span {
-        start,
-        end: Instant::now(),
-    };
+    let end = Instant::now();
     for zone in zones {
-        zone.history().down(frontend, span);
+        zone.history().down(frontend, Span { start, end });
+    }
+}
+
+/// Notes in all zones that a front-end had nothing to answer from, from `start` until now.
+pub fn was_unsynced(zones: &[Arc<Recorded>], frontend: &str, start: Instant) {
+    let end = Instant::now();
+    for zone in zones {
+        zone.history().unsynced(frontend, Span { start, end });
     }
 }

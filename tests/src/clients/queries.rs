@@ -152,18 +152,18 @@ struct Client {
 }
 
 impl Client {
-    async fn run(mut self, rate: u32, mut server: watch::Receiver<Option<SocketAddr>>) {
+    async fn run(mut self, rate: u32, server: watch::Receiver<Option<SocketAddr>>) {
+        let mut stop = server.clone();
+        // A sender that is gone is a stop, too.
+        let stopped = async move { drop(stop.wait_for(Option::is_none).await) };
+        tokio::pin!(stopped);
         let mut due = interval(Duration::from_secs(1) / rate);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = vec![0; 65_535];
         loop {
-            let address = *server.borrow_and_update();
-            let Some(address) = address else {
-                break;
-            };
             tokio::select! {
-                changed = server.changed() => if changed.is_err() { break },
-                _ = due.tick() => self.send(address).await,
+                () = &mut stopped => break,
+                _ = due.tick() => self.send(&server).await,
                 received = self.socket.recv(&mut buffer) => self.received(received, &buffer),
             }
         }
@@ -176,16 +176,21 @@ impl Client {
         self.give_up(Duration::ZERO);
     }
 
-    async fn send(&mut self, server: SocketAddr) {
+    async fn send(&mut self, server: &watch::Receiver<Option<SocketAddr>>) {
         self.give_up(PATIENCE);
         if self.pending.len() >= WAITING_MAX {
             return;
         }
+        // First the time: whoever moves the front-end notes that until afterwards it was down.
+        let (start, server) = (Instant::now(), *server.borrow());
+        let Some(server) = server else {
+            return;
+        };
         let (id, index) = (self.sent as u16, self.sent % self.questions.len());
         let question = &self.questions[index];
         let message = dns::query(id, &question.name, question.rtype);
         self.sent += 1;
-        self.pending.insert(id, (Instant::now(), index));
+        self.pending.insert(id, (start, index));
         // One that is not sent stays without an answer.
         let _ = self.socket.send_to(&message, server).await;
     }

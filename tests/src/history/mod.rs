@@ -23,7 +23,7 @@ mod state;
 mod tests;
 mod violation;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub use violation::{Rule, Violation};
@@ -138,6 +138,7 @@ pub struct History {
     /// Queries after all writes and faults.
     last: Vec<Query>,
     down: Vec<(String, Span)>,
+    unsynced: Vec<(String, Span)>,
 }
 
 /// The operations on one RRset.
@@ -156,6 +157,7 @@ impl History {
             queries: Vec::new(),
             last: Vec::new(),
             down: Vec::new(),
+            unsynced: Vec::new(),
         }
     }
 
@@ -174,9 +176,14 @@ impl History {
         self.last.push(query);
     }
 
-    /// A front-end was deliberately kept from answering: killed, frozen, or not synced yet after a start.
+    /// A front-end was deliberately kept from answering: killed, or frozen.
     pub fn down(&mut self, frontend: &str, span: Span) {
         self.down.push((frontend.into(), span));
+    }
+
+    /// A front-end had started and had nothing to answer from yet: it had to say SERVFAIL.
+    pub fn unsynced(&mut self, frontend: &str, span: Span) {
+        self.unsynced.push((frontend.into(), span));
     }
 
     /// The writes so far.
@@ -237,21 +244,21 @@ impl History {
 
     fn check_answered(&self, promise: &Promise, found: &mut Violations) {
         for query in self.all_queries() {
+            let is_down = || is_within(&self.down, query);
             let rule = match query.reply {
                 Reply::Wrong(_) => Rule::Wrong,
-                Reply::Unanswered if !self.is_down(query) => Rule::Unanswered,
-                Reply::ServFail if *promise == Promise::Available && !self.is_down(query) => {
+                Reply::Unanswered if !is_down() => Rule::Unanswered,
+                Reply::ServFail
+                    if *promise == Promise::Available
+                        && !is_down()
+                        && !is_within(&self.unsynced, query) =>
+                {
                     Rule::Unavailable
                 }
                 _ => continue,
             };
             found.add(rule, [query.tell(self.origin)]);
         }
-    }
-
-    fn is_down(&self, query: &Query) -> bool {
-        let mut down = self.down.iter();
-        down.any(|(frontend, span)| *frontend == query.frontend && span.overlaps(query.span))
     }
 
     fn check_written(&self, query: &Query, states: &States<'_>, found: &mut Violations) {
@@ -296,33 +303,33 @@ impl History {
 
     /// Of two queries to a front-end, one after the other, the second one shows no older state.
     fn check_order(&self, states: &BTreeMap<&str, States<'_>>, found: &mut Violations) {
-        let frontends: BTreeSet<&str> = self.all_queries().map(|query| &*query.frontend).collect();
-        for frontend in frontends {
-            let asked = self
-                .all_queries()
-                .filter(|query| query.frontend == frontend);
-            let mut by_start: Vec<&Query> = asked.collect();
-            let mut by_end = by_start.clone();
-            by_start.sort_by_key(|query| query.span.start);
-            by_end.sort_by_key(|query| query.span.end);
-            let mut ended = by_end.into_iter().peekable();
-            // The newest revision that was shown for certain, and by what.
+        let mut frontends = BTreeMap::<&str, Vec<&Query>>::new();
+        for query in self.all_queries() {
+            frontends.entry(&query.frontend).or_default().push(query);
+        }
+        for mut queries in frontends.into_values() {
+            queries.sort_by_key(|query| query.span.end);
+            let mut ended = queries.clone().into_iter().peekable();
+            queries.sort_by_key(|query| query.span.start);
+            // The newest revision that was shown before, and by what.
             let mut floor: Option<(i64, &Query)> = None;
-            for query in by_start {
+            for query in queries {
+                let states_of = |query: &Query| &states[query.rrset.as_str()];
                 while let Some(earlier) = ended.next_if(|other| other.span.end < query.span.start) {
-                    let shown = states[earlier.rrset.as_str()].revision(earlier);
-                    if shown > floor.map(|(revision, _)| revision) {
-                        floor = shown.map(|revision| (revision, earlier));
-                    }
+                    let shown = states_of(earlier).revision(earlier);
+                    let newest = floor.map(|(revision, _)| revision);
+                    floor = shown
+                        .filter(|_| shown > newest)
+                        .map(|at| (at, earlier))
+                        .or(floor);
                 }
-                if let Some((revision, earlier)) = floor {
-                    let older = states[query.rrset.as_str()].older_than(revision, query);
-                    if let Some(because) = older {
-                        let because = because.map(|write| write.tell(self.origin));
-                        let lines = because.into_iter();
-                        let lines = lines.chain([earlier.tell(self.origin)]);
-                        found.add(Rule::WentBack, lines.chain([query.tell(self.origin)]));
-                    }
+                let Some((revision, earlier)) = floor else {
+                    continue;
+                };
+                if let Some(lacking) = states_of(query).older_than(revision, query) {
+                    let lacking = lacking.map(|write| write.tell(self.origin));
+                    let asked = [earlier, query].map(|query| query.tell(self.origin));
+                    found.add(Rule::WentBack, lacking.into_iter().chain(asked));
                 }
             }
         }
@@ -342,4 +349,10 @@ impl History {
             }
         }
     }
+}
+
+/// Whether a query was under way in any of the times of its front-end.
+fn is_within(times: &[(String, Span)], query: &Query) -> bool {
+    let mut times = times.iter();
+    times.any(|(frontend, span)| *frontend == query.frontend && span.overlaps(query.span))
 }

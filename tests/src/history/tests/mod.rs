@@ -92,6 +92,12 @@ impl Story {
         self
     }
 
+    fn unsynced(mut self, start: u64, end: u64, frontend: &str) -> Self {
+        let span = self.span(start, end);
+        self.history.unsynced(frontend, span);
+        self
+    }
+
     /// The rules that are broken.
     fn broken(&self, promise: Promise) -> Vec<Rule> {
         let found = self.history.check(&promise).err().unwrap_or_default();
@@ -122,6 +128,9 @@ fn front_ends_that_are_up_answer() {
     silent().breaks(Promise::Linearizable, Rule::Unanswered);
     silent().down(200, 300, "fe1").keeps(Promise::Available);
     silent()
+        .unsynced(200, 300, "fe1")
+        .breaks(Promise::Available, Rule::Unanswered);
+    silent()
         .down(200, 300, "fe2")
         .breaks(Promise::Available, Rule::Unanswered);
 }
@@ -131,8 +140,8 @@ fn only_strict_zones_say_servfail() {
     let refused = || story().ask(0, 1, "fe1", "x=SERVFAIL");
     refused().keeps(BOUNDED).keeps(Promise::Linearizable);
     refused().breaks(Promise::Available, Rule::Unavailable);
-    // It is not synced yet.
     refused().down(0, 9, "fe1").keeps(Promise::Available);
+    refused().unsynced(0, 9, "fe1").keeps(Promise::Available);
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn with_stale_answer(story: Story, operations: &[Placed]) -> Story {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn a_register_keeps_every_promise(plans in plans()) {
