@@ -1,5 +1,6 @@
 //! Histories made by hand: of each rule good ones, and one that breaks it.
 
+mod brute;
 mod random;
 
 use super::*;
