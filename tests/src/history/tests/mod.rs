@@ -218,6 +218,14 @@ fn a_write_of_unknown_outcome_is_over_once_it_was_seen_and_overwritten() {
     seen()
         .ask(60, 61, "fe1", "x=1")
         .breaks(Promise::Available, Rule::WentBack);
+    // So is one whose acknowledgement comes late and names no revision.
+    story()
+        .write(0, 90, "x=1", Outcome::Acknowledged(None))
+        .ask(20, 21, "fe2", "x=1")
+        .set(30, 40, "x=2", 6)
+        .ask(50, 51, "fe1", "x=2")
+        .ask(60, 61, "fe1", "x=1")
+        .breaks(Promise::Available, Rule::WentBack);
     // Unseen, it may have come after the other one.
     story()
         .unknown(0, 10, "x=1")
