@@ -6,6 +6,7 @@
 #   bash tests/run.sh             under 15 minutes on two cores
 #   bash tests/run.sh --long      the tests that take longer too (NSD_TEST_LONG=1)
 #
+# NSD_TEST_SEED=N gives the random faults of seed N again; a run prints its seed.
 # Without a Docker engine the integration tests run on etcd processes; NSD_TEST_ETCD_IMAGE= (set,
 # but empty) asks for that where there is one.
 set -euo pipefail

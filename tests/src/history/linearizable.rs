@@ -82,10 +82,28 @@ fn shrink(mut operations: Vec<Operation<'_>>, end: Instant) -> Vec<Operation<'_>
             }
         }
         if size == 1 {
-            return operations;
+            break;
         }
         size = size.div_ceil(2);
     }
+    let all = operations.clone();
+    operations.retain(|operation| !is_old_removal(operation, &all));
+    operations
+}
+
+/// Whether an operation is a removal that was over before any query that found nothing.
+fn is_old_removal(operation: &Operation<'_>, all: &[Operation<'_>]) -> bool {
+    let Operation::Write(removal @ Write { value: None, .. }) = operation else {
+        return false;
+    };
+    let empty = |query: &&Operation<'_>| !query.is_write() && query.value().is_none();
+    all.iter().any(|next| match next {
+        Operation::Write(next) if matches!(next.outcome, Outcome::Acknowledged(_)) => {
+            let mut empty = all.iter().filter(empty);
+            removal.span.end < next.span.start && empty.all(|query| next.span.end < query.start())
+        }
+        _ => false,
+    })
 }
 
 /// Leaves a range out, but for writes whose value a query of the rest has.

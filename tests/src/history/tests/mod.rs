@@ -326,6 +326,13 @@ fn registers_are_linearizable() {
     let found = stale.history.check(&Promise::Linearizable);
     let told = found.expect_err("it is broken")[0].to_string();
     assert_eq!(told.lines().count(), 1 + 3, "the least of it: {told}");
+    // Of removals only those that a query may have seen are told.
+    let stale = story()
+        .set(0, 10, "x=", 5)
+        .set(20, 30, "x=1", 6)
+        .ask(40, 41, "fe1", "x=");
+    let found = stale.history.check(&Promise::Linearizable);
+    assert_eq!(found.expect_err("it is broken")[0].operations.len(), 2);
     // During a write both may be seen, but not in turn.
     let during = || {
         story()
