@@ -1,7 +1,7 @@
 //! Random faults under load, from a seed; what clients saw is checked against what the zones promise.
 //!
 //! ```text
-//! NSD_TEST_SEED=7 cargo test -p tests --test integration random      the faults and writes of seed 7 again
+//! NSD_TEST_SEED=7 cargo test --workspace --test integration random      the faults and writes of seed 7 again
 //! NSD_TEST_LONG=1 …                                                  10 minutes instead of one
 //! ```
 //!
@@ -35,7 +35,7 @@ fn seed() -> u64 {
         |text| text.parse().expect("NSD_TEST_SEED is a number"),
     );
     println!(
-        "random: seed {seed}; to repeat it: NSD_TEST_SEED={seed} cargo test -p tests --test integration random"
+        "random: seed {seed}; to repeat it: NSD_TEST_SEED={seed} cargo test --workspace --test integration random"
     );
     seed
 }
