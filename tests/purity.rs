@@ -30,6 +30,10 @@ const RULES: &[(&str, &[&str])] = &[
         &["tokio", "std::net", "std::fs", "::now()", "etcd::"],
     ),
     ("nsd/src/server", &["etcd::", "etcd_client"]),
+    (
+        "tests/src/history",
+        &["tokio", "std::net", "std::fs", "::now()", "etcd"],
+    ),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -6,6 +6,7 @@
 #   bash tests/run.sh             under 15 minutes on two cores
 #   bash tests/run.sh --long      the tests that take longer too (NSD_TEST_LONG=1)
 #
+# NSD_TEST_SEED=N gives the random faults of seed N again; a run prints its seed.
 # Without a Docker engine the integration tests run on etcd processes; NSD_TEST_ETCD_IMAGE= (set,
 # but empty) asks for that where there is one.
 set -euo pipefail
@@ -68,6 +69,10 @@ run cargo build --workspace --all-targets
 run cargo test --workspace --lib --bins
 step "fuzz smoke" bash tests/fuzz/smoke.sh
 step "etcd image" etcd_image
+# With the features of all packages, as above: only nsd is built anew.
+run cargo build --workspace --bin nsd-broken --features nsd/broken-for-tests
+NSD_TEST_BROKEN_NSD=$(realpath "${CARGO_TARGET_DIR:-target}/debug/nsd-broken")
+export NSD_TEST_BROKEN_NSD
 run cargo test --workspace --test '*' -- --test-threads=2
 run bash tests/bench/instructions.sh
 run bash tests/bench/run.sh all --quick

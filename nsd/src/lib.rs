@@ -17,6 +17,8 @@
 
 #[cfg(feature = "daemon")]
 pub mod admin;
+#[cfg(feature = "broken-for-tests")]
+mod broken;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "daemon")]

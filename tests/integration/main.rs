@@ -16,6 +16,7 @@ mod malformed;
 mod outage;
 mod poison;
 mod races;
+mod random;
 mod records;
 mod refusals;
 mod restore;

@@ -1,6 +1,7 @@
 //! An `nsd` process.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -23,6 +24,16 @@ impl Frontend {
     /// Starts one with an id and more options, and waits until its sockets are bound, which does not need
     /// etcd.
     pub async fn start(id: &str, endpoints: &[String], more: &[&str]) -> Self {
+        Self::start_program(&binary("nsd"), id, endpoints, more).await
+    }
+
+    /// The same of another build of `nsd`.
+    pub async fn start_program(
+        program: &Path,
+        id: &str,
+        endpoints: &[String],
+        more: &[&str],
+    ) -> Self {
         let endpoints = endpoints.join(",");
         let options = [
             ["--endpoints", &endpoints],
@@ -34,7 +45,7 @@ impl Frontend {
             ["--log-level", "info"],
         ];
         let args = options.iter().flatten().chain(more);
-        let mut process = Process::start(id, &binary("nsd"), args);
+        let mut process = Process::start(id, program, args);
         let (dns, admin) = eventually(
             &format!("{id} serves"),
             Duration::from_secs(20),

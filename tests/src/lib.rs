@@ -10,10 +10,12 @@
     reason = "in a test a panic is the report, and standard output is where skipped parts are told"
 )]
 
+pub mod clients;
 pub mod cluster;
 pub mod dns;
 mod frontend;
 mod gate;
+pub mod history;
 mod http;
 mod load;
 mod nsctl;

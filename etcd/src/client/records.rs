@@ -32,7 +32,8 @@ pub(super) struct Attempts<'a> {
     store: Store,
     name: &'a Name,
     tries: u32,
-    sent: bool,
+    /// Why the answer to a write was lost, if one was.
+    sent: Option<StoreError>,
 }
 
 impl<'a> Attempts<'a> {
@@ -41,7 +42,7 @@ impl<'a> Attempts<'a> {
             store: store.anew(),
             name,
             tries: 0,
-            sent: false,
+            sent: None,
         }
     }
 
@@ -52,15 +53,27 @@ impl<'a> Attempts<'a> {
 
     /// Whether a write was sent whose answer was lost.
     pub(super) fn sent(&self) -> bool {
-        self.sent
+        self.sent.is_some()
     }
 
     /// The error of a read, told as an error of the change.
     pub(super) fn failed(&self, error: StoreError) -> ChangeError {
-        if self.sent {
+        if self.sent() {
             ChangeError::Unknown(error)
         } else {
             ChangeError::NotWritten(error)
+        }
+    }
+
+    /// The error of the last race that was lost. It may have been lost to an own write whose answer was: then nobody
+    /// knows whether that was done.
+    fn conflict(&mut self) -> ChangeError {
+        match self.sent.take() {
+            Some(error) => ChangeError::Unknown(error),
+            None => ChangeError::Conflict {
+                name: self.name.clone(),
+                tries: self.tries,
+            },
         }
     }
 
@@ -77,10 +90,7 @@ impl<'a> Attempts<'a> {
             Ok(Committed::Lost) => {
                 self.tries += 1;
                 if self.tries >= TRIES || self.store.is_late() {
-                    return Err(ChangeError::Conflict {
-                        name: self.name.clone(),
-                        tries: self.tries,
-                    });
+                    return Err(self.conflict());
                 }
                 // Writers that collided once shall not collide in step for ever.
                 let pause = fastrand::u64(..=u64::from(self.tries.min(10)));
@@ -89,7 +99,7 @@ impl<'a> Attempts<'a> {
             }
             Err(error @ (StoreError::Unreachable(_) | StoreError::Full)) => {
                 // etcd may refuse a write for want of space and have done it all the same.
-                self.sent = true;
+                self.sent = Some(error.clone());
                 let full = matches!(error, StoreError::Full);
                 if self.store.is_late() || (full && self.tries > 0) {
                     return Err(if full {
@@ -161,7 +171,7 @@ impl Store {
                 return Ok(Changed {
                     zone: read.apex,
                     revision,
-                    written: attempts.sent,
+                    written: attempts.sent(),
                     added: vec![],
                     removed: vec![],
                 });
@@ -242,5 +252,23 @@ impl Store {
             rtype,
         };
         String::from_utf8_lossy(&self.prefix().encode(&key)).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Config;
+    use crate::schema::Prefix;
+
+    #[test]
+    fn a_race_that_may_be_lost_to_oneself_is_no_conflict() {
+        let config = Config::new(vec!["http://127.0.0.1:1".into()]);
+        let store = Store::new(config, Prefix::default(), Duration::ZERO);
+        let name = "www.example.org".parse().expect("a name");
+        let mut attempts = Attempts::new(&store, &name);
+        assert!(matches!(attempts.conflict(), ChangeError::Conflict { .. }));
+        attempts.sent = Some(StoreError::timeout("http://127.0.0.1:1"));
+        assert!(matches!(attempts.conflict(), ChangeError::Unknown(_)));
     }
 }

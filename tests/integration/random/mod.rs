@@ -1,0 +1,82 @@
+//! Random faults under load, from a seed; what clients saw is checked against what the zones promise.
+//!
+//! ```text
+//! NSD_TEST_SEED=7 cargo test --workspace --test integration random      the faults and writes of seed 7 again
+//! NSD_TEST_LONG=1 …                                                  10 minutes instead of one
+//! ```
+//!
+//! A seed gives the same faults in the same order. When exactly they meet which write is up to the machine.
+
+mod faults;
+mod stage;
+
+use std::time::Duration;
+
+use tests::history::Rule;
+
+use faults::{Fault, Kind};
+use stage::Stage;
+
+const SHORT: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(600);
+
+/// How long a broken build may go on until it is found out.
+const BROKEN: Duration = Duration::from_secs(20);
+
+/// What a run is to see in each zone at least, for a minute.
+const ANSWERS_MIN: usize = 3_000;
+const WRITES_MIN: usize = 200;
+
+/// From the environment, else another one each time.
+fn seed() -> u64 {
+    let given = std::env::var("NSD_TEST_SEED").ok();
+    let seed = given.map_or_else(
+        || fastrand::u64(..1_000_000),
+        |text| text.parse().expect("NSD_TEST_SEED is a number"),
+    );
+    println!(
+        "random: seed {seed}; to repeat it: NSD_TEST_SEED={seed} cargo test --workspace --test integration random"
+    );
+    seed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_faults_break_no_promise() {
+    let is_long = std::env::var("NSD_TEST_LONG").is_ok_and(|value| value == "1");
+    let seed = seed();
+    let mut stage = Stage::start(&tests::binary("nsd"), seed).await;
+    let time = if is_long { LONG } else { SHORT };
+    stage.torment(time, &Kind::ALL).await;
+    stage.settle().await;
+    stage.check();
+    for zone in &stage.zones {
+        let history = zone.history();
+        let (writes, answers) = (history.writes().len(), history.queries().len());
+        assert!(
+            writes >= WRITES_MIN && answers >= ANSWERS_MIN,
+            "a poor test: {writes} writes, {answers} answers"
+        );
+    }
+}
+
+/// A build that is broken on purpose: its barrier asks nobody, and its mirror loses some revisions of zones that are
+/// `available`. Were it not found out, the checkers would be worth nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_build_is_found_out() {
+    let Some(program) = std::env::var_os("NSD_TEST_BROKEN_NSD") else {
+        println!(
+            "skipped, as NSD_TEST_BROKEN_NSD names no build of nsd that is broken on purpose: the checkers' own test"
+        );
+        return;
+    };
+    let mut stage = Stage::start(program.as_ref(), seed()).await;
+    stage.torment(BROKEN, &[Kind::CutFrontend]).await;
+    stage.settle().await;
+    let [available, bounded, linearizable] = stage.broken_rules();
+    assert!(
+        available.contains(&Rule::WentBack) || available.contains(&Rule::Lost),
+        "lost revisions were not found: {available:?}"
+    );
+    assert_eq!(bounded, [], "nothing is broken there");
+    assert_eq!(linearizable, [Rule::NotLinearizable]);
+}

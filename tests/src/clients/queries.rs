@@ -1,0 +1,245 @@
+//! A constant load of queries to one front-end, each of which is recorded.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::base::iana::Rtype;
+use tokio::net::UdpSocket;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::{Recorded, TTL};
+use crate::dns::{self, Answer};
+use crate::history::{Query, Reply, Span};
+use crate::{Frontend, ensure, eventually};
+
+/// When a client gives up. A front-end says SERVFAIL before that where it cannot tell.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many queries wait for an answer at most, so that the answers that come at once find room in the socket.
+const WAITING_MAX: usize = 64;
+
+/// How long front-ends may take to answer again after everything.
+const LAST_WITHIN: Duration = Duration::from_secs(30);
+
+/// Queries over UDP that go on until they are stopped: all RRsets and the SOA record of each zone in turn.
+pub struct Queries {
+    server: watch::Sender<Option<SocketAddr>>,
+    tasks: JoinSet<()>,
+}
+
+impl Queries {
+    /// So many queries a second for each zone. Fewer where many wait for an answer.
+    pub async fn start(frontend: &Frontend, rate: u32, zones: &[Arc<Recorded>]) -> Self {
+        let (server, address) = watch::channel(Some(frontend.dns));
+        let mut tasks = JoinSet::new();
+        for zone in zones {
+            let socket = UdpSocket::bind("127.0.0.1:0").await;
+            let client = Client {
+                frontend: frontend.id.clone(),
+                socket: socket.expect("a port of the kernel's choice"),
+                questions: questions(zone),
+                pending: HashMap::new(),
+                sent: 0,
+            };
+            tasks.spawn(client.run(rate, address.clone()));
+        }
+        Queries { server, tasks }
+    }
+
+    /// The front-end listens there now. What it was asked before will not be answered.
+    pub fn moved(&self, server: SocketAddr) {
+        self.server.send_replace(Some(server));
+    }
+
+    /// Sends no more, and waits for the answers that are due.
+    pub async fn stop(self) {
+        self.server.send_replace(None);
+        self.tasks.join_all().await;
+    }
+}
+
+/// A question about a zone.
+#[derive(Clone, Debug)]
+struct Question {
+    zone: Arc<Recorded>,
+    name: String,
+    rtype: Rtype,
+}
+
+fn questions(zone: &Arc<Recorded>) -> Vec<Question> {
+    let question = |name: &String, rtype| Question {
+        zone: zone.clone(),
+        name: name.clone(),
+        rtype,
+    };
+    let texts = zone.owners.iter().map(|owner| question(owner, Rtype::TXT));
+    texts.chain([question(&zone.apex, Rtype::SOA)]).collect()
+}
+
+impl Question {
+    fn record(&self, frontend: &str, start: Instant, reply: Reply, serial: Option<u32>) -> Query {
+        let rrset = match self.rtype {
+            Rtype::TXT => self.name.clone(),
+            other => format!("{} {other}", self.name),
+        };
+        Query {
+            frontend: frontend.into(),
+            rrset,
+            span: Span {
+                start,
+                end: Instant::now(),
+            },
+            reply,
+            serial,
+        }
+    }
+
+    /// What an answer says.
+    fn read(&self, answer: &Answer) -> (Reply, Option<u32>) {
+        let wrong = || (Reply::Wrong(format!("{answer:?}")), None);
+        if answer.rcode == "SERVFAIL" && answer.answers.is_empty() {
+            return (Reply::ServFail, None);
+        }
+        if !answer.aa || answer.tc {
+            return wrong();
+        }
+        match (&*answer.rcode, self.rtype, &answer.answers[..]) {
+            ("NXDOMAIN", Rtype::TXT, []) => match self.serial(&answer.authority) {
+                Some(serial) => (Reply::Absent, Some(serial)),
+                None => wrong(),
+            },
+            ("NOERROR", Rtype::TXT, [line]) => {
+                let before = format!("{}. {TTL} TXT \"", self.name);
+                let text = line.strip_prefix(&before);
+                match text.and_then(|text| text.strip_suffix('"')) {
+                    Some(value) => (Reply::Value(value.into()), None),
+                    None => wrong(),
+                }
+            }
+            ("NOERROR", Rtype::SOA, lines) => match self.serial(lines) {
+                Some(serial) => (Reply::Soa, Some(serial)),
+                None => wrong(),
+            },
+            _ => wrong(),
+        }
+    }
+
+    /// The serial in a section that is nothing but the zone's SOA record.
+    fn serial(&self, section: &[String]) -> Option<u32> {
+        let [line] = section else {
+            return None;
+        };
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [owner, _, "SOA", _, _, serial, ..] = fields[..] else {
+            return None;
+        };
+        let is_own = owner.strip_suffix('.') == Some(&self.zone.apex);
+        serial.parse().ok().filter(|_| is_own)
+    }
+}
+
+struct Client {
+    frontend: String,
+    socket: UdpSocket,
+    questions: Vec<Question>,
+    /// By id: when it was asked, and which question.
+    pending: HashMap<u16, (Instant, usize)>,
+    sent: usize,
+}
+
+impl Client {
+    async fn run(mut self, rate: u32, server: watch::Receiver<Option<SocketAddr>>) {
+        let mut stop = server.clone();
+        // A sender that is gone is a stop, too.
+        let stopped = async move { drop(stop.wait_for(Option::is_none).await) };
+        tokio::pin!(stopped);
+        let mut due = interval(Duration::from_secs(1) / rate);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut buffer = vec![0; 65_535];
+        loop {
+            tokio::select! {
+                () = &mut stopped => break,
+                _ = due.tick() => self.send(&server).await,
+                received = self.socket.recv(&mut buffer) => self.received(received, &buffer),
+            }
+        }
+        let last = Instant::now();
+        while !self.pending.is_empty() && last.elapsed() < PATIENCE {
+            if let Ok(received) = timeout(PATIENCE, self.socket.recv(&mut buffer)).await {
+                self.received(received, &buffer);
+            }
+        }
+        self.give_up(Duration::ZERO);
+    }
+
+    async fn send(&mut self, server: &watch::Receiver<Option<SocketAddr>>) {
+        self.give_up(PATIENCE);
+        if self.pending.len() >= WAITING_MAX {
+            return;
+        }
+        // First the time: whoever moves the front-end notes that until afterwards it was down.
+        let (start, server) = (Instant::now(), *server.borrow());
+        let Some(server) = server else {
+            return;
+        };
+        let (id, index) = (self.sent as u16, self.sent % self.questions.len());
+        let question = &self.questions[index];
+        let message = dns::query(id, &question.name, question.rtype);
+        self.sent += 1;
+        self.pending.insert(id, (start, index));
+        // One that is not sent stays without an answer.
+        let _ = self.socket.send_to(&message, server).await;
+    }
+
+    fn give_up(&mut self, patience: Duration) {
+        let late = |(asked, _): &(Instant, usize)| asked.elapsed() >= patience;
+        for (_, (asked, index)) in self.pending.extract_if(|_, pending| late(pending)) {
+            let question = &self.questions[index];
+            let query = question.record(&self.frontend, asked, Reply::Unanswered, None);
+            question.zone.history().query(query);
+        }
+    }
+
+    fn received(&mut self, received: std::io::Result<usize>, buffer: &[u8]) {
+        // An error tells of an earlier query to a socket that is gone.
+        let Ok(length) = received else {
+            return;
+        };
+        let response = &buffer[..length];
+        let id = response.first_chunk().map(|id| u16::from_be_bytes(*id));
+        // Nobody waits for an answer that is that late; that it was missing is recorded.
+        let Some((asked, index)) = id.and_then(|id| self.pending.remove(&id)) else {
+            return;
+        };
+        let question = &self.questions[index];
+        let (reply, serial) = match dns::parse(response) {
+            Ok(answer) => question.read(&answer),
+            Err(error) => (Reply::Wrong(error), None),
+        };
+        let query = question.record(&self.frontend, asked, reply, serial);
+        question.zone.history().query(query);
+    }
+}
+
+/// Asks every front-end for everything, when all writes have ended, all faults are healed, and all front-ends have
+/// caught up. Waits only until they say more than SERVFAIL.
+pub async fn last(frontends: &[&Frontend], zones: &[Arc<Recorded>]) {
+    for question in zones.iter().flat_map(questions) {
+        for frontend in frontends {
+            let what = format!("{} answers for {}", frontend.id, question.name);
+            let query = eventually(&what, LAST_WITHIN, async || {
+                let start = Instant::now();
+                let answer = dns::udp(frontend.dns, &question.name, question.rtype).await?;
+                let (reply, serial) = question.read(&answer);
+                ensure(reply != Reply::ServFail, || format!("{answer:?}"))?;
+                Ok(question.record(&frontend.id, start, reply, serial))
+            });
+            let query = query.await;
+            question.zone.history().last(query);
+        }
+    }
+}

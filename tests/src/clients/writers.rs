@@ -1,0 +1,267 @@
+//! Writers that record what came of each write.
+//!
+//! Each zone has two kinds of writers, and each kind half of the RRsets. Those with RRsets of their own write as `nsctl`
+//! does, which reads, plans, and tries again where an answer was lost. Two such writers of one RRset would be no register:
+//! a write that was done, lost its answer, and was overwritten meanwhile is done once more. Those that share RRsets
+//! therefore send one transaction without comparisons, once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use etcd::client::{ChangeError, Config, Store};
+use etcd::model::{Name, Rdata, Rtype};
+use etcd::schema::{Key, Prefix};
+use etcd::txn::Change;
+use etcd_client::{Client, ConnectOptions, Txn, TxnOp};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::{Recorded, TTL};
+use crate::history::{Outcome, Span, Write};
+use crate::{ensure, eventually};
+
+/// How long a write may take. That of one member for an answer is a part of it.
+const WRITE: Duration = Duration::from_secs(3);
+const MEMBER: Duration = Duration::from_secs(1);
+
+/// How many writers of each kind a zone has.
+const EACH: usize = 2;
+
+/// One write of so many removes the RRset.
+const REMOVES: usize = 6;
+
+/// Writers that go on until they are stopped.
+pub struct Writers {
+    tasks: JoinSet<()>,
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
+}
+
+impl Writers {
+    /// Four writers for each zone, each with a pause of this length on average after each write.
+    pub async fn start(
+        endpoints: &[String],
+        zones: &[Arc<Recorded>],
+        pause: Duration,
+        seed: u64,
+    ) -> Self {
+        let mut writers = Writers {
+            tasks: JoinSet::new(),
+            stop: Arc::default(),
+            acknowledged: Arc::default(),
+        };
+        for zone in zones {
+            let half = zone.owners.len() / 2;
+            for index in 0..2 * EACH {
+                let own = (0..half).filter(|owner| owner % EACH == index);
+                let shared = half..zone.owners.len();
+                let number = writers.tasks.len();
+                // Each one begins with another member.
+                let mut endpoints = endpoints.to_vec();
+                let first = number % endpoints.len();
+                endpoints.rotate_left(first);
+                let way = match index < EACH {
+                    true => Way::planned(endpoints),
+                    false => Way::at_once(endpoints, zone).await,
+                };
+                let owners = match index < EACH {
+                    true => own.collect(),
+                    false => shared.collect(),
+                };
+                let writer = Writer {
+                    number,
+                    zone: zone.clone(),
+                    owners,
+                    way,
+                    random: fastrand::Rng::with_seed(seed.wrapping_add(number as u64)),
+                    acknowledged: writers.acknowledged.clone(),
+                };
+                writers.tasks.spawn(writer.run(pause, writers.stop.clone()));
+            }
+        }
+        writers
+    }
+
+    /// Waits until so many more writes are acknowledged.
+    pub async fn more(&self, count: usize, limit: Duration) {
+        let wanted = self.acknowledged.load(Ordering::Relaxed) + count;
+        eventually("more writes are acknowledged", limit, async || {
+            let now = self.acknowledged.load(Ordering::Relaxed);
+            ensure(now >= wanted, || format!("{now} of {wanted}"))
+        })
+        .await;
+    }
+
+    /// Writes no more, and waits for what is under way.
+    pub async fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.tasks.join_all().await;
+    }
+}
+
+struct Writer {
+    number: usize,
+    zone: Arc<Recorded>,
+    /// The RRsets it writes, by number.
+    owners: Vec<usize>,
+    way: Way,
+    random: fastrand::Rng,
+    acknowledged: Arc<AtomicUsize>,
+}
+
+impl Writer {
+    async fn run(mut self, pause: Duration, stop: Arc<AtomicBool>) {
+        for number in 0.. {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let owner = self.owners[self.random.usize(..self.owners.len())];
+            let owner = self.zone.owners[owner].clone();
+            let removes = self.random.usize(..REMOVES) == 0;
+            let value = (!removes).then(|| format!("w{}-{number}", self.number));
+            let start = Instant::now();
+            let name: Name = owner.parse().expect("a name");
+            let outcome = self.way.write(&name, value.as_deref()).await;
+            if matches!(outcome, Outcome::Acknowledged(_)) {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            let span = Span {
+                start,
+                end: Instant::now(),
+            };
+            self.zone.history().write(Write {
+                rrset: owner,
+                value,
+                span,
+                outcome,
+            });
+            sleep(pause.mul_f64(2.0 * self.random.f64())).await;
+        }
+    }
+}
+
+/// How a writer writes.
+enum Way {
+    /// Reads, plans, commits; and again.
+    Planned(Store),
+    /// Commits, once.
+    AtOnce(Box<AtOnce>),
+}
+
+impl Way {
+    fn planned(endpoints: Vec<String>) -> Self {
+        let config = Config {
+            request_timeout: MEMBER,
+            ..Config::new(endpoints)
+        };
+        Way::Planned(Store::new(config, Prefix::default(), WRITE))
+    }
+
+    async fn at_once(endpoints: Vec<String>, zone: &Recorded) -> Self {
+        let store = Store::new(Config::new(endpoints.clone()), Prefix::default(), WRITE);
+        let apex: Name = zone.apex.parse().expect("a name");
+        let (_, read) = store.zone(&apex).await.expect("etcd answers");
+        let way = AtOnce {
+            endpoints,
+            client: None,
+            apex,
+            generation: read.expect("the zone is there").zone.generation,
+        };
+        Way::AtOnce(Box::new(way))
+    }
+
+    async fn write(&mut self, owner: &Name, value: Option<&str>) -> Outcome {
+        match self {
+            Way::Planned(store) => planned(&store.within(WRITE), owner, value).await,
+            Way::AtOnce(way) => way.write(owner, value).await,
+        }
+    }
+}
+
+async fn planned(store: &Store, owner: &Name, value: Option<&str>) -> Outcome {
+    let change = match value {
+        Some(value) => Change::Set {
+            rtype: Rtype::TXT,
+            ttl: Some(TTL),
+            rdata: vec![Rdata::parse(Rtype::TXT, value).expect("a string")],
+        },
+        None => Change::Remove {
+            rtype: Some(Rtype::TXT),
+            rdata: Vec::new(),
+        },
+    };
+    match store.change(owner, None, &change).await {
+        // Else the revision is not that of this write, but one by which it had been done.
+        Ok(changed)
+            if changed.written && !(changed.added.is_empty() && changed.removed.is_empty()) =>
+        {
+            Outcome::Acknowledged(Some(changed.revision))
+        }
+        Ok(_) => Outcome::Acknowledged(None),
+        Err(ChangeError::Unknown(_)) => Outcome::Unknown,
+        Err(_) => Outcome::Refused,
+    }
+}
+
+/// A client of one member after the other.
+struct AtOnce {
+    endpoints: Vec<String>,
+    client: Option<Client>,
+    apex: Name,
+    generation: u64,
+}
+
+impl AtOnce {
+    async fn write(&mut self, owner: &Name, value: Option<&str>) -> Outcome {
+        let Some(mut client) = self.client().await else {
+            return Outcome::Refused;
+        };
+        match timeout(WRITE, client.txn(self.txn(owner, value))).await {
+            Ok(Ok(response)) => {
+                Outcome::Acknowledged(response.header().map(|header| header.revision()))
+            }
+            // Whatever it says: that it was not done is not certain.
+            _ => {
+                self.client = None;
+                self.endpoints.rotate_left(1);
+                Outcome::Unknown
+            }
+        }
+    }
+
+    async fn client(&mut self) -> Option<Client> {
+        if self.client.is_none() {
+            let options = ConnectOptions::new().with_connect_timeout(MEMBER);
+            let connecting = Client::connect([&self.endpoints[0]], Some(options));
+            match timeout(MEMBER, connecting).await {
+                Ok(Ok(client)) => self.client = Some(client),
+                _ => self.endpoints.rotate_left(1),
+            }
+        }
+        self.client.clone()
+    }
+
+    fn txn(&self, owner: &Name, value: Option<&str>) -> Txn {
+        let prefix = Prefix::default();
+        let rrset = prefix.encode(&Key::Rrset {
+            zone: self.apex.clone(),
+            generation: self.generation,
+            owner: owner.clone(),
+            rtype: Rtype::TXT,
+        });
+        let put = |key: &Key| TxnOp::put(prefix.encode(key), "{}", None);
+        let change = match value {
+            Some(value) => {
+                let value = format!(r#"{{"ttl":{TTL},"rdata":["\"{value}\""]}}"#);
+                TxnOp::put(rrset, value, None)
+            }
+            None => TxnOp::delete(rrset, None),
+        };
+        Txn::new().and_then([
+            change,
+            put(&Key::Serial(self.apex.clone())),
+            put(&Key::Head),
+        ])
+    }
+}
