@@ -217,6 +217,8 @@ fn answers(net: &Net, address: &str, server: &mut Server) -> Result<(), String> 
         server.process.check()?;
         let args = [
             &asked,
+            // Where nobody listens yet, that is told at once.
+            "+tcp",
             "+tries=1",
             "+time=1",
             "+short",
