@@ -141,10 +141,36 @@ async fn tokens_expire(cluster: &Cluster, nsctl: &Nsctl) {
     cluster.healthy().await;
     serves_a_write(&right, nsctl, "all").await;
 
+    permission_is_lost_and_given_again(cluster, &right).await;
+
     // Longer than the registration lives by itself.
     sleep(Duration::from_secs(12)).await;
     registered(cluster, "after all of it").await;
     serves_a_write(&right, nsctl, "last").await;
+}
+
+/// What cannot be read is not gone: it is served on, and somebody is told.
+async fn permission_is_lost_and_given_again(cluster: &Cluster, frontend: &Frontend) {
+    let revoke = ["role", "revoke-permission", "ns", "--prefix", "/ns"];
+    cluster.etcdctl(&revoke).await;
+    let root = Nsctl::new(cluster.endpoints()).with("--user", "root:root");
+    let limit = Duration::from_secs(15);
+    eventually("status tells of it", limit, async || {
+        let status = root.run("status").await.expect(0).stdout;
+        ensure(status.contains("denie"), || status.clone())
+    })
+    .await;
+    let last = "all.example.org. 300 A 192.0.2.2";
+    expect_at(frontend, "all.example.org", Rtype::A, "NOERROR", &[last]).await;
+    let grant = [
+        "role",
+        "grant-permission",
+        "ns",
+        "readwrite",
+        "--prefix",
+        "/ns",
+    ];
+    cluster.etcdctl(&grant).await;
 }
 
 async fn serves_a_write(frontend: &Frontend, nsctl: &Nsctl, label: &str) {
