@@ -1,7 +1,7 @@
 //! A clock that a test sets, for one process, through libfaketime.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::TempDir;
@@ -69,5 +69,25 @@ impl Clock {
             .output();
         let output = output.expect("date is everywhere");
         String::from_utf8_lossy(&output.stdout).trim().into()
+    }
+}
+
+impl Drop for Clock {
+    /// Removes what the library has left in shared memory for processes that were killed.
+    fn drop(&mut self) {
+        let left = std::fs::read_dir("/dev/shm")
+            .into_iter()
+            .flatten()
+            .flatten();
+        for file in left {
+            let name = file.file_name().to_string_lossy().into_owned();
+            let process = name
+                .strip_prefix("faketime_shm_")
+                .or_else(|| name.strip_prefix("sem.faketime_sem_"));
+            if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+                // Another one may have removed it.
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
     }
 }

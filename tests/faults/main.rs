@@ -47,13 +47,11 @@ async fn matrix(members: usize) {
         return;
     }
     let mut table = Table::new(members);
-    for site in [plain(members).await, guarded(members).await] {
-        table.take(site);
-    }
+    table.take(plain(members).await);
+    table.take(guarded(members).await);
     table.end();
 }
 
-/// The longest stay first: later cells meet what earlier ones have left behind.
 async fn plain(members: usize) -> Site {
     let mut site = Site::open(members).await;
     cells::members::run(&mut site).await;

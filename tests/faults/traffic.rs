@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tests::Frontend;
 use tests::clients::{Queries, Recorded, Writers, last, was_down};
-use tests::history::{Outcome, Promise, Rule};
+use tests::history::{Outcome, Promise, Reply, Rule};
 
 use crate::site::Site;
 
@@ -15,11 +15,14 @@ const RATE: u32 = 100;
 /// Between two writes of one writer, on average.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// What one of the zones allows.
+const BOUND: Duration = Duration::from_secs(4);
+
 /// RRsets of each zone.
 const RRSETS: usize = 8;
 
 /// How many writes there are before the fault.
-const BEFORE: usize = 20;
+pub(crate) const BEFORE: usize = 20;
 
 pub(crate) struct Traffic {
     zones: Vec<Arc<Recorded>>,
@@ -31,6 +34,8 @@ pub(crate) struct Traffic {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) queries: usize,
+    /// SERVFAIL, from zones that allow it rather than an answer that may be old.
+    pub(crate) unproved: usize,
     pub(crate) unanswered: usize,
     pub(crate) wrong: usize,
     pub(crate) acknowledged: usize,
@@ -40,11 +45,12 @@ pub(crate) struct Tally {
 }
 
 impl Traffic {
-    /// Zones of its own for the cell, one that is always answered and one that is always current.
+    /// Zones of its own for the cell: one that is always answered, one that is never old, and one that is current.
     pub(crate) async fn start(site: &Site, cell: usize) -> Self {
         let mut zones = Vec::new();
         for (apex, promise) in [
             ("available", Promise::Available),
+            ("bounded", Promise::Bounded(BOUND)),
             ("linearizable", Promise::Linearizable),
         ] {
             let apex = format!("{apex}{cell}.test");
@@ -101,6 +107,10 @@ impl Tally {
         println!("{}", zone.summary());
         let history = zone.history();
         self.queries += history.queries().len();
+        if zone.promise != Promise::Available {
+            let replies = history.queries().iter().map(|query| &query.reply);
+            self.unproved += replies.filter(|reply| **reply == Reply::ServFail).count();
+        }
         let acknowledged = |outcome| matches!(outcome, Outcome::Acknowledged(_));
         let writes = history.writes().iter();
         self.acknowledged += writes.filter(|write| acknowledged(write.outcome)).count();
