@@ -9,6 +9,7 @@
     reason = "in a test a panic is the report, and standard output is where skipped parts are told"
 )]
 
+mod cell;
 mod cells;
 mod certificates;
 mod clock;

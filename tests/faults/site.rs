@@ -1,24 +1,16 @@
 //! Where faults happen: a cluster, three front-ends that reach it in different ways, and a cell under way.
 
 use std::ffi::OsStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use domain::base::iana::Rtype as AskedType;
 use etcd::client::{Config, Store};
-use etcd::model::{Name, Rdata, Rtype};
 use etcd::schema::Prefix;
-use etcd::txn::Change;
-use tests::{Cluster, Frontend, Gate, Nsctl, dns, ensure, eventually};
-use tokio::time::sleep;
+use tests::{Cluster, Frontend, Gate, Nsctl, TempDir, ensure, eventually};
 
+use crate::cells::frontends::CLOCKED;
 use crate::certificates::Certificates;
 use crate::clock::Clock;
-use crate::noticed::Watcher;
 use crate::table::Row;
-use crate::traffic::Traffic;
-
-/// How long a fault lasts: front-ends notice that a proof of freshness stays out within 3 s.
-pub(crate) const HOLD: Duration = Duration::from_secs(5);
 
 /// How long anything may take that must happen, on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -38,21 +30,9 @@ pub(crate) struct Site {
     pub(crate) user: Option<&'static str>,
     pub(crate) clock: Clock,
     pub(crate) certificates: Option<Certificates>,
+    /// Where front-ends keep what they go on from when they start without etcd.
+    snapshots: TempDir,
     pub(crate) rows: Vec<Row>,
-}
-
-/// A fault and what is measured of it.
-pub(crate) struct Cell {
-    name: &'static str,
-    traffic: Traffic,
-    watcher: Watcher,
-}
-
-/// Whether front-ends must say that something is wrong.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Noticed {
-    Surely,
-    Maybe,
 }
 
 impl Site {
@@ -85,6 +65,7 @@ impl Site {
             user: None,
             clock: Clock::new(),
             certificates,
+            snapshots: TempDir::new(),
             rows: Vec::new(),
         };
         site.staff([Vec::new(), Vec::new(), options.unwrap_or_default()])
@@ -123,6 +104,7 @@ impl Site {
             user: Some(user),
             clock: Clock::new(),
             certificates: None,
+            snapshots: TempDir::new(),
             rows: Vec::new(),
         };
         let options = || vec!["--user".to_string(), user.into()];
@@ -133,29 +115,32 @@ impl Site {
     /// Starts the front-ends with these options, and waits until all is well.
     async fn staff(&mut self, options: [Vec<String>; 3]) {
         for (index, options) in options.iter().enumerate() {
-            let gates: Vec<String> = self.gates[index]
-                .iter()
-                .map(|gate| gate.endpoint().into())
-                .collect();
-            let endpoints = if gates.is_empty() {
-                self.cluster.endpoints()
-            } else {
-                &gates
-            };
-            let options: Vec<&str> = options.iter().map(String::as_str).collect();
-            let variables = match index {
-                crate::cells::frontends::CLOCKED => self.clock.variables(),
-                _ => Vec::new(),
-            };
-            let variables: Vec<(&str, &OsStr)> = variables
-                .iter()
-                .map(|(name, value)| (*name, value.as_os_str()))
-                .collect();
-            let id = format!("fe{}", index + 1);
-            self.frontends
-                .push(Frontend::start_with(&id, endpoints, &options, &variables).await);
+            let frontend = self.frontend(index, options).await;
+            self.frontends.push(frontend);
         }
         self.settled().await;
+    }
+
+    async fn frontend(&self, index: usize, options: &[String]) -> Frontend {
+        let id = format!("fe{}", index + 1);
+        let gates = self.gates[index].iter();
+        let gates: Vec<String> = gates.map(|gate| gate.endpoint().into()).collect();
+        let endpoints = match gates.is_empty() {
+            true => self.cluster.endpoints(),
+            false => &gates,
+        };
+        let snapshot = self.snapshots.path().join(&id).display().to_string();
+        let mut all = vec!["--snapshot", &snapshot];
+        all.extend(options.iter().map(String::as_str));
+        let variables = match index {
+            CLOCKED => self.clock.variables(),
+            _ => Vec::new(),
+        };
+        let variables = variables.iter();
+        let variables: Vec<(&str, &OsStr)> = variables
+            .map(|(name, value)| (*name, value.as_os_str()))
+            .collect();
+        Frontend::start_with(&id, endpoints, &all, &variables).await
     }
 
     /// A store with a connection of its own.
@@ -179,69 +164,6 @@ impl Site {
         found.unwrap_or_else(|| panic!("no member {} in {states:?}", status["member"]))
     }
 
-    /// Starts the load, and then the clock.
-    pub(crate) async fn begin(&self, name: &'static str) -> Cell {
-        let (cell, size) = (self.rows.len(), self.cluster.size());
-        println!("== {size} members: {name}");
-        let traffic = Traffic::start(self, cell).await;
-        Cell {
-            name,
-            traffic,
-            watcher: Watcher::start(self.frontends.iter().map(|frontend| frontend.admin)),
-        }
-    }
-
-    /// All is healed, from now on.
-    pub(crate) async fn end(&mut self, cell: Cell) {
-        let healed = Instant::now();
-        self.serves_a_write(healed).await;
-        let everywhere = healed.elapsed();
-        let noticed = cell.watcher.first().map(|(after, what)| {
-            println!("noticed after {after:?}: {what}");
-            *after
-        });
-        let tally = cell.traffic.stop(self).await;
-        self.settled().await;
-        let row = Row {
-            name: cell.name,
-            tally,
-            noticed,
-            everywhere,
-        };
-        println!("{}", row.line());
-        self.rows.push(row);
-    }
-
-    /// Writes something new as soon as etcd takes it, and waits until all front-ends answer with it.
-    async fn serves_a_write(&self, since: Instant) {
-        let (store, cell) = (self.store(), self.rows.len());
-        let owner = format!("healed.available{cell}.test");
-        let (name, text): (Name, _) =
-            (owner.parse().expect("a name"), format!("after cell {cell}"));
-        let change = Change::Set {
-            rtype: Rtype::TXT,
-            ttl: Some(300),
-            rdata: vec![Rdata::parse(Rtype::TXT, &format!("\"{text}\"")).expect("a string")],
-        };
-        eventually("a write is accepted", LIMIT, async || {
-            let changed = store
-                .within(Duration::from_secs(5))
-                .change(&name, None, &change)
-                .await;
-            changed.map(drop).map_err(|error| error.to_string())
-        })
-        .await;
-        println!("written {:?} after healing", since.elapsed());
-        let expected = [format!("{owner}. 300 TXT \"{text}\"")];
-        for frontend in &self.frontends {
-            eventually(&format!("{} serves it", frontend.id), LIMIT, async || {
-                let answer = dns::udp(frontend.dns, &owner, AskedType::TXT).await?;
-                ensure(answer.answers == expected, || format!("{answer:?}"))
-            })
-            .await;
-        }
-    }
-
     /// Waits until every front-end has applied a revision.
     pub(crate) async fn applied(&self, revision: i64) {
         for frontend in &self.frontends {
@@ -250,7 +172,7 @@ impl Site {
     }
 
     /// Waits until every member is healthy, and every front-end is ready, fresh and registered.
-    async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         self.cluster.healthy().await;
         for frontend in &self.frontends {
             eventually(&format!("{} is fresh", frontend.id), LIMIT, async || {
@@ -301,26 +223,6 @@ impl Site {
             }
         }
         assert!(megabytes.is_some(), "a poor test: etcd is not full");
-    }
-}
-
-impl Cell {
-    /// Lets the fault last; until it was noticed, where that must be.
-    pub(crate) async fn lasts(&self, noticed: Noticed) {
-        sleep(HOLD).await;
-        if noticed == Noticed::Surely {
-            eventually(&format!("{}: noticed", self.name), LIMIT, async || {
-                ensure(self.watcher.first().is_some(), || {
-                    "no front-end says so".into()
-                })
-            })
-            .await;
-        }
-    }
-
-    /// A front-end did not have to answer from then until now.
-    pub(crate) fn was_down(&self, frontend: &str, start: Instant) {
-        self.traffic.was_down(frontend, start);
     }
 }
 

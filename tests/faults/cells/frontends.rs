@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use tests::{Gate, ensure, eventually};
+use tokio::time::sleep;
 
-use crate::site::{HOLD, LIMIT, Noticed, Site};
+use crate::cell::{Cell, HOLD, Noticed};
+use crate::site::{LIMIT, Site};
 
 /// Each way. Proofs of freshness take half a second, and a connection more than one.
 const SLOW: Duration = Duration::from_millis(250);
@@ -19,6 +21,7 @@ pub(crate) async fn run(site: &mut Site) {
     clock_jump(site).await;
     certificates_rotated(site).await;
     restarted_one_by_one(site).await;
+    restarted_without_etcd(site).await;
 }
 
 async fn slow_link(site: &mut Site) {
@@ -90,15 +93,29 @@ async fn certificates_rotated(site: &mut Site) {
     site.end(cell).await;
 }
 
-/// As operators do it: out of the rotation, restarted, back when ready.
 async fn restarted_one_by_one(site: &mut Site) {
     let cell = site.begin("front-ends are restarted, one by one").await;
-    for frontend in &mut site.frontends {
-        let started = Instant::now();
-        frontend.restart(Duration::from_secs(10)).await;
-        frontend.ready().await;
-        cell.was_down(&frontend.id, started);
-        tokio::time::sleep(HOLD / 5).await;
-    }
+    restart_each(site, &cell).await;
     site.end(cell).await;
+}
+
+async fn restarted_without_etcd(site: &mut Site) {
+    let cell = site
+        .begin("front-ends are restarted while all members are lost")
+        .await;
+    site.cluster.stop_all().await;
+    restart_each(site, &cell).await;
+    cell.lasts(Noticed::Surely).await;
+    site.cluster.start_all().await;
+    site.end(cell).await;
+}
+
+/// Each answers from its snapshot as soon as it is there again.
+async fn restart_each(site: &mut Site, cell: &Cell) {
+    for frontend in &mut site.frontends {
+        let stopped = Instant::now();
+        frontend.restart(Duration::from_secs(10)).await;
+        cell.was_down(&frontend.id, stopped);
+        sleep(HOLD / 5).await;
+    }
 }

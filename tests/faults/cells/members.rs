@@ -2,7 +2,8 @@
 
 use tests::Gate;
 
-use crate::site::{Noticed, Site};
+use crate::cell::Noticed;
+use crate::site::Site;
 
 pub(crate) async fn run(site: &mut Site) {
     member_killed(site).await;

@@ -5,7 +5,8 @@ use std::path::Path;
 use tests::{Cluster, Gate};
 
 use super::frontends::GATED;
-use crate::site::{Noticed, Site};
+use crate::cell::Noticed;
+use crate::site::Site;
 
 pub(crate) async fn run(site: &mut Site) {
     defragmented(site).await;

@@ -1,6 +1,7 @@
 //! Tokens of etcd's users lose their worth.
 
-use crate::site::{HOLD, Noticed, Site};
+use crate::cell::{HOLD, Noticed};
+use crate::site::Site;
 
 pub(crate) async fn run(site: &mut Site) {
     tokens_expire(site).await;
