@@ -51,7 +51,15 @@ rust_tools() {
 etcd_image() {
   NSD_TEST_ETCD_IMAGE=${NSD_TEST_ETCD_IMAGE-$(bash tests/etcd-image.sh)}
   export NSD_TEST_ETCD_IMAGE
-  echo "NSD_TEST_ETCD_IMAGE=$NSD_TEST_ETCD_IMAGE"
+  NSD_TEST_ETCD_NEXT=${NSD_TEST_ETCD_NEXT-$(bash tests/etcd-next.sh)}
+  export NSD_TEST_ETCD_NEXT
+  echo "NSD_TEST_ETCD_IMAGE=$NSD_TEST_ETCD_IMAGE NSD_TEST_ETCD_NEXT=$NSD_TEST_ETCD_NEXT"
+}
+# For the one test that sets a clock, which skips with a line without it.
+faketime() {
+  if have apt-get && ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; then
+    apt_install libfaketime || say "libfaketime cannot be installed: no clock will jump"
+  fi
 }
 
 step "install what is missing" install_missing
@@ -69,6 +77,7 @@ run cargo build --workspace --all-targets
 run cargo test --workspace --lib --bins
 step "fuzz smoke" bash tests/fuzz/smoke.sh
 step "etcd image" etcd_image
+step "libfaketime" faketime
 # With the features of all packages, as above: only nsd is built anew.
 run cargo build --workspace --bin nsd-broken --features nsd/broken-for-tests
 NSD_TEST_BROKEN_NSD=$(realpath "${CARGO_TARGET_DIR:-target}/debug/nsd-broken")

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
 use plotters::prelude::*;
+use tests::machine;
 
 use crate::Run;
 
@@ -67,32 +68,6 @@ impl Report {
         std::fs::write(&path, text)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))
     }
-}
-
-/// The machine, the kernel and the commit.
-fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo");
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-        .map_or("unknown CPU", |(_, model)| model.trim());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let git = |args: &[&str]| {
-        crate::net::output(std::process::Command::new("git").args(args)).unwrap_or_default()
-    };
-    let commit = git(&["rev-parse", "--short", "HEAD"]);
-    let dirty = if git(&["status", "--porcelain", "--untracked-files=no"]).is_empty() {
-        ""
-    } else {
-        " and changes"
-    };
-    format!(
-        "on {cores} cores of {model}, Linux {}, commit {}{dirty}",
-        kernel.trim(),
-        commit.trim()
-    )
 }
 
 /// The value in the middle.

@@ -1,8 +1,8 @@
 //! The cluster keeps its promises: members keep addresses and data, faults are real.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tests::{Cluster, Gate, eventually};
+use tests::{Cluster, Gate, ensure, eventually};
 
 /// A read that soon gives up: etcdctl uses all of its time up, also where a connection is refused.
 const READ_ONCE: [&str; 4] = ["get", "/a", "--command-timeout", "1s"];
@@ -88,4 +88,47 @@ async fn a_gate_cuts_and_lets_through() {
         health,
     )
     .await;
+
+    gate.silence();
+    assert!(health().await.is_err(), "a silent gate lets through");
+    let delay = Duration::from_millis(300);
+    gate.delay(delay);
+    let asked = Instant::now();
+    health().await.expect("late, but through");
+    assert!(asked.elapsed() >= 2 * delay, "{:?}", asked.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_cut_off_from_its_peers_and_replaced() {
+    if !Cluster::can_be_containers().await {
+        println!("skipped, as etcd members are processes here, not containers: a member cut off");
+        return;
+    }
+    let mut cluster = Cluster::start(3, &[]).await;
+    cluster.etcdctl(&["put", "/a", "before"]).await;
+    let leader = cluster.leader().await;
+    match cluster.cut_off(&[leader]).await {
+        Err(error) => println!("skipped: a member cut off: {error}"),
+        Ok(()) => {
+            eventually("another one leads", Duration::from_secs(10), async || {
+                let now = cluster.leader().await;
+                ensure(now != leader, || format!("{now} leads"))
+            })
+            .await;
+            let own = ["get", "/a", "--consistency", "s"];
+            let reached = cluster.try_etcdctl_at(leader, &own).await;
+            assert_eq!(reached.as_deref(), Ok("/a\nbefore"), "its clients reach it");
+            assert!(cluster.try_etcdctl_at(leader, &READ_ONCE).await.is_err());
+            cluster.join_again(&[leader]).await.expect("as it began");
+            cluster.healthy().await;
+        }
+    }
+
+    let before = cluster.states().await[leader].expect("healthy").id;
+    cluster.replace_member(leader).await;
+    cluster.healthy().await;
+    let after = cluster.states().await[leader].expect("healthy").id;
+    assert_ne!(before, after, "it is the same member");
+    let own = cluster.try_etcdctl_at(leader, &["get", "/a"]).await;
+    assert_eq!(own.as_deref(), Ok("/a\nbefore"));
 }

@@ -1,7 +1,8 @@
 //! An `nsd` process.
 
-use std::net::SocketAddr;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -17,7 +18,16 @@ pub struct Frontend {
     pub dns: SocketAddr,
     /// Where its admin listener is.
     pub admin: SocketAddr,
+    launch: Launch,
     process: Process,
+}
+
+/// What it is started with, but for its addresses.
+#[derive(Clone)]
+struct Launch {
+    program: PathBuf,
+    options: Vec<String>,
+    variables: Vec<(String, OsString)>,
 }
 
 impl Frontend {
@@ -34,33 +44,31 @@ impl Frontend {
         endpoints: &[String],
         more: &[&str],
     ) -> Self {
-        let endpoints = endpoints.join(",");
-        let options = [
-            ["--endpoints", &endpoints],
-            ["--prefix", "/ns"],
-            ["--listen", "127.0.0.1:0"],
-            ["--admin", "127.0.0.1:0"],
-            ["--id", id],
-            ["--log-format", "json"],
-            ["--log-level", "info"],
-        ];
-        let args = options.iter().flatten().chain(more);
-        let mut process = Process::start(id, program, args);
-        let (dns, admin) = eventually(
-            &format!("{id} serves"),
-            Duration::from_secs(20),
-            async || {
-                process.check()?;
-                serving(&process.stderr()).ok_or_else(|| process.stderr())
-            },
-        )
-        .await;
-        Frontend {
-            id: id.into(),
-            dns,
-            admin,
-            process,
-        }
+        let launch = Launch::new(program, id, endpoints, more);
+        launch.start(id, ANY, ANY).await
+    }
+
+    /// The same with more environment variables.
+    pub async fn start_with(
+        id: &str,
+        endpoints: &[String],
+        more: &[&str],
+        variables: &[(&str, &OsStr)],
+    ) -> Self {
+        let mut launch = Launch::new(&binary("nsd"), id, endpoints, more);
+        let variables = variables.iter();
+        launch.variables = variables
+            .map(|(name, value)| (name.to_string(), value.to_os_string()))
+            .collect();
+        launch.start(id, ANY, ANY).await
+    }
+
+    /// Ends it as an operator does, and starts it again with the same options at the same addresses.
+    pub async fn restart(&mut self, limit: Duration) {
+        let status = self.terminate(limit).await;
+        assert!(status.success(), "{}: {status}", self.id);
+        let launch = self.launch.clone();
+        *self = launch.start(&self.id, self.dns, self.admin).await;
     }
 
     /// Asks the admin listener for a path.
@@ -160,6 +168,55 @@ impl Frontend {
     pub async fn terminate(&mut self, limit: Duration) -> ExitStatus {
         self.tell_to_end();
         self.end(limit).await
+    }
+}
+
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+impl Launch {
+    fn new(program: &Path, id: &str, endpoints: &[String], more: &[&str]) -> Self {
+        let endpoints = endpoints.join(",");
+        let options = [
+            ["--endpoints", &endpoints],
+            ["--prefix", "/ns"],
+            ["--id", id],
+            ["--log-format", "json"],
+            ["--log-level", "info"],
+        ];
+        let options = options.iter().flatten().chain(more);
+        Launch {
+            program: program.into(),
+            options: options.map(|option| option.to_string()).collect(),
+            variables: Vec::new(),
+        }
+    }
+
+    async fn start(self, id: &str, dns: SocketAddr, admin: SocketAddr) -> Frontend {
+        let addresses = [dns, admin].map(|address| address.to_string());
+        let listen = ["--listen", &addresses[0], "--admin", &addresses[1]];
+        let options = self.options.iter().map(String::as_str);
+        let args = listen.into_iter().chain(options);
+        let variables = self.variables.iter();
+        let variables: Vec<(&str, &OsStr)> = variables
+            .map(|(name, value)| (name.as_str(), value.as_os_str()))
+            .collect();
+        let mut process = Process::start_with(id, &self.program, args, &variables);
+        let (dns, admin) = eventually(
+            &format!("{id} serves"),
+            Duration::from_secs(20),
+            async || {
+                process.check()?;
+                serving(&process.stderr()).ok_or_else(|| process.stderr())
+            },
+        )
+        .await;
+        Frontend {
+            id: id.into(),
+            dns,
+            admin,
+            launch: self,
+            process,
+        }
     }
 }
 

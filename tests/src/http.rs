@@ -13,6 +13,8 @@ use tokio::time::timeout;
 pub struct Response {
     /// The status code.
     pub code: u16,
+    /// The status line and the headers.
+    pub head: String,
     /// The body as text.
     pub body: String,
 }
@@ -47,6 +49,7 @@ pub async fn get(server: SocketAddr, path: &str) -> Result<Response, String> {
     let code = code.ok_or_else(|| format!("no HTTP status line: {head:?}"))?;
     Ok(Response {
         code,
+        head: head.into(),
         body: body.into(),
     })
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use etcd_client::{Client, GetOptions, PutOptions};
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::{Config, StoreError};
@@ -52,21 +53,29 @@ pub async fn register(
         }
     }
     if let Some(lease) = lease {
-        for endpoint in &config.endpoints {
-            let revoked = async {
-                config
-                    .connect(endpoint)
-                    .await
-                    .ok()?
-                    .lease_revoke(lease)
-                    .await
-                    .ok()
-            };
-            if let Ok(Some(_)) = tokio::time::timeout(config.request_timeout, revoked).await {
+        revoke(config, lease).await;
+    }
+}
+
+/// Gives a lease up. All members are asked at once: any may be gone, and whoever ends waits for this.
+async fn revoke(config: Config, lease: i64) {
+    let mut asked = JoinSet::new();
+    for endpoint in config.endpoints.clone() {
+        let config = config.clone();
+        asked.spawn(async move {
+            let mut client = config.connect(&endpoint).await.ok()?;
+            client.lease_revoke(lease).await.ok()
+        });
+    }
+    let revoked = async {
+        while let Some(answer) = asked.join_next().await {
+            if matches!(answer, Ok(Some(_))) {
                 return;
             }
         }
-    }
+    };
+    // Over time, it expires by itself.
+    let _ = tokio::time::timeout(config.request_timeout, revoked).await;
 }
 
 /// Holds the registration through one endpoint until that fails.

@@ -46,6 +46,17 @@ impl Writers {
         pause: Duration,
         seed: u64,
     ) -> Self {
+        Self::start_as(None, endpoints, zones, pause, seed).await
+    }
+
+    /// The same with a user, as `NAME:PASSWORD`.
+    pub async fn start_as(
+        user: Option<&str>,
+        endpoints: &[String],
+        zones: &[Arc<Recorded>],
+        pause: Duration,
+        seed: u64,
+    ) -> Self {
         let mut writers = Writers {
             tasks: JoinSet::new(),
             stop: Arc::default(),
@@ -61,9 +72,14 @@ impl Writers {
                 let mut endpoints = endpoints.to_vec();
                 let first = number % endpoints.len();
                 endpoints.rotate_left(first);
+                let config = Config {
+                    user: user.and_then(|user| user.split_once(':')).map(owned),
+                    request_timeout: MEMBER,
+                    ..Config::new(endpoints)
+                };
                 let way = match index < EACH {
-                    true => Way::planned(endpoints),
-                    false => Way::at_once(endpoints, zone).await,
+                    true => Way::Planned(Store::new(config, Prefix::default(), WRITE)),
+                    false => Way::at_once(config, zone).await,
                 };
                 let owners = match index < EACH {
                     true => own.collect(),
@@ -98,6 +114,10 @@ impl Writers {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await;
     }
+}
+
+fn owned((name, password): (&str, &str)) -> (String, String) {
+    (name.into(), password.into())
 }
 
 struct Writer {
@@ -150,20 +170,12 @@ enum Way {
 }
 
 impl Way {
-    fn planned(endpoints: Vec<String>) -> Self {
-        let config = Config {
-            request_timeout: MEMBER,
-            ..Config::new(endpoints)
-        };
-        Way::Planned(Store::new(config, Prefix::default(), WRITE))
-    }
-
-    async fn at_once(endpoints: Vec<String>, zone: &Recorded) -> Self {
-        let store = Store::new(Config::new(endpoints.clone()), Prefix::default(), WRITE);
+    async fn at_once(config: Config, zone: &Recorded) -> Self {
+        let store = Store::new(config.clone(), Prefix::default(), WRITE);
         let apex: Name = zone.apex.parse().expect("a name");
         let (_, read) = store.zone(&apex).await.expect("etcd answers");
         let way = AtOnce {
-            endpoints,
+            config,
             client: None,
             apex,
             generation: read.expect("the zone is there").zone.generation,
@@ -173,7 +185,7 @@ impl Way {
 
     async fn write(&mut self, owner: &Name, value: Option<&str>) -> Outcome {
         match self {
-            Way::Planned(store) => planned(&store.within(WRITE), owner, value).await,
+            Way::Planned(store) => planned(store, owner, value).await,
             Way::AtOnce(way) => way.write(owner, value).await,
         }
     }
@@ -206,7 +218,7 @@ async fn planned(store: &Store, owner: &Name, value: Option<&str>) -> Outcome {
 
 /// A client of one member after the other.
 struct AtOnce {
-    endpoints: Vec<String>,
+    config: Config,
     client: Option<Client>,
     apex: Name,
     generation: u64,
@@ -224,7 +236,7 @@ impl AtOnce {
             // Whatever it says: that it was not done is not certain.
             _ => {
                 self.client = None;
-                self.endpoints.rotate_left(1);
+                self.config.endpoints.rotate_left(1);
                 Outcome::Unknown
             }
         }
@@ -232,11 +244,14 @@ impl AtOnce {
 
     async fn client(&mut self) -> Option<Client> {
         if self.client.is_none() {
-            let options = ConnectOptions::new().with_connect_timeout(MEMBER);
-            let connecting = Client::connect([&self.endpoints[0]], Some(options));
+            let mut options = ConnectOptions::new().with_connect_timeout(MEMBER);
+            if let Some((name, password)) = &self.config.user {
+                options = options.with_user(name, password);
+            }
+            let connecting = Client::connect([&self.config.endpoints[0]], Some(options));
             match timeout(MEMBER, connecting).await {
                 Ok(Ok(client)) => self.client = Some(client),
-                _ => self.endpoints.rotate_left(1),
+                _ => self.config.endpoints.rotate_left(1),
             }
         }
         self.client.clone()

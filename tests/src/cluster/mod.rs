@@ -4,6 +4,7 @@
 
 mod containers;
 mod ctl;
+mod faults;
 mod processes;
 
 use std::sync::Mutex;
@@ -33,10 +34,15 @@ enum Member {
 impl Cluster {
     /// Starts so many members, each with these further arguments, and waits until all of them answer.
     pub async fn start(count: usize, args: &[&str]) -> Self {
+        Self::start_with(count, args, &[]).await
+    }
+
+    /// The same, with these files in every member's container, each with its path there. Containers only.
+    pub async fn start_with(count: usize, args: &[&str], files: &[(&str, &[u8])]) -> Self {
         let members: Vec<Member> = match containers::image().await {
             Some(image) => {
-                let started =
-                    containers::start(&image, &format!("nsd-test-{}", run_id()), count, args).await;
+                let network = format!("nsd-test-{}", run_id());
+                let started = containers::start(&image, &network, count, args, files).await;
                 started
                     .into_iter()
                     .map(|member| Member::Container(Box::new(member)))
@@ -73,6 +79,11 @@ impl Cluster {
     /// How many members there are.
     pub fn size(&self) -> usize {
         self.members.len()
+    }
+
+    /// Whether members of a cluster would be containers.
+    pub async fn can_be_containers() -> bool {
+        containers::image().await.is_some()
     }
 
     /// Whether members are containers, which can also be taken off the network.

@@ -1,0 +1,116 @@
+//! One fault: begun under load, healed, and measured.
+
+use std::time::{Duration, Instant};
+
+use domain::base::iana::Rtype as AskedType;
+use etcd::model::{Name, Rdata, Rtype};
+use etcd::txn::Change;
+use tests::{dns, ensure, eventually};
+use tokio::time::sleep;
+
+use crate::noticed::Watcher;
+use crate::site::{LIMIT, Site};
+use crate::table::Row;
+use crate::traffic::Traffic;
+
+/// How long a fault lasts: front-ends notice that a proof of freshness stays out within 3 s.
+pub(crate) const HOLD: Duration = Duration::from_secs(5);
+
+/// A fault and what is measured of it.
+pub(crate) struct Cell {
+    name: &'static str,
+    traffic: Traffic,
+    watcher: Watcher,
+}
+
+/// Whether front-ends must say that something is wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Noticed {
+    Surely,
+    Maybe,
+}
+
+impl Site {
+    /// Starts the load, and then the clock.
+    pub(crate) async fn begin(&self, name: &'static str) -> Cell {
+        let (cell, size) = (self.rows.len(), self.cluster.size());
+        println!("== {size} members: {name}");
+        let traffic = Traffic::start(self, cell).await;
+        Cell {
+            name,
+            traffic,
+            watcher: Watcher::start(self.frontends.iter().map(|frontend| frontend.admin)),
+        }
+    }
+
+    /// All is healed, from now on.
+    pub(crate) async fn end(&mut self, cell: Cell) {
+        let healed = Instant::now();
+        self.serves_a_write(healed).await;
+        let everywhere = healed.elapsed();
+        let noticed = cell.watcher.first().map(|(after, what)| {
+            println!("noticed after {after:?}: {what}");
+            *after
+        });
+        let tally = cell.traffic.stop(self).await;
+        self.settled().await;
+        let row = Row {
+            name: cell.name,
+            tally,
+            noticed,
+            everywhere,
+        };
+        println!("{}", row.line());
+        self.rows.push(row);
+    }
+
+    /// Writes something new as soon as etcd takes it, and waits until all front-ends answer with it.
+    async fn serves_a_write(&self, since: Instant) {
+        let (store, cell) = (self.store(), self.rows.len());
+        let owner = format!("healed.available{cell}.test");
+        let (name, text): (Name, _) =
+            (owner.parse().expect("a name"), format!("after cell {cell}"));
+        let change = Change::Set {
+            rtype: Rtype::TXT,
+            ttl: Some(300),
+            rdata: vec![Rdata::parse(Rtype::TXT, &format!("\"{text}\"")).expect("a string")],
+        };
+        eventually("a write is accepted", LIMIT, async || {
+            let changed = store
+                .within(Duration::from_secs(5))
+                .change(&name, None, &change)
+                .await;
+            changed.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+        println!("written {:?} after healing", since.elapsed());
+        let expected = [format!("{owner}. 300 TXT \"{text}\"")];
+        for frontend in &self.frontends {
+            eventually(&format!("{} serves it", frontend.id), LIMIT, async || {
+                let answer = dns::udp(frontend.dns, &owner, AskedType::TXT).await?;
+                ensure(answer.answers == expected, || format!("{answer:?}"))
+            })
+            .await;
+        }
+    }
+}
+
+impl Cell {
+    /// Lets the fault last; until it was noticed, where that must be.
+    pub(crate) async fn lasts(&self, noticed: Noticed) {
+        sleep(HOLD).await;
+        if noticed == Noticed::Surely {
+            eventually(&format!("{}: noticed", self.name), LIMIT, async || {
+                ensure(self.watcher.first().is_some(), || {
+                    "no front-end says so".into()
+                })
+            })
+            .await;
+        }
+    }
+
+    /// A front-end did not have to answer from then until now.
+    pub(crate) fn was_down(&self, frontend: &str, start: Instant) {
+        self.traffic.was_down(frontend, start);
+    }
+}

@@ -1,0 +1,103 @@
+//! etcd is full, is tidied up, or gets other members and another release.
+
+use std::path::Path;
+
+use tests::{Cluster, Gate};
+
+use super::frontends::GATED;
+use crate::cell::Noticed;
+use crate::site::Site;
+
+pub(crate) async fn run(site: &mut Site) {
+    defragmented(site).await;
+    compacted(site).await;
+    // Before the store is full: a new member goes through all of the log, and would be full, too.
+    member_replaced(site).await;
+    restarted_one_by_one(site).await;
+    full(site).await;
+    upgraded_one_by_one(site).await;
+}
+
+/// With something to do: a member answers nobody meanwhile.
+async fn defragmented(site: &mut Site) {
+    site.fill(Some(16)).await;
+    let cell = site.begin("members are defragmented").await;
+    for member in 0..site.cluster.size() {
+        let done = site.cluster.try_etcdctl_at(member, &["defrag"]).await;
+        done.expect("a healthy member defragments");
+    }
+    cell.lasts(Noticed::Maybe).await;
+    site.end(cell).await;
+}
+
+async fn full(site: &mut Site) {
+    let cell = site.begin("the store is full (NOSPACE)").await;
+    site.fill(None).await;
+    cell.lasts(Noticed::Maybe).await;
+    site.cluster.compact().await;
+    site.cluster.etcdctl(&["alarm", "disarm"]).await;
+    site.end(cell).await;
+}
+
+/// What a front-end has missed is gone when it comes back.
+async fn compacted(site: &mut Site) {
+    let cell = site
+        .begin("history is compacted while a front-end is cut off")
+        .await;
+    site.gates[GATED].iter().for_each(Gate::silence);
+    cell.lasts(Noticed::Surely).await;
+    site.cluster.compact().await;
+    site.gates[GATED].iter().for_each(Gate::close);
+    site.gates[GATED].iter().for_each(Gate::open);
+    site.end(cell).await;
+}
+
+async fn member_replaced(site: &mut Site) {
+    let member = site.member_of(GATED).await;
+    let cell = site.begin("a member is replaced by a new one").await;
+    site.cluster.replace_member(member).await;
+    cell.lasts(Noticed::Maybe).await;
+    site.end(cell).await;
+}
+
+async fn restarted_one_by_one(site: &mut Site) {
+    let cell = site.begin("members are restarted, one by one").await;
+    for member in 0..site.cluster.size() {
+        site.cluster.stop_member(member).await;
+        site.cluster.start_member(member).await;
+        site.cluster.member_healthy(member).await;
+    }
+    site.end(cell).await;
+}
+
+/// Last of all, as there is no way back.
+async fn upgraded_one_by_one(site: &mut Site) {
+    let Some(next) = std::env::var_os("NSD_TEST_ETCD_NEXT").filter(|path| !path.is_empty()) else {
+        println!("skipped, as NSD_TEST_ETCD_NEXT names no newer etcd: members are upgraded");
+        return;
+    };
+    let before = version(&site.cluster).await;
+    let cell = site.begin("members are upgraded, one by one").await;
+    for member in 0..site.cluster.size() {
+        site.cluster.stop_member(member).await;
+        site.cluster
+            .put_file(member, Path::new(&next), "/usr/bin/etcd")
+            .await;
+        site.cluster.start_member(member).await;
+        site.cluster.member_healthy(member).await;
+    }
+    site.end(cell).await;
+    assert_ne!(
+        before,
+        version(&site.cluster).await,
+        "a poor test: the same release"
+    );
+}
+
+async fn version(cluster: &Cluster) -> String {
+    let told = cluster
+        .etcdctl(&["endpoint", "status", "-w", "simple"])
+        .await;
+    let version = told.split(", ").nth(2);
+    version.expect("the third field is the version").into()
+}
