@@ -21,7 +21,7 @@ pub use rdata::{Rdata, RdataError};
 pub use rrset::{Rrset, RrsetError, TTL_MAX};
 pub use rtype::{Rtype, RtypeError};
 pub use text::{Position, TextError, duration, period};
-pub use zone::{Soa, Zone};
+pub use zone::{Soa, Zone, is_serial_before};
 
 /// Writes a label for a key: as in presentation form, and slashes escaped too.
 pub(crate) fn write_label(out: &mut String, label: &[u8]) {

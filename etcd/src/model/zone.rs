@@ -84,9 +84,22 @@ impl Zone {
     }
 }
 
+/// Whether a serial is before another one (RFC 1982 3.2): they go round.
+pub fn is_serial_before(serial: u32, other: u32) -> bool {
+    (serial.wrapping_sub(other) as i32) < 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn serials_go_round() {
+        for (serial, other) in [(1, 2), (u32::MAX, 3), (0, i32::MAX as u32)] {
+            assert!(is_serial_before(serial, other) && !is_serial_before(other, serial));
+        }
+        assert!(!is_serial_before(7, 7));
+    }
 
     #[test]
     fn serial_wraps() {

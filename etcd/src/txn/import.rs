@@ -2,7 +2,7 @@
 //! merged into what is there.
 
 use crate::model::zonefile::Rrsets;
-use crate::model::{Name, Rrset, Rtype, Zone};
+use crate::model::{Name, Rrset, Rtype, Zone, is_serial_before};
 use crate::schema::{Key, Prefix, encode};
 
 use super::{Compare, OCTETS_MAX, OPS_MAX, Op, Plan, Refusal, ZoneRead};
@@ -112,11 +112,10 @@ pub fn flip(
 ) -> Plan {
     zone.generation = staged.generation;
     zone.serial_base = present.map_or(0, |present| present.zone.serial_base);
-    // The transaction gets a later revision than `revision`, so its serial is larger still. Compared in
-    // serial number arithmetic (RFC 1982 3.2).
-    let behind = serial.wrapping_sub(zone.serial(revision));
-    if behind != 0 && behind < 1 << 31 {
-        zone.serial_base = zone.serial_base.wrapping_add(behind);
+    // The transaction gets a later revision than `revision`, so its serial is larger still.
+    let last = zone.serial(revision);
+    if is_serial_before(last, serial) {
+        zone.serial_base = zone.serial_base.wrapping_add(serial.wrapping_sub(last));
     }
     let mut plan = Plan::default();
     plan.unchanged(

@@ -6,7 +6,7 @@ use etcd::schema::Accepted;
 use serde::Serialize;
 
 use super::Context;
-use crate::arguments::{Output, Wait};
+use crate::arguments::Wait;
 use crate::error::Error;
 use crate::frontends::{self, Held};
 use crate::output;
@@ -16,7 +16,6 @@ struct Report {
     /// None where nothing was held back, and so nothing was written.
     revision: Option<i64>,
     held: Vec<Shown>,
-    frontends: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -43,11 +42,10 @@ pub(super) async fn accept(context: &Context, wait: Wait) -> Result<(), Error> {
     let mut report = Report {
         revision: None,
         held,
-        frontends: None,
     };
-    let mut waited = None;
+    let mut text = String::new();
     if report.held.is_empty() {
-        told(context, "nothing is held back");
+        text += "nothing is held back\n";
     } else {
         // Without a clock it is the word of 1970, which no front-end takes.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -56,22 +54,11 @@ pub(super) async fn accept(context: &Context, wait: Wait) -> Result<(), Error> {
         report.revision = Some(revision);
         for Shown { id, held } in &report.held {
             let Held { gone, of } = held;
-            told(context, &format!("{id}: {gone} of {of} RRsets go"));
+            text += &format!("{id}: {gone} of {of} RRsets go\n");
         }
-        told(context, &format!("accepted, revision {revision}"));
-        waited = context.wait(revision, wait).await;
-        report.frontends = waited
-            .as_ref()
-            .and_then(|waited| waited.as_ref().ok().copied());
+        text += &format!("accepted, revision {revision}\n");
     }
-    if context.output == Output::Json {
-        output::json(&report)?;
-    }
-    waited.transpose().map(|_| ())
-}
-
-fn told(context: &Context, line: &str) {
-    if context.output == Output::Table {
-        output::print(&format!("{line}\n"));
-    }
+    context
+        .conclude(&report, report.revision, wait, &text)
+        .await
 }

@@ -145,6 +145,13 @@ struct Report {
     added: Option<Vec<Shown>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     removed: Option<Vec<Shown>>,
+}
+
+/// A report, and how many front-ends serve what it is about, if that was waited for.
+#[derive(Serialize)]
+struct Waited<'r, R> {
+    #[serde(flatten)]
+    report: &'r R,
     #[serde(skip_serializing_if = "Option::is_none")]
     frontends: Option<usize>,
 }
@@ -156,27 +163,37 @@ impl Context {
     }
 
     /// Waits if asked to, and prints the report; for people, as the line given.
-    async fn finish(&self, mut report: Report, wait: Wait, line: &str) -> Result<(), Error> {
-        if self.output == Output::Table {
-            output::print(line);
-        }
-        let waited = self.wait(report.revision, wait).await;
-        if let Some(Ok(count)) = waited {
-            report.frontends = Some(count);
-        }
-        if self.output == Output::Json {
-            output::json(&report)?;
-        }
-        waited.transpose().map(|_| ())
+    async fn finish(&self, report: Report, wait: Wait, line: &str) -> Result<(), Error> {
+        let revision = Some(report.revision);
+        self.conclude(&report, revision, wait, line).await
     }
 
-    /// Waits if asked to, until so many front-ends serve a revision; tells people.
-    async fn wait(&self, revision: i64, wait: Wait) -> Option<Result<usize, Error>> {
-        let waited = frontends::wait(&self.store(), revision, wait.wait?).await;
-        if let (Ok(count), Output::Table) = (&waited, self.output) {
-            let plural = if *count == 1 { "" } else { "s" };
-            output::print(&format!("served by {count} front-end{plural}\n"));
+    /// The same for a report of any form, of a change at this revision, if there was one.
+    async fn conclude(
+        &self,
+        report: &impl Serialize,
+        revision: Option<i64>,
+        wait: Wait,
+        text: &str,
+    ) -> Result<(), Error> {
+        if self.output == Output::Table {
+            output::print(text);
         }
-        Some(waited)
+        let waited = match revision.zip(wait.wait) {
+            Some((revision, limit)) => Some(frontends::wait(&self.store(), revision, limit).await),
+            None => None,
+        };
+        let frontends = waited
+            .as_ref()
+            .and_then(|waited| waited.as_ref().ok().copied());
+        match (self.output, frontends) {
+            (Output::Table, Some(count)) => {
+                let plural = if count == 1 { "" } else { "s" };
+                output::print(&format!("served by {count} front-end{plural}\n"));
+            }
+            (Output::Table, None) => {}
+            (Output::Json, _) => output::json(&Waited { report, frontends })?,
+        }
+        waited.transpose().map(|_| ())
     }
 }

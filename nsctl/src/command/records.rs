@@ -43,7 +43,6 @@ pub(super) async fn change(
         changed: changed.written,
         added: Some(changed.added.iter().map(Shown::from).collect()),
         removed: Some(changed.removed.iter().map(Shown::from).collect()),
-        frontends: None,
     };
     context.finish(report, wait, &text).await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use etcd::model::{Name, Zone};
+use etcd::model::{Name, Zone, is_serial_before};
 use serde::Serialize;
 
 use super::Context;
@@ -13,8 +13,8 @@ use crate::{frontends, output};
 #[derive(Serialize)]
 struct Report {
     zones: Vec<Raised>,
+    /// None where nothing was behind, and so nothing was written.
     revision: Option<i64>,
-    frontends: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -29,7 +29,6 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
     let mut report = Report {
         zones: Vec::new(),
         revision: None,
-        frontends: None,
     };
     for read in context.store().zones().await? {
         let before = context.store().serial(&read).await?;
@@ -44,7 +43,7 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
         let base = read.zone.serial_base.wrapping_add(distance);
         let edit = |zone: &mut Zone| zone.serial_base = later(zone.serial_base, base);
         let change = context.store().zone_set(&read.apex, edit).await;
-        let (revision, _) = change.inspect_err(|_| told_so_far(context, &report))?;
+        let (revision, _) = change.inspect_err(|_| told(context, &report))?;
         let (zone, after) = (read.apex, base.wrapping_add(revision as u32));
         report.zones.push(Raised {
             zone,
@@ -53,18 +52,14 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
         });
         report.revision = Some(revision);
     }
-    told_so_far(context, &report);
-    let waited = match report.revision {
-        Some(revision) => context.wait(revision, wait).await,
-        None => None,
+    told(context, &report);
+    let line = match report.revision {
+        Some(revision) => format!("done, revision {revision}\n"),
+        None => "unchanged: no front-end has served a later serial (--by raises all)\n".into(),
     };
-    report.frontends = waited
-        .as_ref()
-        .and_then(|waited| waited.as_ref().ok().copied());
-    if context.output == Output::Json {
-        output::json(&report)?;
-    }
-    waited.transpose().map(|_| ())
+    context
+        .conclude(&report, report.revision, wait, &line)
+        .await
 }
 
 /// The serials that front-ends have served and that zones are behind now; the latest of each.
@@ -87,7 +82,8 @@ async fn served_before(context: &Context) -> Result<BTreeMap<Name, u32>, Error> 
     Ok(served)
 }
 
-fn told_so_far(context: &Context, report: &Report) {
+/// Tells people what is done so far.
+fn told(context: &Context, report: &Report) {
     if context.output != Output::Table {
         return;
     }
@@ -99,28 +95,13 @@ fn told_so_far(context: &Context, report: &Report) {
     {
         output::print(&format!("{zone} {before} -> {after}\n"));
     }
-    output::print(&match report.revision {
-        Some(revision) => format!("done, revision {revision}\n"),
-        None => "unchanged: no front-end has served a later serial (--by raises all)\n".into(),
-    });
 }
 
-/// The later of two serials (RFC 1982 3.2).
+/// The later of two serials.
 fn later(serial: u32, other: u32) -> u32 {
-    if (other.wrapping_sub(serial) as i32) > 0 {
+    if is_serial_before(serial, other) {
         other
     } else {
         serial
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn serials_go_round() {
-        assert_eq!((later(1, 2), later(2, 1), later(7, 7)), (2, 2, 7));
-        assert_eq!((later(u32::MAX, 3), later(3, u32::MAX)), (3, 3));
     }
 }

@@ -91,7 +91,6 @@ pub(super) fn report(zone: &Name, revision: i64, changed: bool) -> Report {
         changed,
         added: None,
         removed: None,
-        frontends: None,
     }
 }
 

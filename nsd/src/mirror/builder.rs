@@ -1,6 +1,7 @@
 //! Builds views from the mirror's events, and holds one back that has lost too much.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,7 @@ use tracing::{error, info, warn};
 use super::guard::{Guard, Loss};
 use super::snapshot::Saved;
 use super::tables::{self, Tables, ZoneData};
-use crate::model::{Consistency, Digest, Name};
+use crate::model::{Consistency, Digest, Name, is_serial_before as is_before};
 use crate::zone::{Contents, SoaFields, View, Zone};
 
 /// Of how many revisions the digest is remembered: those of some seconds, however many come.
@@ -20,6 +21,9 @@ const DIGESTS_MAX: usize = 8192;
 /// The builder.
 pub struct Builder {
     prefix: Prefix,
+    /// The head key, and where the settings of zones are.
+    head: Vec<u8>,
+    zones: Range<Vec<u8>>,
     /// What zones promise that say nothing themselves.
     consistency: Consistency,
     guard: Guard,
@@ -53,6 +57,8 @@ impl Builder {
     /// A builder with an empty view that is not ready.
     pub fn new(prefix: Prefix, consistency: Consistency, guard: Guard) -> Self {
         Builder {
+            head: prefix.encode(&Key::Head),
+            zones: prefix.zones(),
             prefix,
             consistency,
             guard,
@@ -172,12 +178,7 @@ impl Builder {
                 .tables
                 .accepted
                 .is_some_and(|accepted| accepted.at >= self.good_at);
-        let loss = self.guard.loss(&self.view, &view);
-        match loss.filter(|_| !is_accepted) {
-            Some(loss) => self.hold(view, revision, loss),
-            None => self.publish(view, revision),
-        }
-        self.held.is_none()
+        self.judge(view, revision, is_accepted)
     }
 
     fn changed(&mut self, revision: i64, changes: Vec<Change>) -> bool {
@@ -213,12 +214,7 @@ impl Builder {
             }
             _ => {}
         }
-        let loss = self.guard.loss(&self.view, &view);
-        match loss.filter(|_| !is_accepted) {
-            Some(loss) => self.hold(view, revision, loss),
-            None => self.publish(view, revision),
-        }
-        self.held.is_none()
+        self.judge(view, revision, is_accepted)
     }
 
     /// Takes changes into the tables, and tells the zones they are about.
@@ -239,12 +235,21 @@ impl Builder {
     /// Whether a change may be an accident. Our own transactions, which all touch the head key, are none, nor is a
     /// change that is small.
     fn is_suspect(&self, changes: &[Change]) -> bool {
-        let (head, zones) = (self.prefix.encode(&Key::Head), self.prefix.zones());
-        let is_own = |change: &Change| change.key == head && change.value.is_some();
+        let is_own = |change: &Change| change.key == self.head && change.value.is_some();
         let deleted = changes.iter().filter(|change| change.value.is_none());
-        (deleted.count() > Guard::LOSS_MIN
-            || changes.iter().any(|change| zones.contains(&change.key)))
+        let of_zone = |change: &Change| self.zones.contains(&change.key);
+        (deleted.count() > Guard::LOSS_MIN || changes.iter().any(of_zone))
             && !changes.iter().any(is_own)
+    }
+
+    /// Serves a view, or holds it back. Says whether it is served.
+    fn judge(&mut self, view: View, revision: i64, is_accepted: bool) -> bool {
+        let loss = self.guard.loss(&self.view, &view);
+        match loss.filter(|_| !is_accepted) {
+            Some(loss) => self.hold(view, revision, loss),
+            None => self.publish(view, revision),
+        }
+        self.held.is_none()
     }
 
     /// Serves what was held back, or what has come.
@@ -261,16 +266,16 @@ impl Builder {
                 }
             }
         }
-        if !self.serials.is_empty() {
-            let zones = self.serials.len();
-            warn!(zones, "serials have gone back: nsctl zone raise-serials");
-        }
         if self.held.take().is_some() {
             info!(revision, "no longer held back");
         }
         self.view = view;
         self.revision = Some(revision);
         self.forget_serials();
+        if !self.serials.is_empty() {
+            let zones = self.serials.len();
+            warn!(zones, "serials have gone back: nsctl zone raise-serials");
+        }
     }
 
     fn hold(&mut self, view: View, revision: i64, loss: Loss) {
@@ -324,11 +329,6 @@ impl Builder {
 fn now() -> u64 {
     let time = SystemTime::now().duration_since(UNIX_EPOCH);
     time.map_or(0, |time| time.as_secs())
-}
-
-/// Whether a serial is before another one (RFC 1982 3.2).
-fn is_before(serial: u32, other: u32) -> bool {
-    (serial.wrapping_sub(other) as i32) < 0
 }
 
 /// Brings the zone in the view up to what etcd says.

@@ -1,0 +1,285 @@
+//! Random histories against a plain map.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// What etcd holds, with the history that a watch and a pinned list can still ask for.
+struct Store {
+    revision: i64,
+    compacted: i64,
+    cluster_id: u64,
+    history: Vec<Change>,
+}
+
+impl Store {
+    fn header(&self) -> Header {
+        Header {
+            cluster_id: self.cluster_id,
+            member_id: 1,
+            revision: self.revision,
+        }
+    }
+
+    fn content(&self, revision: i64) -> BTreeMap<Vec<u8>, (Vec<u8>, i64)> {
+        let mut content = BTreeMap::new();
+        for change in self
+            .history
+            .iter()
+            .filter(|change| change.mod_revision <= revision)
+        {
+            match &change.value {
+                Some(value) => {
+                    content.insert(change.key.clone(), (value.clone(), change.mod_revision))
+                }
+                None => content.remove(&change.key),
+            };
+        }
+        content
+    }
+
+    fn write(&mut self, random: &mut fastrand::Rng) -> usize {
+        self.revision += 1;
+        let keys: std::collections::BTreeSet<u8> =
+            (0..random.usize(1..5)).map(|_| random.u8(..40)).collect();
+        for key in &keys {
+            let value = random
+                .bool()
+                .then(|| random.u32(..).to_string().into_bytes());
+            self.history.push(Change {
+                key: vec![b'k', *key],
+                value,
+                mod_revision: self.revision,
+            });
+        }
+        self.history.push(Change {
+            key: b"head".into(),
+            value: Some(vec![]),
+            mod_revision: self.revision,
+        });
+        keys.len() + 1
+    }
+}
+
+/// Feeds a mirror from a store that misbehaves in every way etcd may, and compares what a receiver makes
+/// of the events with what the store held at that revision, after every single one.
+#[test]
+fn hundred_thousand_random_events_agree_with_a_map() {
+    for seed in 0..8 {
+        random_history(seed, 12_500);
+    }
+}
+
+fn random_history(seed: u64, events: usize) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut store = Store {
+        revision: 1,
+        compacted: 0,
+        cluster_id: 1,
+        history: vec![],
+    };
+    let mut now = Instant::now();
+    let mut mirror = Mirror::new(now, Config::new(3, seed));
+    let (mut staged, mut copy) = (BTreeMap::new(), BTreeMap::new());
+    let mut pending = Action::Wait;
+    // The next revision the watch has to deliver; none while there is no watch.
+    let mut cursor: Option<i64> = None;
+    let (mut written, mut checked, mut relists) = (0, 0, 0);
+    // After a restore under the same cluster id nothing is written until the mirror has found out: once
+    // the old revision is passed again, no client can tell the histories apart (the audit's job).
+    let mut quiet = false;
+    while written < events || mirror.applied() != Some(store.revision) {
+        // Towards the end the store is quiet and well behaved, so that the mirror must converge.
+        let rough = written < events;
+        if rough && !quiet && random.f32() < 0.5 {
+            written += store.write(&mut random);
+        }
+        if rough && random.f32() < 0.01 {
+            store.compacted = random.i64(store.compacted..=store.revision);
+        }
+        if rough && random.f32() < 0.003 {
+            // Restored from a backup: another cluster id, an older revision, then other writes.
+            store.revision = random.i64(store.compacted.max(1)..=store.revision);
+            store
+                .history
+                .retain(|change| change.mod_revision <= store.revision);
+            match random.bool() {
+                true => store.cluster_id += 1,
+                false => quiet = store.revision < mirror.applied().unwrap_or(0),
+            }
+            // A restore ends all connections.
+            cursor = None;
+            pending = Action::Disconnect;
+        }
+        let input = next_input(
+            &mut store,
+            &mut random,
+            &mut pending,
+            &mut cursor,
+            rough,
+            now,
+        );
+        let (input, waited) = match input {
+            Some(input) => (input, random.u64(..3)),
+            None => (
+                Input::Tick,
+                mirror.deadline().saturating_duration_since(now).as_millis() as u64 / 2 + 1,
+            ),
+        };
+        now += Duration::from_millis(waited);
+        let mut out = Vec::new();
+        let action = mirror.handle(now, input, &mut out);
+        if action != Action::Wait {
+            if !matches!(action, Action::ReadHead) {
+                cursor = None;
+            }
+            pending = action;
+        }
+        for event in out {
+            match event {
+                Event::Listing => staged = BTreeMap::new(),
+                Event::Items(items) => {
+                    let entry = |item: KeyValue| (item.key, (item.value, item.mod_revision));
+                    staged.extend(items.into_iter().map(entry));
+                }
+                Event::Listed { revision } => {
+                    quiet = false;
+                    relists += 1;
+                    copy = std::mem::take(&mut staged);
+                    assert_eq!(
+                        copy,
+                        store.content(revision),
+                        "seed {seed}, list at {revision}"
+                    );
+                }
+                Event::Revision { revision, changes } => {
+                    for change in changes {
+                        match change.value {
+                            Some(value) => copy.insert(change.key, (value, revision)),
+                            None => copy.remove(&change.key),
+                        };
+                    }
+                    checked += 1;
+                    if checked % 16 == 0 {
+                        assert_eq!(
+                            copy,
+                            store.content(revision),
+                            "seed {seed}, revision {revision}"
+                        );
+                    }
+                }
+                Event::Fresh { .. } | Event::Lost { .. } => {}
+            }
+        }
+    }
+    assert_eq!(
+        copy,
+        store.content(store.revision),
+        "seed {seed}, at the end"
+    );
+    assert!(
+        checked > 500 && relists > 2,
+        "seed {seed}: {checked} revisions, {relists} lists"
+    );
+}
+
+/// What comes next from the store for what the mirror has asked for; none where only time passes.
+fn next_input(
+    store: &mut Store,
+    random: &mut fastrand::Rng,
+    pending: &mut Action,
+    cursor: &mut Option<i64>,
+    rough: bool,
+    now: Instant,
+) -> Option<Input> {
+    if rough && random.f32() < 0.01 {
+        *cursor = None;
+        *pending = Action::Wait;
+        return Some(Input::Failed(
+            [Failure::Unreachable, Failure::Unauthenticated][random.usize(..2)],
+        ));
+    }
+    match std::mem::replace(pending, Action::Wait) {
+        Action::Connect { .. } => Some(Input::Connected),
+        Action::List {
+            revision: Some(pinned),
+            ..
+        } if pinned < store.compacted => Some(Input::Failed(Failure::Compacted)),
+        Action::List { after, revision } => {
+            let pinned = revision.unwrap_or(store.revision);
+            let content = store.content(pinned);
+            let mut items: Vec<KeyValue> = content
+                .into_iter()
+                .filter(|(key, _)| after.as_ref().is_none_or(|after| key > after))
+                .map(|(key, (value, mod_revision))| KeyValue {
+                    key,
+                    value,
+                    mod_revision,
+                })
+                .collect();
+            let more = items.len() > 7;
+            items.truncate(7);
+            Some(Input::Page {
+                header: store.header(),
+                items,
+                more,
+            })
+        }
+        Action::Watch { from } if from <= store.compacted => {
+            Some(Input::Failed(Failure::Compacted))
+        }
+        Action::Watch { from } => {
+            *cursor = Some(from);
+            Some(Input::Watching(store.header()))
+        }
+        Action::ReadHead => {
+            let revision = store
+                .history
+                .iter()
+                .rev()
+                .find(|change| change.key == b"head")
+                .map_or(0, |head| head.mod_revision);
+            Some(Input::Head {
+                sent: now,
+                header: store.header(),
+                revision,
+            })
+        }
+        Action::Disconnect if cursor.is_none() && rough && random.f32() < 0.5 => {
+            Some(Input::Failed(Failure::Unreachable))
+        }
+        Action::Disconnect | Action::Wait => deliver(store, random, cursor, rough),
+    }
+}
+
+/// Some of what the watch has to deliver: one or several revisions, maybe again some already delivered,
+/// maybe cut into fragments (the cut is remembered by delivering the rest at once).
+fn deliver(
+    store: &Store,
+    random: &mut fastrand::Rng,
+    cursor: &mut Option<i64>,
+    rough: bool,
+) -> Option<Input> {
+    let from = (*cursor)?;
+    if from > store.revision || (rough && random.f32() < 0.3) {
+        return None;
+    }
+    let repeat = if rough && random.f32() < 0.05 {
+        random.i64(0..3)
+    } else {
+        0
+    };
+    let to = random.i64(from..=store.revision.min(from + 4));
+    let changes: Vec<Change> = store
+        .history
+        .iter()
+        .filter(|change| (from - repeat..=to).contains(&change.mod_revision))
+        .cloned()
+        .collect();
+    *cursor = Some(to + 1);
+    Some(Input::Changes {
+        header: store.header(),
+        changes,
+        fragment: false,
+    })
+}
