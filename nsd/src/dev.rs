@@ -4,6 +4,7 @@
 //! what to try. The child is guarded by a shell that waits for the end of a pipe from this process, so it
 //! goes down with it however that ends, SIGKILL included.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -170,6 +171,7 @@ fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> a
         "http://127.0.0.1:2379" => String::new(),
         url => format!(" --endpoints {url}"),
     };
+    let nsctl = nsctl_beside(std::env::args_os().next());
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -183,16 +185,19 @@ fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> a
         None => {
             writeln!(
                 out,
-                "  nsctl{endpoints} zone add example.org --ns ns1.example.org"
+                "  {nsctl}{endpoints} zone add example.org --ns ns1.example.org"
             )?;
             "example.org.".into()
         }
     };
     let zone = zone.trim_end_matches('.');
-    writeln!(out, "  nsctl{endpoints} add new.{zone} A 192.0.2.99 --wait")?;
+    writeln!(
+        out,
+        "  {nsctl}{endpoints} add new.{zone} A 192.0.2.99 --wait"
+    )?;
     writeln!(out, "  {dig} new.{zone} A")?;
-    writeln!(out, "  nsctl{endpoints} list")?;
-    writeln!(out, "  nsctl{endpoints} status\n")?;
+    writeln!(out, "  {nsctl}{endpoints} list")?;
+    writeln!(out, "  {nsctl}{endpoints} status\n")?;
     writeln!(out, "Ctrl-C ends it all.")?;
     writeln!(
         out,
@@ -201,6 +206,13 @@ fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> a
     )?;
     out.flush()?;
     Ok(())
+}
+
+/// How to call `nsctl`: beside this program if that was called by its path, else by its name.
+fn nsctl_beside(program: Option<OsString>) -> String {
+    let beside = program.map(|program| Path::new(&program).with_file_name("nsctl"));
+    let beside = beside.filter(|path| path.components().count() > 1 && path.is_file());
+    beside.map_or_else(|| "nsctl".into(), |path| path.display().to_string())
 }
 
 /// The child.
