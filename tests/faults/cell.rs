@@ -1,5 +1,6 @@
 //! One fault: begun under load, healed, and measured.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use domain::base::iana::Rtype as AskedType;
@@ -19,6 +20,9 @@ pub(crate) const HOLD: Duration = Duration::from_secs(5);
 /// A fault and what is measured of it.
 pub(crate) struct Cell {
     name: &'static str,
+    number: usize,
+    /// Whether zones that promise fresh answers must have given them all along.
+    is_steady: bool,
     traffic: Traffic,
     watcher: Watcher,
 }
@@ -33,11 +37,14 @@ pub(crate) enum Noticed {
 impl Site {
     /// Starts the load, and then the clock.
     pub(crate) async fn begin(&self, name: &'static str) -> Cell {
-        let (cell, size) = (self.rows.len(), self.cluster.size());
-        println!("== {size} members: {name}");
-        let traffic = Traffic::start(self, cell).await;
+        // Also one that is given up has its zones.
+        let number = self.cells.fetch_add(1, Ordering::Relaxed);
+        println!("== {} members: {name}", self.cluster.size());
+        let traffic = Traffic::start(self, number).await;
         Cell {
             name,
+            number,
+            is_steady: false,
             traffic,
             watcher: Watcher::start(self.frontends.iter().map(|frontend| frontend.admin)),
         }
@@ -46,7 +53,7 @@ impl Site {
     /// All is healed, from now on.
     pub(crate) async fn end(&mut self, cell: Cell) {
         let healed = Instant::now();
-        self.serves_a_write(healed).await;
+        self.serves_a_write(cell.number, healed).await;
         let everywhere = healed.elapsed();
         let noticed = cell.watcher.first().map(|(after, what)| {
             println!("noticed after {after:?}: {what}");
@@ -56,6 +63,7 @@ impl Site {
         self.settled().await;
         let row = Row {
             name: cell.name,
+            is_steady: cell.is_steady,
             tally,
             noticed,
             everywhere,
@@ -65,8 +73,8 @@ impl Site {
     }
 
     /// Writes something new as soon as etcd takes it, and waits until all front-ends answer with it.
-    async fn serves_a_write(&self, since: Instant) {
-        let (store, cell) = (self.store(), self.rows.len());
+    async fn serves_a_write(&self, cell: usize, since: Instant) {
+        let store = self.store();
         let owner = format!("healed.available{cell}.test");
         let (name, text): (Name, _) =
             (owner.parse().expect("a name"), format!("after cell {cell}"));
@@ -96,6 +104,14 @@ impl Site {
 }
 
 impl Cell {
+    /// A fault that nothing is to be noticed of: etcd is there and answers in time.
+    pub(crate) fn steady(self) -> Self {
+        Cell {
+            is_steady: true,
+            ..self
+        }
+    }
+
     /// Lets the fault last; until it was noticed, where that must be.
     pub(crate) async fn lasts(&self, noticed: Noticed) {
         sleep(HOLD).await;

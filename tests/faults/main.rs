@@ -1,5 +1,5 @@
 //! The fault matrix: every fault that a cluster and a fleet meet, one after the other, each under a constant load of
-//! queries to every front-end and a writer that never stops. What was served is held against the recorded history;
+//! queries to every front-end and of writers that never stop. What was served is held against the recorded history;
 //! how soon a fault was noticed and how soon after it all front-ends served a new write is measured.
 //!
 //! Only containers can have most of this done to them: without an engine all of it is skipped.

@@ -1,6 +1,7 @@
 //! Where faults happen: a cluster, three front-ends that reach it in different ways, and a cell under way.
 
 use std::ffi::OsStr;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use etcd::client::{Config, Store};
@@ -32,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) certificates: Option<Certificates>,
     /// Where front-ends keep what they go on from when they start without etcd.
     snapshots: TempDir,
+    /// How many cells have begun.
+    pub(crate) cells: AtomicUsize,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -66,6 +69,7 @@ impl Site {
             clock: Clock::new(),
             certificates,
             snapshots: TempDir::new(),
+            cells: AtomicUsize::new(0),
             rows: Vec::new(),
         };
         site.staff([Vec::new(), Vec::new(), options.unwrap_or_default()])
@@ -105,6 +109,7 @@ impl Site {
             clock: Clock::new(),
             certificates: None,
             snapshots: TempDir::new(),
+            cells: AtomicUsize::new(0),
             rows: Vec::new(),
         };
         let options = || vec!["--user".to_string(), user.into()];

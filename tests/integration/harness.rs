@@ -91,7 +91,7 @@ async fn a_gate_cuts_and_lets_through() {
 
     gate.silence();
     assert!(health().await.is_err(), "a silent gate lets through");
-    let delay = Duration::from_millis(300);
+    let delay = Duration::from_millis(100);
     gate.delay(delay);
     let asked = Instant::now();
     health().await.expect("late, but through");

@@ -221,7 +221,7 @@ async fn write(endpoint: String, history: History) {
         let store = store.within(Duration::from_secs(20));
         let changed = store.change(&owner, None, &change);
         state[index] = number;
-        // What is not noted yet may be served already: the lock is held until it is.
+        // Until it is noted it may be served already, for which the reader waits.
         let revision = changed.await.expect("a write to a sound etcd").revision;
         let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
         history.insert(revision as u32, state);

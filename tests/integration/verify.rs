@@ -25,7 +25,7 @@ async fn all_agree_and_who_is_behind_is_named() {
     world.frontends[1].freeze();
     let behind = world
         .nsctl
-        .with("--timeout", "1s")
+        .with("--timeout", "5s")
         .run("verify")
         .await
         .expect(1);

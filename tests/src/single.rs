@@ -57,7 +57,8 @@ impl Single {
             ["--log-level", "error"],
             ["--logger", "zap"],
         ];
-        let process = Process::start("etcd", Path::new("etcd"), args.as_flattened());
+        let program = std::env::var_os("NSD_ETCD").unwrap_or_else(|| "etcd".into());
+        let process = Process::start("etcd", Path::new(&program), args.as_flattened());
         self.process = Some(process.quiet());
         eventually("etcd answers", Duration::from_secs(30), async || {
             self.etcdctl(&["endpoint", "health"]).map(drop)

@@ -51,7 +51,8 @@ async fn clock_jump(site: &mut Site) {
     }
     let cell = site
         .begin("a front-end's clock jumps a day back, then two ahead")
-        .await;
+        .await
+        .steady();
     site.clock.jump(-1);
     cell.lasts(Noticed::Maybe).await;
     site.clock.jump(1);

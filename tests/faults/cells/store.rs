@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use tests::{Cluster, Gate};
+use tests::{Cluster, Gate, ensure, eventually};
 
 use super::frontends::GATED;
 use crate::cell::Noticed;
-use crate::site::Site;
+use crate::site::{LIMIT, Site};
 
 pub(crate) async fn run(site: &mut Site) {
     defragmented(site).await;
@@ -31,7 +31,7 @@ async fn defragmented(site: &mut Site) {
 }
 
 async fn full(site: &mut Site) {
-    let cell = site.begin("the store is full (NOSPACE)").await;
+    let cell = site.begin("the store is full (NOSPACE)").await.steady();
     site.fill(None).await;
     cell.lasts(Noticed::Maybe).await;
     site.cluster.compact().await;
@@ -44,12 +44,28 @@ async fn compacted(site: &mut Site) {
     let cell = site
         .begin("history is compacted while a front-end is cut off")
         .await;
+    let before = lists(site).await;
     site.gates[GATED].iter().for_each(Gate::silence);
     cell.lasts(Noticed::Surely).await;
     site.cluster.compact().await;
     site.gates[GATED].iter().for_each(Gate::close);
+    eventually("its connections are cut", LIMIT, async || {
+        let status = site.frontends[GATED].status().await;
+        ensure(status["watching"] == false, || status.to_string())
+    })
+    .await;
     site.gates[GATED].iter().for_each(Gate::open);
     site.end(cell).await;
+    let after = lists(site).await;
+    assert!(after > before, "a poor test: it never met the compaction");
+}
+
+/// How often the front-end had to list everything.
+async fn lists(site: &Site) -> u64 {
+    let metrics = site.frontends[GATED].get("/metrics").await.unwrap().body;
+    let mut lines = metrics.lines();
+    let count = lines.find_map(|line| line.strip_prefix("nsd_lists_total "));
+    count.expect("it is counted").parse().expect("a number")
 }
 
 async fn member_replaced(site: &mut Site) {

@@ -13,6 +13,15 @@ impl Cluster {
     /// Cuts some members off from the others, both ways; everybody else still reaches all of them. Packets
     /// are dropped in the members' network namespaces, which takes root: an error says what does not work.
     pub async fn cut_off(&self, members: &[usize]) -> Result<(), String> {
+        let cut = self.drop_between(members).await;
+        if cut.is_err() {
+            // What was cut before it failed shall not stay; where that fails, too, nothing was.
+            let _ = self.join_again(members).await;
+        }
+        cut
+    }
+
+    async fn drop_between(&self, members: &[usize]) -> Result<(), String> {
         for &inside in members {
             for outside in (0..self.size()).filter(|member| !members.contains(member)) {
                 let address = self.container(outside).address();

@@ -12,12 +12,13 @@
 //! | [`Rule::WentBack`] | all | a front-end never shows an older state than it has shown, on any RRset, nor an older serial |
 //! | [`Rule::Lost`], [`Rule::Apart`] | all | the last answers have the last acknowledged writes, the same everywhere |
 //! | [`Rule::Unavailable`] | `available` | an answer is never SERVFAIL |
-//! | [`Rule::TooOld`] | `bounded` | an answer was current within the limit before the query, or during it |
-//! | [`Rule::NotLinearizable`] | `linearizable` | the operations on each RRset have an order that a register explains |
+//! | [`Rule::TooOld`] | `bounded` | an answer, and a serial, was current within the limit before the query, or during it |
+//! | [`Rule::NotLinearizable`] | `linearizable` | the operations on each RRset have an order that a register explains; serials have all writes acknowledged before |
 //!
 //! This folder is pure: instants come from whoever records ([`crate::clients`]).
 
 mod linearizable;
+mod serials;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,17 @@ use std::time::{Duration, Instant};
 
 pub use violation::{Rule, Violation};
 
+use serials::Serials;
 use state::States;
 use violation::Violations;
 
 /// What `bounded` may be exceeded by: front-ends count in milliseconds.
 const ALLOWANCE: Duration = Duration::from_millis(10);
+
+/// How long before its end a front-end may have taken a query that it did not come to answer: it answers at once, but
+/// where a query waits for etcd.
+const GRACE: Duration = Duration::from_millis(250);
+const GRACE_LINEARIZABLE: Duration = Duration::from_millis(2_500);
 
 /// From the moment something was asked for to the moment its outcome was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +48,6 @@ pub struct Span {
     pub start: Instant,
     /// The end, not before the beginning.
     pub end: Instant,
-}
-
-impl Span {
-    fn overlaps(self, other: Span) -> bool {
-        self.start <= other.end && other.start <= self.end
-    }
 }
 
 /// A write of one RRset.
@@ -200,7 +201,7 @@ impl History {
     pub fn check(&self, promise: &Promise) -> Result<(), Vec<Violation>> {
         let mut found = Violations::default();
         self.check_answered(promise, &mut found);
-        let registers = self.registers();
+        let (registers, serials) = (self.registers(), Serials::of(&self.writes));
         let mut states = BTreeMap::<&str, States<'_>>::new();
         for (name, register) in &registers {
             states.insert(name, States::of(self.origin, register));
@@ -210,7 +211,15 @@ impl History {
             if let Promise::Bounded(limit) = promise {
                 let rule = (Rule::TooOld, *limit + ALLOWANCE);
                 self.check_age(query, rule, &states[query.rrset.as_str()], &mut found);
+                self.check_serial(query, rule, &serials, &mut found);
             }
+            if *promise == Promise::Linearizable {
+                let rule = (Rule::NotLinearizable, Duration::ZERO);
+                self.check_serial(query, rule, &serials, &mut found);
+            }
+        }
+        for query in &self.last {
+            self.check_serial(query, (Rule::Lost, Duration::ZERO), &serials, &mut found);
         }
         self.check_order(&states, &mut found);
         self.check_last(&states, &mut found);
@@ -244,14 +253,18 @@ impl History {
 
     fn check_answered(&self, promise: &Promise, found: &mut Violations) {
         for query in self.all_queries() {
-            let is_down = || is_within(&self.down, query);
+            let grace = match promise {
+                Promise::Linearizable => GRACE_LINEARIZABLE,
+                _ => GRACE,
+            };
+            let is_down = || is_within(&self.down, query, grace);
             let rule = match query.reply {
                 Reply::Wrong(_) => Rule::Wrong,
                 Reply::Unanswered if !is_down() => Rule::Unanswered,
                 Reply::ServFail
                     if *promise == Promise::Available
                         && !is_down()
-                        && !is_within(&self.unsynced, query) =>
+                        && !is_within(&self.unsynced, query, GRACE) =>
                 {
                     Rule::Unavailable
                 }
@@ -299,6 +312,22 @@ impl History {
         }
         let lines = over.iter().flatten().map(|write| write.tell(self.origin));
         found.add(rule, lines.chain([query.tell(self.origin)]));
+    }
+
+    /// A serial has every write in it that was acknowledged so long before the query.
+    fn check_serial(
+        &self,
+        query: &Query,
+        (rule, limit): (Rule, Duration),
+        serials: &Serials<'_>,
+        found: &mut Violations,
+    ) {
+        let oldest = query.span.start.checked_sub(limit);
+        if let Some((serial, oldest)) = query.serial.zip(oldest)
+            && let Some(write) = serials.lacks(serial, oldest)
+        {
+            found.add(rule, [write.tell(self.origin), query.tell(self.origin)]);
+        }
     }
 
     /// Of two queries to a front-end, one after the other, the second one shows no older state.
@@ -351,8 +380,11 @@ impl History {
     }
 }
 
-/// Whether a query was under way in any of the times of its front-end.
-fn is_within(times: &[(String, Span)], query: &Query) -> bool {
+/// Whether a query began in any of the times of its front-end, or so shortly before that it may not have been answered.
+fn is_within(times: &[(String, Span)], query: &Query, grace: Duration) -> bool {
+    let start = query.span.start;
     let mut times = times.iter();
-    times.any(|(frontend, span)| *frontend == query.frontend && span.overlaps(query.span))
+    times.any(|(frontend, span)| {
+        *frontend == query.frontend && start + grace >= span.start && start <= span.end
+    })
 }

@@ -87,6 +87,14 @@ impl Story {
         self
     }
 
+    fn last_soa(mut self, start: u64, frontend: &str, serial: u32) -> Self {
+        let mut query = self.query(start, start + 1, frontend, "SOA=");
+        query.reply = Reply::Soa;
+        query.serial = Some(serial);
+        self.history.last(query);
+        self
+    }
+
     fn down(mut self, start: u64, end: u64, frontend: &str) -> Self {
         let span = self.span(start, end);
         self.history.down(frontend, span);
@@ -128,6 +136,16 @@ fn front_ends_that_are_up_answer() {
     silent().breaks(Promise::Available, Rule::Unanswered);
     silent().breaks(Promise::Linearizable, Rule::Unanswered);
     silent().down(200, 300, "fe1").keeps(Promise::Available);
+    // What it had seconds ago it should have answered before it went.
+    silent()
+        .down(3000, 3100, "fe1")
+        .breaks(Promise::Available, Rule::Unanswered);
+    silent()
+        .down(3000, 3100, "fe1")
+        .breaks(Promise::Linearizable, Rule::Unanswered);
+    silent()
+        .down(2000, 2100, "fe1")
+        .keeps(Promise::Linearizable);
     silent()
         .unsynced(200, 300, "fe1")
         .breaks(Promise::Available, Rule::Unanswered);
@@ -176,6 +194,33 @@ fn three_writes() -> Story {
         .set(0, 10, "x=1", 5)
         .set(20, 30, "x=2", 6)
         .set(40, 50, "y=3", 7)
+}
+
+#[test]
+fn serials_are_as_fresh_as_answers() {
+    let old = || three_writes().soa(60, "fe1", 6);
+    old().keeps(Promise::Available);
+    old().keeps(BOUNDED);
+    old().breaks(Promise::Linearizable, Rule::NotLinearizable);
+    // While the last write is under way, and once it is served.
+    three_writes()
+        .soa(45, "fe1", 6)
+        .keeps(Promise::Linearizable);
+    three_writes()
+        .soa(60, "fe1", 7)
+        .keeps(Promise::Linearizable);
+    let older = || three_writes().soa(2_070, "fe1", 6);
+    older().keeps(Promise::Available);
+    older().breaks(BOUNDED, Rule::TooOld);
+    // Whatever ended last: the highest revision counts.
+    let crossed = || story().set(0, 30, "x=1", 5).set(0, 20, "y=1", 6);
+    crossed().soa(40, "fe1", 6).keeps(Promise::Linearizable);
+    crossed()
+        .soa(40, "fe1", 5)
+        .breaks(Promise::Linearizable, Rule::NotLinearizable);
+    let last = |serial| three_writes().last_soa(100, "fe1", serial);
+    last(7).keeps(Promise::Available);
+    last(6).breaks(Promise::Available, Rule::Lost);
 }
 
 #[test]
