@@ -40,6 +40,10 @@ async fn a_poisoned_value_is_put_aside_and_all_else_goes_on() {
         assert!(told, "{} does not log the key", frontend.id);
     }
 
+    let status = world.nsctl.run("status").await.expect(0).stdout;
+    let named = format!("fe1: {key} cannot be used: ");
+    assert!(status.contains(&named), "{status}");
+
     let before = world
         .nsctl
         .write("add other.example.org A 192.0.2.2 --wait")

@@ -182,13 +182,104 @@ fn notes(status: &Status) -> Vec<String> {
                 "{id}: its last audit, at revision {revision}, found a difference, and everything was listed again"
             ));
         }
-        for Quarantined { key, reason } in state.quarantine.iter().take(QUARANTINED_SHOWN) {
-            notes.push(format!("{id}: {key} cannot be used: {reason}"));
-        }
-        let more = state.quarantined.saturating_sub(QUARANTINED_SHOWN as u64);
+        let named = state.quarantine.iter().take(QUARANTINED_SHOWN);
+        let more = state.quarantined.saturating_sub(named.len() as u64);
+        notes
+            .extend(named.map(|Quarantined { key, reason }| {
+                format!("{id}: {key} cannot be used: {reason}")
+            }));
         if more > 0 {
             notes.push(format!("{id}: {more} more keys cannot be used"));
         }
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd::client::MemberState;
+
+    use super::*;
+
+    fn member(cluster: &str) -> Member {
+        let state = MemberState {
+            id: "1".into(),
+            cluster: cluster.into(),
+            version: "3.5.0".into(),
+            revision: 9,
+            leader: true,
+            db_size: 0,
+            errors: vec![],
+        };
+        Member {
+            endpoint: "http://10.0.0.1:2379".into(),
+            state: Ok(state),
+        }
+    }
+
+    /// The notes about a front-end that says this of itself, beside what it always says.
+    fn about(state: &str) -> Vec<String> {
+        let text = format!(
+            r#"{{"ready":true,"applied":9,"fresh_age_ms":1,"zones":1,"rrsets":1,"endpoint":"",{state}}}"#
+        );
+        let state: State = serde_json::from_str(&text).expect(&text);
+        let registered = Frontend {
+            dns: vec![],
+            admin: None,
+            version: String::new(),
+        };
+        let shown = Shown {
+            id: "fe1".into(),
+            registered,
+            lag: Some(0),
+            state: Some(state),
+            error: None,
+        };
+        notes(&Status {
+            members: vec![member("a1")],
+            frontends: vec![shown],
+        })
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_what_to_do() {
+        assert_eq!(about(r#""quarantined":0,"cluster":"a1""#), [""; 0]);
+        // A front-end of an earlier release says less.
+        assert_eq!(about(r#""quarantined":0"#), [""; 0]);
+        for (state, words) in [
+            (
+                r#""quarantined":0,"cluster":"b2""#,
+                "mirrors the cluster b2, not this one",
+            ),
+            (
+                r#""quarantined":0,"held":{"gone":1600,"of":3000}"#,
+                "lost 1600 of 3000 RRsets",
+            ),
+            (
+                r#""quarantined":0,"serials_behind":1"#,
+                "1 zone with a serial behind",
+            ),
+            (
+                r#""quarantined":0,"serials_behind":2"#,
+                "`nsctl zone raise-serials`",
+            ),
+            (
+                r#""quarantined":0,"audit":{"age_ms":1,"revision":7,"agrees":false}"#,
+                "at revision 7, found a difference",
+            ),
+            (
+                r#""quarantined":1,"quarantine":[{"key":"/ns/v1/x","reason":"no JSON"}]"#,
+                "/ns/v1/x cannot be used: no JSON",
+            ),
+        ] {
+            let notes = about(state);
+            let one = notes.len() == 1 && notes[0].starts_with("fe1: ") && notes[0].contains(words);
+            assert!(one, "{state}: {notes:?}");
+        }
+        let many = about(r#""quarantined":7,"quarantine":[{"key":"k","reason":"r"}]"#);
+        assert_eq!(
+            many.last().map(String::as_str),
+            Some("fe1: 6 more keys cannot be used")
+        );
+    }
 }
