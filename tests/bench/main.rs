@@ -13,6 +13,7 @@ mod data;
 mod delay;
 mod echo;
 mod generator;
+mod linearizable;
 mod load;
 mod net;
 mod nodes;
@@ -79,6 +80,8 @@ enum Table {
     Propagation(propagation::Options),
     /// Answers a second and latency while updates come.
     Updates,
+    /// Reads of etcd and latency of linearizable answers, beside available ones.
+    Linearizable,
     /// Memory, first sync, import and one update, by the number of RRsets.
     Scale,
     /// All of them.
@@ -92,6 +95,12 @@ enum Table {
     /// Sends queries at a rate, and measures the latency of each.
     #[command(hide = true)]
     Load(load::Options),
+    /// Prints what a front-end says of itself.
+    #[command(hide = true)]
+    Status {
+        /// Its admin listener.
+        admin: SocketAddr,
+    },
     /// Writes to etcd at a rate.
     #[command(hide = true)]
     Write(updates::Options),
@@ -106,6 +115,7 @@ fn main() -> ExitCode {
     let result = match arguments.table {
         Table::Echo { address } => echo::run(address),
         Table::Load(options) => load::run(&options),
+        Table::Status { admin } => linearizable::status(admin),
         Table::Write(options) => updates::write(&options),
         table => measure(&run, &table),
     };
@@ -127,12 +137,14 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
         Table::Cores => cores::run(run),
         Table::Propagation(options) => propagation::run(run, options),
         Table::Updates => updates::run(run),
+        Table::Linearizable => linearizable::run(run),
         Table::Scale => scale::run(run),
         _ => {
             peers::run(run, &[])?;
             nodes::run(run)?;
             cores::run(run)?;
             updates::run(run)?;
+            linearizable::run(run)?;
             scale::run(run)?;
             propagation::run(run, &propagation::Options::default())
         }

@@ -3,7 +3,7 @@
 #
 #   bash tests/bench/run.sh TABLE [--quick] [--results DIR]
 #
-# TABLE is one of peers, nodes, cores, propagation, updates, scale and all. --quick is short and small: it shows that
+# TABLE is one of peers, nodes, cores, propagation, updates, linearizable, scale and all. --quick is short and small: it shows that
 # all of it works, and its figures are none, as it runs what is built for tests. Tables (Markdown) and plots (SVG) go to target/bench, or DIR.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 . deploy/lib.sh
 
 [ $# -gt 0 ] || {
-  say "usage: bash tests/bench/run.sh peers|nodes|cores|propagation|updates|scale|all [--quick] [--results DIR]"
+  say "usage: bash tests/bench/run.sh peers|nodes|cores|propagation|updates|linearizable|scale|all [--quick] [--results DIR]"
   exit 2
 }
 
@@ -37,7 +37,8 @@ peer dnsperf dnsperf
 peer knotd knot
 peer /usr/sbin/nsd nsd
 peer named bind9
-peer pdns_server pdns-server
+# Without its backend it serves no zone file.
+compgen -G '/usr/lib/*/pdns/libbindbackend.so' >/dev/null || peer pdns-backend-bind "pdns-server pdns-backend-bind"
 [ -z "$policy" ] || as_root rm /usr/sbin/policy-rc.d
 
 for tool in ip taskset kxdpgun dnsperf; do

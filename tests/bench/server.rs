@@ -76,11 +76,13 @@ impl Kind {
             Kind::Nsd => ("/usr/sbin/nsd", "nsd"),
             Kind::Knot | Kind::KnotXdp => ("knotd", "knot"),
             Kind::Bind => ("named", "bind9"),
-            Kind::PowerDns => ("pdns_server", "pdns-server"),
+            // Without this package it serves no zone file.
+            Kind::PowerDns => ("pdns_server", "pdns-backend-bind"),
         };
         let query = ["-W", "-f", "${Version}", package];
         let version = net::output(std::process::Command::new("dpkg-query").args(query));
-        is_installed(program).then(|| version.unwrap_or_default())
+        let is_whole = self != Kind::PowerDns || version.is_ok();
+        (is_installed(program) && is_whole).then(|| version.unwrap_or_default())
     }
 
     /// Starts it on the server's core and waits until it answers.
