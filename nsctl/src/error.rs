@@ -26,6 +26,17 @@ impl Error {
         Error::Usage(reason.into())
     }
 
+    /// The same with another text.
+    fn because(mut self, text: String) -> Self {
+        let (Error::Failed(reason)
+        | Error::Usage(reason)
+        | Error::Conflict(reason)
+        | Error::Store(reason)
+        | Error::Wait(reason)) = &mut self;
+        *reason = text;
+        self
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Error::Failed(_) => 1,
@@ -77,14 +88,11 @@ impl From<ChangeError> for Error {
     fn from(error: ChangeError) -> Self {
         let reason = error.to_string();
         match error {
+            ChangeError::Partly(error) => Error::from(*error).because(reason),
             ChangeError::Refused(refusal) => refusal.into(),
             ChangeError::Conflict { .. } => Error::Conflict(reason),
             ChangeError::NotWritten(store) | ChangeError::Unknown(store) => {
-                match Error::from(store) {
-                    Error::Store(_) => Error::Store(reason),
-                    Error::Usage(_) => Error::Usage(reason),
-                    _ => Error::Failed(reason),
-                }
+                Error::from(store).because(reason)
             }
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use etcd::client::{Store, StoreError};
+use etcd::client::{Fleet, Store, StoreError};
 use etcd::schema::Frontend;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout_at;
 
 use crate::error::Error;
 
@@ -138,17 +139,25 @@ pub(crate) async fn ask_all(
 ///
 /// Who is live is read again as long as one is missing: it may have left meanwhile.
 pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Result<usize, Error> {
-    let store = store.within(limit + Duration::from_secs(1));
     let end = Instant::now() + limit;
-    let mut lagging: BTreeMap<String, String> = BTreeMap::new();
+    // Whoever has answered may have needed all the time: to read who is live takes a moment more.
+    let latest = end + Duration::from_secs(1);
+    let in_time = |error: Option<StoreError>| {
+        let error = error.unwrap_or_else(|| StoreError::Unreachable("no answer in time".into()));
+        Error::Wait(format!(
+            "revision {revision} is written, but who serves it is unknown: {error}"
+        ))
+    };
+    let store = store.within(limit + Duration::from_secs(1));
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let unreachable = |error: StoreError| {
-            Error::Wait(format!(
-                "revision {revision} is written, but who serves it is unknown: {error}"
-            ))
-        };
-        let frontends = store.frontends().await.map_err(unreachable)?;
+        let fleet = timeout_at(latest.into(), store.frontends()).await;
+        let Fleet {
+            frontends,
+            cluster_id,
+        } = fleet
+            .map_err(|_| in_time(None))?
+            .map_err(|error| in_time(Some(error)))?;
         // Not all of the time at once: a front-end that has died is not asked to the end, and one that has
         // come is not overlooked.
         let step = left.min(Duration::from_secs(1));
@@ -160,27 +169,31 @@ pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Resul
             })
             .collect();
         let count = asked.len();
-        lagging.clear();
+        let mut lagging: BTreeMap<String, String> = BTreeMap::new();
+        let mut ahead: Vec<(String, i64)> = Vec::new();
         for task in asked {
-            match task.await {
-                Ok((_, Ok(state))) if state.applied >= Some(revision) => {}
-                Ok((
-                    id,
-                    Ok(State {
-                        applied: Some(applied),
-                        ..
-                    }),
-                )) => {
-                    lagging.insert(id, format!("at revision {applied}"));
-                }
-                Ok((id, Ok(_))) => {
-                    lagging.insert(id, "not synced yet".into());
-                }
-                Ok((id, Err(error))) => {
-                    lagging.insert(id, error);
-                }
-                Err(error) => return Err(Error::Failed(error.to_string())),
+            let (id, state) = task
+                .await
+                .map_err(|error| Error::Failed(error.to_string()))?;
+            match state.and_then(|state| state.serves(revision, cluster_id)) {
+                Ok(applied) if applied > revision => ahead.push((id, applied)),
+                Ok(_) => {}
+                Err(lag) => drop(lagging.insert(id, lag)),
             }
+        }
+        // Others have written meanwhile; or these revisions are of a history that is not there any more.
+        if lagging.is_empty() && !ahead.is_empty() {
+            let head = timeout_at(latest.into(), store.head()).await;
+            let head = head
+                .map_err(|_| in_time(None))?
+                .map_err(|error| in_time(Some(error)))?;
+            ahead.retain(|(_, applied)| *applied > head.store);
+            lagging.extend(ahead.into_iter().map(|(id, applied)| {
+                (
+                    id,
+                    format!("at revision {applied}, which etcd does not have"),
+                )
+            }));
         }
         if count > 0 && lagging.is_empty() {
             return Ok(count);
@@ -199,16 +212,68 @@ pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Resul
                 shown(limit)
             )));
         }
-        // Whoever does not answer at all fails at once.
-        tokio::time::sleep(Duration::from_millis(if lagging.is_empty() {
-            100
-        } else {
-            20
-        }))
-        .await;
+        // Who lags has been waited for; who does not answer, or serves something else, is not to be asked in a rush.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl State {
+    /// The revision that it serves, if that has this one of this cluster in it; otherwise why not.
+    fn serves(&self, revision: i64, cluster_id: u64) -> Result<i64, String> {
+        let applied = self.applied.ok_or("not synced yet")?;
+        if !self.is_of(cluster_id) {
+            return Err(format!("at revision {applied} of another cluster"));
+        }
+        if let Some(Held { gone, of }) = self.held {
+            return Err(format!(
+                "at revision {applied}, as etcd has lost {gone} of {of} RRsets: nsctl accept, if that is meant"
+            ));
+        }
+        if applied < revision {
+            return Err(format!("at revision {applied}"));
+        }
+        Ok(applied)
+    }
+
+    /// Whether what it serves is of this cluster; an earlier release does not say.
+    pub(crate) fn is_of(&self, cluster_id: u64) -> bool {
+        let told = format!("{cluster_id:x}");
+        self.cluster.as_ref().is_none_or(|cluster| *cluster == told)
     }
 }
 
 fn shown(time: Duration) -> String {
     format!("{} s", (time.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_higher_revision_of_another_history_serves_nothing() {
+        let state = |more: &str| -> State {
+            let text = format!(
+                r#"{{"ready":true,"applied":9,"zones":1,"rrsets":1,"quarantined":0,"endpoint":""{more}}}"#
+            );
+            serde_json::from_str(&text).expect("a state")
+        };
+        let own = state(r#","cluster":"a1""#);
+        assert_eq!(own.serves(9, 0xa1), Ok(9));
+        assert_eq!(own.serves(5, 0xa1), Ok(9));
+        assert_eq!(
+            own.serves(10, 0xa1).as_ref().map_err(String::as_str),
+            Err("at revision 9")
+        );
+        let other = own.serves(5, 0xb2).expect_err("another cluster");
+        assert!(other.contains("another cluster"), "{other}");
+        let held = state(r#","cluster":"a1","held":{"gone":2,"of":3}"#).serves(5, 0xa1);
+        assert!(held.expect_err("it is held back").contains("nsctl accept"));
+        assert_eq!(state("").serves(5, 0xa1), Ok(9), "an earlier release");
+        let empty = State {
+            applied: None,
+            ..own
+        };
+        assert_eq!(empty.serves(5, 0xa1), Err("not synced yet".into()));
+    }
 }

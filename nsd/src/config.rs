@@ -66,6 +66,18 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<String>>,
+    /// Whether to ask the cluster for its members, and to try their advertised client URLs, too, after the endpoints
+    /// [default: false].
+    #[arg(
+        long,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        env = "NSD_DISCOVER_MEMBERS",
+        help_heading = "Store"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discover_members: Option<bool>,
     /// Prefix of all keys [default: /ns].
     #[arg(long, env = "NSD_PREFIX", help_heading = "Store")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -327,6 +339,7 @@ impl Options {
         let store = client::Config {
             tls,
             user,
+            discover: self.discover_members.unwrap_or(false),
             ..client::Config::new(endpoints)
         };
         let prefix = self.prefix.as_deref().unwrap_or("/ns");

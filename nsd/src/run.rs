@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use etcd::client::{self, Store};
 use etcd::schema::Frontend;
 use tokio::net::TcpListener;
@@ -22,7 +23,8 @@ use crate::server::{self, Barrier, Limits, Proved, Service, Workers};
 /// How long what has come may take to be answered when all ends: as long as a query may wait for etcd, and a little more.
 const DRAIN: Duration = Duration::from_millis(2_500);
 
-/// How long the barrier waits for etcd and for the view: a client asks again after that.
+/// How long a query waits for etcd and for the view, and how long one round of the barrier may last: a client asks
+/// again after that.
 const BARRIER: Duration = Duration::from_secs(2);
 
 /// How long it waits for one member of etcd before it asks another one: there is time for three of them.
@@ -107,7 +109,8 @@ impl Running {
         let opened = opened.await.context("cannot read the snapshot")?;
         let mirrored = opened.0.clone();
         let (freshness_sender, freshness) = watch::channel(Freshness::default());
-        let view = Published::default();
+        // Before anybody can ask: what a snapshot has is served from the first query on.
+        let view = Published::new(ArcSwap::from_pointee(mirrored.lock().view().clone()));
         let proved = Arc::new(Proved::never(Instant::now()));
         let (barrier, rounds) = barrier(&config, freshness.clone());
         tokio::spawn(rounds);
@@ -256,18 +259,25 @@ fn barrier(
         ..config.mirror.store.clone()
     };
     let store = Store::new(patience, config.mirror.prefix.clone(), BARRIER);
-    Barrier::new(move || {
+    Barrier::new(BARRIER, move || {
         let (store, mut freshness) = (store.within(BARRIER), freshness.clone());
         async move {
             let confirm = async {
-                #[cfg(not(feature = "broken-for-tests"))]
+                if cfg!(feature = "broken-for-tests") {
+                    return Some(true);
+                }
+                let before = freshness.borrow().mirrored;
                 let head = store.head().await.ok()?;
-                #[cfg(feature = "broken-for-tests")]
-                let head = crate::broken::head(&store);
-                let applied = freshness.wait_for(|freshness| freshness.applied >= Some(head));
-                applied.await.ok().map(drop)
+                // Behind what had come from it before: it is another history, which has to be listed first.
+                if Some(head.store) < before {
+                    return None;
+                }
+                let decided =
+                    |freshness: &Freshness| freshness.held.is_some() || freshness.covers(&head);
+                let freshness = freshness.wait_for(decided).await.ok()?;
+                Some(freshness.covers(&head))
             };
-            matches!(tokio::time::timeout(BARRIER, confirm).await, Ok(Some(())))
+            matches!(tokio::time::timeout(BARRIER, confirm).await, Ok(Some(true)))
         }
     })
 }

@@ -21,8 +21,9 @@ const BOUND: Duration = Duration::from_secs(4);
 /// RRsets of each zone.
 const RRSETS: usize = 8;
 
-/// How many writes there are before the fault.
-pub(crate) const BEFORE: usize = 20;
+/// How many writes of each writer there are before the fault, and when it is healed.
+const EACH: usize = 2;
+const HEALED: Duration = Duration::from_secs(20);
 
 pub(crate) struct Traffic {
     zones: Vec<Arc<Recorded>>,
@@ -59,7 +60,12 @@ impl Traffic {
             ));
         }
         // A zone that a front-end has not heard of yet is refused.
-        let revision = site.store().head().await.expect("a healthy cluster");
+        let revision = site
+            .store()
+            .head()
+            .await
+            .expect("a healthy cluster")
+            .revision;
         site.applied(revision).await;
         let mut queries = Vec::new();
         for frontend in &site.frontends {
@@ -73,7 +79,7 @@ impl Traffic {
             cell as u64,
         );
         let writers = writers.await;
-        writers.more(BEFORE, Duration::from_secs(20)).await;
+        writers.more(EACH, HEALED).await;
         Traffic {
             zones,
             queries,
@@ -88,8 +94,14 @@ impl Traffic {
 
     /// Ends it when all is healed, and checks it.
     pub(crate) async fn stop(self, site: &Site) -> Tally {
+        self.writers.more(EACH, HEALED).await;
         self.writers.stop().await;
-        let revision = site.store().head().await.expect("a healthy cluster");
+        let revision = site
+            .store()
+            .head()
+            .await
+            .expect("a healthy cluster")
+            .revision;
         site.applied(revision).await;
         for queries in self.queries {
             queries.stop().await;

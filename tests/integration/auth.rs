@@ -160,6 +160,10 @@ async fn permission_is_lost_and_given_again(cluster: &Cluster, frontend: &Fronte
         ensure(status.contains("denie"), || status.clone())
     })
     .await;
+    // Longer than the registration lives by itself: it stays where an operator looks.
+    sleep(Duration::from_secs(15)).await;
+    let status = root.run("status").await.expect(0).stdout;
+    assert!(status.contains("denie"), "{status}");
     let last = "all.example.org. 300 A 192.0.2.2";
     expect_at(frontend, "all.example.org", Rtype::A, "NOERROR", &[last]).await;
     let grant = [

@@ -51,8 +51,27 @@ async fn zones_keep_their_promises_with_etcd_and_without() {
     etcd_is_asked_once_a_round_trip(&world).await;
     one_member_may_be_frozen(&world).await;
 
+    let endpoints = world.cluster.endpoints();
+    let strict = Frontend::start("strict", endpoints, &["--consistency", "bounded:2s"]).await;
+    strict.ready().await;
+    world
+        .nsctl
+        .write("zone add open.test --ns ns1.example.org --consistency available --wait")
+        .await;
     world.cluster.pause_all().await;
     let limit = Duration::from_secs(15);
+    // What a front-end promises holds where no zone says otherwise, also where there is no zone.
+    eventually("its bound is over", limit, async || {
+        let silent = dns::udp(strict.dns, "www.example.org", Rtype::A).await?;
+        let none = dns::udp(strict.dns, "www.nowhere.test", Rtype::A).await?;
+        let open = dns::udp(strict.dns, "open.test", Rtype::NS).await?;
+        assert_eq!(open.rcode, "NOERROR", "{open:?}");
+        ensure(
+            silent.ede == [EDE_NETWORK_ERROR] && none.ede == [EDE_NETWORK_ERROR],
+            || format!("{silent:?}\n{none:?}"),
+        )
+    })
+    .await;
     for frontend in &world.frontends {
         eventually("answers are stale, or none", limit, async || {
             let stale = dns::udp(frontend.dns, "www.example.org", Rtype::A).await?;

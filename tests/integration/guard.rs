@@ -3,23 +3,62 @@
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
-use tests::{TempDir, World, ensure, eventually, expect_at};
+use tests::{Cluster, TempDir, World, dns, ensure, eventually, expect_at};
 
 const WWW: [&str; 1] = ["h7.large.test. 300 A 10.0.0.7"];
+
+/// A zone `large.test` with so many addresses.
+fn large(addresses: usize) -> String {
+    let many: String = (0..addresses)
+        .map(|index| format!("h{index} A 10.0.{}.{}\n", index >> 8, index & 255))
+        .collect();
+    format!(
+        "$ORIGIN large.test.\n$TTL 300\n@ SOA ns1.example.org. h 1 3600 600 1209600 60\n@ NS ns1.example.org.\n{many}"
+    )
+}
+
+/// One transaction, which comes in fragments: all of it is taken in one step, or the rest of its revision is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_at_once_is_gone_at_once() {
+    // etcd fragments what is longer than this and half a MiB more.
+    let cluster = Cluster::start(3, &["--max-request-bytes", "65536"]).await;
+    let (world, folder) = (World::on(cluster, 1).await, TempDir::new());
+    let file = folder.write("zone", &large(16_000)).display().to_string();
+    let import = format!("zone import large.test {file} --wait 30s");
+    world.nsctl.write(&import).await;
+    let frontend = &world.frontends[0];
+    let all = frontend.status().await["rrsets"].clone();
+    assert!(all.as_u64() > Some(16_000), "{all}");
+    world.cluster.etcdctl(&["del", "--prefix", "/ns"]).await;
+    eventually("it is held back", Duration::from_secs(10), async || {
+        let held = frontend.status().await["held"].clone();
+        ensure(!held.is_null(), || held.to_string())
+    })
+    .await;
+    let held = frontend.status().await["held"].clone();
+    assert_eq!((&held["gone"], &held["of"]), (&all, &all));
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_prefix_is_held_back_until_it_is_accepted() {
     let world = World::with(2).await;
     let (nsctl, folder) = (&world.nsctl, TempDir::new());
-    let many: String = (0..2_000)
-        .map(|index| format!("h{index} A 10.0.{}.{}\n", index >> 8, index & 255))
-        .collect();
-    let zone = format!(
-        "$ORIGIN large.test.\n$TTL 300\n@ SOA ns1.example.org. h 1 3600 600 1209600 60\n@ NS ns1.example.org.\n{many}"
-    );
-    let file = folder.write("zone", &zone).display().to_string();
+    let file = folder.write("zone", &large(2_000)).display().to_string();
     let import = format!("zone import large.test {file} --wait");
     nsctl.write(&import).await;
+    for (zone, consistency) in [
+        ("bounded.test", "bounded:2s"),
+        ("exact.test", "linearizable"),
+    ] {
+        nsctl
+            .write(&format!(
+                "zone add {zone} --ns ns1.example.org --consistency {consistency}"
+            ))
+            .await;
+        nsctl
+            .write(&format!("add www.{zone} A 192.0.2.1 --wait"))
+            .await;
+    }
     let nothing = nsctl.run("accept").await.expect(0);
     assert_eq!(nothing.stdout, "nothing is held back\n");
 
@@ -34,7 +73,22 @@ async fn a_deleted_prefix_is_held_back_until_it_is_accepted() {
         .await;
         expect_at(frontend, "h7.large.test", Rtype::A, "NOERROR", &WWW).await;
     }
-    // They register again, as that was deleted, too; and are fresh no more.
+    // What is served in place of what there is proves nothing.
+    for frontend in &world.frontends {
+        eventually("it proves nothing", Duration::from_secs(10), async || {
+            let bounded = dns::udp(frontend.dns, "www.bounded.test", Rtype::A).await?;
+            let status = frontend.status().await;
+            let age = status["fresh_age_ms"].as_u64();
+            ensure(bounded.ede == [23] && age > Some(2_000), || {
+                format!("{bounded:?} {status}")
+            })
+        })
+        .await;
+        let exact = dns::udp(frontend.dns, "www.exact.test", Rtype::A).await;
+        let exact = exact.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((&*exact.rcode, &exact.ede[..]), ("SERVFAIL", &[23][..]));
+    }
+    // They register again, as that was deleted, too.
     world.registered(2).await;
     let status = nsctl.run("status").await.expect(0).stdout;
     for id in ["fe1", "fe2"] {

@@ -5,6 +5,7 @@
     reason = "in a test a panic is the report, and standard output is where skipped parts are told"
 )]
 
+mod attempts;
 mod auth;
 mod compaction;
 mod consistency;
@@ -13,6 +14,7 @@ mod guard;
 mod harness;
 mod leader;
 mod malformed;
+mod members;
 mod outage;
 mod poison;
 mod races;

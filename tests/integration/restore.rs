@@ -77,6 +77,9 @@ async fn after_a_restore_front_ends_follow_and_serials_go_on() {
         .write("zone add example.org --ns ns1.example.org")
         .await;
     nsctl.write("add kept.example.org A 192.0.2.1").await;
+    let exact = "zone add exact.test --ns ns1.example.org --consistency linearizable";
+    nsctl.write(exact).await;
+    nsctl.write("set www.exact.test TXT before").await;
     runbook.run("backup");
     nsctl.write("zone add late.test --ns ns1.example.org").await;
     for index in 0..20 {
@@ -84,6 +87,7 @@ async fn after_a_restore_front_ends_follow_and_serials_go_on() {
             .write(&format!("add h{index}.example.org A 192.0.2.2"))
             .await;
     }
+    nsctl.write("set www.exact.test TXT lost").await;
     let snapshot = folder.path().join("snapshot").display().to_string();
     // One that runs on, and one that is started again amid it all.
     let fe1 = Frontend::start("fe1", std::slice::from_ref(&endpoint), &[]).await;
@@ -103,8 +107,22 @@ async fn after_a_restore_front_ends_follow_and_serials_go_on() {
         Ok("NOERROR"),
         "it answers on"
     );
+    // It has no time to find out before it is asked.
+    fe1.freeze();
     etcd.up().await;
     let fe2 = Frontend::start("fe2", std::slice::from_ref(&endpoint), &options).await;
+    // Revisions are lower now than those that front-ends have, of a history that is gone.
+    nsctl.write("set www.exact.test TXT after").await;
+    fe1.thaw();
+    for frontend in [&fe1, &fe2] {
+        eventually("it answers", Duration::from_secs(20), async || {
+            let answer = dns::udp(frontend.dns, "www.exact.test", Rtype::TXT).await?;
+            let is_last = answer.answers == ["www.exact.test. 300 TXT \"after\""];
+            assert!(is_last || answer.rcode == "SERVFAIL", "{answer:?}");
+            ensure(is_last, || format!("{answer:?}"))
+        })
+        .await;
+    }
 
     for frontend in [&fe1, &fe2] {
         eventually("it follows", Duration::from_secs(20), async || {
@@ -122,12 +140,16 @@ async fn after_a_restore_front_ends_follow_and_serials_go_on() {
     eventually("both are registered", Duration::from_secs(20), async || {
         let status = runbook.run("status");
         let notes = status
-            .matches("1 zone with a serial behind one served before")
+            .matches("2 zones with a serial behind one served before")
             .count();
         ensure(notes == 2, || status.clone())
     })
     .await;
 
+    let metrics = fe1.get("/metrics").await.expect("an answer").body;
+    for line in ["nsd_cluster_changes_total 1\n", "nsd_serials_behind 2.0\n"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
     let raised = runbook.run("serials");
     assert!(
         raised.contains("example.org. ") && raised.contains("served by 2"),
@@ -155,4 +177,49 @@ async fn after_a_restore_front_ends_follow_and_serials_go_on() {
     assert!(high >= before + 1_000_000, "{high}");
     nsctl.write("add new.example.org A 192.0.2.3 --wait").await;
     assert!(serial(&fe1, "example.org").await > high);
+}
+
+/// Data put back under a running cluster's id: revisions go back, and nothing else tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_that_go_back_under_the_same_cluster_are_found_out() {
+    let mut etcd = Single::start().await;
+    let endpoints = [etcd.endpoint().to_string()];
+    let (nsctl, folder) = (Nsctl::new(&endpoints), TempDir::new());
+    let exact = "zone add exact.test --ns ns1.example.org --consistency linearizable";
+    nsctl.write(exact).await;
+    let frontend = Frontend::start("fe1", &endpoints, &[]).await;
+    frontend.ready().await;
+    // Its registration is in the backup, so that `--wait` asks it at once.
+    nsctl.write("set www.exact.test TXT before --wait").await;
+    etcd.down().await;
+    let backup = folder.path().join("backup");
+    Single::copy(&etcd.data(), &backup);
+    etcd.up().await;
+    for index in 0..20 {
+        nsctl
+            .write(&format!("add h{index}.exact.test A 192.0.2.2"))
+            .await;
+    }
+    nsctl.write("set www.exact.test TXT lost --wait").await;
+
+    etcd.down().await;
+    Single::copy(&backup, &etcd.data());
+    frontend.freeze();
+    etcd.up().await;
+    nsctl.write("set www.exact.test TXT after").await;
+    let is_after = |answer: &dns::Answer| answer.answers == ["www.exact.test. 300 TXT \"after\""];
+    let thawed = async {
+        // By then the front-end has been asked for what it serves, and is about to answer.
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        frontend.thaw();
+        dns::udp(frontend.dns, "www.exact.test", Rtype::TXT).await
+    };
+    let wait = nsctl.run("set www.exact.test TXT after --wait 20s");
+    let (waited, asked) = tokio::join!(wait, thawed);
+    let asked = asked.unwrap_or_else(|error| panic!("{error}"));
+    assert!(asked.rcode == "SERVFAIL" || is_after(&asked), "{asked:?}");
+    waited.expect(0);
+    let now = dns::udp(frontend.dns, "h0.exact.test", Rtype::A).await;
+    let now = now.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(now.rcode, "NXDOMAIN", "--wait was over too early");
 }

@@ -38,6 +38,33 @@ async fn all_agree_and_who_is_behind_is_named() {
     world.frontends[1].thaw();
 }
 
+/// Two that share no history stand for members that have drifted apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_with_other_data_is_named() {
+    let (one, other) = (Single::start().await, Single::start().await);
+    for (etcd, address) in [(&one, "192.0.2.1"), (&other, "192.0.2.2")] {
+        let nsctl = Nsctl::new(&[etcd.endpoint().to_string()]);
+        nsctl
+            .write("zone add example.org --ns ns1.example.org")
+            .await;
+        nsctl
+            .write(&format!("add www.example.org A {address}"))
+            .await;
+    }
+    let endpoints = [one.endpoint().to_string(), other.endpoint().to_string()];
+    let differs = Nsctl::new(&endpoints).run("verify").await.expect(3);
+    let line = |endpoint: &str| {
+        let mut lines = differs.stdout.lines();
+        lines.find(|line| line.starts_with(endpoint)).unwrap_or("")
+    };
+    assert!(line(&endpoints[0]).contains("agrees"), "{}", differs.stdout);
+    assert!(
+        line(&endpoints[1]).contains("DIFFERS"),
+        "{}",
+        differs.stdout
+    );
+}
+
 /// A history that was put back and has gone on otherwise, past the revision that the front-end knows, under the same
 /// cluster id: nothing but a comparison can tell.
 #[tokio::test(flavor = "multi_thread")]

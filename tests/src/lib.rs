@@ -28,7 +28,7 @@ mod world;
 
 pub use cluster::Cluster;
 pub use frontend::Frontend;
-pub use gate::Gate;
+pub use gate::{Gate, Way};
 pub use http::{Response, get};
 pub use load::{Expected, Load, Report};
 pub use machine::machine;

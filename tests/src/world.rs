@@ -26,7 +26,11 @@ impl World {
 
     /// Three members, and so many front-ends.
     pub async fn with(frontends: usize) -> Self {
-        let cluster = Cluster::start(3, &[]).await;
+        Self::on(Cluster::start(3, &[]).await, frontends).await
+    }
+
+    /// This cluster, and so many front-ends.
+    pub async fn on(cluster: Cluster, frontends: usize) -> Self {
         let nsctl = Nsctl::new(cluster.endpoints());
         nsctl
             .write("zone add example.org --ns ns1.example.org")

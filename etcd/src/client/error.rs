@@ -50,11 +50,14 @@ impl StoreError {
                 }
             };
         };
-        let message = status
-            .message()
-            .trim_start_matches("etcdserver: ")
-            .to_string();
-        match status.code() as i32 {
+        let cause = innermost(&error);
+        StoreError::from_status(status.code() as i32, status.message(), cause, endpoint)
+    }
+
+    /// What a gRPC status with this code and message means; `cause` is what lies below it.
+    fn from_status(code: i32, message: &str, cause: Option<String>, endpoint: &str) -> Self {
+        let message = message.trim_start_matches("etcdserver: ").to_string();
+        match code {
             OUT_OF_RANGE if message.contains("compacted") => StoreError::Compacted,
             RESOURCE_EXHAUSTED if message.contains("space exceeded") => StoreError::Full,
             PERMISSION_DENIED => StoreError::Denied(message),
@@ -73,11 +76,12 @@ impl StoreError {
             {
                 StoreError::Unauthenticated(message)
             }
+            // A member that does not vote yet: others do. Releases before 3.6 say Unavailable.
+            FAILED_PRECONDITION if message.contains("learner") => {
+                StoreError::Unreachable(format!("{endpoint}: {message}"))
+            }
             INVALID_ARGUMENT | FAILED_PRECONDITION | OUT_OF_RANGE => StoreError::Other(message),
-            _ => StoreError::Unreachable(format!(
-                "{endpoint}: {}",
-                innermost(&error).unwrap_or(message)
-            )),
+            _ => StoreError::Unreachable(format!("{endpoint}: {}", cause.unwrap_or(message))),
         }
     }
 
@@ -143,33 +147,136 @@ pub enum ChangeError {
     },
     /// The store failed, and nothing was written.
     NotWritten(StoreError),
-    /// The store failed amid the write: it may have been done or not.
+    /// The store failed amid the write: it may have been done, or be done yet.
     Unknown(StoreError),
+    /// It was not done to its end: one part is written, and this came of the next.
+    Partly(Box<ChangeError>),
+}
+
+impl ChangeError {
+    /// Why, without what it came to.
+    fn reason(&self) -> String {
+        match self {
+            ChangeError::Refused(refusal) => refusal.to_string(),
+            ChangeError::Conflict { name, tries } => {
+                format!("others changed {name} at the same time, {tries} times in a row")
+            }
+            ChangeError::NotWritten(error) | ChangeError::Unknown(error) => error.to_string(),
+            ChangeError::Partly(error) => error.reason(),
+        }
+    }
 }
 
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ChangeError::Refused(refusal) => refusal.fmt(f),
-            ChangeError::Conflict { name, tries } => {
-                write!(
-                    f,
-                    "others changed {name} at the same time, {tries} times in a row: nothing was written, try again"
-                )
+        f.write_str(&self.reason())?;
+        f.write_str(match self {
+            ChangeError::Refused(_) => "",
+            ChangeError::Conflict { .. } => ": nothing was written, try again",
+            ChangeError::NotWritten(_) => "; nothing was written",
+            ChangeError::Unknown(_) => {
+                "; the write was sent, and may have been done, or be done yet: the same command again tells"
             }
-            ChangeError::NotWritten(error) => write!(f, "{error}; nothing was written"),
-            ChangeError::Unknown(error) => write!(
-                f,
-                "{error}; the write was sent, and may or may not have been done: the same command again is safe, and tells"
-            ),
-        }
+            ChangeError::Partly(_) => {
+                "; a part of it is written: the same command again goes on with the rest"
+            }
+        })
     }
 }
 
 impl std::error::Error for ChangeError {}
 
+/// An error of a read, before anything was written.
+impl From<StoreError> for ChangeError {
+    fn from(error: StoreError) -> Self {
+        ChangeError::NotWritten(error)
+    }
+}
+
 impl From<Refusal> for ChangeError {
     fn from(refusal: Refusal) -> Self {
         ChangeError::Refused(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_etcd_says_is_told_apart() {
+        let kind = |code, message| match StoreError::from_status(code, message, None, "http://a:1")
+        {
+            StoreError::Unreachable(_) => "unreachable",
+            StoreError::Unauthenticated(_) => "unauthenticated",
+            StoreError::Denied(_) => "denied",
+            StoreError::Compacted => "compacted",
+            StoreError::Full => "full",
+            StoreError::Other(_) => "other",
+            StoreError::Config(_) => "config",
+        };
+        const UNAVAILABLE: i32 = 14;
+        for (code, message, expected) in [
+            (
+                OUT_OF_RANGE,
+                "etcdserver: mvcc: required revision has been compacted",
+                "compacted",
+            ),
+            (
+                OUT_OF_RANGE,
+                "etcdserver: mvcc: required revision is a future revision",
+                "other",
+            ),
+            (
+                RESOURCE_EXHAUSTED,
+                "etcdserver: mvcc: database space exceeded",
+                "full",
+            ),
+            (
+                RESOURCE_EXHAUSTED,
+                "etcdserver: too many requests",
+                "unreachable",
+            ),
+            (PERMISSION_DENIED, "etcdserver: permission denied", "denied"),
+            (
+                UNAUTHENTICATED,
+                "etcdserver: invalid auth token",
+                "unauthenticated",
+            ),
+            (
+                INVALID_ARGUMENT,
+                "etcdserver: revision of auth store is old",
+                "unauthenticated",
+            ),
+            (
+                INVALID_ARGUMENT,
+                "etcdserver: user name is empty",
+                "unauthenticated",
+            ),
+            (
+                INVALID_ARGUMENT,
+                "etcdserver: authentication failed, invalid user ID or password",
+                "unauthenticated",
+            ),
+            (
+                INVALID_ARGUMENT,
+                "etcdserver: duplicate key given in txn request",
+                "other",
+            ),
+            // A member that does not vote yet, as 3.5 says it and as 3.6 does.
+            (
+                UNAVAILABLE,
+                "etcdserver: rpc not supported for learner",
+                "unreachable",
+            ),
+            (
+                FAILED_PRECONDITION,
+                "etcdserver: rpc not supported for learner",
+                "unreachable",
+            ),
+            (UNAVAILABLE, "etcdserver: no leader", "unreachable"),
+        ] {
+            assert_eq!(kind(code, message), expected, "{code} {message}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::task::JoinHandle;
 
-use super::records::Attempts;
+use super::attempts::Attempts;
 use super::store::Committed;
 use super::{ChangeError, Store, StoreError};
 use crate::model::zonefile::{self, Checked, Rrsets};
@@ -50,26 +50,28 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Imported, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
+        let imported = self.attempt(apex, file, mode, &mut attempts, progress);
+        let imported = imported.await;
+        imported.map_err(|error| attempts.told(error))
+    }
+
+    async fn attempt(
+        &self,
+        apex: &Name,
+        file: &Checked,
+        mode: ImportMode,
+        attempts: &mut Attempts<'_>,
+        progress: Progress<'_>,
+    ) -> Result<Imported, ChangeError> {
         loop {
-            let (revision, present) = self
-                .anew()
-                .zone(apex)
-                .await
-                .map_err(|error| attempts.failed(error))?;
+            let (revision, present) = self.anew().zone(apex).await?;
             let done = match (&present, mode) {
                 (Some(present), ImportMode::Merge) => {
-                    self.merge(present, file, &mut attempts, progress).await?
+                    self.merge(present, file, attempts, progress).await?
                 }
                 _ => {
-                    self.replace(
-                        apex,
-                        present.as_ref(),
-                        file,
-                        revision,
-                        &mut attempts,
-                        progress,
-                    )
-                    .await?
+                    self.replace(apex, present.as_ref(), file, revision, attempts, progress)
+                        .await?
                 }
             };
             if let Some(imported) = done {
@@ -96,25 +98,22 @@ impl Store {
                 serial_base: present.zone.serial_base,
                 ..zone.clone()
             };
-            let stored = self
-                .content(present)
-                .await
-                .map_err(|error| attempts.failed(error))?;
+            let stored = self.content(present).await?;
             if same == present.zone && stored.is_ok_and(|stored| stored == file.rrsets) {
-                let revision = self
-                    .anew()
-                    .head()
-                    .await
-                    .map_err(|error| attempts.failed(error))?;
                 return Ok(Some(Imported {
-                    revision,
+                    revision: self.anew().head().await?.revision,
                     written: 0,
                     created: false,
                     left: None,
                 }));
             }
         }
-        let staged = self.stage(apex, &file.rrsets, revision, progress).await?;
+        let staged = self
+            .stage(apex, present, &file.rrsets, revision, progress)
+            .await?;
+        let Some(staged) = staged else {
+            return Ok(None);
+        };
         let plan = txn::flip(
             self.prefix(),
             apex,
@@ -125,37 +124,21 @@ impl Store {
             revision,
         );
         let written = file.rrsets.len();
-        let store = self.anew();
         attempts.renew();
         let revision = loop {
-            // A failure leaves the staged generation where it is: it serves nobody, and the flip may yet be done.
-            if let Some(revision) = attempts.commit(&plan).await? {
-                break revision;
+            let (since, now) = attempts.store().zone(apex).await?;
+            let is_changed = revision_of(now.as_ref()) != revision_of(present);
+            if is_changed {
+                // The flip can no longer be done.
+                self.sweep(apex, |other| other == staged.generation).await?;
             }
-            let (_, now) = store
-                .zone(apex)
-                .await
-                .map_err(|error| attempts.failed(error))?;
-            match &now {
-                Some(now) if now.zone.generation == staged.generation => break now.revision,
-                // Nobody has changed the zone: the answer was lost, or somebody has begun to clean up.
-                _ if now.as_ref().map(|now| now.revision)
-                    == present.map(|present| present.revision) =>
-                {
-                    if !store
-                        .holds(&staged)
-                        .await
-                        .map_err(|error| attempts.failed(error))?
-                    {
-                        return Ok(None);
-                    }
-                }
-                // Somebody has: the flip can no longer be done.
-                _ => {
-                    let swept = self.sweep(apex, |other| other == staged.generation).await;
-                    swept.map_err(|error| attempts.failed(error))?;
-                    return Ok(None);
-                }
+            // Or somebody has begun to clean up.
+            if is_changed || !attempts.store().holds(&staged).await? {
+                return Ok(None);
+            }
+            // A failure leaves the staged generation where it is: it serves nobody, and the flip may yet be done.
+            if let Some(revision) = attempts.commit(&plan, since).await? {
+                break revision;
             }
         };
         let left = match present {
@@ -183,27 +166,29 @@ impl Store {
             .any(|item| item.mod_revision == staged.revision))
     }
 
-    /// Writes a generation that nobody serves.
+    /// Writes a generation that nobody serves. Nothing where the zone changes meanwhile.
     async fn stage(
         &self,
         apex: &Name,
+        present: Option<&ZoneRead>,
         rrsets: &Rrsets,
         revision: i64,
         progress: Progress<'_>,
-    ) -> Result<Staged, ChangeError> {
+    ) -> Result<Option<Staged>, ChangeError> {
         let mut generation = revision.unsigned_abs() + 1;
         loop {
-            let mut plans = txn::stage(self.prefix(), apex, generation, rrsets);
+            let mut plans = txn::stage(self.prefix(), apex, present, generation, rrsets);
             let Some(first) = plans.next() else {
                 return Err(Refusal::Usage(format!("the zone {apex} would be empty")).into());
             };
-            match self
-                .anew()
-                .commit(&first)
-                .await
-                .map_err(ChangeError::NotWritten)?
-            {
-                Committed::Lost => generation += 1,
+            match self.anew().commit(&first).await? {
+                Committed::Lost => {
+                    let (_, now) = self.anew().zone(apex).await?;
+                    if revision_of(now.as_ref()) != revision_of(present) {
+                        return Ok(None);
+                    }
+                    generation += 1;
+                }
                 Committed::At(revision) => {
                     let staged = Staged {
                         generation,
@@ -212,7 +197,7 @@ impl Store {
                     };
                     let mut written = first.ops.len();
                     progress(written);
-                    let mut under_way: VecDeque<(usize, JoinHandle<Result<(), StoreError>>)> =
+                    let mut under_way: VecDeque<(usize, JoinHandle<Result<bool, StoreError>>)> =
                         VecDeque::new();
                     loop {
                         let next = plans.next();
@@ -222,9 +207,11 @@ impl Store {
                             let result = task
                                 .await
                                 .map_err(|error| StoreError::Other(error.to_string()));
-                            result
-                                .and_then(|result| result)
-                                .map_err(ChangeError::NotWritten)?;
+                            if !result.and_then(|result| result)? {
+                                // Those that are under way can no more be done than this one.
+                                self.sweep(apex, |other| other == generation).await?;
+                                return Ok(None);
+                            }
                             written += count;
                             progress(written);
                         }
@@ -238,7 +225,7 @@ impl Store {
                                     ),
                                 ));
                             }
-                            None if under_way.is_empty() => return Ok(staged),
+                            None if under_way.is_empty() => return Ok(Some(staged)),
                             None => {}
                         }
                     }
@@ -247,11 +234,12 @@ impl Store {
         }
     }
 
-    /// Nobody else writes to a staged generation, so a batch may be sent as often as it takes.
-    async fn put_staged(&self, plan: &Plan) -> Result<(), StoreError> {
+    /// Nobody else writes to a staged generation, so a batch may be sent as often as it takes. Says whether it was
+    /// done: not where the zone has changed.
+    async fn put_staged(&self, plan: &Plan) -> Result<bool, StoreError> {
         loop {
             match self.commit(plan).await {
-                Ok(_) => return Ok(()),
+                Ok(done) => return Ok(matches!(done, Committed::At(_))),
                 Err(StoreError::Unreachable(_)) if !self.is_late() => {
                     tokio::time::sleep(std::time::Duration::from_millis(50 + fastrand::u64(..100)))
                         .await;
@@ -269,33 +257,29 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Option<Imported>, ChangeError> {
         let serial = self.prefix().encode(&Key::Serial(present.apex.clone()));
-        let (_, touched) = self
-            .anew()
-            .get_all(std::slice::from_ref(&serial))
-            .await
-            .map_err(|error| attempts.failed(error))?;
+        let (_, touched) = self.anew().get_all(std::slice::from_ref(&serial)).await?;
         let mut touched = touched
             .into_iter()
             .flatten()
             .next()
             .map_or(0, |item| item.mod_revision);
-        let stored = self
-            .content(present)
-            .await
-            .map_err(|error| attempts.failed(error))??;
+        let stored = self.content(present).await??;
         let (merged, plans) = txn::merge(self.prefix(), present, &stored, &file.rrsets)?;
         let clashes = zonefile::faults(&present.apex, &merged);
         if let Some(clash) = clashes.first() {
             return Err(Refusal::Usage(clash.reason.clone()).into());
         }
+        // To read and to check all of it has taken its time.
+        attempts.renew();
+        let mut since = attempts.store().head().await?.store;
         let mut written = 0;
         for mut plan in plans {
             plan.compares.push(Compare::Unchanged {
                 key: serial.clone(),
                 revision: touched,
             });
-            match attempts.commit(&plan).await? {
-                Some(revision) => touched = revision,
+            match attempts.commit(&plan, since).await? {
+                Some(revision) => (touched, since) = (revision, revision),
                 None => return Ok(None),
             }
             // The serial and the head are no RRsets.
@@ -328,6 +312,11 @@ impl Store {
         }
         Ok(Ok(rrsets))
     }
+}
+
+/// The revision that wrote a zone's settings, 0 where there is no zone.
+fn revision_of(zone: Option<&ZoneRead>) -> i64 {
+    zone.map_or(0, |zone| zone.revision)
 }
 
 /// The first key that a plan of puts writes.

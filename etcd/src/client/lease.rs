@@ -1,5 +1,6 @@
 //! A front-end's registration: a key under a lease that is kept alive.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
@@ -23,28 +24,21 @@ pub async fn register(
     frontend: Frontend,
     stop: impl Future<Output = ()>,
 ) {
-    let key = prefix.encode(&Key::Frontend(id));
-    let mut lease = None;
-    let mut registered = false;
+    let mut registration = Registration {
+        key: prefix.encode(&Key::Frontend(id)),
+        value: encode(&frontend),
+        config,
+        lease: None,
+        is_placed: false,
+        is_told: false,
+    };
     tokio::pin!(stop);
-    for endpoint in config.endpoints.iter().cycle() {
-        let held = hold(
-            &config,
-            endpoint,
-            &key,
-            &frontend,
-            &mut lease,
-            &mut registered,
-        );
+    for index in 0.. {
+        let endpoint = &registration.config.url(index);
         tokio::select! {
             () = &mut stop => break,
-            error = held => {
-                if registered {
-                    warn!(endpoint, %error, "registration lost, trying again");
-                } else {
-                    debug!(endpoint, %error, "not registered yet");
-                }
-                registered = false;
+            error = registration.hold(endpoint) => {
+                registration.complain(endpoint, &error);
                 tokio::select! {
                     () = &mut stop => break,
                     () = tokio::time::sleep(Duration::from_millis(200 + fastrand::u64(..800))) => {}
@@ -52,15 +46,15 @@ pub async fn register(
             }
         }
     }
-    if let Some(lease) = lease {
-        revoke(config, lease).await;
+    if let Some(lease) = registration.lease {
+        revoke(registration.config, lease).await;
     }
 }
 
 /// Gives a lease up. All members are asked at once: any may be gone, and whoever ends waits for this.
 async fn revoke(config: Config, lease: i64) {
     let mut asked = JoinSet::new();
-    for endpoint in config.endpoints.clone() {
+    for endpoint in config.urls() {
         let config = config.clone();
         asked.spawn(async move {
             let mut client = config.connect(&endpoint).await.ok()?;
@@ -78,69 +72,106 @@ async fn revoke(config: Config, lease: i64) {
     let _ = tokio::time::timeout(config.request_timeout, revoked).await;
 }
 
-/// Holds the registration through one endpoint until that fails.
-async fn hold(
-    config: &Config,
-    endpoint: &str,
-    key: &[u8],
-    frontend: &Frontend,
-    lease: &mut Option<i64>,
-    registered: &mut bool,
-) -> StoreError {
-    let result: Result<(), StoreError> = async {
-        let mut client = config.connect(endpoint).await?;
-        let id = match *lease {
-            Some(id) if alive(config, &mut client, endpoint, id).await? => id,
-            _ => {
-                let granted =
-                    within(config, endpoint, client.lease_grant(TTL_SECONDS, None)).await?;
-                *lease.insert(granted.id())
-            }
-        };
-        let options = PutOptions::new().with_lease(id);
-        within(
-            config,
-            endpoint,
-            client.put(key, encode(frontend), Some(options)),
-        )
-        .await?;
-        info!(endpoint, key = %String::from_utf8_lossy(key), "registered");
-        *registered = true;
-        let (mut keeper, mut stream) =
-            within(config, endpoint, client.lease_keep_alive(id)).await?;
-        loop {
-            tokio::time::sleep(Duration::from_secs(TTL_SECONDS as u64 / 3)).await;
-            within(config, endpoint, keeper.keep_alive()).await?;
-            match within(config, endpoint, stream.message()).await? {
-                Some(kept) if kept.ttl() > 0 => {
-                    // Whoever deletes a prefix deletes registrations, too.
-                    let here = GetOptions::new().with_count_only();
-                    let found = within(config, endpoint, client.get(key, Some(here))).await?;
-                    if found.count() == 0 {
-                        return Err(StoreError::Other("the key was deleted".into()));
-                    }
-                }
-                _ => {
-                    *lease = None;
-                    return Err(StoreError::Other("the lease has expired".into()));
-                }
-            }
-        }
-    }
-    .await;
-    result
-        .err()
-        .unwrap_or_else(|| StoreError::timeout(endpoint))
+/// A registration and how it stands.
+struct Registration {
+    config: Config,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    lease: Option<i64>,
+    /// Whether the key was put under this lease.
+    is_placed: bool,
+    /// Whether the log has it that something is wrong.
+    is_told: bool,
 }
 
-async fn alive(
-    config: &Config,
-    client: &mut Client,
-    endpoint: &str,
-    id: i64,
-) -> Result<bool, StoreError> {
-    let left = within(config, endpoint, client.lease_time_to_live(id, None)).await?;
-    Ok(left.ttl() > 0)
+impl Registration {
+    /// Holds the registration through one endpoint until that fails.
+    async fn hold(&mut self, endpoint: &str) -> StoreError {
+        match self.keep(endpoint).await {
+            Err(error) => error,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn keep(&mut self, endpoint: &str) -> Result<Infallible, StoreError> {
+        let config = self.config.clone();
+        let mut client = config.connect(endpoint).await?;
+        let lease = match self.lease {
+            Some(lease) if self.is_alive(&mut client, endpoint, lease).await? => lease,
+            _ => {
+                let granted = client.lease_grant(TTL_SECONDS, None);
+                let granted = within(&config, endpoint, granted).await?.id();
+                self.is_placed = false;
+                *self.lease.insert(granted)
+            }
+        };
+        let kept = client.lease_keep_alive(lease);
+        let (mut keeper, mut stream) = within(&config, endpoint, kept).await?;
+        loop {
+            within(&config, endpoint, keeper.keep_alive()).await?;
+            let kept = within(&config, endpoint, stream.message()).await?;
+            if kept.is_none_or(|kept| kept.ttl() <= 0) {
+                self.lease = None;
+                return Err(StoreError::Other("the lease has expired".into()));
+            }
+            match self.place(&mut client, endpoint, lease).await {
+                Ok(()) => {
+                    if std::mem::take(&mut self.is_told) {
+                        info!(endpoint, "the registration is held");
+                    }
+                }
+                // The lease keeps the key that is there: whoever may read nothing any more, or write nothing in a
+                // store that is full, is to be seen all the same.
+                Err(error @ (StoreError::Denied(_) | StoreError::Full)) => {
+                    self.complain(endpoint, &error);
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(Duration::from_secs(TTL_SECONDS as u64 / 3)).await;
+        }
+    }
+
+    async fn is_alive(
+        &self,
+        client: &mut Client,
+        endpoint: &str,
+        lease: i64,
+    ) -> Result<bool, StoreError> {
+        let left = client.lease_time_to_live(lease, None);
+        Ok(within(&self.config, endpoint, left).await?.ttl() > 0)
+    }
+
+    /// Puts the key, if it is not there: whoever deletes a prefix deletes registrations, too.
+    async fn place(
+        &mut self,
+        client: &mut Client,
+        endpoint: &str,
+        lease: i64,
+    ) -> Result<(), StoreError> {
+        if self.is_placed {
+            let options = GetOptions::new().with_count_only();
+            let found = client.get(self.key.clone(), Some(options));
+            if within(&self.config, endpoint, found).await?.count() > 0 {
+                return Ok(());
+            }
+        }
+        let options = PutOptions::new().with_lease(lease);
+        let put = client.put(self.key.clone(), self.value.clone(), Some(options));
+        within(&self.config, endpoint, put).await?;
+        self.is_placed = true;
+        info!(endpoint, key = %String::from_utf8_lossy(&self.key), "registered");
+        Ok(())
+    }
+
+    /// Logs what is wrong, and once so that an operator sees it.
+    fn complain(&mut self, endpoint: &str, error: &StoreError) {
+        let is_news = self.is_placed || matches!(error, StoreError::Denied(_) | StoreError::Full);
+        if is_news && !std::mem::replace(&mut self.is_told, true) {
+            warn!(endpoint, %error, "the registration may be lost, trying on");
+        } else {
+            debug!(endpoint, %error, "not registered for sure");
+        }
+    }
 }
 
 async fn within<T>(

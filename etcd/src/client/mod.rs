@@ -4,9 +4,11 @@
 //! etcd-client neither fails over, nor reconnects a watch, nor skips a dead endpoint: here every
 //! connection is to one endpoint, and whoever uses it goes on to the next one where it does not answer.
 
+mod attempts;
 mod error;
 mod file;
 mod import;
+mod learned;
 mod lease;
 mod page;
 mod records;
@@ -22,9 +24,10 @@ use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 pub use error::{ChangeError, StoreError};
 pub use file::{FileError, read_master_file};
 pub use import::{ImportMode, Imported, Progress};
+pub use learned::Learned;
 pub use lease::register;
 pub use records::Changed;
-pub use store::{Listed, Member, MemberState, Store, Survey};
+pub use store::{Fleet, Head, Listed, Member, MemberState, Store, Survey};
 pub use watch::{Status, watch};
 pub use zones::Removed;
 
@@ -41,6 +44,10 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How long to wait for one answer before another endpoint is asked.
     pub request_timeout: Duration,
+    /// Whether the driver of the mirror asks the cluster for its members.
+    pub discover: bool,
+    /// What it has found; clones share it.
+    pub learned: Learned,
 }
 
 /// Files for TLS, read anew for every connection so that rotated certificates are picked up.
@@ -63,7 +70,25 @@ impl Config {
             user: None,
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(2),
+            discover: false,
+            learned: Learned::default(),
         }
+    }
+
+    /// All endpoints there are: those configured, then those found.
+    pub fn urls(&self) -> Vec<String> {
+        [self.endpoints.clone(), self.learned.urls()].concat()
+    }
+
+    /// How many there are.
+    fn count(&self) -> usize {
+        self.endpoints.len() + self.learned.len()
+    }
+
+    /// One of them; the number goes round.
+    fn url(&self, index: usize) -> String {
+        let mut urls = self.urls();
+        urls.swap_remove(index % urls.len())
     }
 
     /// Checks the URLs, and gives those without a scheme the one that the other settings ask for.

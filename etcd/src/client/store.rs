@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use etcd_client::{
-    Client, Compare, CompareOp, DeleteOptions, GetOptions, KvClient, Txn, TxnOp, TxnOpResponse,
+    Client, Compare, CompareOp, DeleteOptions, GetOptions, KvClient, ResponseHeader, Txn, TxnOp,
+    TxnOpResponse,
 };
 use tokio::time::Instant;
 
 use super::page::PageSize;
-use super::{Config, StoreError};
-use crate::mirror::KeyValue;
+use super::{Config, Learned, StoreError};
+use crate::mirror::{Header, KeyValue};
 use crate::model::{Name, Rtype};
 use crate::schema::{self, Census, Frontend, Key, Prefix};
 use crate::txn::{self, Op, Plan, RrsetRead, ZoneRead};
@@ -46,13 +47,35 @@ pub(super) enum Committed {
     Lost,
 }
 
+/// How far the data had come when a linearizable read was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The revision of the last transaction of ours, 0 if there was none.
+    pub revision: i64,
+    /// The revision of the whole store, which others may write to, too.
+    pub store: i64,
+    /// The cluster that these are revisions of.
+    pub cluster_id: u64,
+}
+
 /// Keys with their values as they were at a revision.
 #[derive(Debug)]
 pub struct Listed {
     /// The revision.
     pub revision: i64,
+    /// The cluster that this is a revision of.
+    pub cluster_id: u64,
     /// The keys, sorted.
     pub items: Vec<KeyValue>,
+}
+
+/// The front-ends that are registered.
+#[derive(Debug)]
+pub struct Fleet {
+    /// What they say of themselves, by id.
+    pub frontends: Vec<(String, Frontend)>,
+    /// The cluster that they are registered in.
+    pub cluster_id: u64,
 }
 
 /// What a prefix came to.
@@ -72,6 +95,7 @@ struct Pages<'s> {
     /// What was not read yet.
     left: Option<Range<Vec<u8>>>,
     revision: Option<i64>,
+    cluster_id: u64,
     size: PageSize,
 }
 
@@ -83,9 +107,10 @@ impl Pages<'_> {
         let asked = Instant::now();
         let (store, limit) = (self.store.anew(), self.size.keys());
         let page = store.page(range.clone(), limit, self.revision, false);
-        let (at, page, more) = page.await?;
+        let (header, page, more) = page.await?;
         self.size.learn(&page, asked.elapsed());
-        self.revision.get_or_insert(at);
+        self.revision.get_or_insert(header.revision);
+        self.cluster_id = header.cluster_id;
         if let Some(last) = page.last().filter(|_| more) {
             range.start.clone_from(&last.key);
             range.start.push(0);
@@ -180,10 +205,7 @@ impl Store {
             }
             current.endpoint
         };
-        let client = self
-            .config
-            .connect(&self.config.endpoints[endpoint])
-            .await?;
+        let client = self.config.connect(&self.config.url(endpoint)).await?;
         let mut current = self.lock();
         if current.endpoint == endpoint {
             current.client = Some(client.clone());
@@ -197,7 +219,7 @@ impl Store {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let asked = self.lock().endpoint;
-        let name = &self.config.endpoints[asked];
+        let name = &self.config.url(asked);
         let limit = self
             .deadline
             .min(Instant::now() + self.config.request_timeout);
@@ -217,7 +239,7 @@ impl Store {
             {
                 current.client = None;
                 if error.is_transient() {
-                    current.endpoint = (asked + 1) % self.config.endpoints.len();
+                    current.endpoint = (asked + 1) % self.config.count();
                 }
             }
         }
@@ -245,7 +267,7 @@ impl Store {
                 Err(error) if error.is_transient() => {
                     round += 1;
                     cause = Some(error.clone());
-                    if round % self.config.endpoints.len() == 0 {
+                    if round % self.config.count() == 0 {
                         let pause = Duration::from_millis(100 + fastrand::u64(..100));
                         tokio::time::sleep_until(self.deadline.min(Instant::now() + pause)).await;
                         if self.is_late() {
@@ -273,11 +295,11 @@ impl Store {
         })
     }
 
-    /// Reads several keys in one transaction: the store's revision, and each key's value if it is there.
+    /// Reads several keys in one transaction: who answered, and each key's value if it is there.
     pub(super) async fn get_all(
         &self,
         keys: &[Vec<u8>],
-    ) -> Result<(i64, Vec<Option<KeyValue>>), StoreError> {
+    ) -> Result<(Header, Vec<Option<KeyValue>>), StoreError> {
         let gets: Vec<TxnOp> = keys
             .iter()
             .map(|key| TxnOp::get(key.clone(), None))
@@ -289,7 +311,7 @@ impl Store {
                 async move { kv(&client).txn(txn).await }
             })
             .await?;
-        let revision = response.header().map_or(0, |header| header.revision());
+        let header = header(response.header());
         let values = response
             .op_responses()
             .into_iter()
@@ -297,7 +319,7 @@ impl Store {
                 TxnOpResponse::Get(mut got) => got.take_kvs().into_iter().next().map(key_value),
                 _ => None,
             });
-        Ok((revision, values.collect()))
+        Ok((header, values.collect()))
     }
 
     /// Reads the first keys of a range, at a revision if one is given.
@@ -307,7 +329,7 @@ impl Store {
         limit: i64,
         revision: Option<i64>,
         keys_only: bool,
-    ) -> Result<(i64, Vec<KeyValue>, bool), StoreError> {
+    ) -> Result<(Header, Vec<KeyValue>, bool), StoreError> {
         let mut options = GetOptions::new()
             .with_range(range.end.clone())
             .with_limit(limit);
@@ -323,10 +345,9 @@ impl Store {
                 async move { kv(&client).get(start, Some(options)).await }
             })
             .await?;
-        let at = response.header().map_or(0, |header| header.revision());
-        let more = response.more();
+        let (header, more) = (header(response.header()), response.more());
         Ok((
-            at,
+            header,
             response.take_kvs().into_iter().map(key_value).collect(),
             more,
         ))
@@ -341,6 +362,7 @@ impl Store {
         }
         Ok(Listed {
             revision: pages.revision.unwrap_or(0),
+            cluster_id: pages.cluster_id,
             items,
         })
     }
@@ -373,6 +395,7 @@ impl Store {
             store: self,
             left: Some(range),
             revision,
+            cluster_id: 0,
             size: PageSize::first(),
         }
     }
@@ -410,20 +433,22 @@ impl Store {
         Ok(usize::try_from(response.count()).unwrap_or(0))
     }
 
-    /// The revision of the last transaction of ours, 0 if there was none.
-    pub async fn head(&self) -> Result<i64, StoreError> {
-        let (_, values) = self.get_all(&[self.prefix.encode(&Key::Head)]).await?;
-        Ok(values
-            .into_iter()
-            .flatten()
-            .next()
-            .map_or(0, |head| head.mod_revision))
+    /// How far the data have come.
+    pub async fn head(&self) -> Result<Head, StoreError> {
+        let (header, values) = self.get_all(&[self.prefix.encode(&Key::Head)]).await?;
+        let head = values.into_iter().flatten().next();
+        Ok(Head {
+            revision: head.map_or(0, |head| head.mod_revision),
+            store: header.revision,
+            cluster_id: header.cluster_id,
+        })
     }
 
     /// This store as one member has it.
     pub fn at(&self, endpoint: &str) -> Self {
         let config = Config {
             endpoints: vec![endpoint.into()],
+            learned: Learned::default(),
             ..(*self.config).clone()
         };
         Store::new(config, self.prefix.clone(), self.timeout)
@@ -434,10 +459,10 @@ impl Store {
         &self.config.endpoints
     }
 
-    /// The front-ends that are registered, by id.
-    pub async fn frontends(&self) -> Result<Vec<(String, Frontend)>, StoreError> {
+    /// The front-ends that are registered.
+    pub async fn frontends(&self) -> Result<Fleet, StoreError> {
         let listed = self.list(self.prefix.frontends()).await?;
-        Ok(listed
+        let frontends = listed
             .items
             .iter()
             .filter_map(|item| {
@@ -449,7 +474,11 @@ impl Store {
                     _ => None,
                 }
             })
-            .collect())
+            .collect();
+        Ok(Fleet {
+            frontends,
+            cluster_id: listed.cluster_id,
+        })
     }
 
     /// All zones, sorted by name.
@@ -466,7 +495,7 @@ impl Store {
 
     /// One zone, if it is there, and the store's revision.
     pub async fn zone(&self, apex: &Name) -> Result<(i64, Option<ZoneRead>), StoreError> {
-        let (revision, values) = self
+        let (header, values) = self
             .get_all(&[self.prefix.encode(&Key::Zone(apex.clone()))])
             .await?;
         let zone = values
@@ -475,7 +504,7 @@ impl Store {
             .next()
             .map(|item| self.zone_of(&item))
             .transpose()?;
-        Ok((revision, zone.flatten()))
+        Ok((header.revision, zone.flatten()))
     }
 
     /// The serial of a zone as the front-ends answer it.
@@ -568,13 +597,17 @@ impl Store {
             .map(|name| self.prefix.encode(&Key::Zone(name.clone())))
             .collect();
         // A name has at most 127 labels, and a transaction takes 128 operations.
-        let (revision, values) = self.get_all(&keys).await?;
+        let (header, values) = self.get_all(&keys).await?;
         for (index, item) in values.iter().enumerate() {
             if let Some(item) = item {
-                return Ok((revision, self.zone_of(item)?, candidates[..index].to_vec()));
+                return Ok((
+                    header.revision,
+                    self.zone_of(item)?,
+                    candidates[..index].to_vec(),
+                ));
             }
         }
-        Ok((revision, None, candidates))
+        Ok((header.revision, None, candidates))
     }
 
     /// Asks every endpoint about itself, side by side.
@@ -625,6 +658,14 @@ pub(super) fn kv(client: &Client) -> KvClient {
         .kv_client()
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX)
+}
+
+pub(super) fn header(of: Option<&ResponseHeader>) -> Header {
+    of.map_or(Header::default(), |header| Header {
+        cluster_id: header.cluster_id(),
+        member_id: header.member_id(),
+        revision: header.revision(),
+    })
 }
 
 pub(super) fn key_value(item: etcd_client::KeyValue) -> KeyValue {

@@ -3,20 +3,24 @@
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use etcd_client::{Client, GetOptions, WatchOptions, WatchResponse, WatchStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, info};
 
 use super::page::PageSize;
-use super::store::{key_value, kv};
+use super::store::{header, key_value, kv};
 use super::{Config, StoreError};
-use crate::mirror::{self, Action, Change, Event, Failure, Header, Input, Mirror, Resume};
+use crate::mirror::{self, Action, Change, Event, Failure, Input, Mirror, Resume};
 use crate::schema::{Key, Prefix};
 
 /// Responses may be as long as they are: one transaction of somebody else's may hold many keys.
 const MESSAGE_MAX: usize = 1 << 30;
+
+/// How often the cluster is asked for its members.
+const MEMBERS: Duration = Duration::from_secs(60);
 
 /// How the mirror stands, passed along with its events.
 #[derive(Clone, Debug)]
@@ -65,6 +69,7 @@ pub async fn watch(
         stream: None,
         step: None,
         proof: None,
+        members: None,
         size: PageSize::first(),
     };
     let mut mirror = match resume {
@@ -82,6 +87,8 @@ pub async fn watch(
             trouble = Some(error.to_string());
             Input::Failed(failure)
         });
+        mirror.set_found(driver.config.learned.len());
+        let is_page = matches!(input, Input::Page { .. });
         let mut events = Vec::new();
         let action = mirror.handle(Instant::now(), input, &mut events);
         for event in &events {
@@ -96,14 +103,24 @@ pub async fn watch(
                 Event::Lost {
                     failure: Failure::Unreachable,
                     ..
-                } if trouble.is_none() => trouble = Some("no answer in time".into()),
+                } if trouble.is_none() => {
+                    let reason = match is_page {
+                        true => "another cluster answers there",
+                        false => "no answer in time",
+                    };
+                    trouble = Some(reason.into());
+                }
                 _ => {}
             }
         }
         let status = Status {
             applied: mirror.applied(),
             last_fresh: mirror.last_fresh(),
-            endpoint: driver.config.endpoints[mirror.endpoint()].clone(),
+            // Of a list that is another one meanwhile, the number may be another one's.
+            endpoint: match driver.connection {
+                Some(_) => driver.endpoint.clone(),
+                None => driver.config.url(mirror.endpoint()),
+            },
             cluster_id: mirror.cluster_id(),
             member_id: mirror.member_id(),
             watching: mirror.is_watching(),
@@ -127,6 +144,8 @@ struct Driver {
     step: Option<Pending<Step>>,
     /// A read of the head key is under way.
     proof: Option<Pending<Input>>,
+    /// The cluster is asked for its members, or will be.
+    members: Option<Pending<Vec<String>>>,
     size: PageSize,
 }
 
@@ -173,6 +192,7 @@ impl Driver {
                             return Ok(input);
                         }
                         Step::Connected(connection) => {
+                            self.members = self.config.discover.then(|| members(&connection.read, Duration::ZERO));
                             self.connection = Some(connection);
                             return Ok(Input::Connected);
                         }
@@ -185,6 +205,10 @@ impl Driver {
                 input = or_never(self.proof.as_mut()) => {
                     self.proof = None;
                     return input;
+                }
+                told = or_never(self.members.as_mut()) => {
+                    self.found(told);
+                    continue;
                 }
                 () = tokio::time::sleep_until(deadline.into()) => return Ok(Input::Tick),
             };
@@ -205,7 +229,7 @@ impl Driver {
             Action::Disconnect => self.disconnect(),
             Action::Connect { endpoint } => {
                 self.disconnect();
-                self.endpoint = self.config.endpoints[endpoint].clone();
+                self.endpoint = self.config.url(endpoint);
                 let (config, endpoint) = (self.config.clone(), self.endpoint.clone());
                 self.step = Some(Box::pin(async move {
                     let (watch, read) =
@@ -317,7 +341,23 @@ impl Driver {
             .map(|connection| (client(connection), self.endpoint.clone()))
     }
 
+    /// Keeps what the cluster says of its members, and asks again later.
+    fn found(&mut self, told: Result<Vec<String>, StoreError>) {
+        let urls = told.iter().flatten().map(String::as_str);
+        match &told {
+            Ok(_) if self.config.learned.learn(&self.config.endpoints, urls) => {
+                info!(members = ?self.config.learned.urls(), "members beyond those configured");
+            }
+            Ok(_) => {}
+            // It may be for root only. What is known already is still worth a try.
+            Err(error) => debug!(%error, "the cluster does not tell its members"),
+        }
+        let connection = self.connection.as_ref();
+        self.members = connection.map(|connection| members(&connection.read, MEMBERS));
+    }
+
     fn disconnect(&mut self) {
+        self.members = None;
         self.step = None;
         self.proof = None;
         self.stream = None;
@@ -325,22 +365,21 @@ impl Driver {
     }
 }
 
-fn header(of: Option<&etcd_client::ResponseHeader>) -> Header {
-    of.map_or(
-        Header {
-            cluster_id: 0,
-            member_id: 0,
-            revision: 0,
-        },
-        |header| Header {
-            cluster_id: header.cluster_id(),
-            member_id: header.member_id(),
-            revision: header.revision(),
-        },
-    )
+/// Asks for the client URLs of the members that take requests, after a while.
+fn members(client: &Client, after: Duration) -> Pending<Vec<String>> {
+    let mut cluster = client.cluster_client();
+    Box::pin(async move {
+        tokio::time::sleep(after).await;
+        let told = cluster.member_list().await;
+        let told = told.map_err(|error| StoreError::from_etcd(error, "the cluster"))?;
+        let voting = told.members().iter().filter(|member| !member.is_learner());
+        Ok(voting
+            .flat_map(|member| member.client_urls().to_vec())
+            .collect())
+    })
 }
 
-fn from_watch(response: WatchResponse) -> Result<Input, StoreError> {
+pub(super) fn from_watch(response: WatchResponse) -> Result<Input, StoreError> {
     let header = header(response.header());
     if response.canceled() {
         let reason = response.cancel_reason();
@@ -381,4 +420,45 @@ fn from_watch(response: WatchResponse) -> Result<Input, StoreError> {
         changes,
         fragment,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd_client::proto::PbWatchResponse;
+
+    use super::*;
+
+    #[test]
+    fn why_a_watch_was_cancelled_is_told_apart() {
+        let cancelled = |reason: &str, compact_revision| {
+            let response = PbWatchResponse {
+                canceled: true,
+                cancel_reason: reason.into(),
+                compact_revision,
+                ..PbWatchResponse::default()
+            };
+            let error = from_watch(WatchResponse(response)).expect_err(reason);
+            error.failure()
+        };
+        let compacted = "etcdserver: mvcc: required revision has been compacted";
+        assert_eq!(cancelled(compacted, 9), Failure::Compacted);
+        for (reason, failure) in [
+            ("etcdserver: permission denied", Failure::Denied),
+            (
+                "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
+                Failure::Denied,
+            ),
+            ("etcdserver: invalid auth token", Failure::Unauthenticated),
+            (
+                "etcdserver: revision of auth store is old",
+                Failure::Unauthenticated,
+            ),
+            ("etcdserver: no leader", Failure::Unreachable),
+            ("", Failure::Unreachable),
+        ] {
+            assert_eq!(cancelled(reason, 0), failure, "{reason}");
+        }
+        let begun = from_watch(WatchResponse(PbWatchResponse::default()));
+        assert!(matches!(begun, Ok(Input::Watching(_))));
+    }
 }

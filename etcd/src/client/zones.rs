@@ -1,14 +1,19 @@
 //! Zones: adding, changing, removing, and cleaning up after.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
+use super::attempts::Attempts;
 use super::page::PageSize;
-use super::records::Attempts;
 use super::store::Committed;
 use super::{ChangeError, Store, StoreError};
 use crate::model::{Name, Rdata, Zone};
 use crate::schema::{Accepted, Key};
 use crate::txn::{self, Refusal};
+
+/// How many deletions in a row may fail.
+const SWEEP_FAILURES_MAX: u32 = 10;
 
 /// How many keys one transaction deletes.
 const SWEPT_AT_ONCE: usize = 1000;
@@ -32,19 +37,7 @@ impl Store {
     ) -> Result<i64, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {
-            let (revision, present) = self
-                .zone(apex)
-                .await
-                .map_err(|error| attempts.failed(error))?;
-            // An earlier try whose answer was lost may have done it.
-            if let Some(present) = present.as_ref().filter(|_| attempts.sent())
-                && (Zone {
-                    generation: present.zone.generation,
-                    ..zone.clone()
-                }) == present.zone
-            {
-                return Ok(present.revision);
-            }
+            let (revision, present) = attempts.store().zone(apex).await?;
             let planned = txn::zone_add(
                 self.prefix(),
                 apex,
@@ -53,7 +46,7 @@ impl Store {
                 present.as_ref(),
                 revision,
             )?;
-            if let Some(revision) = attempts.commit(&planned.plan).await? {
+            if let Some(revision) = attempts.commit(&planned.plan, revision).await? {
                 return Ok(revision);
             }
         }
@@ -67,18 +60,15 @@ impl Store {
     ) -> Result<(i64, bool), ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {
-            let (_, present) = self
-                .zone(apex)
-                .await
-                .map_err(|error| attempts.failed(error))?;
+            let (revision, present) = attempts.store().zone(apex).await?;
             let present = present.ok_or_else(|| Refusal::UnknownZone(apex.clone()))?;
             let mut zone = present.zone.clone();
             edit(&mut zone);
             let Some(plan) = txn::zone_set(self.prefix(), &present, &zone)? else {
-                let revision = self.head().await.map_err(|error| attempts.failed(error))?;
-                return Ok((revision, attempts.sent()));
+                let head = attempts.store().head().await?;
+                return Ok((head.revision, false));
             };
-            if let Some(revision) = attempts.commit(&plan).await? {
+            if let Some(revision) = attempts.commit(&plan, revision).await? {
                 return Ok((revision, true));
             }
         }
@@ -89,18 +79,12 @@ impl Store {
     pub async fn zone_remove(&self, apex: &Name) -> Result<Option<Removed>, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         let revision = loop {
-            let (_, present) = self
-                .zone(apex)
-                .await
-                .map_err(|error| attempts.failed(error))?;
+            let (revision, present) = attempts.store().zone(apex).await?;
             let Some(present) = present else {
-                if !attempts.sent() {
-                    return Ok(None);
-                }
-                break self.head().await.map_err(|error| attempts.failed(error))?;
+                return Ok(None);
             };
             let plan = txn::zone_remove(self.prefix(), &present);
-            if let Some(revision) = attempts.commit(&plan).await? {
+            if let Some(revision) = attempts.commit(&plan, revision).await? {
                 break revision;
             }
         };
@@ -113,8 +97,8 @@ impl Store {
         let (root, plan) = (Name::root(), txn::accept(self.prefix(), accepted));
         let mut attempts = Attempts::new(self, &root);
         loop {
-            // To say it twice does no harm.
-            if let Some(revision) = attempts.commit(&plan).await? {
+            let head = attempts.store().head().await?;
+            if let Some(revision) = attempts.commit(&plan, head.store).await? {
                 return Ok(revision);
             }
         }
@@ -158,7 +142,7 @@ impl Store {
     /// and each only if the zone still serves another one.
     async fn sweep_generation(&self, apex: &Name, generation: u64) -> Result<usize, StoreError> {
         let range = self.prefix().generation(apex, generation);
-        let (mut swept, mut size) = (0, PageSize::first());
+        let (mut swept, mut size, mut failures) = (0, PageSize::first(), 0);
         loop {
             let (_, read) = self.anew().zone(apex).await?;
             if read
@@ -181,9 +165,15 @@ impl Store {
                 let end = [&last[..], &[0]].concat();
                 let plan = txn::sweep(self.prefix(), apex, read.as_ref(), first.clone()..end);
                 match self.anew().commit(&plan).await {
-                    Ok(Committed::At(_)) => swept += keys.len(),
-                    // The zone has changed: look again. Or nobody knows: deleting twice does no harm.
-                    Ok(Committed::Lost) | Err(StoreError::Unreachable(_)) => break,
+                    Ok(Committed::At(_)) => (swept, failures) = (swept + keys.len(), 0),
+                    // The zone has changed: look again.
+                    Ok(Committed::Lost) => break,
+                    // Nobody knows: deleting twice does no harm.
+                    Err(StoreError::Unreachable(_)) if failures < SWEEP_FAILURES_MAX => {
+                        failures += 1;
+                        tokio::time::sleep(Duration::from_millis(100 + fastrand::u64(..100))).await;
+                        break;
+                    }
                     Err(error) => return Err(error),
                 }
             }

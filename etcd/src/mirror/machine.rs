@@ -9,8 +9,12 @@ pub struct Mirror {
     random: fastrand::Rng,
     state: State,
     endpoint: usize,
+    /// How many endpoints were found beside those configured, which come first.
+    found: usize,
     /// Failures in a row, since the last proof of freshness.
     failures: u32,
+    /// Whether the last one was a user or a token that a member did not take.
+    was_unauthenticated: bool,
     /// Everything up to this revision has been passed on; none before the first list.
     applied: Option<i64>,
     /// Whether the copy has to be listed (again) before a watch can go on from it.
@@ -69,7 +73,9 @@ impl Mirror {
             random,
             state: State::Pausing { until: now },
             endpoint,
+            found: 0,
             failures: 0,
+            was_unauthenticated: false,
             applied: None,
             list_due: true,
             cluster_id: None,
@@ -113,6 +119,11 @@ impl Mirror {
         self.endpoint
     }
 
+    /// Says how many endpoints were found beside those configured.
+    pub fn set_found(&mut self, found: usize) {
+        self.found = found;
+    }
+
     /// Whether the watch is established.
     pub fn is_watching(&self) -> bool {
         matches!(self.state, State::Watching(_))
@@ -154,6 +165,10 @@ impl Mirror {
                 items,
                 more,
             } => {
+                // Nobody has said that another cluster may be under an address that was only found.
+                if self.endpoint >= self.config.endpoints && self.is_other_cluster(header) {
+                    return self.fail(now, Failure::Unreachable, out);
+                }
                 let State::Listing { due, revision } = &mut self.state else {
                     return Action::Wait;
                 };
@@ -278,12 +293,16 @@ impl Mirror {
         if failure == Failure::Compacted && !matches!(self.state, State::Listing { .. }) {
             return self.list(now, out);
         }
+        // A token that has expired is fetched anew with the next connection; it may as well be this member that takes none.
+        let is_unauthenticated = failure == Failure::Unauthenticated;
         if matches!(
             failure,
             Failure::Unreachable | Failure::Stalled | Failure::Denied
-        ) {
-            self.endpoint = (self.endpoint + 1) % self.config.endpoints;
+        ) || (is_unauthenticated && self.was_unauthenticated)
+        {
+            self.endpoint = (self.endpoint + 1) % (self.config.endpoints + self.found);
         }
+        self.was_unauthenticated = is_unauthenticated;
         self.member_id = None;
         let (shortest, longest) = self.config.pause;
         let limit = shortest
@@ -399,6 +418,7 @@ impl Mirror {
         {
             watch.proof_due = None;
             self.failures = 0;
+            self.was_unauthenticated = false;
             self.last_fresh = Some(proof.sent);
             out.push(Event::Fresh { at: proof.sent });
         }

@@ -76,7 +76,7 @@ impl Config {
 }
 
 /// What every response of etcd begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// The cluster that answered.
     pub cluster_id: u64,

@@ -413,6 +413,12 @@ fn pauses_are_random_bounded_and_reset() {
     assert!(pauses[0] <= Duration::from_millis(100));
     assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(5)));
     assert!(pauses.iter().any(|pause| *pause > Duration::from_secs(2)));
+    assert!(
+        pauses[10..]
+            .iter()
+            .any(|pause| *pause < Duration::from_secs(2)),
+        "the whole pause each time: a fleet would come back in step"
+    );
     bench.at_deadline();
     bench.feed(Input::Connected);
     bench.feed(Input::Watching(HEADER));
@@ -438,6 +444,115 @@ fn denied_and_unauthenticated_keep_the_copy() {
         bench.at_deadline();
         assert_eq!(bench.feed(Input::Connected), Action::Watch { from: 11 });
     }
+}
+
+#[test]
+fn a_member_that_takes_no_token_is_left() {
+    let mut bench = Bench::watching(10);
+    let before = bench.mirror.endpoint();
+    bench.feed(Input::Failed(Failure::Unauthenticated));
+    bench.at_deadline();
+    bench.feed(Input::Failed(Failure::Unauthenticated));
+    let next = bench.mirror.endpoint();
+    assert_ne!(next, before);
+    // What has worked meanwhile counts.
+    bench.at_deadline();
+    bench.feed(Input::Connected);
+    bench.feed(Input::Watching(at(10)));
+    bench.head(10, 10);
+    bench.feed(Input::Failed(Failure::Unauthenticated));
+    assert_eq!(bench.mirror.endpoint(), next);
+}
+
+#[test]
+fn no_step_is_waited_for_for_ever() {
+    let connecting = || {
+        let mut bench = Bench::new();
+        bench.at_deadline();
+        bench
+    };
+    let listing = || {
+        let mut bench = connecting();
+        bench.feed(Input::Connected);
+        bench
+    };
+    let opening = || {
+        let mut bench = listing();
+        bench.feed(Input::Page {
+            header: at(10),
+            items: vec![],
+            more: false,
+        });
+        bench
+    };
+    for mut bench in [connecting(), listing(), opening()] {
+        let (begun, before) = (bench.now, bench.mirror.endpoint());
+        assert_eq!(bench.at_deadline(), Action::Disconnect);
+        assert!(bench.now - begun <= Duration::from_secs(10));
+        let failure = Failure::Unreachable;
+        assert_eq!(
+            bench.events,
+            [Event::Lost {
+                failure,
+                endpoint: before
+            }]
+        );
+        assert_ne!(bench.mirror.endpoint(), before);
+    }
+}
+
+#[test]
+fn another_cluster_is_not_taken_from_an_address_that_was_found() {
+    let mut bench = Bench::watching(10);
+    bench.mirror.set_found(1);
+    while bench.mirror.endpoint() != 3 {
+        bench.feed(Input::Failed(Failure::Unreachable));
+        bench.at_deadline();
+    }
+    bench.feed(Input::Connected);
+    let other = Header {
+        cluster_id: 8,
+        ..at(50)
+    };
+    let page = Input::Page {
+        header: other,
+        items: vec![],
+        more: false,
+    };
+    assert!(matches!(
+        bench.feed(Input::Watching(other)),
+        Action::List { .. }
+    ));
+    assert_eq!(bench.feed(page), Action::Disconnect);
+    assert_eq!(
+        (bench.mirror.applied(), bench.mirror.endpoint()),
+        (Some(10), 0)
+    );
+    assert_eq!(bench.mirror.cluster_id(), Some(HEADER.cluster_id));
+}
+
+#[test]
+fn a_list_of_two_clusters_starts_over() {
+    let mut bench = Bench::new();
+    bench.at_deadline();
+    bench.feed(Input::Connected);
+    bench.feed(Input::Page {
+        header: at(50),
+        items: vec![item("a", 3)],
+        more: true,
+    });
+    let other = Header {
+        cluster_id: 8,
+        ..at(50)
+    };
+    let action = bench.feed(Input::Page {
+        header: other,
+        items: vec![item("b", 4)],
+        more: false,
+    });
+    let (after, revision) = (None, None);
+    assert_eq!(action, Action::List { after, revision });
+    assert_eq!(bench.events, [Event::Listing], "nothing of it is passed on");
 }
 
 #[test]

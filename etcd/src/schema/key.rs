@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use super::Attempt;
 use crate::model::{Name, Rtype};
 
 /// The prefix that all keys of one installation share, `/ns` by default.
@@ -34,6 +35,8 @@ pub enum Key {
     Frontend(String),
     /// The word of an operator that records are meant to be gone.
     Accepted,
+    /// An attempt at a change that must not be done any more.
+    Withdrawn(Attempt),
 }
 
 /// The key is not one of this schema.
@@ -171,6 +174,10 @@ impl Prefix {
                 text.push_str("frontend/");
                 text.push_str(id);
             }
+            Key::Withdrawn(attempt) => {
+                text.push_str("withdrawn/");
+                text.push_str(&attempt.to_string());
+            }
         }
         text.into_bytes()
     }
@@ -194,6 +201,12 @@ impl Prefix {
             "zone" => Key::Zone(zone_name(rest)?),
             "serial" => Key::Serial(zone_name(rest)?),
             "frontend" => Key::Frontend(rest.into()),
+            "withdrawn" => {
+                let attempt = rest.parse();
+                Key::Withdrawn(
+                    attempt.map_err(|_| KeyError("an attempt is named by hexadecimal digits"))?,
+                )
+            }
             "rr" => {
                 let mut parts = rest.split('/');
                 let mut part = || {

@@ -3,10 +3,11 @@
 //! ```text
 //! /ns/v1/zone/<zone>                             settings of a zone
 //! /ns/v1/serial/<zone>                           touched by every transaction that changes the zone
-//! /ns/v1/head                                    touched by every transaction
+//! /ns/v1/head                                    touched by every transaction, names the attempt that it is
 //! /ns/v1/rr/<zone>/<generation>/<owner>/<TYPE>   one RRset
 //! /ns/v1/frontend/<id>                           one front-end, under a lease
 //! /ns/v1/accepted                                when an operator last accepted a loss of records
+//! /ns/v1/withdrawn/<attempt>                     an attempt that must not be done any more, for a day
 //! ```
 //!
 //! `/ns` is the prefix that the operator chose and `v1` the version of this schema. Names are written
@@ -22,7 +23,8 @@ mod value;
 pub use census::Census;
 pub use key::{Key, KeyError, Prefix};
 pub use value::{
-    Accepted, Frontend, Stored, ValueError, decode_accepted, decode_rrset, decode_zone, encode,
+    Accepted, Attempt, Frontend, Stored, ValueError, decode_accepted, decode_head, decode_rrset,
+    decode_zone, encode,
 };
 
 #[cfg(test)]

@@ -51,6 +51,10 @@ fn keys_read_back() {
         ),
         (rr("x", 1, r"\@.x", Rtype::A), r"/ns/v1/rr/x/1/\@/A"),
         (Key::Frontend("web1-53".into()), "/ns/v1/frontend/web1-53"),
+        (
+            Key::Withdrawn(Attempt(0xbeef)),
+            "/ns/v1/withdrawn/0000000000000000000000000000beef",
+        ),
     ] {
         assert_eq!(String::from_utf8(prefix.encode(&key)).as_deref(), Ok(text));
         assert_eq!(prefix.decode(text.as_bytes()), Ok(key), "{text}");

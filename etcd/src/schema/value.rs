@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,31 @@ pub struct Frontend {
 pub struct Accepted {
     /// When it was given, in seconds of Unix time: what was lost later it does not cover.
     pub at: u64,
+}
+
+/// The name of one attempt at a change: a transaction that is sent once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt(pub u128);
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for Attempt {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        u128::from_str_radix(text, 16).map(Attempt)
+    }
+}
+
+/// The form of the head key's value in etcd.
+#[derive(Serialize, Deserialize)]
+struct StoredHead<'a> {
+    #[serde(borrow)]
+    attempt: Cow<'a, str>,
 }
 
 /// The form of an RRset in etcd.
@@ -96,6 +123,12 @@ pub fn decode_accepted(value: &[u8]) -> Result<Accepted, ValueError> {
     serde_json::from_slice(value).map_err(ValueError::Json)
 }
 
+/// Reads which attempt wrote the head key; none where somebody else did.
+pub fn decode_head(value: &[u8]) -> Option<Attempt> {
+    let head: StoredHead<'_> = serde_json::from_slice(value).ok()?;
+    head.attempt.parse().ok()
+}
+
 /// Something that has a form in etcd.
 pub trait Stored {
     /// The value to write.
@@ -125,6 +158,14 @@ impl Stored for Zone {
 impl Stored for Frontend {
     fn to_value(&self) -> Vec<u8> {
         json(self)
+    }
+}
+
+impl Stored for Attempt {
+    fn to_value(&self) -> Vec<u8> {
+        json(&StoredHead {
+            attempt: self.to_string().into(),
+        })
     }
 }
 

@@ -66,22 +66,34 @@ fn put(
 }
 
 /// Plans the writes of a generation that nobody serves. The first one only succeeds where nobody else
-/// has begun to write the same generation; the others may be sent in parallel once it has.
+/// has begun to write the same generation; the others may be sent in parallel once it has, and as often
+/// as it takes: none is done any more once the zone, as it was read, has changed, as it does when it is
+/// switched to this generation.
 pub fn stage<'a>(
     prefix: &'a Prefix,
     zone: &'a Name,
+    present: Option<&ZoneRead>,
     generation: u64,
     rrsets: &'a Rrsets,
 ) -> impl Iterator<Item = Plan> + 'a {
     let puts = rrsets
         .iter()
         .map(move |((owner, rtype), rrset)| put(prefix, zone, generation, owner, *rtype, rrset));
+    let zone_key = prefix.encode(&Key::Zone(zone.clone()));
+    let zone_revision = present.map_or(0, |present| present.revision);
     Batches::new(puts).enumerate().map(move |(index, ops)| {
         let range = prefix.generation(zone, generation);
         // Nothing there has ever been written.
         let claim = Compare::NotWrittenSince { range, revision: 0 };
+        let in_time = Compare::Unchanged {
+            key: zone_key.clone(),
+            revision: zone_revision,
+        };
         Plan {
-            compares: if index == 0 { vec![claim] } else { Vec::new() },
+            compares: match index {
+                0 => vec![claim, in_time],
+                _ => vec![in_time],
+            },
             ops,
         }
     })

@@ -6,6 +6,10 @@
 //!
 //! Every plan touches the zone's serial key and the head key. Neither is compared, so that writers
 //! never contend on them; the serial key's new revision is the zone's new serial.
+//!
+//! Comparisons alone do not make a change happen once: what a plan relies on may come back, as where a
+//! set is absent, is written, and is removed again. A plan is therefore sent as an attempt, with
+//! [`Plan::attempted`], which can be withdrawn.
 
 mod import;
 mod records;
@@ -15,7 +19,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype, Zone};
-use crate::schema::{Key, Prefix, ValueError};
+use crate::schema::{Attempt, Key, Prefix, ValueError, encode};
 
 pub use import::{Batches, Staged, flip, merge, stage};
 pub use records::{Change, Surroundings, apply, dname_candidates, zone_candidates};
@@ -235,6 +239,21 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Plan {
+    /// This plan as one attempt: the head key will say that it was this one that was done, and it cannot be
+    /// done once it is withdrawn.
+    pub fn attempted(&self, prefix: &Prefix, attempt: Attempt) -> Self {
+        let mut plan = self.clone();
+        plan.unchanged(prefix, &Key::Withdrawn(attempt), 0);
+        let head = prefix.encode(&Key::Head);
+        for op in &mut plan.ops {
+            match op {
+                Op::Put { key, value } if *key == head => *value = encode(&attempt),
+                _ => {}
+            }
+        }
+        plan
+    }
+
     fn unchanged(&mut self, prefix: &Prefix, key: &Key, revision: i64) {
         self.compares.push(Compare::Unchanged {
             key: prefix.encode(key),

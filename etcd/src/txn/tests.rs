@@ -127,6 +127,26 @@ fn a_record_is_added_under_comparisons() {
 }
 
 #[test]
+fn an_attempt_says_that_it_is_and_can_be_withdrawn() {
+    let (prefix, attempt) = (Prefix::default(), Attempt(0xbeef));
+    let planned = plan("a.x", &[], &add(Rtype::A, &["192.0.2.1"]));
+    let mut planned = planned.expect("allowed").expect("a change");
+    let before = shown(&planned);
+    planned.plan = planned.plan.attempted(&prefix, attempt);
+    let mut after = shown(&planned);
+    let condition = "if /ns/v1/withdrawn/0000000000000000000000000000beef = 0";
+    let place = after.iter().position(|line| line == condition);
+    after.remove(place.expect("a condition"));
+    let head = after.pop().expect("the head is written last");
+    let told = head
+        .strip_prefix("put /ns/v1/head ")
+        .expect("the head is written");
+    assert_eq!(crate::schema::decode_head(told.as_bytes()), Some(attempt));
+    assert_eq!(after, before[..before.len() - 1]);
+    assert_eq!(crate::schema::decode_head(b"{}"), None);
+}
+
+#[test]
 fn what_is_so_already_is_no_change() {
     let present = || {
         [
@@ -437,7 +457,12 @@ fn zones_are_added_once() {
     .expect("allowed");
     let lines = shown(&planned);
     assert_eq!(lines[0], "if /ns/v1/zone/x = 0");
-    assert!(lines[2].starts_with("put /ns/v1/rr/x/10/@/NS"), "{lines:?}");
+    let claim = Compare::NotWrittenSince {
+        range: Prefix::default().generation(&name("x"), 10),
+        revision: 0,
+    };
+    assert!(planned.plan.compares.contains(&claim), "{lines:?}");
+    assert!(lines[3].starts_with("put /ns/v1/rr/x/10/@/NS"), "{lines:?}");
     let again = zone_add(
         &Prefix::default(),
         &name("x"),
@@ -473,12 +498,27 @@ fn many(count: u32) -> Rrsets {
 #[test]
 fn a_generation_is_staged_in_batches_that_etcd_takes() {
     let (prefix, apex) = (Prefix::default(), name("x"));
-    let plans: Vec<Plan> = stage(&prefix, &apex, 9, &many(1000)).collect();
+    let zone = zone();
+    let plans: Vec<Plan> = stage(&prefix, &apex, Some(&zone), 9, &many(1000)).collect();
     assert_eq!(plans.len(), 9);
     assert!(plans.iter().all(|plan| plan.ops.len() <= OPS_MAX));
     assert_eq!(plans.iter().map(|plan| plan.ops.len()).sum::<usize>(), 1000);
-    // Only the first claims the generation; none touches the serial or the head, as nobody serves it.
-    assert!(plans[0].compares.len() == 1 && plans[1..].iter().all(|plan| plan.compares.is_empty()));
+    // The first claims the generation, and none touches the serial or the head, as nobody serves it.
+    let claim = Compare::NotWrittenSince {
+        range: prefix.generation(&apex, 9),
+        revision: 0,
+    };
+    // A copy that comes late, after the switch, is not done.
+    let in_time = Compare::Unchanged {
+        key: prefix.encode(&Key::Zone(apex.clone())),
+        revision: zone.revision,
+    };
+    assert_eq!(plans[0].compares, [claim, in_time.clone()]);
+    assert!(
+        plans[1..]
+            .iter()
+            .all(|plan| plan.compares == [in_time.clone()])
+    );
     let long = rrset(
         Rtype::TXT,
         60,
@@ -499,7 +539,7 @@ fn a_generation_is_staged_in_batches_that_etcd_takes() {
             })
             .sum::<usize>()
     };
-    assert!(stage(&prefix, &apex, 9, &big).all(|plan| octets(&plan) <= OCTETS_MAX));
+    assert!(stage(&prefix, &apex, None, 9, &big).all(|plan| octets(&plan) <= OCTETS_MAX));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::model::{Name, Rdata, Rrset, Rtype, Zone};
 use crate::schema::{Accepted, Key, Prefix, encode};
 
-use super::{Op, Plan, Planned, Refusal, ZoneRead, lines};
+use super::{Compare, Op, Plan, Planned, Refusal, ZoneRead, lines};
 
 /// Plans a new zone with these name servers at its apex. `revision` is the store's: the generation is
 /// numbered after it, so that nothing left over from a zone of the same name comes to light.
@@ -30,6 +30,11 @@ pub fn zone_add(
     };
     let plan = &mut planned.plan;
     plan.unchanged(prefix, &Key::Zone(apex.clone()), 0);
+    // An import of the same zone may have begun to write this generation.
+    plan.compares.push(Compare::NotWrittenSince {
+        range: prefix.generation(apex, zone.generation),
+        revision: 0,
+    });
     plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
     let key = Key::Rrset {
         zone: apex.clone(),

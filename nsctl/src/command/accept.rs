@@ -26,7 +26,7 @@ struct Shown {
 }
 
 pub(super) async fn accept(context: &Context, wait: Wait) -> Result<(), Error> {
-    let registered = context.store().frontends().await?;
+    let registered = context.store().frontends().await?.frontends;
     if registered.is_empty() {
         return Err(Error::Conflict(
             "no front-end is registered that may hold something back".into(),

@@ -36,9 +36,11 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
         let least = served.get(&read.apex).copied().map_or(least, |served| {
             Some(least.map_or(served, |least| later(least, served)))
         });
-        let Some(distance) = least.map(|least| least.wrapping_sub(before)) else {
+        // A front-end may not have come to what was raised already.
+        let Some(least) = least.filter(|least| is_serial_before(before, *least)) else {
             continue;
         };
+        let distance = least.wrapping_sub(before);
         // The transaction touches the serial key, and with that the serial grows by one at least.
         let base = read.zone.serial_base.wrapping_add(distance);
         let edit = |zone: &mut Zone| zone.serial_base = later(zone.serial_base, base);
@@ -64,7 +66,7 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
 
 /// The serials that front-ends have served and that zones are behind now; the latest of each.
 async fn served_before(context: &Context) -> Result<BTreeMap<Name, u32>, Error> {
-    let registered = context.store().frontends().await?;
+    let registered = context.store().frontends().await?.frontends;
     let mut served: BTreeMap<Name, u32> = BTreeMap::new();
     for (id, answer) in frontends::get_all(&registered, "serials", context.timeout).await {
         match answer {

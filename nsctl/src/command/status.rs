@@ -1,8 +1,9 @@
 //! `status`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use etcd::client::Member;
+use etcd::client::{Head, Member};
 use etcd::schema::Frontend;
 use serde::Serialize;
 
@@ -38,7 +39,7 @@ pub(super) async fn status(context: &Context) -> Result<(), Error> {
     let registered = async {
         Ok::<_, Error>((
             context.store().head().await?,
-            context.store().frontends().await?,
+            context.store().frontends().await?.frontends,
         ))
     }
     .await;
@@ -54,13 +55,17 @@ pub(super) async fn status(context: &Context) -> Result<(), Error> {
     failure.map_or(Ok(()), Err)
 }
 
-async fn ask_all(head: i64, registered: Vec<(String, Frontend)>, limit: Duration) -> Vec<Shown> {
+async fn ask_all(head: Head, registered: Vec<(String, Frontend)>, limit: Duration) -> Vec<Shown> {
     let states = frontends::ask_all(&registered, limit).await;
     let shown = registered.into_iter().zip(states);
     shown
         .map(|((id, registered), (_, state))| {
-            let applied = state.as_ref().ok().and_then(|state| state.applied);
-            let lag = applied.map(|applied| (head - applied).max(0));
+            let state_of = state
+                .as_ref()
+                .ok()
+                .filter(|state| state.is_of(head.cluster_id));
+            let applied = state_of.and_then(|state| state.applied);
+            let lag = applied.map(|applied| (head.revision - applied).max(0));
             let (state, error) =
                 state.map_or_else(|error| (None, Some(error)), |state| (Some(state), None));
             Shown {
@@ -149,6 +154,18 @@ fn notes(status: &Status) -> Vec<String> {
         .filter_map(|member| Some(&member.state.as_ref().ok()?.cluster))
         .collect();
     let mut notes = Vec::new();
+    let versions: BTreeSet<&str> = status
+        .members
+        .iter()
+        .filter_map(|member| Some(member.state.as_ref().ok()?.version.as_str()))
+        .filter(|version| may_lose_changes(version))
+        .collect();
+    notes.extend(versions.into_iter().map(|version| {
+        format!(
+            "etcd {version}: releases before 3.4.31 and 3.5.13 are known to lose changes of a watch at times (etcd#17529), \
+             which only the front-ends' audits find: better upgrade"
+        )
+    }));
     for shown in &status.frontends {
         let (id, Some(state)) = (&shown.id, &shown.state) else {
             continue;
@@ -195,6 +212,18 @@ fn notes(status: &Status) -> Vec<String> {
     notes
 }
 
+/// Whether watches of this release of etcd are known to lose changes.
+fn may_lose_changes(version: &str) -> bool {
+    let mut numbers = version.split(['.', '-']).map(str::parse::<u32>);
+    let mut next = || numbers.next().and_then(Result::ok);
+    match (next(), next(), next()) {
+        (Some(3), Some(4), Some(patch)) => patch < 31,
+        (Some(3), Some(5), Some(patch)) => patch < 13,
+        (Some(3), Some(minor), _) => minor < 4,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use etcd::client::MemberState;
@@ -205,7 +234,7 @@ mod tests {
         let state = MemberState {
             id: "1".into(),
             cluster: cluster.into(),
-            version: "3.5.0".into(),
+            version: "3.5.21".into(),
             revision: 9,
             leader: true,
             db_size: 0,
@@ -239,6 +268,29 @@ mod tests {
             members: vec![member("a1")],
             frontends: vec![shown],
         })
+    }
+
+    #[test]
+    fn old_releases_are_told() {
+        for version in ["3.4.23", "3.4.30", "3.5.1", "3.5.12", "3.3.27"] {
+            assert!(may_lose_changes(version), "{version}");
+        }
+        for version in ["3.4.31", "3.5.13", "3.6.0", "3.6.0-rc.1", "4.0.0", "", "x"] {
+            assert!(!may_lose_changes(version), "{version}");
+        }
+        let mut members = vec![member("a1"), member("a1"), member("a1")];
+        for member in &mut members[..2] {
+            let Ok(state) = &mut member.state else {
+                continue;
+            };
+            state.version = "3.4.23".into();
+        }
+        let frontends = vec![];
+        let notes = notes(&Status { members, frontends });
+        assert!(
+            notes.len() == 1 && notes[0].starts_with("etcd 3.4.23: "),
+            "{notes:?}"
+        );
     }
 
     #[test]

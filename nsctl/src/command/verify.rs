@@ -106,7 +106,7 @@ async fn compare(context: &Context) -> Result<Report, Error> {
         survey.newest,
         context.timeout.as_millis()
     );
-    let registered = context.store().frontends().await?;
+    let registered = context.store().frontends().await?.frontends;
     let answers = frontends::get_all::<Had>(&registered, &path, context.timeout).await;
     let had = |answer: Result<Had, String>| {
         answer.and_then(|had| {

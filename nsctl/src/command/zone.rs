@@ -254,7 +254,7 @@ async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error>
                 .await
         }
         None => {
-            let revision = context.store().head().await?;
+            let revision = context.store().head().await?.revision;
             let line = format!("unchanged: there is no zone {apex}, revision {revision}\n");
             context
                 .finish(report(apex, revision, false), wait, &line)
@@ -285,7 +285,7 @@ async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
         .store()
         .sweep(apex, |generation| Some(generation) != served)
         .await?;
-    let revision = context.store().head().await?;
+    let revision = context.store().head().await?.revision;
     let line = format!("{swept} RRsets deleted that were not served\n");
     context
         .finish(

@@ -4,7 +4,6 @@
 //! - The mirror (`mirror/builder.rs`) loses some revisions of zones that are `available`. Only of those
 //!   zones, so that each defect is found by a rule of its own.
 
-use etcd::client::Store;
 use etcd::mirror::Event;
 use etcd::schema::{Key, Prefix};
 
@@ -29,9 +28,4 @@ pub(crate) fn loses(event: &Event, prefix: &Prefix, view: &View) -> bool {
                 }
                 _ => false,
             })
-}
-
-/// The revision that the barrier waits for.
-pub(crate) fn head(_: &Store) -> i64 {
-    0
 }

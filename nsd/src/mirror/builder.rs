@@ -35,6 +35,10 @@ pub struct Builder {
     view: View,
     /// The revision of the view; none before the first list.
     revision: Option<i64>,
+    /// The cluster that the tables are of.
+    cluster_id: Option<u64>,
+    /// How often everything was listed.
+    lists: u64,
     /// What would be served, had it not lost too much.
     held: Option<Held>,
     /// The digest of the tables, revision by revision.
@@ -43,6 +47,13 @@ pub struct Builder {
     serials: BTreeMap<Name, u32>,
     /// When the view was last known to be what etcd holds, in seconds of Unix time.
     good_at: u64,
+}
+
+/// What is served, as far as snapshots tell it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edition {
+    lists: u64,
+    revision: i64,
 }
 
 struct Held {
@@ -66,6 +77,8 @@ impl Builder {
             listed: Tables::default(),
             view: View::default(),
             revision: None,
+            cluster_id: None,
+            lists: 0,
             held: None,
             digests: VecDeque::new(),
             serials: BTreeMap::new(),
@@ -80,6 +93,7 @@ impl Builder {
         builder.tables.count_all();
         builder.serials = saved.serials;
         builder.good_at = saved.good_at;
+        builder.cluster_id = Some(saved.cluster_id);
         let view = builder.build();
         builder.publish(view, saved.revision);
         builder.remember(saved.revision);
@@ -87,16 +101,33 @@ impl Builder {
     }
 
     /// All there is to go on from, if that is what is served: what is held back is not saved.
-    pub fn save(&self, cluster_id: u64) -> Option<Saved> {
+    pub fn save(&self) -> Option<Saved> {
         let revision = self.revision.filter(|_| self.held.is_none())?;
         Some(Saved {
             prefix: self.prefix.clone(),
-            cluster_id,
+            cluster_id: self.cluster_id?,
             revision,
             good_at: self.good_at,
             tables: self.tables.clone(),
             serials: self.serials.clone(),
         })
+    }
+
+    /// Which edition of the data is served. A list makes another one, also at the revision that was there before: what
+    /// is at a revision is not the same in another history, nor in a copy that was mended.
+    pub(super) fn edition(&self) -> Option<Edition> {
+        let lists = self.lists;
+        self.revision.map(|revision| Edition { lists, revision })
+    }
+
+    /// The cluster that the data are of, once one has answered.
+    pub fn cluster_id(&self) -> Option<u64> {
+        self.cluster_id
+    }
+
+    /// Says which cluster the list that comes is of.
+    pub fn set_cluster(&mut self, cluster_id: Option<u64>) {
+        self.cluster_id = cluster_id;
     }
 
     /// What etcd holds, as it has come here.
@@ -165,6 +196,7 @@ impl Builder {
     }
 
     fn listed(&mut self, revision: i64) -> bool {
+        self.lists += 1;
         let before = self.tables.accepted;
         self.tables = std::mem::take(&mut self.listed);
         self.tables.count_all();
@@ -183,6 +215,7 @@ impl Builder {
 
     fn changed(&mut self, revision: i64, changes: Vec<Change>) -> bool {
         let (is_suspect, before) = (self.is_suspect(&changes), self.tables.accepted);
+        let is_of_zone = self.is_of_zone(&changes);
         let touched = self.take_in(revision, changes);
         let is_accepted = self.tables.accepted.is_some() && self.tables.accepted != before;
         if touched.is_empty() && self.held.is_none() {
@@ -202,7 +235,12 @@ impl Builder {
         }
         self.remember(revision);
         match &mut self.held {
-            Some(held) if !is_accepted && view.rrset_count() < held.again_at => {
+            // Another generation may be all that is missing.
+            Some(held)
+                if !is_accepted
+                    && view.rrset_count() < held.again_at
+                    && (!is_of_zone || self.guard.is_surely_lost(&self.view, &view)) =>
+            {
                 (held.view, held.revision) = (view, revision);
                 return false;
             }
@@ -237,9 +275,14 @@ impl Builder {
     fn is_suspect(&self, changes: &[Change]) -> bool {
         let is_own = |change: &Change| change.key == self.head && change.value.is_some();
         let deleted = changes.iter().filter(|change| change.value.is_none());
-        let of_zone = |change: &Change| self.zones.contains(&change.key);
-        (deleted.count() > Guard::LOSS_MIN || changes.iter().any(of_zone))
+        (deleted.count() > Guard::LOSS_MIN || self.is_of_zone(changes))
             && !changes.iter().any(is_own)
+    }
+
+    /// Whether a change is one of zones, and not of their records only.
+    fn is_of_zone(&self, changes: &[Change]) -> bool {
+        let of_zone = |change: &Change| self.zones.contains(&change.key);
+        changes.iter().any(of_zone)
     }
 
     /// Serves a view, or holds it back. Says whether it is served.
@@ -312,6 +355,7 @@ impl Builder {
     fn build(&self) -> View {
         let mut view = View::default();
         view.set_ready(true);
+        view.set_consistency(self.consistency);
         for (apex, zone) in &self.tables.zones {
             put(&mut view, apex, zone, self.consistency);
         }

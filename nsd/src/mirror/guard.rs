@@ -40,7 +40,16 @@ impl Guard {
             None => zone.rrset_count(),
         });
         let gone: usize = zones.sum();
-        let is_large = gone > Self::LOSS_MIN && gone * 100 > of * usize::from(self.percent);
-        is_large.then_some(Loss { gone, of })
+        self.is_large(gone, of).then_some(Loss { gone, of })
+    }
+
+    /// Whether so few RRsets are there that [`Guard::loss`] need not look which: as many as are fewer are gone at least.
+    pub fn is_surely_lost(self, old: &View, new: &View) -> bool {
+        let fewer = old.rrset_count().saturating_sub(new.rrset_count());
+        self.is_large(fewer, old.rrset_count())
+    }
+
+    fn is_large(self, gone: usize, of: usize) -> bool {
+        gone > Self::LOSS_MIN && gone * 100 > of * usize::from(self.percent)
     }
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use etcd::client::{self, Status, Store};
+use etcd::client::{self, Head, Status, Store};
 use etcd::mirror::{Config as Pace, Event, Failure, Resume};
 use etcd::schema::Prefix;
 use tokio::sync::{Notify, watch};
@@ -25,6 +25,7 @@ use tracing::{debug, error, info, warn};
 
 pub use audit::Audit;
 pub use builder::Builder;
+use builder::Edition;
 pub use guard::{Guard, Loss};
 pub use snapshot::check as check_snapshot;
 
@@ -106,6 +107,14 @@ impl Freshness {
     pub fn age(&self) -> Option<Duration> {
         self.last_fresh.map(|at| at.elapsed())
     }
+
+    /// Whether what is served has all that the store had then. A view of another cluster has not, however high its
+    /// revision, nor has one that is served in place of what there is.
+    pub fn covers(&self, head: &Head) -> bool {
+        self.held.is_none()
+            && self.cluster_id == Some(head.cluster_id)
+            && self.applied >= Some(head.revision)
+    }
 }
 
 /// The builder, which the mirror feeds and others look into. No query waits for it.
@@ -160,7 +169,7 @@ fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
     }
 }
 
-/// Mirrors etcd into `published` until `stop` comes true.
+/// Mirrors etcd into `published`, which has what `mirrored` was opened with, until `stop` comes true.
 pub async fn run(
     settings: Settings,
     (mirrored, resume): (Mirrored, Option<Resume>),
@@ -170,19 +179,18 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) {
     let doubt = Notify::new();
-    let cluster_id = resume.map(|resume| resume.cluster_id);
-    published.store(Arc::new(mirrored.lock().view().clone()));
+    let saver = Saver::new(&settings, &mirrored, &freshness);
+    let mut saved = saver.as_ref().and_then(|saver| saver.edition());
     let mut feed = Feed {
         mirrored: mirrored.clone(),
         published,
         proved,
         freshness: freshness.clone(),
-        endpoints: settings.store.endpoints.clone(),
+        store: settings.store.clone(),
         lost: None,
         is_trim_due: resume.is_some(),
     };
     feed.tell(true, |freshness| {
-        freshness.cluster_id = cluster_id;
         freshness.mirrored = resume.map(|resume| resume.revision);
         freshness.snapshot = freshness.mirrored;
     });
@@ -207,8 +215,8 @@ pub async fn run(
         }
     };
     let snapshots = async {
-        match &settings.snapshot {
-            Some((path, every)) => save_for_ever(path, *every, &mirrored, &freshness).await,
+        match &saver {
+            Some(saver) => saver.save_for_ever(&mut saved).await,
             None => std::future::pending().await,
         }
     };
@@ -218,8 +226,8 @@ pub async fn run(
         () = snapshots => {}
         () = stop => {}
     }
-    if let Some((path, _)) = &settings.snapshot {
-        save(path, &mirrored, &freshness).await;
+    if let Some(saver) = &saver {
+        saver.save(&mut saved).await;
     }
 }
 
@@ -228,43 +236,69 @@ fn takes_long(event: &Event) -> bool {
     matches!(event, Event::Items(_) | Event::Listed { .. })
 }
 
-async fn save_for_ever(
-    path: &Path,
+/// Writes the local snapshot.
+struct Saver {
+    path: PathBuf,
     every: Duration,
-    mirrored: &Mirrored,
-    freshness: &watch::Sender<Freshness>,
-) {
-    loop {
-        sleep(every).await;
-        save(path, mirrored, freshness).await;
-    }
+    mirrored: Mirrored,
+    freshness: watch::Sender<Freshness>,
 }
 
-/// Writes the snapshot, if what is served is newer than the last one.
-async fn save(path: &Path, mirrored: &Mirrored, freshness: &watch::Sender<Freshness>) {
-    let (cluster_id, last) = {
-        let freshness = freshness.borrow();
-        (freshness.cluster_id, freshness.snapshot)
-    };
-    let Some(cluster_id) = cluster_id.filter(|_| mirrored.lock().revision() != last) else {
-        return;
-    };
-    let (mirrored, owned) = (mirrored.clone(), path.to_path_buf());
-    let written = tokio::task::spawn_blocking(move || {
-        let saved = mirrored.lock().save(cluster_id)?;
-        Some(snapshot::write(&owned, &saved).map(|()| saved.revision))
-    });
-    match written.await {
-        Ok(Some(Ok(revision))) => {
-            debug!(snapshot = %path.display(), revision, "snapshot written");
-            freshness.send_modify(|freshness| freshness.snapshot = Some(revision));
+impl Saver {
+    fn new(
+        settings: &Settings,
+        mirrored: &Mirrored,
+        freshness: &watch::Sender<Freshness>,
+    ) -> Option<Self> {
+        let (path, every) = settings.snapshot.clone()?;
+        let (mirrored, freshness) = (mirrored.clone(), freshness.clone());
+        Some(Saver {
+            path,
+            every,
+            mirrored,
+            freshness,
+        })
+    }
+
+    fn edition(&self) -> Option<Edition> {
+        self.mirrored.lock().edition()
+    }
+
+    async fn save_for_ever(&self, saved: &mut Option<Edition>) {
+        loop {
+            sleep(self.every).await;
+            self.save(saved).await;
         }
-        Ok(Some(Err(error))) => {
-            error!(snapshot = %path.display(), %error, "cannot write the snapshot");
+    }
+
+    /// Writes the snapshot, if what is served is not what the last one has.
+    async fn save(&self, last: &mut Option<Edition>) {
+        if self.edition() == *last {
+            return;
         }
-        // Nothing that may be saved, as it is held back or there is nothing yet.
-        Ok(None) => {}
-        Err(error) => error!(%error, "the snapshot was not written"),
+        let (mirrored, path) = (self.mirrored.clone(), self.path.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            let (edition, saved) = {
+                let builder = mirrored.lock();
+                (builder.edition(), builder.save()?)
+            };
+            Some(snapshot::write(&path, &saved).map(|()| (edition, saved.revision)))
+        });
+        let shown = self.path.display();
+        match written.await {
+            Ok(Some(Ok((edition, revision)))) => {
+                debug!(snapshot = %shown, revision, "snapshot written");
+                *last = edition;
+                self.freshness
+                    .send_modify(|freshness| freshness.snapshot = Some(revision));
+            }
+            Ok(Some(Err(error))) => {
+                error!(snapshot = %shown, %error, "cannot write the snapshot");
+            }
+            // Nothing that may be saved, as it is held back or there is nothing yet.
+            Ok(None) => {}
+            Err(error) => error!(%error, "the snapshot was not written"),
+        }
     }
 }
 
@@ -274,7 +308,7 @@ struct Feed {
     published: Published,
     proved: Arc<Proved>,
     freshness: watch::Sender<Freshness>,
-    endpoints: Vec<String>,
+    store: client::Config,
     lost: Option<Failure>,
     is_trim_due: bool,
 }
@@ -285,7 +319,11 @@ impl Feed {
         for event in events {
             self.log(&event, status);
             lists += u64::from(matches!(event, Event::Listed { .. }));
-            changed |= self.mirrored.lock().apply(event);
+            let mut builder = self.mirrored.lock();
+            if matches!(event, Event::Listed { .. }) {
+                builder.set_cluster(status.cluster_id);
+            }
+            changed |= builder.apply(event);
         }
         self.is_trim_due |= lists > 0;
         if changed {
@@ -298,6 +336,7 @@ impl Feed {
         if let Some(at) = last_fresh {
             self.proved.set(at);
         }
+        let before = self.freshness.borrow().cluster_id;
         self.tell(changed, |freshness| {
             freshness.mirrored = status.applied;
             freshness.last_fresh = last_fresh.or(freshness.last_fresh);
@@ -306,15 +345,13 @@ impl Feed {
             freshness.member_id = status.member_id;
             freshness.trouble.clone_from(&status.trouble);
             freshness.lists += lists;
-            if let Some(cluster_id) = status.cluster_id.filter(|_| lists > 0) {
-                let before = freshness.cluster_id.replace(cluster_id);
-                if before.is_some_and(|before| before != cluster_id) {
-                    freshness.cluster_changes += 1;
-                    warn!(
-                        cluster = format!("{cluster_id:x}"),
-                        "etcd is another cluster now"
-                    );
-                }
+            if before.is_some() && before != freshness.cluster_id {
+                freshness.cluster_changes += 1;
+                let cluster = freshness.cluster_id.unwrap_or(0);
+                warn!(
+                    cluster = format!("{cluster:x}"),
+                    "etcd is another cluster now"
+                );
             }
         });
         if std::mem::take(&mut self.is_trim_due) {
@@ -328,6 +365,7 @@ impl Feed {
         let builder = self.mirrored.lock();
         self.freshness.send_modify(|freshness| {
             freshness.ready = builder.view().is_ready();
+            freshness.cluster_id = builder.cluster_id();
             freshness.applied = builder.revision();
             freshness.held = builder.held();
             freshness.quarantined = builder.quarantine().len();
@@ -348,7 +386,8 @@ impl Feed {
                 // The same trouble over and over is one line, not one a try.
                 if self.lost.replace(*failure) != Some(*failure) {
                     let serving = self.mirrored.lock().view().is_ready();
-                    let endpoint = self.endpoints.get(*endpoint).map_or("", String::as_str);
+                    let urls = self.store.urls();
+                    let endpoint = urls.get(*endpoint).map_or("", String::as_str);
                     warn!(
                         endpoint,
                         ?failure,
@@ -363,6 +402,42 @@ impl Feed {
                 info!(endpoint, revision, "fresh again");
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_cluster_had_covers_nothing() {
+        let head = Head {
+            revision: 8,
+            store: 9,
+            cluster_id: 1,
+        };
+        let fresh = Freshness {
+            applied: Some(8),
+            cluster_id: Some(1),
+            ..Freshness::default()
+        };
+        assert!(fresh.covers(&head));
+        let behind = Freshness {
+            applied: Some(7),
+            ..fresh.clone()
+        };
+        let of_another = Freshness {
+            applied: Some(100),
+            cluster_id: Some(2),
+            ..fresh.clone()
+        };
+        let held = Freshness {
+            held: Some(Loss { gone: 2, of: 3 }),
+            ..fresh
+        };
+        for not in [behind, of_another, held, Freshness::default()] {
+            assert!(!not.covers(&head), "{not:?}");
         }
     }
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use etcd::schema::{Accepted, Prefix};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ struct ZoneRest {
 
 /// Writes a snapshot to `path`, in place of the one that is there.
 pub(super) fn write(path: &Path, saved: &Saved) -> io::Result<()> {
+    // An end does not wait for a write that is under way: its own has to.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let new = beside(path);
     let file = File::create(&new)?;
     let mut out = Out(BufWriter::with_capacity(

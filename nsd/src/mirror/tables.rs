@@ -76,7 +76,7 @@ pub(super) struct Place {
 pub(super) fn read(prefix: &Prefix, key: &[u8], value: &[u8]) -> Said {
     match prefix.decode(key) {
         Err(error) => Said::Unknown(error.to_string()),
-        Ok(Key::Head | Key::Frontend(_)) => Said::Nothing,
+        Ok(Key::Head | Key::Frontend(_) | Key::Withdrawn(_)) => Said::Nothing,
         Ok(Key::Accepted) => match schema::decode_accepted(value) {
             Ok(accepted) => Said::Accepted(accepted),
             Err(error) => Said::Unknown(error.to_string()),
@@ -204,7 +204,7 @@ impl Tables {
     pub(super) fn delete(&mut self, prefix: &Prefix, key: &[u8]) -> Option<Name> {
         let was_bad = self.release(key);
         match prefix.decode(key).ok()? {
-            Key::Head | Key::Frontend(_) => None,
+            Key::Head | Key::Frontend(_) | Key::Withdrawn(_) => None,
             Key::Accepted => {
                 self.accepted = None;
                 None

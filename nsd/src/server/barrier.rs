@@ -2,56 +2,71 @@
 //!
 //! A query may be answered once the view has every write that was acknowledged before the query came. One linearizable
 //! read of etcd says how far that is, for all queries that were waiting when it was sent; those that come meanwhile
-//! wait for the next one. So however many queries come, etcd is asked once a round trip, and by no query itself.
+//! wait for the next one. So however many queries come, etcd is asked once a round trip, and by no query itself. Each
+//! query waits for so long and no longer, whatever the rounds do.
 //!
 //! ```text
 //! queries ──► waiting ──take all──► confirm (read, then wait for the view) ──► answered, or SERVFAIL
 //!                ▲                                                        │
-//!                └──────────── those that came meanwhile ◄────────────────┘
+//!                └───────────────── those that came meanwhile ◄───────────┘
 //! ```
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 /// How many queries may wait. More are refused at once: an outage shall not fill the memory.
 const WAITING_MAX: usize = 65_536;
 
-/// What a query does once it is known whether the view is complete.
-type Waiter = Box<dyn FnOnce(bool) + Send>;
+/// A query that waits.
+struct Waiter {
+    /// Until when.
+    until: Instant,
+    /// What it does once it is known whether the view is complete.
+    then: Box<dyn FnOnce(bool) + Send>,
+}
 
 /// Where queries wait.
 #[derive(Clone, Debug)]
 pub struct Barrier {
     waiting: mpsc::Sender<Waiter>,
+    patience: Duration,
     count: Arc<AtomicUsize>,
     rounds: Arc<AtomicU64>,
 }
 
 impl Barrier {
-    /// A barrier, and the task that serves it. `confirm` says whether the view has all that was written before it was
-    /// called; it has to come to an end.
+    /// A barrier at which each query waits for at most `patience`, and the task that serves it. `confirm` says whether
+    /// the view has all that was written before it was called; it has to come to an end.
     pub fn new<F: Future<Output = bool> + Send>(
+        patience: Duration,
         confirm: impl Fn() -> F + Send + Sync + 'static,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (sender, mut receiver) = mpsc::channel::<Waiter>(WAITING_MAX);
-        let (count, rounds) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
+        let (sender, receiver) = mpsc::channel::<Waiter>(WAITING_MAX);
         let barrier = Barrier {
             waiting: sender,
-            count: count.clone(),
-            rounds: rounds.clone(),
+            patience,
+            count: Arc::default(),
+            rounds: Arc::default(),
         };
+        let mut queue = Queue {
+            receiver,
+            patience,
+            round: VecDeque::new(),
+            late: VecDeque::new(),
+            count: barrier.count.clone(),
+        };
+        let rounds = barrier.rounds.clone();
         let serve = async move {
-            let mut waiting = Vec::new();
-            while receiver.recv_many(&mut waiting, WAITING_MAX).await > 0 {
+            while queue.next_round().await {
                 rounds.fetch_add(1, Ordering::Relaxed);
-                let confirmed = confirm().await;
-                for waiter in waiting.drain(..) {
-                    waiter(confirmed);
-                    count.fetch_sub(1, Ordering::Release);
-                }
+                let confirmed = queue.expire_while(confirm()).await;
+                queue.end_round(confirmed);
             }
         };
         (barrier, serve)
@@ -59,8 +74,12 @@ impl Barrier {
 
     /// Calls `then` when it is known whether the view is complete. Does not wait itself; false where too many do.
     pub fn wait(&self, then: impl FnOnce(bool) + Send + 'static) -> bool {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        let waits = self.waiting.try_send(Box::new(then)).is_ok();
+        let waiter = Waiter {
+            until: Instant::now() + self.patience,
+            then: Box::new(then),
+        };
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        let waits = before < WAITING_MAX && self.waiting.try_send(waiter).is_ok();
         if !waits {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
@@ -89,9 +108,76 @@ impl Barrier {
     }
 }
 
+/// The queries that wait, the oldest first.
+struct Queue {
+    receiver: mpsc::Receiver<Waiter>,
+    patience: Duration,
+    /// Those that the round under way is for.
+    round: VecDeque<Waiter>,
+    /// Those that came after it had begun.
+    late: VecDeque<Waiter>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Queue {
+    /// Waits for queries, and begins a round with all that are there. False where none will come any more.
+    async fn next_round(&mut self) -> bool {
+        if self.late.is_empty() {
+            let Some(first) = self.receiver.recv().await else {
+                return false;
+            };
+            self.late.push_back(first);
+        }
+        self.take_in();
+        self.round.append(&mut self.late);
+        true
+    }
+
+    /// Waits for the end of a round, and meanwhile lets go whoever has waited for long enough.
+    async fn expire_while(&mut self, round: impl Future<Output = bool>) -> bool {
+        tokio::pin!(round);
+        loop {
+            let oldest = self.round.front().or(self.late.front());
+            // Who comes now waits until then.
+            let until =
+                oldest.map_or_else(|| Instant::now() + self.patience, |oldest| oldest.until);
+            tokio::select! {
+                biased;
+                confirmed = &mut round => return confirmed,
+                () = sleep_until(until) => self.expire(),
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        self.take_in();
+        let now = Instant::now();
+        for queue in [&mut self.round, &mut self.late] {
+            let expired = queue.partition_point(|waiter| waiter.until <= now);
+            for waiter in queue.drain(..expired) {
+                (waiter.then)(false);
+                self.count.fetch_sub(1, Ordering::Release);
+            }
+        }
+    }
+
+    fn end_round(&mut self, confirmed: bool) {
+        for waiter in self.round.drain(..) {
+            (waiter.then)(confirmed);
+            self.count.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    fn take_in(&mut self) {
+        while let Ok(waiter) = self.receiver.try_recv() {
+            self.late.push_back(waiter);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use tokio::sync::Notify;
+    use tokio::sync::{Notify, watch};
 
     use super::*;
 
@@ -110,7 +196,7 @@ mod tests {
                 }
             }
         };
-        let (barrier, serve) = Barrier::new(confirm);
+        let (barrier, serve) = Barrier::new(PATIENCE, confirm);
         let served = tokio::spawn(serve);
         let (told, mut tell) = mpsc::unbounded_channel();
         let wait = |name: &'static str| {
@@ -142,5 +228,82 @@ mod tests {
         }
         drop(barrier);
         served.await.expect("it ends with the last barrier");
+    }
+
+    /// Time enough for whatever is not waited for, even on a machine that is busy.
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn each_query_waits_for_its_own_time() {
+        let failed = Arc::new(Notify::new());
+        let calls = Arc::new(AtomicUsize::new(0));
+        let confirm = {
+            let (failed, calls) = (failed.clone(), calls.clone());
+            move || {
+                let (call, failed) = (calls.fetch_add(1, Ordering::SeqCst), failed.clone());
+                async move {
+                    // The first round does not end by itself, and comes to nothing.
+                    if call == 0 {
+                        failed.notified().await;
+                    }
+                    call > 0
+                }
+            }
+        };
+        let (barrier, serve) = Barrier::new(PATIENCE, confirm);
+        let served = tokio::spawn(serve);
+        let asked = || async {
+            let start = Instant::now();
+            (barrier.confirmed().await, start.elapsed() >= PATIENCE)
+        };
+        assert_eq!(asked().await, (false, true), "in the round");
+        assert_eq!(asked().await, (false, true), "late for it");
+        let end = async {
+            while barrier.is_idle() {
+                tokio::task::yield_now().await;
+            }
+            failed.notify_one();
+        };
+        let (last, ()) = tokio::join!(asked(), end);
+        assert_eq!(last, (true, false), "late for it, and in time for the next");
+        assert_eq!(barrier.rounds(), 2);
+        while !barrier.is_idle() {
+            tokio::task::yield_now().await;
+        }
+        drop(barrier);
+        served.await.expect("it ends with the last barrier");
+    }
+
+    #[tokio::test]
+    async fn too_many_are_refused_while_others_wait() {
+        let (end, ended) = watch::channel(false);
+        // As long as it takes until all of them wait.
+        let (barrier, serve) = Barrier::new(Duration::from_secs(3600), move || {
+            let mut ended = ended.clone();
+            async move {
+                let _ = ended.wait_for(|ended| *ended).await;
+                false
+            }
+        });
+        let served = tokio::spawn(serve);
+        let (told, mut tell) = mpsc::unbounded_channel();
+        let wait = || {
+            let told = told.clone();
+            barrier.wait(move |confirmed| told.send(confirmed).expect("it is waited for"))
+        };
+        assert!((0..WAITING_MAX).all(|_| wait()));
+        while barrier.rounds() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!wait(), "whether they are in the channel or in a round");
+        end.send_replace(true);
+        for _ in 0..WAITING_MAX {
+            assert_eq!(tell.recv().await, Some(false));
+        }
+        while !barrier.is_idle() {
+            tokio::task::yield_now().await;
+        }
+        assert!(wait());
+        served.abort();
     }
 }

@@ -78,11 +78,18 @@ pub async fn serve(
 ) {
     let open = Arc::new(Mutex::new(Open::default()));
     let (alive, mut ended) = mpsc::channel::<()>(1);
+    // Connections that have come before the end are served, but not for ever.
+    let mut last = BACKLOG;
     loop {
         let accepted = tokio::select! {
+            biased;
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
+        last -= usize::from(*stop.borrow());
+        if last == 0 {
+            break;
+        }
         let (stream, client) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -109,6 +116,12 @@ pub async fn serve(
     let _ = timeout(limits.drain, ended.recv()).await;
 }
 
+/// So many connections may have come that were not accepted yet.
+const BACKLOG: usize = 1024;
+
+/// How long a connection is still read from at the end: what was sent before may be on its way.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// A message with its length in front.
 const FRAME_MAX: usize = 2 + OCTETS_MAX;
 
@@ -126,12 +139,15 @@ async fn converse(
     let mut filled = 0;
     // Renewed by whole messages only: one octet now and then keeps no connection.
     let mut due = Instant::now() + idle;
+    let mut is_last = false;
     loop {
-        // What has come before the end is answered.
         let read = tokio::select! {
             biased;
             read = timeout_at(due, stream.read(&mut input[filled..])) => read??,
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            _ = stop.wait_for(|stop| *stop), if !is_last => {
+                (is_last, due) = (true, Instant::now() + LINGER);
+                continue;
+            }
         };
         if read == 0 {
             return Ok(());
@@ -149,7 +165,7 @@ async fn converse(
             };
             counters.add(&tally);
             taken += batch.taken;
-            if batch.taken > 0 {
+            if batch.taken > 0 && !is_last {
                 due = Instant::now() + idle;
             }
             if batch.made > 0 {
@@ -229,6 +245,8 @@ fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mirror::Published;
+    use crate::server::{Barrier, Proved};
 
     #[test]
     fn whole_messages_are_answered_together() {
@@ -279,6 +297,44 @@ mod tests {
                 end: End::Output
             }
         );
+    }
+
+    #[tokio::test]
+    async fn who_has_come_before_the_end_is_served() {
+        let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
+        let service = Service {
+            view: Published::default(),
+            proved: Arc::new(Proved::never(std::time::Instant::now())),
+            stale_after: None,
+            barrier,
+            nsid: String::new(),
+            version: String::new(),
+        };
+        let limits = Limits {
+            connections: 1000,
+            idle: Duration::from_secs(5),
+            drain: Duration::from_secs(5),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        // A question for the root's NS records, which nobody has accepted yet.
+        let query = *b"\0\x11\0\x07\0\0\0\x01\0\0\0\0\0\0\0\0\x02\0\x01";
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let mut client = TcpStream::connect(address).await.expect("it listens");
+            client.write_all(&query).await.expect("sent");
+            clients.push(client);
+        }
+        let counters = Arc::new(Counters::default());
+        let (stop, stopped) = watch::channel(true);
+        serve(service, listener, limits, counters, stopped).await;
+        for mut client in clients {
+            let mut response = Vec::new();
+            client.read_to_end(&mut response).await.expect("an answer");
+            // Nothing is known yet: SERVFAIL.
+            assert!(response.len() > 5 && response[5] & 15 == 2, "{response:?}");
+        }
+        drop(stop);
     }
 
     #[test]

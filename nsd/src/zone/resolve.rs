@@ -167,6 +167,7 @@ impl<'v> Resolver<'v, '_> {
         let Some((zone, apex)) = self.find(name) else {
             self.answer.rcode = Rcode::REFUSED;
             self.answer.ede = Some(ede::NOT_AUTHORITATIVE);
+            self.answer.consistency = self.view.consistency();
             return;
         };
         self.answer.zone = Some(zone);

@@ -23,6 +23,7 @@ pub struct View {
     depth_max: usize,
     rrset_count: usize,
     is_ready: bool,
+    consistency: Consistency,
 }
 
 /// A zone: its SOA record and all the rest.
@@ -141,6 +142,16 @@ impl View {
     /// Says whether the zones are known.
     pub fn set_ready(&mut self, is_ready: bool) {
         self.is_ready = is_ready;
+    }
+
+    /// What is promised about names that are in no zone: that there is none yet.
+    pub fn consistency(&self) -> Consistency {
+        self.consistency
+    }
+
+    /// Says what is promised about names that are in no zone.
+    pub fn set_consistency(&mut self, consistency: Consistency) {
+        self.consistency = consistency;
     }
 
     /// Adds a zone, or replaces the one of that name.

@@ -1,9 +1,9 @@
 //! Members of etcd go, freeze, or lose each other.
 
-use tests::Gate;
+use tests::{Gate, ensure, eventually};
 
 use crate::cell::Noticed;
-use crate::site::Site;
+use crate::site::{LIMIT, Site};
 
 pub(crate) async fn run(site: &mut Site) {
     member_killed(site).await;
@@ -59,6 +59,14 @@ async fn leader_cut_off(site: &mut Site) {
     let cell = site.begin("the leader is cut off from the majority").await;
     if site.cut_off(&minority).await {
         cell.lasts(Noticed::Maybe).await;
+        // Whoever was with the old leader has left it.
+        for frontend in &site.frontends {
+            eventually(&format!("{} is fresh", frontend.id), LIMIT, async || {
+                let age = frontend.status().await["fresh_age_ms"].as_u64();
+                ensure(age.is_some_and(|age| age < 3_000), || format!("{age:?}"))
+            })
+            .await;
+        }
         site.join_again(&minority).await;
         site.end(cell).await;
     }

@@ -31,9 +31,22 @@ async fn defragmented(site: &mut Site) {
 }
 
 async fn full(site: &mut Site) {
+    site.nsctl
+        .write("zone add full.test --ns ns1.example.org --wait")
+        .await;
     let cell = site.begin("the store is full (NOSPACE)").await.steady();
     site.fill(None).await;
     cell.lasts(Noticed::Maybe).await;
+    let refused = site
+        .nsctl
+        .run("add www.full.test A 192.0.2.1")
+        .await
+        .expect(1);
+    assert!(
+        refused.complaint().contains("etcd is full"),
+        "{:?}",
+        refused.stderr
+    );
     site.cluster.compact().await;
     site.cluster.etcdctl(&["alarm", "disarm"]).await;
     site.end(cell).await;

@@ -7,11 +7,12 @@
 mod queries;
 mod writers;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 pub use queries::{Queries, last};
-pub use writers::Writers;
+pub use writers::{EACH, Writers};
 
 use crate::Nsctl;
 use crate::history::{History, Outcome, Promise, Reply, Span};
@@ -67,6 +68,18 @@ impl Recorded {
                 told.join("\n")
             );
         }
+    }
+
+    /// How many writes with a value each writer has had acknowledged.
+    pub fn acknowledged(&self) -> BTreeMap<String, usize> {
+        let mut writers = BTreeMap::new();
+        for write in self.history().writes() {
+            if let (Outcome::Acknowledged(_), Some(value)) = (write.outcome, &write.value) {
+                let writer = value.split('-').next().unwrap_or_default();
+                *writers.entry(writer.into()).or_default() += 1;
+            }
+        }
+        writers
     }
 
     /// How many operations of which outcome there are, in one line.

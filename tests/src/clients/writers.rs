@@ -1,9 +1,7 @@
 //! Writers that record what came of each write.
 //!
-//! Each zone has two kinds of writers, and each kind half of the RRsets. Those with RRsets of their own write as `nsctl`
-//! does, which reads, plans, and tries again where an answer was lost. Two such writers of one RRset would be no register:
-//! a write that was done, lost its answer, and was overwritten meanwhile is done once more. Those that share RRsets
-//! therefore send one transaction without comparisons, once.
+//! Each zone has two kinds of writers, which all write the same RRsets. One kind writes as `nsctl` does, which reads,
+//! plans, and tries again where an answer was lost. The other one sends one transaction without comparisons, once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,7 +24,7 @@ const WRITE: Duration = Duration::from_secs(3);
 const MEMBER: Duration = Duration::from_secs(1);
 
 /// How many writers of each kind a zone has.
-const EACH: usize = 2;
+pub const EACH: usize = 2;
 
 /// One write of so many removes the RRset.
 const REMOVES: usize = 6;
@@ -35,7 +33,8 @@ const REMOVES: usize = 6;
 pub struct Writers {
     tasks: JoinSet<()>,
     stop: Arc<AtomicBool>,
-    acknowledged: Arc<AtomicUsize>,
+    /// How many writes of each writer.
+    acknowledged: Vec<Arc<AtomicUsize>>,
 }
 
 impl Writers {
@@ -60,13 +59,10 @@ impl Writers {
         let mut writers = Writers {
             tasks: JoinSet::new(),
             stop: Arc::default(),
-            acknowledged: Arc::default(),
+            acknowledged: Vec::new(),
         };
         for zone in zones {
-            let half = zone.owners.len() / 2;
             for index in 0..2 * EACH {
-                let own = (0..half).filter(|owner| owner % EACH == index);
-                let shared = half..zone.owners.len();
                 let number = writers.tasks.len();
                 // Each one begins with another member.
                 let mut endpoints = endpoints.to_vec();
@@ -81,17 +77,14 @@ impl Writers {
                     true => Way::Planned(Store::new(config, Prefix::default(), WRITE)),
                     false => Way::at_once(config, zone).await,
                 };
-                let owners = match index < EACH {
-                    true => own.collect(),
-                    false => shared.collect(),
-                };
+                let acknowledged: Arc<AtomicUsize> = Arc::default();
+                writers.acknowledged.push(acknowledged.clone());
                 let writer = Writer {
                     number,
                     zone: zone.clone(),
-                    owners,
                     way,
                     random: fastrand::Rng::with_seed(seed.wrapping_add(number as u64)),
-                    acknowledged: writers.acknowledged.clone(),
+                    acknowledged,
                 };
                 writers.tasks.spawn(writer.run(pause, writers.stop.clone()));
             }
@@ -99,14 +92,23 @@ impl Writers {
         writers
     }
 
-    /// Waits until so many more writes are acknowledged.
-    pub async fn more(&self, count: usize, limit: Duration) {
-        let wanted = self.acknowledged.load(Ordering::Relaxed) + count;
+    /// Waits until so many more writes of each writer are acknowledged.
+    pub async fn more(&self, each: usize, limit: Duration) {
+        let before = self.acknowledged();
         eventually("more writes are acknowledged", limit, async || {
-            let now = self.acknowledged.load(Ordering::Relaxed);
-            ensure(now >= wanted, || format!("{now} of {wanted}"))
+            let now = self.acknowledged();
+            let all_have = before
+                .iter()
+                .zip(&now)
+                .all(|(before, now)| now - before >= each);
+            ensure(all_have, || format!("{before:?}, then {now:?}"))
         })
         .await;
+    }
+
+    fn acknowledged(&self) -> Vec<usize> {
+        let counts = self.acknowledged.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
     /// Writes no more, and waits for what is under way.
@@ -123,8 +125,6 @@ fn owned((name, password): (&str, &str)) -> (String, String) {
 struct Writer {
     number: usize,
     zone: Arc<Recorded>,
-    /// The RRsets it writes, by number.
-    owners: Vec<usize>,
     way: Way,
     random: fastrand::Rng,
     acknowledged: Arc<AtomicUsize>,
@@ -136,7 +136,7 @@ impl Writer {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
-            let owner = self.owners[self.random.usize(..self.owners.len())];
+            let owner = self.random.usize(..self.zone.owners.len());
             let owner = self.zone.owners[owner].clone();
             let removes = self.random.usize(..REMOVES) == 0;
             let value = (!removes).then(|| format!("w{}-{number}", self.number));
@@ -204,12 +204,8 @@ async fn planned(store: &Store, owner: &Name, value: Option<&str>) -> Outcome {
         },
     };
     match store.change(owner, None, &change).await {
-        // Else the revision is not that of this write, but one by which it had been done.
-        Ok(changed)
-            if changed.written && !(changed.added.is_empty() && changed.removed.is_empty()) =>
-        {
-            Outcome::Acknowledged(Some(changed.revision))
-        }
+        Ok(changed) if changed.written => Outcome::Acknowledged(Some(changed.revision)),
+        // The revision is one at which it was so already.
         Ok(_) => Outcome::Acknowledged(None),
         Err(ChangeError::Unknown(_)) => Outcome::Unknown,
         Err(_) => Outcome::Refused,

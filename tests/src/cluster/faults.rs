@@ -67,6 +67,21 @@ impl Cluster {
     /// Removes a member with its data, and adds a new one in its place, with its address. It takes a moment
     /// until it answers.
     pub async fn replace_member(&mut self, member: usize) {
+        self.replace(member, &[]).await;
+    }
+
+    /// The same, and the new one is a learner: it does not vote, and serves neither watches nor reads that are
+    /// linearizable.
+    pub async fn replace_by_learner(&mut self, member: usize) {
+        self.replace(member, &["--learner"]).await;
+        eventually("the learner answers", Duration::from_secs(30), async || {
+            let status = ["endpoint", "status"];
+            self.try_etcdctl_at(member, &status).await
+        })
+        .await;
+    }
+
+    async fn replace(&mut self, member: usize, more: &[&str]) {
         let id = self.states().await[member]
             .expect("a member that answers")
             .id;
@@ -83,7 +98,7 @@ impl Cluster {
             self.container(member).name().to_string(),
             self.container(member).peer_url(),
         );
-        ask(&["member", "add", &name, "--peer-urls", &url]).await;
+        ask(&[&["member", "add", &name, "--peer-urls", &url], more].concat()).await;
         let Member::Container(container) = &mut self.members[member] else {
             unreachable!("a container a moment ago");
         };

@@ -48,11 +48,18 @@ impl Cluster {
                     .map(|member| Member::Container(Box::new(member)))
                     .collect()
             }
-            None => processes::start(count, args)
-                .into_iter()
-                .map(Member::Process)
-                .collect(),
+            None => return Self::start_processes(count, args).await,
         };
+        Self::of(members).await
+    }
+
+    /// The same as processes, whose advertised URLs are good here: containers advertise names that only they resolve.
+    pub async fn start_processes(count: usize, args: &[&str]) -> Self {
+        let members = processes::start(count, args).into_iter();
+        Self::of(members.map(Member::Process).collect()).await
+    }
+
+    async fn of(members: Vec<Member>) -> Self {
         let endpoints = members
             .iter()
             .map(|member| member.endpoint().to_string())

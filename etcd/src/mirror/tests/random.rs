@@ -10,6 +10,8 @@ struct Store {
     compacted: i64,
     cluster_id: u64,
     history: Vec<Change>,
+    /// The back part of a response that the watch has the front of.
+    rest: Vec<Change>,
 }
 
 impl Store {
@@ -77,6 +79,7 @@ fn random_history(seed: u64, events: usize) {
         compacted: 0,
         cluster_id: 1,
         history: vec![],
+        rest: vec![],
     };
     let mut now = Instant::now();
     let mut mirror = Mirror::new(now, Config::new(3, seed));
@@ -230,6 +233,7 @@ fn next_input(
         }
         Action::Watch { from } => {
             *cursor = Some(from);
+            store.rest.clear();
             Some(Input::Watching(store.header()))
         }
         Action::ReadHead => {
@@ -253,14 +257,18 @@ fn next_input(
 }
 
 /// Some of what the watch has to deliver: one or several revisions, maybe again some already delivered,
-/// maybe cut into fragments (the cut is remembered by delivering the rest at once).
+/// maybe cut into fragments, at any place.
 fn deliver(
-    store: &Store,
+    store: &mut Store,
     random: &mut fastrand::Rng,
     cursor: &mut Option<i64>,
     rough: bool,
 ) -> Option<Input> {
     let from = (*cursor)?;
+    if !store.rest.is_empty() {
+        let changes = std::mem::take(&mut store.rest);
+        return Some(cut(store, random, changes));
+    }
     if from > store.revision || (rough && random.f32() < 0.3) {
         return None;
     }
@@ -277,9 +285,17 @@ fn deliver(
         .cloned()
         .collect();
     *cursor = Some(to + 1);
-    Some(Input::Changes {
+    Some(cut(store, random, changes))
+}
+
+/// A response with all of the changes, or with the front part.
+fn cut(store: &mut Store, random: &mut fastrand::Rng, mut changes: Vec<Change>) -> Input {
+    if changes.len() > 1 && random.f32() < 0.3 {
+        store.rest = changes.split_off(random.usize(1..changes.len()));
+    }
+    Input::Changes {
         header: store.header(),
+        fragment: !store.rest.is_empty(),
         changes,
-        fragment: false,
-    })
+    }
 }

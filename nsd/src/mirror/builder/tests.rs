@@ -1,5 +1,7 @@
 //! What views come of what etcd says.
 
+use std::time::Instant;
+
 use etcd::mirror::{Change, KeyValue};
 use etcd::schema::Census;
 
@@ -292,10 +294,7 @@ fn a_list_that_lacks_most_is_held_back_until_it_is_there_again() {
     };
     assert_eq!((builder.held(), builder.revision()), (Some(loss), Some(5)));
     assert_eq!(addresses(&builder, "h2999.x").len(), 1);
-    assert!(
-        builder.save(1).is_none(),
-        "what is held back is no snapshot"
-    );
+    assert!(builder.save().is_none(), "what is held back is no snapshot");
     // Changes are taken in all the same, and none of them is seen.
     let new = r#"{"ttl":1,"rdata":["192.0.2.9"]}"#;
     assert!(!builder.apply(change(10, &[("/ns/v1/rr/x/2/new/A", Some(new))])));
@@ -309,6 +308,39 @@ fn a_list_that_lacks_most_is_held_back_until_it_is_there_again() {
     assert!(released);
     assert_eq!((builder.held(), builder.revision()), (None, Some(1610)));
     assert_eq!(addresses(&builder, "new.x").len(), 1);
+}
+
+#[test]
+fn what_is_undone_is_held_back_no_more() {
+    let mut builder = large();
+    let other = (0..3500).map(|index| KeyValue {
+        key: format!("/ns/v1/rr/x/3/other{index}/A").into(),
+        value: r#"{"ttl":1,"rdata":["192.0.2.1"]}"#.into(),
+        mod_revision: 6,
+    });
+    let items = [addresses_listed(3000), other.collect()].concat();
+    assert!(relist(&mut builder, 6, items));
+    // Somebody switches the generation by hand, and back again: there are never fewer RRsets.
+    let switched = ZONE.replace(r#""generation":2"#, r#""generation":3"#);
+    assert_ne!(switched, ZONE);
+    assert!(!builder.apply(change(7, &[("/ns/v1/zone/x", Some(&switched))])));
+    assert!(builder.held().is_some());
+    assert!(builder.apply(change(8, &[("/ns/v1/zone/x", Some(ZONE))])));
+    assert_eq!((builder.held(), builder.revision()), (None, Some(8)));
+}
+
+#[test]
+fn every_list_makes_another_edition() {
+    let mut builder = listed();
+    let first = builder.edition();
+    builder.apply(Event::Fresh { at: Instant::now() });
+    assert_eq!(builder.edition(), first);
+    builder.apply(change(10, &[("/ns/v1/rr/x/2/a/A", None)]));
+    let second = builder.edition();
+    assert_ne!(second, first);
+    // Mended at the revision that it has.
+    relist(&mut builder, 10, vec![]);
+    assert!(builder.edition() != second && builder.revision() == Some(10));
 }
 
 #[test]

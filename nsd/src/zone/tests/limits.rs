@@ -1,6 +1,7 @@
 //! What is refused, what is cut short, and what is at the edges.
 
 use super::*;
+use crate::model::Consistency;
 
 #[test]
 fn not_ready_is_a_failure_and_no_denial() {
@@ -34,6 +35,18 @@ fn other_zones_are_refused_with_a_reason() {
         (Rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE))
     );
     assert!(answer.zone.is_none() && !answer.is_authoritative);
+    // That there is no zone yet is an answer, too, which may be too old.
+    let mut strict = view.clone();
+    strict.set_consistency(Consistency::Linearizable);
+    let question = Question {
+        name: &wire,
+        rtype: Rtype::A,
+    };
+    let consistencies = [&view, &strict].map(|view| resolve(view, &question).consistency);
+    assert_eq!(
+        consistencies,
+        [Consistency::Available, Consistency::Linearizable]
+    );
     let wire = spelled("Host.Test.");
     let answer = resolve(
         &view,

@@ -1,0 +1,210 @@
+//! Changes that are done once, however often they are sent.
+//!
+//! An answer that stays out says nothing about the write. It may have been done; and as long as it lies somewhere, with
+//! a member that is cut off or stopped, it may yet be. What it compares does not prevent that for ever: an RRset that
+//! was absent is absent again once it was written by the next attempt and removed. So each attempt has a name of its
+//! own. Where its answer stays out it is withdrawn, after which it cannot be done any more, and the history of the head
+//! key tells whether it had been done. Only then the change is read, planned and sent again.
+
+use std::time::Duration;
+
+use etcd_client::{Client, PutOptions, WatchOptions};
+
+use super::store::Committed;
+use super::watch::from_watch;
+use super::{ChangeError, Store, StoreError};
+use crate::mirror::{Change, Input};
+use crate::model::Name;
+use crate::schema::{Attempt, Key, decode_head};
+use crate::txn::Plan;
+
+/// How often a lost race is tried again.
+const TRIES: u32 = 200;
+
+/// How long it is looked for what became of an attempt.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// How long it is remembered that an attempt was withdrawn, in seconds: longer than a member may be stopped with the
+/// attempt unread in its sockets.
+const REMEMBERED: i64 = 24 * 60 * 60;
+
+/// One change, attempted until it is done.
+pub(super) struct Attempts<'a> {
+    store: Store,
+    name: &'a Name,
+    tries: u32,
+    /// Whether a part of the change is done.
+    has_written: bool,
+}
+
+impl<'a> Attempts<'a> {
+    /// A change at a name, which has the store's time from now on.
+    pub(super) fn new(store: &Store, name: &'a Name) -> Self {
+        Attempts {
+            store: store.anew(),
+            name,
+            tries: 0,
+            has_written: false,
+        }
+    }
+
+    /// The store, with what is left of the time.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Begins another step, with its time anew.
+    pub(super) fn renew(&mut self) {
+        self.store = self.store.anew();
+    }
+
+    /// An error, as it is of a change that takes many steps.
+    pub(super) fn told(&self, error: ChangeError) -> ChangeError {
+        match self.has_written {
+            true => ChangeError::Partly(Box::new(error)),
+            false => error,
+        }
+    }
+
+    fn done(&mut self, revision: i64) -> Option<i64> {
+        self.has_written = true;
+        self.renew();
+        Some(revision)
+    }
+
+    /// Commits a plan for what was read at revision `since` or later. Nothing where it was not done, nor will be, and
+    /// has to be planned again.
+    pub(super) async fn commit(
+        &mut self,
+        plan: &Plan,
+        since: i64,
+    ) -> Result<Option<i64>, ChangeError> {
+        let attempt = Attempt(fastrand::u128(..));
+        let plan = plan.attempted(self.store.prefix(), attempt);
+        match self.store.commit(&plan).await {
+            Ok(Committed::At(revision)) => Ok(self.done(revision)),
+            Ok(Committed::Lost) => {
+                self.tries += 1;
+                if self.is_over() {
+                    return Err(ChangeError::Conflict {
+                        name: self.name.clone(),
+                        tries: self.tries,
+                    });
+                }
+                // Writers that collided once shall not collide in step for ever.
+                let pause = fastrand::u64(..=u64::from(self.tries.min(10)));
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                Ok(None)
+            }
+            Err(error @ (StoreError::Unreachable(_) | StoreError::Full)) => {
+                self.tries += 1;
+                let is_full = matches!(error, StoreError::Full);
+                match self.settle(attempt, since, is_full).await {
+                    Ok(Some(revision)) => Ok(self.done(revision)),
+                    Ok(None) if is_full || self.is_over() => Err(ChangeError::NotWritten(error)),
+                    Ok(None) => {
+                        let pause = 50 + fastrand::u64(..100);
+                        tokio::time::sleep(Duration::from_millis(pause)).await;
+                        Ok(None)
+                    }
+                    Err(why) if why.is_transient() => Err(ChangeError::Unknown(error)),
+                    Err(why) => Err(ChangeError::Unknown(why)),
+                }
+            }
+            Err(StoreError::Unauthenticated(_)) if !self.is_over() => {
+                // The token has expired; the next read fetches another one, or fails for good.
+                self.tries += 1;
+                Ok(None)
+            }
+            Err(error) => Err(ChangeError::NotWritten(error)),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.tries >= TRIES || self.store.is_late()
+    }
+
+    /// Makes sure of what became of an attempt that failed: done, at this revision, or not and never. That takes its
+    /// own time: an attempt that is left alone may be done whenever it likes.
+    async fn settle(
+        &self,
+        attempt: Attempt,
+        since: i64,
+        is_full: bool,
+    ) -> Result<Option<i64>, StoreError> {
+        let store = self.store.within(SETTLE);
+        let done = store.when_done(attempt, since).await?;
+        // A store that is full may refuse a write that it does all the same, but it says so when the write has had its
+        // turn. It would not take the withdrawal either.
+        if done.is_some() || is_full {
+            return Ok(done);
+        }
+        store.withdraw(attempt).await?;
+        store.when_done(attempt, since).await
+    }
+}
+
+impl Store {
+    /// Keeps an attempt from being done from now on.
+    async fn withdraw(&self, attempt: Attempt) -> Result<(), StoreError> {
+        let granted =
+            self.read(|mut client| async move { client.lease_grant(REMEMBERED, None).await });
+        let options = PutOptions::new().with_lease(granted.await?.id());
+        let key = self.prefix().encode(&Key::Withdrawn(attempt));
+        let put = self.read(|mut client| {
+            let (key, options) = (key.clone(), options.clone());
+            async move { client.put(key, "{}", Some(options)).await }
+        });
+        put.await.map(drop)
+    }
+
+    /// The revision after `since` at which an attempt was done, if it was.
+    async fn when_done(&self, attempt: Attempt, since: i64) -> Result<Option<i64>, StoreError> {
+        let head = self.prefix().encode(&Key::Head);
+        let (_, values) = self.get_all(std::slice::from_ref(&head)).await?;
+        match values.into_iter().flatten().next() {
+            Some(last) if decode_head(&last.value) == Some(attempt) => Ok(Some(last.mod_revision)),
+            Some(last) if last.mod_revision > since => {
+                let until = last.mod_revision;
+                let look =
+                    self.read(|client| find(client, head.clone(), since + 1, until, attempt));
+                look.await?
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Looks for an attempt in the history of the head key, from a revision to one at which it was written.
+async fn find(
+    mut client: Client,
+    head: Vec<u8>,
+    from: i64,
+    until: i64,
+    attempt: Attempt,
+) -> Result<Result<Option<i64>, StoreError>, etcd_client::Error> {
+    let options = WatchOptions::new().with_start_revision(from);
+    let mut watch = client.watch(head, Some(options)).await?;
+    let is_it = |change: &Change| {
+        let value = change.value.as_deref();
+        value.and_then(decode_head) == Some(attempt)
+    };
+    while let Some(response) = watch.message().await? {
+        let changes = match from_watch(response) {
+            Ok(Input::Changes { changes, .. }) => changes,
+            Ok(_) => continue,
+            // Another member may have it.
+            Err(StoreError::Unreachable(reason)) => {
+                return Err(etcd_client::Error::WatchError(reason));
+            }
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Some(change) = changes.iter().find(|change| is_it(change)) {
+            return Ok(Ok(Some(change.mod_revision)));
+        }
+        if changes.iter().any(|change| change.mod_revision >= until) {
+            return Ok(Ok(None));
+        }
+    }
+    Err(etcd_client::Error::WatchError("it has ended".into()))
+}
