@@ -112,14 +112,13 @@ impl Batch {
         received.map(|(header, query)| &query[..(header.msg_len as usize).min(QUERY_OCTETS_MAX)])
     }
 
-    /// Answers the first `count` queries and sends what there is to send. `answer` gets a query, what it takes to answer
-    /// it later, and room for its response, and returns the response's length; 0 for none.
+    /// Answers the first `count` queries. `answer` gets a query, what it takes to answer it later, and room for its
+    /// response, and returns the response's length; 0 for none. Returns how many responses there are to be sent.
     pub(super) fn answer(
         &mut self,
-        socket: &UdpSocket,
         count: usize,
         mut answer: impl FnMut(&[u8], &dyn Fn() -> Envelope, &mut [u8]) -> usize,
-    ) {
+    ) -> usize {
         let mut responses = 0;
         for index in 0..count.min(BATCH) {
             if has_no_port(&self.clients[index]) {
@@ -158,10 +157,11 @@ impl Batch {
             header.msg_controllen = control_len;
             responses += 1;
         }
-        self.send(socket, responses);
+        responses
     }
 
-    fn send(&mut self, socket: &UdpSocket, count: usize) {
+    /// Sends the first `count` responses.
+    pub(super) fn send(&mut self, socket: &UdpSocket, count: usize) {
         let mut done = 0;
         while done < count {
             let rest = &mut self.to_send[done..count];

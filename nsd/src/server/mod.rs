@@ -89,6 +89,26 @@ impl Service {
     }
 }
 
+#[cfg(test)]
+impl Service {
+    /// One that knows nothing yet.
+    fn without_data() -> Self {
+        let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
+        Service {
+            view: Published::default(),
+            proved: Arc::new(Proved::never(Instant::now())),
+            stale_after: None,
+            barrier,
+            nsid: String::new(),
+            version: String::new(),
+        }
+    }
+}
+
+/// A question for the root's NS records.
+#[cfg(test)]
+const QUERY: [u8; 17] = *b"\0\x07\0\0\0\x01\0\0\0\0\0\0\0\0\x02\0\x01";
+
 /// Answers queries from one view, one after the other.
 pub struct Responder<'v> {
     service: &'v Service,

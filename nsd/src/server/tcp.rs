@@ -245,8 +245,7 @@ fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mirror::Published;
-    use crate::server::{Barrier, Proved};
+    use crate::server::QUERY;
 
     #[test]
     fn whole_messages_are_answered_together() {
@@ -301,15 +300,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_come_before_the_end_is_served() {
-        let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
-        let service = Service {
-            view: Published::default(),
-            proved: Arc::new(Proved::never(std::time::Instant::now())),
-            stale_after: None,
-            barrier,
-            nsid: String::new(),
-            version: String::new(),
-        };
+        let service = Service::without_data();
         let limits = Limits {
             connections: 1000,
             idle: Duration::from_secs(5),
@@ -317,8 +308,8 @@ mod tests {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        // A question for the root's NS records, which nobody has accepted yet.
-        let query = *b"\0\x11\0\x07\0\0\0\x01\0\0\0\0\0\0\0\0\x02\0\x01";
+        // Nobody has accepted these yet.
+        let query = [b"\0\x11", &QUERY[..]].concat();
         let mut clients = Vec::new();
         for _ in 0..20 {
             let mut client = TcpStream::connect(address).await.expect("it listens");

@@ -161,7 +161,7 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
         let (proof, view) = (service.proved.last(), view.load());
         warm(view, batch.queries(count));
         let mut responder = service.responder(proof, view);
-        batch.answer(socket, count, |query, envelope, out| {
+        let responses = batch.answer(count, |query, envelope, out| {
             let mut respond =
                 |asked| responder.respond(query, Transport::Udp, asked, &mut tally, out);
             let reply = match respond(Asked::Now) {
@@ -181,7 +181,9 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
                 Reply::Silent | Reply::Later => 0,
             }
         });
+        // Who has an answer is counted.
         counters.add(&tally);
+        batch.send(socket, responses);
     }
 }
 
@@ -198,12 +200,11 @@ fn answer_later(
         let (proof, view) = (later.proved.last(), later.view.load());
         let asked = Asked::Confirmed(is_complete);
         let mut responder = later.responder(proof, &view);
-        if let Reply::Ready(len) =
-            responder.respond(&query, Transport::Udp, asked, &mut tally, &mut out)
-        {
+        let reply = responder.respond(&query, Transport::Udp, asked, &mut tally, &mut out);
+        counters.add(&tally);
+        if let Reply::Ready(len) = reply {
             send(&out[..len]);
         }
-        counters.add(&tally);
     })
 }
 
@@ -254,10 +255,10 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
                 false => respond(Asked::Confirmed(false)),
             };
         }
+        counters.add(&tally);
         if let Reply::Ready(len) = reply {
             let _ = socket.send_to(&response[..len], client);
         }
-        counters.add(&tally);
     }
 }
 
@@ -271,5 +272,31 @@ fn pause_after(error: &io::Error) {
     ) {
         warn!(%error, "cannot receive");
         std::thread::sleep(STOP_POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::QUERY;
+
+    #[test]
+    fn who_has_an_answer_is_counted() {
+        let metrics = Metrics::new(1);
+        let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
+        let workers = start(&Service::without_data(), &listen, 1, &metrics).expect("a port");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        client.connect(workers.addresses[0]).expect("an address");
+        // It looks without a pause: the answer is seen as soon as it is there.
+        client.set_nonblocking(true).expect("a socket");
+        for queries in 1..=1000 {
+            client.send(&QUERY).expect("sent");
+            let sent = Instant::now();
+            while client.recv(&mut [0; 512]).is_err() {
+                assert!(sent.elapsed() < Duration::from_secs(10), "no answer");
+            }
+            assert_eq!(metrics.total(|counters| &counters.queries), queries);
+        }
+        workers.stop();
     }
 }
