@@ -108,8 +108,8 @@ impl Running {
         let opened = tokio::task::spawn_blocking(move || Mirrored::open(&settings));
         let opened = opened.await.context("cannot read the snapshot")?;
         let mirrored = opened.0.clone();
-        let (freshness_sender, freshness) = watch::channel(Freshness::default());
-        // Before anybody can ask: what a snapshot has is served from the first query on.
+        // Before anybody can ask: what a snapshot has is served, and told, from the first query on.
+        let (freshness_sender, freshness) = watch::channel(Freshness::at_start(&opened));
         let view = Published::new(ArcSwap::from_pointee(mirrored.lock().view().clone()));
         let proved = Arc::new(Proved::never(Instant::now()));
         let (barrier, rounds) = barrier(&config, freshness.clone());

@@ -103,6 +103,30 @@ pub struct Freshness {
 }
 
 impl Freshness {
+    /// Before anything has come from etcd: what the local snapshot has, if there is one.
+    pub fn at_start((mirrored, resume): &(Mirrored, Option<Resume>)) -> Self {
+        let revision = resume.as_ref().map(|resume| resume.revision);
+        let mut freshness = Freshness {
+            mirrored: revision,
+            snapshot: revision,
+            ..Freshness::default()
+        };
+        freshness.follow(&mirrored.lock());
+        freshness
+    }
+
+    /// Takes over what the builder has come to.
+    fn follow(&mut self, builder: &Builder) {
+        self.ready = builder.view().is_ready();
+        self.cluster_id = builder.cluster_id();
+        self.applied = builder.revision();
+        self.held = builder.held();
+        self.quarantined = builder.quarantine().len();
+        self.serials_behind = builder.serials_behind().len();
+        self.zones = builder.view().zone_count();
+        self.rrsets = builder.view().rrset_count();
+    }
+
     /// How long ago the copy was last proved complete.
     pub fn age(&self) -> Option<Duration> {
         self.last_fresh.map(|at| at.elapsed())
@@ -190,10 +214,6 @@ pub async fn run(
         lost: None,
         is_trim_due: resume.is_some(),
     };
-    feed.tell(true, |freshness| {
-        freshness.mirrored = resume.map(|resume| resume.revision);
-        freshness.snapshot = freshness.mirrored;
-    });
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
     let pace = Pace::new(settings.store.endpoints.len(), seed);
     let (store, prefix) = (settings.store.clone(), settings.prefix.clone());
@@ -337,7 +357,7 @@ impl Feed {
             self.proved.set(at);
         }
         let before = self.freshness.borrow().cluster_id;
-        self.tell(changed, |freshness| {
+        self.tell(|freshness| {
             freshness.mirrored = status.applied;
             freshness.last_fresh = last_fresh.or(freshness.last_fresh);
             freshness.watching = status.watching;
@@ -361,19 +381,10 @@ impl Feed {
     }
 
     /// Tells everybody how the mirror stands.
-    fn tell(&self, changed: bool, more: impl FnOnce(&mut Freshness)) {
+    fn tell(&self, more: impl FnOnce(&mut Freshness)) {
         let builder = self.mirrored.lock();
         self.freshness.send_modify(|freshness| {
-            freshness.ready = builder.view().is_ready();
-            freshness.cluster_id = builder.cluster_id();
-            freshness.applied = builder.revision();
-            freshness.held = builder.held();
-            freshness.quarantined = builder.quarantine().len();
-            freshness.serials_behind = builder.serials_behind().len();
-            if changed {
-                freshness.zones = builder.view().zone_count();
-                freshness.rrsets = builder.view().rrset_count();
-            }
+            freshness.follow(&builder);
             more(freshness);
         });
     }
