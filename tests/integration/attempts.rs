@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use tests::{Gate, Nsctl, Single, Way, ensure, eventually};
+use etcd::client::{ChangeError, Config, Store, StoreError};
+use etcd::model::{Name, Rdata, Rtype};
+use etcd::schema::Prefix;
+use etcd::txn::Change;
+use tests::{Gate, Nsctl, Single, TempDir, Way, ensure, eventually};
 
-/// Much longer than `nsctl` waits for one member.
-const LATE: Duration = Duration::from_secs(8);
+/// How long what is let go may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long what came late has to have no effect.
 const NO_EFFECT: Duration = Duration::from_secs(1);
@@ -36,9 +40,19 @@ impl Site {
         Nsctl::new(&endpoints.map(String::from)).with("--timeout", "20s")
     }
 
-    /// Waits for what is late, and sees to it that it changes nothing.
+    async fn is_done(&self, address: &str) {
+        eventually("it is done", PATIENCE, async || {
+            let addresses = self.addresses("www.example.org").await;
+            ensure(addresses == [address], || format!("{addresses:?}"))
+        })
+        .await;
+    }
+
+    /// Lets go what was held up, and sees to it that it changes nothing.
     async fn comes_to_nothing(&self) {
-        eventually("the copy has come", 2 * LATE, async || {
+        assert!(!self.gate.is_through(), "the copy is still on its way");
+        self.gate.let_go();
+        eventually("the copy has come", PATIENCE, async || {
             ensure(self.gate.is_through(), || "not yet".into())
         })
         .await;
@@ -61,12 +75,8 @@ impl Site {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_comes_late_brings_nothing_back() {
     let site = Site::start().await;
-    site.gate.hold_up("192.0.2.66", Way::There, LATE);
+    site.gate.hold_up("192.0.2.66", Way::There);
     site.nsctl().write("add www.example.org A 192.0.2.66").await;
-    assert!(
-        !site.gate.is_through(),
-        "the first copy is still on its way"
-    );
     assert_eq!(site.addresses("www.example.org").await, ["192.0.2.66"]);
     // All that the first copy relies on is as it was.
     site.direct.write("remove www.example.org A").await;
@@ -76,7 +86,7 @@ async fn a_copy_that_comes_late_brings_nothing_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_up_is_not_done_later() {
     let site = Site::start().await;
-    site.gate.hold_up("192.0.2.66", Way::There, LATE);
+    site.gate.hold_up("192.0.2.66", Way::There);
     // No time is left for another attempt.
     let hasty = site.nsctl().with("--timeout", "1s");
     let given_up = hasty
@@ -87,21 +97,16 @@ async fn what_is_given_up_is_not_done_later() {
         given_up.stderr.contains("nothing was written"),
         "{given_up:?}"
     );
-    assert!(!site.gate.is_through(), "the copy is still on its way");
     site.comes_to_nothing().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_done_is_not_done_over_what_came_after() {
     let site = Site::start().await;
-    site.gate.hold_up("192.0.2.66", Way::Back, 10 * LATE);
+    site.gate.hold_up("192.0.2.66", Way::Back);
     let nsctl = site.nsctl();
     let set = tokio::spawn(async move { nsctl.write("set www.example.org A 192.0.2.66").await });
-    eventually("the first one is done", LATE, async || {
-        let addresses = site.addresses("www.example.org").await;
-        ensure(addresses == ["192.0.2.66"], || format!("{addresses:?}"))
-    })
-    .await;
+    site.is_done("192.0.2.66").await;
     let second = site.direct.write("set www.example.org A 192.0.2.77").await;
     let first = set.await.expect("no panic");
     assert!(first < second, "{first}, {second}");
@@ -111,11 +116,86 @@ async fn what_was_done_is_not_done_over_what_came_after() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zone_whose_answer_was_lost_is_told_as_added() {
     let site = Site::start().await;
-    site.gate.hold_up("ns7.example.net", Way::Back, 10 * LATE);
+    site.gate.hold_up("ns7.example.net", Way::Back);
     let added = site
         .nsctl()
         .write("zone add example.net --ns ns7.example.net")
         .await;
     let shown = site.direct.ok("zone show example.net").await;
     assert_eq!(shown["serial"].as_i64(), Some(added), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_it_is_unknown_where_the_history_is_gone() {
+    let site = Site::start().await;
+    site.gate.hold_up("192.0.2.66", Way::Back);
+    // It waits for its answer until the gate is closed.
+    let config = Config {
+        request_timeout: 10 * PATIENCE,
+        ..Config::new(vec![
+            site.gate.endpoint().into(),
+            site.etcd.endpoint().into(),
+        ])
+    };
+    let set = tokio::spawn(async move {
+        let store = Store::new(config, Prefix::default(), 10 * PATIENCE);
+        let owner: Name = "www.example.org".parse().expect("a name");
+        let change = Change::Set {
+            rtype: Rtype::A,
+            ttl: None,
+            rdata: vec![Rdata::parse(Rtype::A, "192.0.2.66").expect("an address")],
+        };
+        store.change(&owner, None, &change).await
+    });
+    site.is_done("192.0.2.66").await;
+    let second = site.direct.write("set www.example.org A 192.0.2.77").await;
+    site.etcd
+        .etcdctl(&["compact", &second.to_string()])
+        .expect("compacted");
+    site.gate.close();
+    let told = set.await.expect("no panic");
+    let is_unknown = matches!(told, Err(ChangeError::Unknown(StoreError::Compacted)));
+    assert!(is_unknown, "{told:?}");
+    // It was not written again, over what came after it.
+    assert_eq!(site.addresses("www.example.org").await, ["192.0.2.77"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_stops_halfway_says_so_and_goes_on() {
+    let site = Site::start().await;
+    let folder = TempDir::new();
+    // More than one transaction, of which the last is a small one.
+    let hosts: String = (0..150).map(|n| format!("n{n:03} A 192.0.2.1\n")).collect();
+    let head = "$ORIGIN example.org.\n$TTL 300\n";
+    let soa = "@ SOA ns1.example.org. hostmaster.example.org. 1 3600 600 604800 300\n";
+    let text = format!(
+        "{head}{soa}@ NS ns1.example.org.\nns1 A 192.0.2.53\n{hosts}n999 TXT \"last-of-all\"\n"
+    );
+    let file = folder.write("example.org.zone", &text);
+    let import = format!("zone import example.org {}", file.display());
+
+    site.gate.hold_up("last-of-all", Way::There);
+    let nsctl = Nsctl::new(&[site.gate.endpoint().into()]).with("--timeout", "2s");
+    let stopped = nsctl.run(&import).await.expect(4);
+    assert!(
+        stopped.stderr.contains("a part of it is written"),
+        "{stopped:?}"
+    );
+    let listed = site.direct.ok("list n000.example.org").await;
+    assert_eq!(listed[0]["type"], "A", "{listed}");
+    assert_eq!(
+        site.direct.ok("list n999.example.org").await,
+        serde_json::json!([])
+    );
+
+    site.direct.write(&import).await;
+    let listed = site.direct.ok("list n999.example.org").await;
+    assert_eq!(listed[0]["type"], "TXT", "{listed}");
+    // All that the held up part compares has changed, and it was withdrawn.
+    site.direct.write("remove n999.example.org TXT").await;
+    site.comes_to_nothing().await;
+    assert_eq!(
+        site.direct.ok("list n999.example.org").await,
+        serde_json::json!([])
+    );
 }

@@ -39,35 +39,40 @@ pub enum Way {
     Back,
 }
 
-/// What the next request with certain octets in it meets with: from then on its connection is late by so much, one way.
-#[derive(Clone, Default)]
-struct Trap(Arc<Mutex<Caught>>);
+/// What the next request with certain octets in it meets with: from then on its connection is held up, one way, until
+/// that is let go.
+#[derive(Clone)]
+struct Trap {
+    caught: Arc<Mutex<Caught>>,
+    /// Whether nothing is held up.
+    free: watch::Sender<bool>,
+}
 
 #[derive(Default)]
 struct Caught {
-    laid: Option<(Vec<u8>, Way, Duration)>,
+    laid: Option<(Vec<u8>, Way)>,
     /// Whether the request has gone on to etcd.
     is_through: bool,
 }
 
 impl Trap {
+    fn new() -> Self {
+        Trap {
+            caught: Arc::default(),
+            free: watch::Sender::new(true),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Caught> {
-        self.0.lock().expect("no panic with it held")
+        self.caught.lock().expect("no panic with it held")
     }
 
-    /// Whether this is what it was laid for. It is gone then.
-    fn springs(&self, octets: &[u8]) -> Option<(Way, Duration)> {
+    /// Which way is held up now, if this is what it was laid for. It is gone then.
+    fn springs(&self, octets: &[u8]) -> Option<Way> {
         let is_in = |bait: &[u8]| octets.windows(bait.len()).any(|window| window == bait);
-        let sprung = self.lock().laid.take_if(|(bait, ..)| is_in(bait));
-        sprung.map(|(_, way, delay)| (way, delay))
+        let sprung = self.lock().laid.take_if(|(bait, _)| is_in(bait));
+        sprung.map(|(_, way)| way)
     }
-}
-
-/// By how much one connection is late each way.
-#[derive(Clone, Copy, Default)]
-struct Lag {
-    there: Duration,
-    back: Duration,
 }
 
 impl Gate {
@@ -82,7 +87,7 @@ impl Gate {
             .local_addr()
             .expect("a bound socket has an address");
         let (passage, state) = watch::channel(Passage::Open(Duration::ZERO));
-        let trap = Trap::default();
+        let trap = Trap::new();
         let task = tokio::spawn(accept(listener, target, state, trap.clone()));
         Gate {
             endpoint: format!("{scheme}://{address}"),
@@ -112,13 +117,19 @@ impl Gate {
         self.passage.send_replace(Passage::Open(delay));
     }
 
-    /// Lets the next request that has these octets in it be late, or the answer to it, with all that follows on its
-    /// connection. What is under way gets there even if the other end has gone.
-    pub fn hold_up(&self, bait: &str, way: Way, delay: Duration) {
+    /// Keeps the next request that has these octets in it, or the answer to it, with all that follows on its
+    /// connection, until it is let go. What is under way gets there even if the other end has gone.
+    pub fn hold_up(&self, bait: &str, way: Way) {
+        self.trap.free.send_replace(false);
         *self.trap.lock() = Caught {
-            laid: Some((bait.into(), way, delay)),
+            laid: Some((bait.into(), way)),
             is_through: false,
         };
+    }
+
+    /// Lets what is held up go on.
+    pub fn let_go(&self) {
+        self.trap.free.send_replace(true);
     }
 
     /// Whether the request that was waited for has gone on to etcd.
@@ -154,20 +165,15 @@ async fn forward(near: TcpStream, target: SocketAddr, state: State, trap: Trap) 
     // Without it, what is small waits for what was sent before; a failure shows as a connection that ends.
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-    let (lag, lags) = watch::channel(Lag::default());
-    let there = Lane {
+    let held = watch::Sender::new(None);
+    let lane = |way| Lane {
         state: state.clone(),
-        way: Way::There,
-        lags,
-        trap: Some((trap, lag)),
+        way,
+        trap: trap.clone(),
+        held: held.clone(),
     };
-    let back = Lane {
-        state: state.clone(),
-        way: Way::Back,
-        lags: there.lags.clone(),
-        trap: None,
-    };
-    let mut closing = state;
+    let (there, back) = (lane(Way::There), lane(Way::Back));
+    let mut closing = state.clone();
     tokio::select! {
         _ = async { tokio::join!(there.go(near_in, far_out), back.go(far_in, near_out)) } => {}
         _ = closing.wait_for(|passage| *passage == Passage::Closed) => {}
@@ -178,9 +184,9 @@ async fn forward(near: TcpStream, target: SocketAddr, state: State, trap: Trap) 
 struct Lane {
     state: State,
     way: Way,
-    lags: watch::Receiver<Lag>,
-    /// Where requests come by.
-    trap: Option<(Trap, watch::Sender<Lag>)>,
+    trap: Trap,
+    /// Which way of the connection is held up.
+    held: watch::Sender<Option<Way>>,
 }
 
 /// Octets that came, and when they go on. None at all are the end.
@@ -188,6 +194,7 @@ struct Chunk {
     due: Instant,
     octets: Vec<u8>,
     is_caught: bool,
+    is_held: bool,
 }
 
 impl Lane {
@@ -209,14 +216,25 @@ impl Lane {
             let mut state = self.state.clone();
             while let Some(chunk) = waiting.recv().await {
                 sleep_until(chunk.due).await;
+                if chunk.is_held
+                    && self
+                        .trap
+                        .free
+                        .subscribe()
+                        .wait_for(|free| *free)
+                        .await
+                        .is_err()
+                {
+                    break;
+                }
                 let is_open = |passage: &Passage| matches!(passage, Passage::Open(_));
                 if state.wait_for(is_open).await.is_err()
                     || to.write_all(&chunk.octets).await.is_err()
                 {
                     break;
                 }
-                if let (true, Some((trap, _))) = (chunk.is_caught, &self.trap) {
-                    trap.lock().is_through = true;
+                if chunk.is_caught {
+                    self.trap.lock().is_through = true;
                 }
             }
             to.shutdown().await
@@ -226,28 +244,22 @@ impl Lane {
     }
 
     fn chunk(&self, octets: Vec<u8>) -> Chunk {
-        let mut is_caught = false;
-        if let Some((trap, lag)) = &self.trap
-            && let Some((way, delay)) = trap.springs(&octets)
-        {
-            is_caught = true;
-            lag.send_modify(|lag| match way {
-                Way::There => lag.there = delay,
-                Way::Back => lag.back = delay,
-            });
-        }
-        let lag = match self.way {
-            Way::There => self.lags.borrow().there,
-            Way::Back => self.lags.borrow().back,
+        let sprung = match self.way {
+            Way::There => self.trap.springs(&octets),
+            Way::Back => None,
         };
+        if sprung.is_some() {
+            self.held.send_replace(sprung);
+        }
         let delay = match *self.state.borrow() {
             Passage::Open(delay) => delay,
             Passage::Silent | Passage::Closed => Duration::ZERO,
         };
         Chunk {
-            due: Instant::now() + delay + lag,
+            due: Instant::now() + delay,
             octets,
-            is_caught,
+            is_caught: sprung.is_some(),
+            is_held: *self.held.borrow() == Some(self.way),
         }
     }
 }
