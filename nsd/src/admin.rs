@@ -200,14 +200,15 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 
 async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) -> Json<Status> {
     shared.wait(&wanted, |freshness| freshness.applied).await;
-    let quarantine = {
+    // At one moment: the number is of what is named.
+    let (quarantined, quarantine) = {
         let builder = shared.mirrored.lock();
         let keys = builder.quarantine().iter().take(NAMED_MAX);
-        keys.map(|(key, reason)| Quarantined {
+        let named = keys.map(|(key, reason)| Quarantined {
             key: String::from_utf8_lossy(key).into_owned(),
             reason: reason.clone(),
-        })
-        .collect()
+        });
+        (builder.quarantine().len(), named.collect())
     };
     let freshness = shared.freshness.borrow().clone();
     Json(Status {
@@ -222,7 +223,7 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         endpoint: freshness.endpoint,
         zones: freshness.zones,
         rrsets: freshness.rrsets,
-        quarantined: freshness.quarantined,
+        quarantined,
         quarantine,
         held: freshness.held.map(|loss| Held {
             gone: loss.gone,
