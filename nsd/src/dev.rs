@@ -20,7 +20,7 @@ use tracing::warn;
 
 use crate::config;
 use crate::model::{Name, Rtype, zonefile};
-use crate::run::{self, Running};
+use crate::run::{self, Running, Signals};
 
 /// How long etcd may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -152,9 +152,11 @@ async fn serve(
     let (stop, stopped) = watch::channel(false);
     let mut frontend = Running::start(settings.complete()?, stopped).await?;
     frontend.ready(revision).await;
+    // Who is told that it is ready may end it at once.
+    let mut signals = Signals::listen()?;
     announce(&frontend, etcd, example)?;
     let result = tokio::select! {
-        signal = run::terminated() => signal,
+        () = signals.terminated() => Ok(()),
         status = etcd.ended() => Err(anyhow!("etcd has ended by itself ({status}); see {}", etcd.log.display())),
     };
     stop.send_replace(true);

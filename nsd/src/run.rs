@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use etcd::client::{self, Store};
 use etcd::schema::Frontend;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::info;
 
@@ -35,9 +35,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let config = options.complete()?;
     log(&config.log_level, config.log_format)?;
     runtime()?.block_on(async {
+        // From here on it ends in order, also where that is asked for amid the start.
+        let mut signals = Signals::listen()?;
         let (stop, stopped) = watch::channel(false);
         let frontend = Running::start(config, stopped).await?;
-        terminated().await?;
+        signals.terminated().await;
         info!("stopping");
         stop.send_replace(true);
         frontend.end().await;
@@ -69,15 +71,27 @@ pub(crate) fn log(level: &str, format: LogFormat) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns on SIGTERM or SIGINT.
-pub(crate) async fn terminated() -> anyhow::Result<()> {
-    let mut term = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, which do not end the process by themselves any more.
+pub(crate) struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Signals {
+            term: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
+        })
     }
-    Ok(())
+
+    /// Returns once one of them has come.
+    pub(crate) async fn terminated(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// A front-end that serves.

@@ -156,14 +156,16 @@ async fn permission_is_lost_and_given_again(cluster: &Cluster, frontend: &Fronte
     let root = Nsctl::new(cluster.endpoints()).with("--user", "root:root");
     let limit = Duration::from_secs(15);
     eventually("status tells of it", limit, async || {
-        let status = root.run("status").await.expect(0).stdout;
-        ensure(status.contains("denie"), || status.clone())
+        tells_of_it(&root).await
     })
     .await;
-    // Longer than the registration lives by itself: it stays where an operator looks.
+    // Longer than the registration lives by itself: it stays where an operator looks. Once it were gone it could not
+    // come again.
     sleep(Duration::from_secs(15)).await;
-    let status = root.run("status").await.expect(0).stdout;
-    assert!(status.contains("denie"), "{status}");
+    eventually("status tells of it still", limit, async || {
+        tells_of_it(&root).await
+    })
+    .await;
     let last = "all.example.org. 300 A 192.0.2.2";
     expect_at(frontend, "all.example.org", Rtype::A, "NOERROR", &[last]).await;
     let grant = [
@@ -175,6 +177,11 @@ async fn permission_is_lost_and_given_again(cluster: &Cluster, frontend: &Fronte
         "/ns",
     ];
     cluster.etcdctl(&grant).await;
+}
+
+async fn tells_of_it(root: &Nsctl) -> Result<(), String> {
+    let status = root.run("status").await;
+    ensure(status.stdout.contains("denie"), || format!("{status:?}"))
 }
 
 async fn serves_a_write(frontend: &Frontend, nsctl: &Nsctl, label: &str) {

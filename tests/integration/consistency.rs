@@ -8,6 +8,9 @@ use tests::{Expected, Frontend, Load, World, dns, ensure, eventually};
 const EDE_STALE: u16 = 3;
 const EDE_NETWORK_ERROR: u16 = 23;
 
+/// How long it may take until answers are proved fresh.
+const PROOF: Duration = Duration::from_secs(20);
+
 /// Queries a second: more than etcd is asked.
 const RATE: u32 = 2_000;
 
@@ -51,15 +54,13 @@ async fn zones_keep_their_promises_with_etcd_and_without() {
     etcd_is_asked_once_a_round_trip(&world).await;
     one_member_may_be_frozen(&world).await;
 
+    let limit = Duration::from_secs(20);
     let endpoints = world.cluster.endpoints();
     let strict = Frontend::start("strict", endpoints, &["--consistency", "bounded:2s"]).await;
-    strict.ready().await;
-    world
-        .nsctl
-        .write("zone add open.test --ns ns1.example.org --consistency available --wait")
-        .await;
+    let open = "zone add open.test --ns ns1.example.org --consistency available --wait";
+    let revision = world.nsctl.write(open).await;
+    strict.applied(revision, limit).await;
     world.cluster.pause_all().await;
-    let limit = Duration::from_secs(15);
     // What a front-end promises holds where no zone says otherwise, also where there is no zone.
     eventually("its bound is over", limit, async || {
         let silent = dns::udp(strict.dns, "www.example.org", Rtype::A).await?;
@@ -106,31 +107,51 @@ async fn zones_keep_their_promises_with_etcd_and_without() {
         told(&world, name, "NOERROR", &[]).await;
     }
     // What a zone says wins, and can be taken back.
-    world
-        .nsctl
-        .write("zone set exact.test --consistency default --wait")
-        .await;
+    let set = "zone set exact.test --consistency default --wait";
+    let revision = world.nsctl.write(set).await;
+    world.applied(revision, limit).await;
     world.cluster.pause_all().await;
-    told(&world, "www.exact.test", "NOERROR", &[]).await;
+    for frontend in &world.frontends {
+        eventually("answers are stale", limit, async || {
+            let stale = dns::udp(frontend.dns, "www.exact.test", Rtype::A).await?;
+            assert_eq!(stale.rcode, "NOERROR", "{stale:?}");
+            ensure(stale.ede == [EDE_STALE], || format!("{stale:?}"))
+        })
+        .await;
+    }
+    told(&world, "www.exact.test", "NOERROR", &[EDE_STALE]).await;
     world.cluster.unpause_all().await;
 }
 
-/// Asks every front-end over UDP and TCP.
+/// Asks every front-end over UDP and TCP. What is to be fresh may be waited for, as proofs come late on a machine that
+/// is busy; until then it says that it is stale, or refuses, and nothing else.
 async fn told(world: &World, name: &str, rcode: &str, ede: &[u16]) {
     for frontend in &world.frontends {
-        for answer in [
-            dns::udp(frontend.dns, name, Rtype::A).await,
-            dns::tcp(frontend.dns, name, Rtype::A).await,
-        ] {
-            let answer = answer.unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(
-                (&*answer.rcode, &answer.ede[..]),
-                (rcode, ede),
-                "{name}: {answer:?}"
-            );
-            assert_eq!(answer.answers.is_empty(), rcode != "NOERROR", "{answer:?}");
+        for is_tcp in [false, true] {
+            eventually(name, PROOF, async || {
+                let answer = match is_tcp {
+                    false => dns::udp(frontend.dns, name, Rtype::A).await?,
+                    true => dns::tcp(frontend.dns, name, Rtype::A).await?,
+                };
+                if ede.is_empty() && (is_refused(&answer) || answer.ede == [EDE_STALE]) {
+                    return Err(format!("{answer:?}"));
+                }
+                assert_eq!(
+                    (&*answer.rcode, &answer.ede[..]),
+                    (rcode, ede),
+                    "{name}: {answer:?}"
+                );
+                assert_eq!(answer.answers.is_empty(), rcode != "NOERROR", "{answer:?}");
+                Ok(())
+            })
+            .await;
         }
     }
+}
+
+/// Whether it is SERVFAIL, as etcd could not be asked in time.
+fn is_refused(answer: &dns::Answer) -> bool {
+    answer.rcode == "SERVFAIL" && answer.ede == [EDE_NETWORK_ERROR]
 }
 
 /// Every front-end answers with a write as soon as it is acknowledged, without `--wait`.
@@ -138,23 +159,18 @@ async fn every_write_is_seen_at_once(world: &World) {
     for number in 1..=50 {
         let set = format!("set now.exact.test TXT {number}");
         world.nsctl.write(&set).await;
-        let asked = world
-            .frontends
-            .iter()
-            .map(|frontend| dns::udp(frontend.dns, "now.exact.test", Rtype::TXT));
-        for answer in futures_of(asked).await {
-            let expected = format!("now.exact.test. 300 TXT \"{number}\"");
-            assert_eq!(answer.expect("an answer").answers, [expected]);
+        let expected = format!("now.exact.test. 300 TXT \"{number}\"");
+        for frontend in &world.frontends {
+            // An answer is right at once, or refused.
+            eventually("an answer", PROOF, async || {
+                let answer = dns::udp(frontend.dns, "now.exact.test", Rtype::TXT).await?;
+                ensure(!is_refused(&answer), || format!("{answer:?}"))?;
+                assert_eq!(answer.answers, [&*expected], "{answer:?}");
+                Ok(())
+            })
+            .await;
         }
     }
-}
-
-async fn futures_of<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut outputs = Vec::new();
-    for one in all {
-        outputs.push(one.await);
-    }
-    outputs
 }
 
 /// Queries wait for one read of etcd together.
@@ -163,11 +179,20 @@ async fn etcd_is_asked_once_a_round_trip(world: &World) {
     let before = frontend.status().await;
     let record = ["www.exact.test. 300 A 192.0.2.1"];
     let questions = vec![Expected::records("www.exact.test", Rtype::A, &record)];
-    let load = Load::start(frontend.dns, RATE, questions).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let report = load.stop().await;
-    println!("linearizable: {report:?}");
-    assert_eq!((report.unanswered, report.wrong), (0, 0), "{report:?}");
+    let (mut rounds, mut sent) = (0, 0);
+    loop {
+        let load = Load::start(frontend.dns, RATE, questions.clone()).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let report = load.stop().await;
+        println!("linearizable: {report:?}");
+        assert_eq!((report.unanswered, report.wrong), (0, 0), "{report:?}");
+        (rounds, sent) = (rounds + 1, sent + report.sent);
+        // Refused while etcd is held up: that may happen, but not always.
+        if report.refused == 0 {
+            break;
+        }
+        assert!(rounds < 5, "{report:?}");
+    }
     let after = frontend.status().await;
     let count = |key: &str| after[key].as_u64().unwrap() - before[key].as_u64().unwrap();
     println!(
@@ -175,7 +200,7 @@ async fn etcd_is_asked_once_a_round_trip(world: &World) {
         count("queries"),
         count("barriers")
     );
-    assert!(count("queries") >= report.sent);
+    assert!(count("queries") >= sent);
     assert!((1..=count("queries")).contains(&count("barriers")));
 }
 

@@ -90,14 +90,13 @@ async fn a_deleted_prefix_is_held_back_until_it_is_accepted() {
     }
     // They register again, as that was deleted, too.
     world.registered(2).await;
-    let status = nsctl.run("status").await.expect(0).stdout;
-    for id in ["fe1", "fe2"] {
-        let line = format!("{id}: etcd has lost 20");
-        assert!(
-            status.contains(&line) && status.contains("nsctl accept"),
-            "{status}"
-        );
-    }
+    eventually("status tells of it", Duration::from_secs(20), async || {
+        let status = nsctl.run("status").await.expect(0).stdout;
+        let told = |id| status.contains(&format!("{id}: etcd has lost 20"));
+        let all_told = told("fe1") && told("fe2") && status.contains("nsctl accept");
+        ensure(all_told, || status.clone())
+    })
+    .await;
     let metrics = world.frontends[0]
         .get("/metrics")
         .await
@@ -114,7 +113,7 @@ async fn a_deleted_prefix_is_held_back_until_it_is_accepted() {
     // What is written meanwhile waits, too.
     nsctl.write("zone add new.test --ns ns1.example.org").await;
     let late = nsctl
-        .run("add www.new.test A 192.0.2.1 --wait 1s")
+        .run("add www.new.test A 192.0.2.1 --wait 5s")
         .await
         .expect(5);
     assert!(late.complaint().contains("fe1"), "{:?}", late.stderr);

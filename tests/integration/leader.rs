@@ -50,7 +50,7 @@ impl Writers {
         let wanted = self.acknowledged.load(Ordering::Relaxed) + count;
         eventually(
             "more writes are acknowledged",
-            Duration::from_secs(40),
+            Duration::from_secs(120),
             async || {
                 let now = self.acknowledged.load(Ordering::Relaxed);
                 ensure(now >= wanted, || format!("{now} of {wanted}"))

@@ -132,6 +132,11 @@ impl Gate {
         self.trap.free.send_replace(true);
     }
 
+    /// Whether the request that was waited for has come.
+    pub fn is_caught(&self) -> bool {
+        self.trap.lock().laid.is_none()
+    }
+
     /// Whether the request that was waited for has gone on to etcd.
     pub fn is_through(&self) -> bool {
         self.trap.lock().is_through

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::dns::{parse, query};
 
 /// After this time an answer counts as missing.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the machine is so busy that the load is that late, what it has missed is left out: all in one go would not
 /// fit into the sockets' buffers, and what is lost there tells nothing of the server.
@@ -21,6 +21,14 @@ const LATE: Duration = Duration::from_millis(20);
 
 /// Answers that come at once, as those to all that waited for one read of etcd do, have to fit in.
 const BUFFER_OCTETS: usize = 4 << 20;
+
+/// EDE of an answer that could not be proved to be fresh enough (RFC 8914 4.24).
+const EDE_NETWORK_ERROR: u16 = 23;
+
+enum Verdict {
+    Right,
+    Refused,
+}
 
 /// A question, and the answer that it must get.
 #[derive(Clone, Debug)]
@@ -57,10 +65,16 @@ impl Expected {
         }
     }
 
-    fn check(&self, response: &[u8]) -> Result<(), String> {
+    fn check(&self, response: &[u8]) -> Result<Verdict, String> {
         let answer = parse(response)?;
-        if answer.rcode == self.rcode && answer.aa && !answer.tc && answer.answers == self.answers {
-            Ok(())
+        if answer.rcode == "SERVFAIL" && answer.ede == [EDE_NETWORK_ERROR] {
+            Ok(Verdict::Refused)
+        } else if answer.rcode == self.rcode
+            && answer.aa
+            && !answer.tc
+            && answer.answers == self.answers
+        {
+            Ok(Verdict::Right)
         } else {
             Err(format!("for {} {}: {answer:?}", self.name, self.rtype))
         }
@@ -78,6 +92,8 @@ pub struct Report {
     pub unanswered: u64,
     /// Wrong answers.
     pub wrong: u64,
+    /// Refusals (SERVFAIL), as what the zone promises could not be proved.
+    pub refused: u64,
     /// What was wrong, the first few times.
     pub faults: Vec<String>,
 }
@@ -201,7 +217,8 @@ impl Run {
             ));
         };
         match self.questions[index].check(response) {
-            Ok(()) => self.report.right += 1,
+            Ok(Verdict::Right) => self.report.right += 1,
+            Ok(Verdict::Refused) => self.report.refused += 1,
             Err(fault) => {
                 self.report.wrong += 1;
                 self.fault(fault);

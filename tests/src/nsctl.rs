@@ -39,6 +39,8 @@ impl Nsctl {
         }
         .with("--endpoints", &endpoints.join(","))
         .with("--prefix", "/ns")
+        // On a machine that is busy elections happen by themselves.
+        .with("--timeout", "30s")
     }
 
     /// The same with another option, or with another value of one that it has.

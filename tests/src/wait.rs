@@ -6,6 +6,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How long the last look may take.
+const LAST: Duration = Duration::from_secs(10);
+
 /// Asks again and again until the answer is `Ok`, and returns it. Panics at the limit, with what the
 /// last answer said.
 pub async fn eventually<T>(
@@ -16,7 +19,9 @@ pub async fn eventually<T>(
     let deadline = Instant::now() + limit;
     let mut last = String::from("never got an answer");
     loop {
-        match timeout_at(deadline, check()).await {
+        // The last look comes after the limit, with time of its own: before it nobody may have been let run.
+        let started = Instant::now();
+        match timeout_at(deadline.max(started + LAST), check()).await {
             Ok(Ok(value)) => return value,
             Ok(Err(reason)) => last = reason,
             Err(_) => {
@@ -24,7 +29,7 @@ pub async fn eventually<T>(
             }
         }
         assert!(
-            Instant::now() < deadline,
+            started < deadline,
             "not within {limit:?}: {what}; last: {last}"
         );
         sleep(PAUSE).await;

@@ -21,7 +21,7 @@ use crate::txn::Plan;
 /// How often a lost race is tried again.
 const TRIES: u32 = 200;
 
-/// How long it is looked for what became of an attempt.
+/// How long it is looked for what became of an attempt, at least.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// How long it is remembered that an attempt was withdrawn, in seconds: longer than a member may be stopped with the
@@ -124,15 +124,15 @@ impl<'a> Attempts<'a> {
         self.tries >= TRIES || self.store.is_late()
     }
 
-    /// Makes sure of what became of an attempt that failed: done, at this revision, or not and never. That takes its
-    /// own time: an attempt that is left alone may be done whenever it likes.
+    /// Makes sure of what became of an attempt that failed: done, at this revision, or not and never. That has its own
+    /// time where none is left: an attempt that is left alone may be done whenever it likes.
     async fn settle(
         &self,
         attempt: Attempt,
         since: i64,
         is_full: bool,
     ) -> Result<Option<i64>, StoreError> {
-        let store = self.store.within(SETTLE);
+        let store = self.store.at_least(SETTLE);
         let done = store.when_done(attempt, since).await?;
         // A store that is full may refuse a write that it does all the same, but it says so when the write has had its
         // turn. It would not take the withdrawal either.

@@ -176,12 +176,22 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Option<Staged>, ChangeError> {
         let mut generation = revision.unsigned_abs() + 1;
+        let first_step = self.anew();
         loop {
             let mut plans = txn::stage(self.prefix(), apex, present, generation, rrsets);
             let Some(first) = plans.next() else {
                 return Err(Refusal::Usage(format!("the zone {apex} would be empty")).into());
             };
-            match self.anew().commit(&first).await? {
+            let committed = match self.anew().commit(&first).await {
+                Err(StoreError::Unreachable(_)) if !first_step.is_late() => {
+                    // It may have been done, or be done yet, and serves nobody; or the generation is somebody else's.
+                    // So another one is begun, and this one left to `zone clean`.
+                    generation += 1;
+                    continue;
+                }
+                committed => committed?,
+            };
+            match committed {
                 Committed::Lost => {
                     let (_, now) = self.anew().zone(apex).await?;
                     if revision_of(now.as_ref()) != revision_of(present) {

@@ -175,6 +175,14 @@ impl Store {
         }
     }
 
+    /// The same store with so much time from now on, or what it has left if that is more.
+    pub(super) fn at_least(&self, timeout: Duration) -> Self {
+        Store {
+            deadline: self.deadline.max(Instant::now() + timeout),
+            ..self.clone()
+        }
+    }
+
     /// The same store with its time for a step anew.
     pub(super) fn anew(&self) -> Self {
         self.within(self.timeout)

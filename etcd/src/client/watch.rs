@@ -22,6 +22,9 @@ const MESSAGE_MAX: usize = 1 << 30;
 /// How often the cluster is asked for its members.
 const MEMBERS: Duration = Duration::from_secs(60);
 
+/// The same where they did not answer.
+const MEMBERS_AGAIN: Duration = Duration::from_secs(1);
+
 /// How the mirror stands, passed along with its events.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -352,8 +355,12 @@ impl Driver {
             // It may be for root only. What is known already is still worth a try.
             Err(error) => debug!(%error, "the cluster does not tell its members"),
         }
+        let after = match told {
+            Err(error) if error.is_transient() => MEMBERS_AGAIN,
+            _ => MEMBERS,
+        };
         let connection = self.connection.as_ref();
-        self.members = connection.map(|connection| members(&connection.read, MEMBERS));
+        self.members = connection.map(|connection| members(&connection.read, after));
     }
 
     fn disconnect(&mut self) {

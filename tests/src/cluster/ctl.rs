@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Cluster;
+use crate::eventually;
 
 /// What a member says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,15 @@ impl Cluster {
     pub async fn etcdctl(&self, args: &[&str]) -> String {
         let output = run(&self.endpoints.join(","), self.user().as_deref(), args).await;
         output.unwrap_or_else(|error| panic!("etcdctl {args:?}: {error}"))
+    }
+
+    /// Reads with etcdctl, again where a member does not answer.
+    async fn get(&self, args: &[&str]) -> String {
+        let args = [&["get"], args].concat();
+        eventually("etcdctl reads", Duration::from_secs(30), async || {
+            run(&self.endpoints.join(","), self.user().as_deref(), &args).await
+        })
+        .await
     }
 
     /// Runs etcdctl against one member.
@@ -49,9 +59,7 @@ impl Cluster {
 
     /// The keys under a prefix with their values.
     pub async fn keys(&self, prefix: &str) -> Vec<(String, String)> {
-        let output = self
-            .etcdctl(&["get", "--prefix", prefix, "-w", "fields"])
-            .await;
+        let output = self.get(&["--prefix", prefix, "-w", "fields"]).await;
         // Go's quoted form, which for text is JSON's.
         let unquote = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| text.to_string());
         let (mut key, mut found) = (String::new(), Vec::new());
@@ -80,7 +88,7 @@ impl Cluster {
 
     /// The revision of the store, which every write of anyone raises.
     pub async fn revision(&self) -> i64 {
-        let output = self.etcdctl(&["get", "no such key", "-w", "json"]).await;
+        let output = self.get(&["no such key", "-w", "json"]).await;
         let json: Value = serde_json::from_str(&output).expect("etcdctl prints JSON");
         json["header"]["revision"].as_i64().expect("a revision")
     }
@@ -137,7 +145,7 @@ async fn run(endpoints: &str, user: Option<&str>, args: &[&str]) -> Result<Strin
         .arg("--endpoints")
         .arg(endpoints)
         .args(args);
-    command.args(["--dial-timeout", "1s", "--command-timeout", "5s"]);
+    command.args(["--dial-timeout", "5s", "--command-timeout", "5s"]);
     if let Some(user) = user {
         command.args(["--user", user]);
     }
