@@ -68,6 +68,7 @@ impl From<StoreError> for Error {
             StoreError::Denied(_)
             | StoreError::Compacted
             | StoreError::Full
+            | StoreError::Taken(_)
             | StoreError::Other(_) => Error::Failed(reason),
         }
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use etcd::client::{Fleet, Store, StoreError};
 use etcd::schema::Frontend;
+use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) quarantined: u64,
     #[serde(default)]
     pub(crate) quarantine: Vec<Quarantined>,
+    #[serde(default)]
+    pub(crate) doubted: bool,
     #[serde(default)]
     pub(crate) held: Option<Held>,
     #[serde(default)]
@@ -62,7 +65,8 @@ pub(crate) struct Audit {
 }
 
 /// Asks one front-end how it stands; with a revision, it answers when it serves that, or when the time is over.
-pub(crate) async fn ask(
+async fn ask(
+    id: &str,
     frontend: &Frontend,
     revision: Option<i64>,
     limit: Duration,
@@ -71,16 +75,20 @@ pub(crate) async fn ask(
     if let Some(revision) = revision {
         path += &format!("?min_revision={revision}&timeout_ms={}", limit.as_millis());
     }
-    get(frontend, &path, limit).await
+    get(id, frontend, &path, limit).await
 }
 
-/// Gets a path of a front-end's admin listener.
-pub(crate) async fn get<T: DeserializeOwned>(
+/// Gets a path of a front-end's admin listener. Another front-end that answers there is not taken for this one.
+async fn get<T: DeserializeOwned>(
+    id: &str,
     frontend: &Frontend,
     path: &str,
     limit: Duration,
 ) -> Result<T, String> {
     let admin = frontend.admin.as_ref().ok_or("it has no admin listener")?;
+    let mut url = reqwest::Url::parse(&format!("http://{admin}/{path}"))
+        .map_err(|error| format!("{admin} is no address: {error}"))?;
+    url.query_pairs_mut().append_pair("id", id);
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(limit + Duration::from_millis(500))
@@ -93,11 +101,16 @@ pub(crate) async fn get<T: DeserializeOwned>(
         }
         format!("{admin} does not answer: {cause}")
     };
-    let request = client
-        .build()
-        .map_err(told)?
-        .get(format!("http://{admin}/{path}"));
+    let request = client.build().map_err(told)?.get(url);
     let response = request.send().await.map_err(told)?;
+    if response.status() == StatusCode::MISDIRECTED_REQUEST {
+        let who = response.text().await.unwrap_or_default();
+        let who = who.trim();
+        return Err(format!(
+            "another front-end answers at {admin} ({who}): start each with an --admin address of its own that is \
+             reached from here"
+        ));
+    }
     if !response.status().is_success() {
         return Err(format!("{admin} does not know /{path}: another release?"));
     }
@@ -117,7 +130,10 @@ pub(crate) async fn get_all<T: DeserializeOwned + Send + 'static>(
         .iter()
         .map(|(id, frontend)| {
             let (id, frontend, path) = (id.clone(), frontend.clone(), path.to_string());
-            tokio::spawn(async move { (id, get(&frontend, &path, limit).await) })
+            tokio::spawn(async move {
+                let answer = get(&id, &frontend, &path, limit).await;
+                (id, answer)
+            })
         })
         .collect();
     let mut answers = Vec::new();
@@ -165,7 +181,10 @@ pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Resul
             .iter()
             .map(|(id, frontend)| {
                 let (id, frontend) = (id.clone(), frontend.clone());
-                tokio::spawn(async move { (id, ask(&frontend, Some(revision), step).await) })
+                tokio::spawn(async move {
+                    let state = ask(&id, &frontend, Some(revision), step).await;
+                    (id, state)
+                })
             })
             .collect();
         let count = asked.len();
@@ -229,6 +248,11 @@ impl State {
                 "at revision {applied}, as etcd has lost {gone} of {of} RRsets: nsctl accept, if that is meant"
             ));
         }
+        if self.doubted {
+            return Err(format!(
+                "at revision {applied}, but its copy was found to differ from etcd, and is listed again"
+            ));
+        }
         if applied < revision {
             return Err(format!("at revision {applied}"));
         }
@@ -269,6 +293,8 @@ mod tests {
         assert!(other.contains("another cluster"), "{other}");
         let held = state(r#","cluster":"a1","held":{"gone":2,"of":3}"#).serves(5, 0xa1);
         assert!(held.expect_err("it is held back").contains("nsctl accept"));
+        let doubted = state(r#","cluster":"a1","doubted":true"#).serves(5, 0xa1);
+        assert!(doubted.expect_err("it is doubted").contains("listed again"));
         assert_eq!(state("").serves(5, 0xa1), Ok(9), "an earlier release");
         let empty = State {
             applied: None,

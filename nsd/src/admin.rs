@@ -1,12 +1,15 @@
 //! The admin listener: HTTP for probes, operators and `nsctl`.
 //!
 //! - `/healthz`: 200 as long as the process works.
-//! - `/readyz`: 200 once the first sync is done, 503 before.
+//! - `/readyz`: 200 once there is something to serve, from etcd or from a snapshot; 503 before, and from the moment
+//!   that it is told to end.
 //! - `/status`: JSON. With `?min_revision=N&timeout_ms=M` it answers when revision N is served, or after M ms.
 //! - `/digest?revision=R&min_revision=N&timeout_ms=M`: JSON. The digest of what etcd held at revision R, as it has come
 //!   here; answers when revision N has come, or after M ms. Null where that is not known, or not any more.
 //! - `/serials`: JSON. The zones whose serial is behind one that was served before, with that.
 //! - `/metrics`: OpenMetrics.
+//!
+//! With `?id=ID` all of them answer 421 if this is not the front-end of that name.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,9 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
@@ -49,6 +53,9 @@ pub struct Status {
     pub fresh_age_ms: Option<u64>,
     /// Whether the watch is established.
     pub watching: bool,
+    /// Whether what is served is not to be taken for what etcd holds, however high its revision, until all of it is
+    /// listed again.
+    pub doubted: bool,
     /// The etcd endpoint in use.
     pub endpoint: String,
     /// The id of the cluster that is mirrored.
@@ -126,7 +133,13 @@ pub struct Shared {
     freshness: watch::Receiver<Freshness>,
     mirrored: Mirrored,
     barrier: Barrier,
+    stopping: watch::Receiver<bool>,
     registry: Arc<Registry>,
+}
+
+#[derive(Deserialize)]
+struct Meant {
+    id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +161,7 @@ impl Shared {
         freshness: watch::Receiver<Freshness>,
         mirrored: Mirrored,
         barrier: Barrier,
+        stopping: watch::Receiver<bool>,
     ) -> Self {
         let registry = Arc::new(registry(metrics.clone(), freshness.clone()));
         Shared {
@@ -156,6 +170,7 @@ impl Shared {
             freshness,
             mirrored,
             barrier,
+            stopping,
             registry,
         }
     }
@@ -184,14 +199,31 @@ pub async fn serve(
         .route("/digest", get(digest))
         .route("/serials", get(serials))
         .route("/metrics", get(openmetrics))
+        .layer(middleware::from_fn_with_state(shared.clone(), is_meant))
         .with_state(shared);
     axum::serve(listener, router)
         .with_graceful_shutdown(stop)
         .await
 }
 
+/// Answers whoever means another front-end that this is not it.
+async fn is_meant(
+    State(shared): State<Shared>,
+    Query(meant): Query<Meant>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if meant.id.is_some_and(|id| *id != *shared.id) {
+        let told = format!("this is {}\n", shared.id);
+        return (StatusCode::MISDIRECTED_REQUEST, told).into_response();
+    }
+    next.run(request).await
+}
+
 async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
-    if shared.freshness.borrow().ready {
+    if *shared.stopping.borrow() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else if shared.freshness.borrow().ready {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not synced yet\n")
@@ -200,6 +232,11 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 
 async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) -> Json<Status> {
     shared.wait(&wanted, |freshness| freshness.applied).await;
+    let freshness = shared.freshness.borrow().clone();
+    // Before the queries: these are some of them.
+    let malformed = shared
+        .metrics
+        .total(|counters: &Counters| &counters.malformed);
     // At one moment: the number is of what is named.
     let (quarantined, quarantine) = {
         let builder = shared.mirrored.lock();
@@ -210,7 +247,6 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         });
         (builder.quarantine().len(), named.collect())
     };
-    let freshness = shared.freshness.borrow().clone();
     Json(Status {
         id: shared.id.to_string(),
         version: env!("CARGO_PKG_VERSION"),
@@ -218,6 +254,7 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         applied: freshness.applied,
         fresh_age_ms: freshness.age().map(|age| age.as_millis() as u64),
         watching: freshness.watching,
+        doubted: freshness.doubted,
         cluster: freshness.cluster_id.map(|id| format!("{id:x}")),
         member: freshness.member_id.map(|id| format!("{id:x}")),
         endpoint: freshness.endpoint,
@@ -240,9 +277,7 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         queries: shared
             .metrics
             .total(|counters: &Counters| &counters.queries),
-        malformed: shared
-            .metrics
-            .total(|counters: &Counters| &counters.malformed),
+        malformed,
         trouble: freshness.trouble,
     })
 }

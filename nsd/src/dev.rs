@@ -85,7 +85,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         .map(|(zone, file)| read(zone, file))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut etcd = Etcd::start(&options)?;
-    let result = run::runtime()?.block_on(serve(&options, zones, &mut etcd));
+    let result = run::block_on(serve(&options, zones, &mut etcd));
     etcd.stop();
     result
 }

@@ -12,7 +12,7 @@ use etcd::schema::Frontend;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::admin;
 use crate::config::{Config, LogFormat, Options};
@@ -34,7 +34,7 @@ const BARRIER_MEMBER: Duration = Duration::from_millis(600);
 pub fn run(options: Options) -> anyhow::Result<()> {
     let config = options.complete()?;
     log(&config.log_level, config.log_format)?;
-    runtime()?.block_on(async {
+    block_on(async {
         // From here on it ends in order, also where that is asked for amid the start.
         let mut signals = Signals::listen()?;
         let (stop, stopped) = watch::channel(false);
@@ -48,12 +48,16 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     })
 }
 
-/// The runtime for everything but UDP.
-pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs everything but UDP.
+pub(crate) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(main);
+    // What has to be ended is; a name that is still asked for is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 /// Sends log lines to stderr.
@@ -106,7 +110,9 @@ pub(crate) struct Running {
     /// Ends the listeners.
     quit: watch::Sender<bool>,
     /// Ends the mirror.
-    part: oneshot::Sender<()>,
+    part: watch::Sender<bool>,
+    /// Ends the admin listener.
+    quit_admin: oneshot::Sender<()>,
     admin_server: tokio::task::JoinHandle<std::io::Result<()>>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -150,7 +156,7 @@ impl Running {
             drain: DRAIN,
         };
         let (quit, quitting) = watch::channel(false);
-        let (part, parting) = oneshot::channel();
+        let (part, parting) = watch::channel(false);
         let listeners = tcp
             .into_iter()
             .map(|listener| {
@@ -163,38 +169,23 @@ impl Running {
                 ))
             })
             .collect();
-        let stop = |mut stopped: watch::Receiver<bool>| async move {
-            // The sender gone is a stop, too.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
         let mirror = tokio::spawn(mirror::run(
             config.mirror.clone(),
             opened,
             view,
             proved,
             freshness_sender,
-            async { drop(parting.await) },
+            parting,
         ));
 
         let id = config.id.clone().unwrap_or_else(|| default_id(&dns));
-        let host = config
-            .advertise
-            .or_else(|| towards(&config.mirror.store.endpoints));
-        let reachable = |address: SocketAddr| match host {
-            Some(host) if address.ip().is_unspecified() => {
-                SocketAddr::new(host, address.port()).to_string()
-            }
-            _ => address.to_string(),
-        };
-        let registered = Frontend {
-            dns: dns.iter().copied().map(reachable).collect(),
-            admin: Some(reachable(admin)),
-            version: env!("CARGO_PKG_VERSION").into(),
-        };
+        let (quit_admin, quitting_admin) = oneshot::channel();
         let admin_server = {
             let (freshness, barrier) = (freshness.clone(), barrier.clone());
-            let shared = admin::Shared::new(&id, metrics, freshness, mirrored, barrier);
-            tokio::spawn(admin::serve(admin_listener, shared, stop(quitting)))
+            let shared =
+                admin::Shared::new(&id, metrics, freshness, mirrored, barrier, stopped.clone());
+            let quit = async { drop(quitting_admin.await) };
+            tokio::spawn(admin::serve(admin_listener, shared, quit))
         };
         let listed = dns
             .iter()
@@ -204,15 +195,28 @@ impl Running {
         info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "serving");
         // Nobody shall wait for a front-end that cannot answer yet.
         let registration = {
-            let (config, mut freshness, stop) = (config.clone(), freshness.clone(), stop(stopped));
+            let (config, mut freshness) = (config.clone(), freshness.clone());
+            let (dns, mut stopped) = (dns.clone(), stopped);
             tokio::spawn(async move {
+                let stop = async move {
+                    // The sender gone is a stop, too.
+                    let _ = stopped.wait_for(|stop| *stop).await;
+                };
                 tokio::pin!(stop);
-                tokio::select! {
-                    ready = freshness.wait_for(|freshness| freshness.ready) => drop(ready),
-                    () = &mut stop => return,
+                let found = async {
+                    freshness.wait_for(|freshness| freshness.ready).await.ok()?;
+                    let mut reached = vec![admin];
+                    reached.extend(dns);
+                    Some(addresses(&config, reached).await)
+                };
+                let registered = tokio::select! {
+                    found = found => found,
+                    () = &mut stop => None,
+                };
+                let mirror::Settings { store, prefix, .. } = config.mirror.clone();
+                if let Some(registered) = registered {
+                    client::register(store, prefix, id, registered, stop).await;
                 }
-                let mirror::Settings { store, prefix, .. } = config.mirror;
-                client::register(store, prefix, id, registered, stop).await;
             })
         };
         Ok(Running {
@@ -225,6 +229,7 @@ impl Running {
             barrier,
             quit,
             part,
+            quit_admin,
             admin_server,
             listeners,
         })
@@ -256,7 +261,8 @@ impl Running {
             }
         };
         let _ = tokio::time::timeout(DRAIN, answered).await;
-        let _ = self.part.send(());
+        let _ = self.quit_admin.send(());
+        self.part.send_replace(true);
         let _ = self.mirror.await;
         let _ = tokio::time::timeout(DRAIN, self.admin_server).await;
     }
@@ -339,13 +345,49 @@ fn default_id(dns: &[SocketAddr]) -> String {
     )
 }
 
+/// Under which addresses others reach this front-end: `reached` has the admin listener's first, then those for DNS.
+async fn addresses(config: &Config, reached: Vec<SocketAddr>) -> Frontend {
+    let is_open = reached.iter().any(|address| address.ip().is_unspecified());
+    let (mut host, mut is_told) = (config.advertise, false);
+    while is_open && host.is_none() {
+        let endpoints = config.mirror.store.endpoints.clone();
+        // It may have to ask for a name, which takes its time, and may have no way to etcd yet.
+        let found = tokio::task::spawn_blocking(move || towards(&endpoints)).await;
+        host = found.ok().flatten();
+        if host.is_none() {
+            if !std::mem::replace(&mut is_told, true) {
+                warn!(
+                    "not registered yet: no way to etcd says under which address others reach this (--advertise)"
+                );
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    let mut reached = reached.into_iter().map(|address| match host {
+        Some(host) if address.ip().is_unspecified() => {
+            SocketAddr::new(host, address.port()).to_string()
+        }
+        _ => address.to_string(),
+    });
+    Frontend {
+        admin: reached.next(),
+        dns: reached.collect(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
 /// The address of this host that the way to etcd begins with. Nothing is sent.
 fn towards(endpoints: &[String]) -> Option<IpAddr> {
-    let authority = endpoints.first()?.split_once("://")?.1;
-    let probe = |any: &str| {
+    let probe = |any: &str, authority: &str| {
         let socket = UdpSocket::bind(any).ok()?;
-        socket.connect(authority).ok()?;
+        let connected = socket.connect(authority);
+        // Without a port any does: only the way matters.
+        let connected = connected.or_else(|_| socket.connect(format!("{authority}:2379")));
+        connected.ok()?;
         socket.local_addr().ok().map(|address| address.ip())
     };
-    probe("0.0.0.0:0").or_else(|| probe("[::]:0"))
+    endpoints.iter().find_map(|endpoint| {
+        let authority = endpoint.split_once("://")?.1;
+        probe("0.0.0.0:0", authority).or_else(|| probe("[::]:0", authority))
+    })
 }

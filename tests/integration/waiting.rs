@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
-use tests::{World, ensure, eventually};
+use tests::{Frontend, World, ensure, eventually};
+
+/// Who is waited for until its lease ends takes longer.
+const LEASE: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wait_names_who_lags_and_forgets_who_has_left() {
     let mut world = World::start().await;
     a_frozen_front_end_is_named(&world).await;
     an_empty_wait_waits_for_nothing(&world).await;
+    nobody_answers_for_another(&world).await;
+    an_id_is_one_front_ends(&world).await;
     a_front_end_that_ends_is_not_waited_for(&mut world).await;
     a_front_end_that_dies_is_waited_for_until_its_lease_ends(&mut world).await;
     without_front_ends_it_says_so(&mut world).await;
@@ -29,7 +34,7 @@ async fn a_frozen_front_end_is_named(world: &World) {
         "{complaint}"
     );
     assert!(
-        late.took >= Duration::from_secs(2) && late.took < Duration::from_secs(5),
+        late.took >= Duration::from_secs(2) && late.took < LEASE,
         "{:?}",
         late.took
     );
@@ -87,7 +92,69 @@ async fn an_empty_wait_waits_for_nothing(world: &World) {
         "{:?}",
         output.stdout
     );
-    assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
+    assert!(output.took < LEASE, "{:?}", output.took);
+}
+
+/// Front-ends of several hosts that all say 127.0.0.1 are all asked at the same one, which is not taken for the others.
+async fn nobody_answers_for_another(world: &World) {
+    let key = "/ns/v1/frontend/ghost";
+    let fe1 = world.cluster.keys("/ns/v1/frontend/fe1").await;
+    world.cluster.etcdctl(&["put", key, &fe1[0].1]).await;
+    let output = world
+        .nsctl
+        .run("add ghost.example.org A 192.0.2.1 --wait 2s")
+        .await
+        .expect(5);
+    let complaint = output.complaint();
+    assert!(
+        complaint.contains("ghost (another front-end answers at ")
+            && complaint.contains("this is fe1"),
+        "{complaint}"
+    );
+    let status = world.nsctl.ok("status").await;
+    let lines = status["frontends"].as_array().expect("front-ends");
+    let ghost = lines.iter().find(|line| line["id"] == "ghost");
+    let error = ghost.and_then(|line| line["error"].as_str());
+    assert!(
+        error.is_some_and(|error| error.contains("this is fe1")),
+        "{status}"
+    );
+    world.cluster.etcdctl(&["del", key]).await;
+    for (id, code) in [("fe1", 200), ("ghost", 421)] {
+        for path in [
+            "status",
+            "serials",
+            "digest?revision=1",
+            "readyz",
+            "metrics",
+        ] {
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let path = format!("/{path}{joint}id={id}");
+            let response = world.frontends[0].get(&path).await.expect("it answers");
+            assert_eq!(response.code, code, "{path}: {}", response.body);
+        }
+    }
+}
+
+/// A second front-end of the same name does not take the place of the first, which nobody would wait for any more.
+async fn an_id_is_one_front_ends(world: &World) {
+    let fe1 = world.cluster.keys("/ns/v1/frontend/fe1").await;
+    let second = Frontend::start("fe1", world.cluster.endpoints(), &[]).await;
+    let tells = |line: &serde_json::Value| {
+        let fields = line["fields"].to_string();
+        line["level"] == "WARN" && fields.contains("is the registration of another front-end")
+    };
+    eventually(
+        "it says what is wrong",
+        Duration::from_secs(20),
+        async || {
+            let log = second.log();
+            ensure(log.iter().any(tells), || format!("{log:?}"))
+        },
+    )
+    .await;
+    assert_eq!(world.cluster.keys("/ns/v1/frontend/fe1").await, fe1);
+    assert!(!world.frontends[0].log().iter().any(tells));
 }
 
 async fn a_front_end_that_ends_is_not_waited_for(world: &mut World) {
@@ -101,10 +168,10 @@ async fn a_front_end_that_ends_is_not_waited_for(world: &mut World) {
     );
     let output = world
         .nsctl
-        .run("add left.example.org A 192.0.2.1 --wait 5s")
+        .run("add left.example.org A 192.0.2.1 --wait 30s")
         .await
         .expect(0);
-    assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
+    assert!(output.took < LEASE, "{:?}", output.took);
     world
         .expect(
             "left.example.org",

@@ -19,6 +19,8 @@ pub enum StoreError {
     Compacted,
     /// The store takes no more writes.
     Full,
+    /// A name that has to be unique is another one's.
+    Taken(String),
     /// Something else that etcd says.
     Other(String),
     /// A local setting does not work.
@@ -126,7 +128,7 @@ impl fmt::Display for StoreError {
                 "etcd is full and takes no writes (NOSPACE alarm): compact and defragment it, or raise its quota, then disarm the alarm",
             ),
             StoreError::Other(reason) => write!(f, "etcd refuses: {reason}"),
-            StoreError::Config(reason) => f.write_str(reason),
+            StoreError::Config(reason) | StoreError::Taken(reason) => f.write_str(reason),
         }
     }
 }
@@ -214,6 +216,7 @@ mod tests {
             StoreError::Full => "full",
             StoreError::Other(_) => "other",
             StoreError::Config(_) => "config",
+            StoreError::Taken(_) => "taken",
         };
         const UNAVAILABLE: i32 = 14;
         for (code, message, expected) in [

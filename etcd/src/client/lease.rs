@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
-use etcd_client::{Client, GetOptions, PutOptions};
+use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
@@ -27,6 +27,7 @@ pub async fn register(
     let mut registration = Registration {
         key: prefix.encode(&Key::Frontend(id)),
         value: encode(&frontend),
+        frontend,
         config,
         lease: None,
         is_placed: false,
@@ -80,6 +81,7 @@ struct Registration {
     lease: Option<i64>,
     /// Whether the key was put under this lease.
     is_placed: bool,
+    frontend: Frontend,
     /// Whether the log has it that something is wrong.
     is_told: bool,
 }
@@ -122,7 +124,7 @@ impl Registration {
                 }
                 // The lease keeps the key that is there: whoever may read nothing any more, or write nothing in a
                 // store that is full, is to be seen all the same.
-                Err(error @ (StoreError::Denied(_) | StoreError::Full)) => {
+                Err(error @ (StoreError::Denied(_) | StoreError::Full | StoreError::Taken(_))) => {
                     self.complain(endpoint, &error);
                 }
                 Err(error) => return Err(error),
@@ -141,23 +143,41 @@ impl Registration {
         Ok(within(&self.config, endpoint, left).await?.ttl() > 0)
     }
 
-    /// Puts the key, if it is not there: whoever deletes a prefix deletes registrations, too.
+    /// Puts the key, if it is not there: whoever deletes a prefix deletes registrations, too. One of another front-end is
+    /// left alone, or that one would be waited for by nobody; but not one of an earlier process at the same addresses.
     async fn place(
         &mut self,
         client: &mut Client,
         endpoint: &str,
         lease: i64,
     ) -> Result<(), StoreError> {
-        if self.is_placed {
-            let options = GetOptions::new().with_count_only();
-            let found = client.get(self.key.clone(), Some(options));
-            if within(&self.config, endpoint, found).await?.count() > 0 {
-                return Ok(());
-            }
+        let found = client.get(self.key.clone(), None);
+        let found = within(&self.config, endpoint, found).await?;
+        let found = found.kvs().first();
+        if found.is_some_and(|found| found.lease() == lease) {
+            self.is_placed = true;
+            return Ok(());
         }
+        // What nobody can read is nobody's.
+        let other = found.and_then(|found| serde_json::from_slice::<Frontend>(found.value()).ok());
+        if let Some(other) = other
+            && (self.is_placed || !other.is_at(&self.frontend))
+        {
+            return Err(StoreError::Taken(format!(
+                "{} is the registration of another front-end, at {}: give each an id of its own; what an ended one has \
+                 left expires within {TTL_SECONDS} s",
+                String::from_utf8_lossy(&self.key),
+                other.dns.join(", "),
+            )));
+        }
+        let unchanged = found.map_or(0, etcd_client::KeyValue::mod_revision);
+        let unchanged = Compare::mod_revision(self.key.clone(), CompareOp::Equal, unchanged);
         let options = PutOptions::new().with_lease(lease);
-        let put = client.put(self.key.clone(), self.value.clone(), Some(options));
-        within(&self.config, endpoint, put).await?;
+        let put = TxnOp::put(self.key.clone(), self.value.clone(), Some(options));
+        let put = client.txn(Txn::new().when([unchanged]).and_then([put]));
+        if !within(&self.config, endpoint, put).await?.succeeded() {
+            return Err(StoreError::Other("somebody else registers, too".into()));
+        }
         self.is_placed = true;
         info!(endpoint, key = %String::from_utf8_lossy(&self.key), "registered");
         Ok(())
@@ -165,7 +185,11 @@ impl Registration {
 
     /// Logs what is wrong, and once so that an operator sees it.
     fn complain(&mut self, endpoint: &str, error: &StoreError) {
-        let is_news = self.is_placed || matches!(error, StoreError::Denied(_) | StoreError::Full);
+        let is_news = self.is_placed
+            || matches!(
+                error,
+                StoreError::Denied(_) | StoreError::Full | StoreError::Taken(_)
+            );
         if is_news && !std::mem::replace(&mut self.is_told, true) {
             warn!(endpoint, %error, "the registration may be lost, trying on");
         } else {

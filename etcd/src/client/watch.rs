@@ -40,6 +40,8 @@ pub struct Status {
     pub member_id: Option<u64>,
     /// Whether the watch is established.
     pub watching: bool,
+    /// Whether the copy is not to be taken for what it claims to be until all of it is listed again.
+    pub doubted: bool,
     /// What was wrong last, cleared by the next proof of freshness.
     pub trouble: Option<String>,
 }
@@ -127,6 +129,7 @@ pub async fn watch(
             cluster_id: mirror.cluster_id(),
             member_id: mirror.member_id(),
             watching: mirror.is_watching(),
+            doubted: mirror.is_doubted(),
             trouble: trouble.clone(),
         };
         // First what is next: a page is on its way while the one before it is taken in.

@@ -19,6 +19,8 @@ pub struct Mirror {
     applied: Option<i64>,
     /// Whether the copy has to be listed (again) before a watch can go on from it.
     list_due: bool,
+    /// Whether the copy may lack changes that it claims to have: until it is listed again.
+    is_doubted: bool,
     cluster_id: Option<u64>,
     member_id: Option<u64>,
     last_fresh: Option<Instant>,
@@ -78,6 +80,7 @@ impl Mirror {
             was_unauthenticated: false,
             applied: None,
             list_due: true,
+            is_doubted: false,
             cluster_id: None,
             member_id: None,
             last_fresh: None,
@@ -129,6 +132,12 @@ impl Mirror {
         matches!(self.state, State::Watching(_))
     }
 
+    /// Whether the copy is not to be taken for what it claims to be, and is to be listed again: it was found to differ,
+    /// or etcd has another history now.
+    pub fn is_doubted(&self) -> bool {
+        self.is_doubted
+    }
+
     /// When [`Input::Tick`] is to come, if nothing else comes before.
     pub fn deadline(&self) -> Instant {
         match &self.state {
@@ -151,10 +160,10 @@ impl Mirror {
         match input {
             Input::Tick => self.tick(now, out),
             Input::Doubt => match self.state {
-                State::Watching(_) | State::Opening { .. } => self.list(now, out),
+                State::Watching(_) | State::Opening { .. } => self.distrust(now, out),
                 // There is no connection, or a list is under way already.
                 _ => {
-                    self.list_due = true;
+                    (self.list_due, self.is_doubted) = (true, true);
                     Action::Wait
                 }
             },
@@ -191,13 +200,13 @@ impl Mirror {
                     };
                 }
                 self.applied = Some(pinned);
-                self.list_due = false;
+                (self.list_due, self.is_doubted) = (false, false);
                 out.push(Event::Listed { revision: pinned });
                 self.open(now)
             }
             Input::Watching(header) => {
                 if self.is_other_cluster(header) {
-                    return self.list(now, out);
+                    return self.distrust(now, out);
                 }
                 if matches!(self.state, State::Opening { .. }) {
                     self.member_id = Some(header.member_id);
@@ -284,6 +293,12 @@ impl Mirror {
         }
     }
 
+    /// Starts over because the copy is not what it was taken for.
+    fn distrust(&mut self, now: Instant, out: &mut Vec<Event>) -> Action {
+        self.is_doubted = true;
+        self.list(now, out)
+    }
+
     fn fail(&mut self, now: Instant, failure: Failure, out: &mut Vec<Event>) -> Action {
         out.push(Event::Lost {
             failure,
@@ -328,7 +343,7 @@ impl Mirror {
         out: &mut Vec<Event>,
     ) -> Action {
         if self.is_other_cluster(header) {
-            return self.list(now, out);
+            return self.distrust(now, out);
         }
         let State::Watching(watch) = &mut self.state else {
             return Action::Wait;
@@ -343,7 +358,7 @@ impl Mirror {
             .windows(2)
             .any(|pair| pair[1].mod_revision < pair[0].mod_revision)
         {
-            return self.list(now, out);
+            return self.distrust(now, out);
         }
         let mut changes = changes.into_iter().peekable();
         while let Some(first) = changes.next() {
@@ -396,7 +411,7 @@ impl Mirror {
         // The read is linearizable: a revision below what we had when we sent it is no lag, it is
         // another history.
         if self.is_other_cluster(header) || header.revision < asked.revision {
-            return self.list(now, out);
+            return self.distrust(now, out);
         }
         let State::Watching(watch) = &mut self.state else {
             return Action::Wait;

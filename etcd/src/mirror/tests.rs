@@ -621,3 +621,48 @@ fn a_copy_in_doubt_is_listed_anew() {
     assert!(matches!(bench.at_deadline(), Action::Connect { .. }));
     assert!(matches!(bench.feed(Input::Connected), Action::List { .. }));
 }
+
+#[test]
+fn a_copy_is_doubted_until_it_is_listed_again() {
+    let other = Header {
+        cluster_id: 8,
+        ..HEADER
+    };
+    let unordered = Input::Changes {
+        header: HEADER,
+        changes: vec![put("b", 13), put("a", 12)],
+        fragment: false,
+    };
+    let of_another = Input::Changes {
+        header: other,
+        changes: vec![put("a", 11)],
+        fragment: false,
+    };
+    for fault in [Input::Doubt, unordered, of_another] {
+        let mut bench = Bench::watching(10);
+        assert!(!bench.mirror.is_doubted());
+        assert!(matches!(bench.feed(fault.clone()), Action::List { .. }));
+        assert!(bench.mirror.is_doubted(), "{fault:?}");
+        // Not even a lost connection makes it any better.
+        bench.feed(Input::Failed(Failure::Unreachable));
+        bench.at_deadline();
+        assert!(matches!(bench.feed(Input::Connected), Action::List { .. }));
+        assert!(bench.mirror.is_doubted(), "{fault:?}");
+        bench.feed(Input::Page {
+            header: at(20),
+            items: vec![],
+            more: false,
+        });
+        assert!(!bench.mirror.is_doubted(), "{fault:?}");
+    }
+    // A store that has gone back in time.
+    let mut bench = Bench::watching(10);
+    assert_eq!(bench.at_deadline(), Action::ReadHead);
+    assert!(matches!(bench.head(9, 9), Action::List { .. }));
+    assert!(bench.mirror.is_doubted());
+    // What is only behind is what it claims to be.
+    let mut bench = Bench::watching(10);
+    bench.feed(Input::Failed(Failure::Compacted));
+    assert_eq!(bench.events.last(), Some(&Event::Listing));
+    assert!(!bench.mirror.is_doubted());
+}

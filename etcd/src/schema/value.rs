@@ -20,6 +20,13 @@ pub struct Frontend {
     pub version: String,
 }
 
+impl Frontend {
+    /// Whether it is where another one is.
+    pub fn is_at(&self, other: &Frontend) -> bool {
+        self.dns == other.dns && self.admin == other.admin
+    }
+}
+
 /// An operator's word that records are meant to be gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {

@@ -195,8 +195,12 @@ fn notes(status: &Status) -> Vec<String> {
             ..
         }) = state.audit
         {
+            let listed = match state.doubted {
+                true => "is listed again now",
+                false => "was listed again",
+            };
             notes.push(format!(
-                "{id}: its last audit, at revision {revision}, found a difference, and everything was listed again"
+                "{id}: its last audit, at revision {revision}, found a difference, and everything {listed}"
             ));
         }
         let named = state.quarantine.iter().take(QUARANTINED_SHOWN);
@@ -317,7 +321,11 @@ mod tests {
             ),
             (
                 r#""quarantined":0,"audit":{"age_ms":1,"revision":7,"agrees":false}"#,
-                "at revision 7, found a difference",
+                "at revision 7, found a difference, and everything was listed again",
+            ),
+            (
+                r#""quarantined":0,"doubted":true,"audit":{"age_ms":1,"revision":7,"agrees":false}"#,
+                "at revision 7, found a difference, and everything is listed again now",
             ),
             (
                 r#""quarantined":1,"quarantine":[{"key":"/ns/v1/x","reason":"no JSON"}]"#,

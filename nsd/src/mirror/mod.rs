@@ -37,6 +37,9 @@ use crate::zone::View;
 /// How long etcd may take for one page of an audit.
 const PAGE: Duration = Duration::from_secs(10);
 
+/// What makes the mirror panic would most likely do so again at once.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
+
 /// The view that is served. Readers load it without waiting; it is replaced as a whole.
 pub type Published = Arc<ArcSwap<View>>;
 
@@ -70,6 +73,8 @@ pub struct Freshness {
     pub last_fresh: Option<Instant>,
     /// Whether the watch is established.
     pub watching: bool,
+    /// Whether what is served is not to be taken for what etcd holds until all of it is listed again.
+    pub doubted: bool,
     /// The endpoint in use.
     pub endpoint: String,
     /// The cluster that is mirrored.
@@ -133,9 +138,10 @@ impl Freshness {
     }
 
     /// Whether what is served has all that the store had then. A view of another cluster has not, however high its
-    /// revision, nor has one that is served in place of what there is.
+    /// revision, nor has one that was found to differ, or that is served in place of what there is.
     pub fn covers(&self, head: &Head) -> bool {
         self.held.is_none()
+            && !self.doubted
             && self.cluster_id == Some(head.cluster_id)
             && self.applied >= Some(head.revision)
     }
@@ -193,14 +199,42 @@ fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
     }
 }
 
-/// Mirrors etcd into `published`, which has what `mirrored` was opened with, until `stop` comes true.
+/// Mirrors etcd into `published`, which has what `mirrored` was opened with, until `stop` comes true. Should it panic,
+/// which is a defect, what is there is served on, and all of it is listed again.
 pub async fn run(
+    settings: Settings,
+    (mirrored, mut resume): (Mirrored, Option<Resume>),
+    published: Published,
+    proved: Arc<Proved>,
+    freshness: watch::Sender<Freshness>,
+    stop: watch::Receiver<bool>,
+) {
+    loop {
+        let follow = tokio::spawn(follow(
+            settings.clone(),
+            (mirrored.clone(), resume.take()),
+            published.clone(),
+            proved.clone(),
+            freshness.clone(),
+            stop.clone(),
+        ));
+        match follow.await {
+            Err(failed) if failed.is_panic() => {
+                error!("the mirror has panicked, which is a defect: listing all of it again");
+                sleep(PANIC_PAUSE).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+async fn follow(
     settings: Settings,
     (mirrored, resume): (Mirrored, Option<Resume>),
     published: Published,
     proved: Arc<Proved>,
     freshness: watch::Sender<Freshness>,
-    stop: impl Future<Output = ()>,
+    mut stop: watch::Receiver<bool>,
 ) {
     let doubt = Notify::new();
     let saver = Saver::new(&settings, &mirrored, &freshness);
@@ -244,7 +278,7 @@ pub async fn run(
         () = watching => {}
         () = audits => {}
         () = snapshots => {}
-        () = stop => {}
+        _ = stop.wait_for(|stop| *stop) => {}
     }
     if let Some(saver) = &saver {
         saver.save(&mut saved).await;
@@ -298,11 +332,13 @@ impl Saver {
         }
         let (mirrored, path) = (self.mirrored.clone(), self.path.clone());
         let written = tokio::task::spawn_blocking(move || {
+            // What is saved is looked at only then: nothing older is written after it.
+            let turn = snapshot::turn();
             let (edition, saved) = {
                 let builder = mirrored.lock();
                 (builder.edition(), builder.save()?)
             };
-            Some(snapshot::write(&path, &saved).map(|()| (edition, saved.revision)))
+            Some(snapshot::write(&turn, &path, &saved).map(|()| (edition, saved.revision)))
         });
         let shown = self.path.display();
         match written.await {
@@ -336,9 +372,17 @@ struct Feed {
 impl Feed {
     fn take(&mut self, events: Vec<Event>, status: &Status) {
         let (mut changed, mut lists) = (false, 0);
+        let (mut synced, mut is_fresh) = (None, false);
         for event in events {
-            self.log(&event, status);
-            lists += u64::from(matches!(event, Event::Listed { .. }));
+            match &event {
+                Event::Listed { revision } => {
+                    synced = Some(*revision);
+                    lists += 1;
+                }
+                Event::Fresh { .. } => is_fresh = true,
+                Event::Lost { failure, endpoint } => self.log_lost(*failure, *endpoint, status),
+                _ => {}
+            }
             let mut builder = self.mirrored.lock();
             if matches!(event, Event::Listed { .. }) {
                 builder.set_cluster(status.cluster_id);
@@ -361,6 +405,7 @@ impl Feed {
             freshness.mirrored = status.applied;
             freshness.last_fresh = last_fresh.or(freshness.last_fresh);
             freshness.watching = status.watching;
+            freshness.doubted = status.doubted;
             freshness.endpoint.clone_from(&status.endpoint);
             freshness.member_id = status.member_id;
             freshness.trouble.clone_from(&status.trouble);
@@ -374,6 +419,14 @@ impl Feed {
                 );
             }
         });
+        // Who reads this may ask at once.
+        if let Some(revision) = synced {
+            info!(revision, "synced");
+        }
+        if is_fresh && self.lost.take().is_some() {
+            let (endpoint, revision) = (&status.endpoint, status.applied);
+            info!(endpoint, revision, "fresh again");
+        }
         if std::mem::take(&mut self.is_trim_due) {
             // It takes a moment, and nobody waits for it.
             tokio::task::spawn_blocking(memory::trim);
@@ -389,31 +442,22 @@ impl Feed {
         });
     }
 
-    fn log(&mut self, event: &Event, status: &Status) {
-        match event {
-            Event::Listed { revision } => info!(revision, "synced"),
-            Event::Lost { failure, endpoint } => {
-                let reason = status.trouble.as_deref().unwrap_or_default();
-                // The same trouble over and over is one line, not one a try.
-                if self.lost.replace(*failure) != Some(*failure) {
-                    let serving = self.mirrored.lock().view().is_ready();
-                    let urls = self.store.urls();
-                    let endpoint = urls.get(*endpoint).map_or("", String::as_str);
-                    warn!(
-                        endpoint,
-                        ?failure,
-                        reason,
-                        serving,
-                        "etcd is lost, trying on"
-                    );
-                }
-            }
-            Event::Fresh { .. } if self.lost.take().is_some() => {
-                let (endpoint, revision) = (&status.endpoint, status.applied);
-                info!(endpoint, revision, "fresh again");
-            }
-            _ => {}
+    /// The same trouble over and over is one line, not one a try.
+    fn log_lost(&mut self, failure: Failure, endpoint: usize, status: &Status) {
+        if self.lost.replace(failure) == Some(failure) {
+            return;
         }
+        let reason = status.trouble.as_deref().unwrap_or_default();
+        let serving = self.mirrored.lock().view().is_ready();
+        let urls = self.store.urls();
+        let endpoint = urls.get(endpoint).map_or("", String::as_str);
+        warn!(
+            endpoint,
+            ?failure,
+            reason,
+            serving,
+            "etcd is lost, trying on"
+        );
     }
 }
 
@@ -443,11 +487,15 @@ mod tests {
             cluster_id: Some(2),
             ..fresh.clone()
         };
+        let doubted = Freshness {
+            doubted: true,
+            ..fresh.clone()
+        };
         let held = Freshness {
             held: Some(Loss { gone: 2, of: 3 }),
             ..fresh
         };
-        for not in [behind, of_another, held, Freshness::default()] {
+        for not in [behind, of_another, doubted, held, Freshness::default()] {
             assert!(!not.covers(&head), "{not:?}");
         }
     }

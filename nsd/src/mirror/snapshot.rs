@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use etcd::schema::{Accepted, Prefix};
 use serde::{Deserialize, Serialize};
@@ -63,12 +63,20 @@ struct ZoneRest {
     serial_revision: i64,
 }
 
-/// Writes a snapshot to `path`, in place of the one that is there.
-pub(super) fn write(path: &Path, saved: &Saved) -> io::Result<()> {
-    // An end does not wait for a write that is under way: its own has to.
+/// The right to write a snapshot: one at a time.
+pub(super) struct Turn(
+    #[expect(dead_code, reason = "held, not looked at")] MutexGuard<'static, ()>,
+);
+
+/// Waits until nobody else writes. An end does not wait for a write that is under way: its own has to.
+pub(super) fn turn() -> Turn {
     static WRITING: Mutex<()> = Mutex::new(());
-    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    let new = beside(path);
+    Turn(WRITING.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Writes a snapshot to `path`, in place of the one that is there.
+pub(super) fn write(_turn: &Turn, path: &Path, saved: &Saved) -> io::Result<()> {
+    let new = beside(path, ".new");
     let file = File::create(&new)?;
     let mut out = Out(BufWriter::with_capacity(
         BLOCK,
@@ -92,9 +100,14 @@ pub fn check(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::Error::other("it is a folder"));
     }
-    let new = beside(path);
-    File::create(&new)?;
-    std::fs::remove_file(&new)
+    // Under a name of its own: a process that ends while this one begins may still be writing.
+    let probe = beside(path, ".check");
+    File::create(&probe)?;
+    match std::fs::remove_file(&probe) {
+        // Another one has looked at the same time.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Reads the snapshot at `path`, which has to be of this prefix; none where there is no file.
@@ -121,9 +134,9 @@ pub(super) fn read(path: &Path, prefix: &Prefix) -> Result<Option<Saved>, String
     Ok(Some(saved))
 }
 
-fn beside(path: &Path) -> PathBuf {
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(ending);
     name.into()
 }
 

@@ -20,6 +20,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::undeterred;
+
 /// How many queries may wait. More are refused at once: an outage shall not fill the memory.
 const WAITING_MAX: usize = 65_536;
 
@@ -29,6 +31,12 @@ struct Waiter {
     until: Instant,
     /// What it does once it is known whether the view is complete.
     then: Box<dyn FnOnce(bool) + Send>,
+}
+
+impl Waiter {
+    fn tell(self, confirmed: bool) {
+        undeterred("a query that has waited", || (self.then)(confirmed));
+    }
 }
 
 /// Where queries wait.
@@ -155,7 +163,7 @@ impl Queue {
         for queue in [&mut self.round, &mut self.late] {
             let expired = queue.partition_point(|waiter| waiter.until <= now);
             for waiter in queue.drain(..expired) {
-                (waiter.then)(false);
+                waiter.tell(false);
                 self.count.fetch_sub(1, Ordering::Release);
             }
         }
@@ -163,7 +171,7 @@ impl Queue {
 
     fn end_round(&mut self, confirmed: bool) {
         for waiter in self.round.drain(..) {
-            (waiter.then)(confirmed);
+            waiter.tell(confirmed);
             self.count.fetch_sub(1, Ordering::Release);
         }
     }
@@ -267,6 +275,19 @@ mod tests {
         let (last, ()) = tokio::join!(asked(), end);
         assert_eq!(last, (true, false), "late for it, and in time for the next");
         assert_eq!(barrier.rounds(), 2);
+        while !barrier.is_idle() {
+            tokio::task::yield_now().await;
+        }
+        drop(barrier);
+        served.await.expect("it ends with the last barrier");
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_does_not_hold_up_the_others() {
+        let (barrier, serve) = Barrier::new(PATIENCE, || std::future::ready(true));
+        let served = tokio::spawn(serve);
+        assert!(barrier.wait(|_| panic!("as this test wants it")));
+        assert!(barrier.confirmed().await);
         while !barrier.is_idle() {
             tokio::task::yield_now().await;
         }

@@ -9,8 +9,11 @@ mod freshness;
 mod tcp;
 mod udp;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tracing::error;
 
 pub use barrier::Barrier;
 pub use freshness::{Proof, Proved};
@@ -45,6 +48,17 @@ pub struct Service {
     pub nsid: String,
     /// Software version; empty if it is not told.
     pub version: String,
+}
+
+/// Does something that others must not suffer from, should it panic. A panic is a defect, but one query that sets it
+/// off shall not leave all others without an answer. False if it did.
+fn undeterred(what: &str, work: impl FnOnce()) -> bool {
+    // What it leaves half done is its own: all that is shared is replaced as a whole, or counts.
+    let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
+    if !done {
+        error!(what, "panicked, which is a defect: serving on without it");
+    }
+    done
 }
 
 /// How the response travels.

@@ -16,7 +16,7 @@ use tracing::warn;
 
 #[cfg(target_os = "linux")]
 use super::batch::{self, Batch};
-use super::{Asked, Reply, Service, Transport, UDP_OCTETS_MAX};
+use super::{Asked, Reply, Service, Transport, UDP_OCTETS_MAX, undeterred};
 #[cfg(target_os = "linux")]
 use crate::message;
 use crate::metrics::{Counters, Metrics, Tally};
@@ -70,7 +70,8 @@ pub fn start(
         let (service, stop, counters) = (service.clone(), stop.clone(), metrics.udp(worker));
         let thread = std::thread::Builder::new().name(format!("udp-{worker}"));
         let socket = Arc::new(socket);
-        threads.push(thread.spawn(move || answer(&service, &socket, &stop, &counters))?);
+        let answer = move || answer(&service, &socket, &stop, &counters);
+        threads.push(thread.spawn(move || while !undeterred("a batch of queries", &answer) {})?);
     }
     Ok(Workers {
         stop,

@@ -53,7 +53,7 @@ fn all_of_it_comes_back() {
     let prefix = Prefix::default();
     assert!(read(&path, &prefix).expect("no file is no fault").is_none());
     let before = builder();
-    write(&path, &before.save().expect("it is served")).expect("written");
+    write(&turn(), &path, &before.save().expect("it is served")).expect("written");
     let saved = read(&path, &prefix).expect("sound").expect("there");
     assert_eq!((saved.cluster_id, saved.revision), (77, 9));
     assert_eq!(saved.tables.accepted, Some(Accepted { at: 17 }));
@@ -100,7 +100,7 @@ fn the_form_is_that_of_its_version() {
             }],
         });
     }
-    write(&path, &builder.save().expect("it is served")).expect("written");
+    write(&turn(), &path, &builder.save().expect("it is served")).expect("written");
     let octets = std::fs::read(&path).expect("a file");
     assert_eq!(
         (VERSION, octets.len(), xxhash_rust::xxh3::xxh3_64(&octets)),
@@ -111,7 +111,7 @@ fn the_form_is_that_of_its_version() {
 #[test]
 fn whatever_is_cut_or_changed_is_refused() {
     let (_folder, path) = place();
-    write(&path, &builder().save().expect("it is served")).expect("written");
+    write(&turn(), &path, &builder().save().expect("it is served")).expect("written");
     let sound = std::fs::read(&path).expect("a file");
     let refused = |octets: &[u8]| {
         std::fs::write(&path, octets).expect("written");
@@ -150,9 +150,9 @@ fn whatever_is_cut_or_changed_is_refused() {
 #[test]
 fn a_disk_that_is_full_leaves_the_snapshot_that_there_was() {
     let (_folder, path) = place();
-    write(&path, &builder().save().expect("it is served")).expect("written");
-    std::os::unix::fs::symlink("/dev/full", beside(&path)).expect("a link");
-    let error = write(&path, &builder().save().expect("it is served"));
+    write(&turn(), &path, &builder().save().expect("it is served")).expect("written");
+    std::os::unix::fs::symlink("/dev/full", beside(&path, ".new")).expect("a link");
+    let error = write(&turn(), &path, &builder().save().expect("it is served"));
     assert_eq!(
         error.map_err(|error| error.kind()),
         Err(ErrorKind::StorageFull)
@@ -164,7 +164,7 @@ fn a_disk_that_is_full_leaves_the_snapshot_that_there_was() {
 fn octets_with_a_sound_checksum_that_make_no_sense_are_refused() {
     // Each octet changed, and the checksum made anew: some of it is another sound snapshot, and none of it panics.
     let (_folder, path) = place();
-    write(&path, &builder().save().expect("it is served")).expect("written");
+    write(&turn(), &path, &builder().save().expect("it is served")).expect("written");
     let sound = std::fs::read(&path).expect("a file");
     let mut taken = 0;
     for at in 0..sound.len() - CHECKSUM_LEN as usize {
