@@ -14,7 +14,7 @@ pub(crate) fn cases(file: &str) -> Vec<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
     let path = folder.join(file);
     let Ok(file) = File::open(&path) else {
-        println!("skipped, as it is not there: {}", path.display());
+        tests::skipped!("it is not there: {}", path.display());
         return Vec::new();
     };
     let lines = BufReader::new(GzDecoder::new(file)).lines();

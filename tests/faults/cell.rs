@@ -30,6 +30,9 @@ pub(crate) struct Cell {
 /// Whether front-ends must say that something is wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Noticed {
+    /// This one.
+    By(usize),
+    /// One of them.
     Surely,
     Maybe,
 }
@@ -92,6 +95,7 @@ impl Site {
         })
         .await;
         println!("written {:?} after healing", since.elapsed());
+        self.answers_exactly(cell).await;
         let expected = [format!("{owner}. 300 TXT \"{text}\"")];
         for frontend in &self.frontends {
             eventually(&format!("{} serves it", frontend.id), LIMIT, async || {
@@ -100,6 +104,34 @@ impl Site {
             })
             .await;
         }
+    }
+}
+
+impl Site {
+    /// Waits until all front-ends answer for the zones that promise fresh answers, as they have to where most members
+    /// are there.
+    async fn answers_exactly(&self, cell: usize) {
+        for zone in ["bounded", "linearizable"] {
+            let apex = format!("{zone}{cell}.test");
+            for frontend in &self.frontends {
+                eventually(
+                    &format!("{} answers for {apex}", frontend.id),
+                    LIMIT,
+                    async || {
+                        let answer = dns::udp(frontend.dns, &apex, AskedType::SOA).await?;
+                        ensure(answer.rcode == "NOERROR", || format!("{answer:?}"))
+                    },
+                )
+                .await;
+            }
+        }
+    }
+
+    /// Lets a fault last that leaves most members there, and each front-end a way to one of them: all answers are given
+    /// again before it is healed.
+    pub(crate) async fn outlives(&self, cell: &Cell, noticed: Noticed) {
+        cell.lasts(noticed).await;
+        self.answers_exactly(cell.number).await;
     }
 }
 
@@ -115,14 +147,15 @@ impl Cell {
     /// Lets the fault last; until it was noticed, where that must be.
     pub(crate) async fn lasts(&self, noticed: Noticed) {
         sleep(HOLD).await;
-        if noticed == Noticed::Surely {
-            eventually(&format!("{}: noticed", self.name), LIMIT, async || {
-                ensure(self.watcher.first().is_some(), || {
-                    "no front-end says so".into()
-                })
-            })
-            .await;
-        }
+        eventually(&format!("{}: noticed", self.name), LIMIT, async || {
+            let is_noticed = match noticed {
+                Noticed::By(frontend) => self.watcher.by(frontend),
+                Noticed::Surely => self.watcher.first().is_some(),
+                Noticed::Maybe => true,
+            };
+            ensure(is_noticed, || "no front-end says so that has to".into())
+        })
+        .await;
     }
 
     /// A front-end did not have to answer from then until now.

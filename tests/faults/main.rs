@@ -37,14 +37,14 @@ async fn five_members() {
     if std::env::var("NSD_TEST_LONG").is_ok_and(|value| value == "1") {
         matrix(5).await;
     } else {
-        println!("skipped, as NSD_TEST_LONG is not 1: faults of a cluster of five members");
+        tests::skipped!("NSD_TEST_LONG is not 1: faults of a cluster of five members");
     }
 }
 
 async fn matrix(members: usize) {
     let _turn = ONE_AT_A_TIME.lock().await;
     if !Cluster::can_be_containers().await {
-        println!("skipped, as etcd members are processes here, not containers: the fault matrix");
+        tests::skipped!("etcd members are processes here, not containers: the fault matrix");
         return;
     }
     let mut table = Table::new(members);

@@ -15,37 +15,44 @@ const AGE_MAX: u64 = 3000;
 
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Looks at every front-end's status until one of them has noticed something.
+/// Looks at every front-end's status until it has noticed something.
 pub(crate) struct Watcher {
-    first: Arc<OnceLock<(Duration, String)>>,
+    noticed: Vec<Arc<OnceLock<(Duration, String)>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Watcher {
     pub(crate) fn start(frontends: impl Iterator<Item = SocketAddr>) -> Self {
-        let (first, since) = (Arc::<OnceLock<_>>::default(), Instant::now());
-        let mut tasks = JoinSet::new();
+        let since = Instant::now();
+        let (mut noticed, mut tasks) = (Vec::new(), JoinSet::new());
         for admin in frontends {
-            let first = first.clone();
+            let told = Arc::<OnceLock<_>>::default();
+            noticed.push(told.clone());
             tasks.spawn(async move {
-                while first.get().is_none() {
-                    if let Some(what) = notices(admin).await {
-                        // Another one may have been first.
-                        let _ = first.set((since.elapsed(), what));
+                let what = loop {
+                    match notices(admin).await {
+                        Some(what) => break what,
+                        None => sleep(PAUSE).await,
                     }
-                    sleep(PAUSE).await;
-                }
+                };
+                let _ = told.set((since.elapsed(), what));
             });
         }
         Watcher {
-            first,
+            noticed,
             _tasks: tasks,
         }
     }
 
     /// When the first one did after the beginning, and what it said.
     pub(crate) fn first(&self) -> Option<&(Duration, String)> {
-        self.first.get()
+        let told = self.noticed.iter().filter_map(|told| told.get());
+        told.min_by_key(|(after, _)| *after)
+    }
+
+    /// Whether this one did.
+    pub(crate) fn by(&self, frontend: usize) -> bool {
+        self.noticed[frontend].get().is_some()
     }
 }
 

@@ -23,7 +23,7 @@ const RRSETS: usize = 8;
 
 /// How many writes of each writer there are before the fault, and when it is healed.
 const EACH: usize = 2;
-const HEALED: Duration = Duration::from_secs(20);
+const HEALED: Duration = Duration::from_secs(60);
 
 pub(crate) struct Traffic {
     zones: Vec<Arc<Recorded>>,
@@ -35,6 +35,8 @@ pub(crate) struct Traffic {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) queries: usize,
+    /// Answers of the zone that gave the fewest.
+    pub(crate) least_answered: usize,
     /// SERVFAIL, from zones that allow it rather than an answer that may be old.
     pub(crate) unproved: usize,
     pub(crate) unanswered: usize,
@@ -107,8 +109,11 @@ impl Traffic {
             queries.stop().await;
         }
         let frontends: Vec<&Frontend> = site.frontends.iter().collect();
-        last(&frontends, &self.zones).await;
-        let mut tally = Tally::default();
+        last(&site.nsctl, &frontends, &self.zones).await;
+        let mut tally = Tally {
+            least_answered: usize::MAX,
+            ..Tally::default()
+        };
         self.zones.iter().for_each(|zone| tally.add(zone));
         tally
     }
@@ -119,6 +124,9 @@ impl Tally {
         println!("{}", zone.summary());
         let history = zone.history();
         self.queries += history.queries().len();
+        let replies = history.queries().iter().map(|query| &query.reply);
+        let says = |reply: &&Reply| matches!(reply, Reply::Value(_) | Reply::Absent | Reply::Soa);
+        self.least_answered = self.least_answered.min(replies.filter(says).count());
         if zone.promise != Promise::Available {
             let replies = history.queries().iter().map(|query| &query.reply);
             self.unproved += replies.filter(|reply| **reply == Reply::ServFail).count();

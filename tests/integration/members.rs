@@ -52,7 +52,7 @@ async fn members_that_nobody_configured_are_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_does_not_vote_yet_holds_nobody_up() {
     if !Cluster::can_be_containers().await {
-        println!("skipped, as etcd members are processes here, not containers: a learner");
+        tests::skipped!("etcd members are processes here, not containers: a learner");
         return;
     }
     let mut world = World::with(0).await;

@@ -133,6 +133,9 @@ async fn what_is_no_snapshot_is_not_used(snapshot: &str) {
 /// Names that are changed, one with each revision.
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
+/// Others, so that a snapshot takes a moment to be written.
+const MANY: usize = 5_000;
+
 /// By serial: what the names have.
 type History = Arc<Mutex<BTreeMap<u32, [u64; NAMES.len()]>>>;
 
@@ -154,8 +157,7 @@ async fn a_kill_at_any_moment_leaves_a_state_that_there_was() {
         .write("zone add example.org --ns ns1.example.org")
         .await;
     let folder = TempDir::new();
-    // Some more, so that a snapshot takes a moment to be written.
-    let many: String = (0..5_000)
+    let many: String = (0..MANY)
         .map(|index| format!("h{index} A 10.0.{}.{}\n", index >> 8, index & 255))
         .collect();
     let zone = format!(
@@ -286,5 +288,9 @@ async fn state(frontend: &Frontend, history: &History) -> u32 {
     })
     .await;
     assert_eq!(found, expected, "at serial {serial}");
+    // And none of the many others is missing, nor the apex's NS.
+    let names = found.iter().filter(|number| **number > 0).count();
+    let rrsets = frontend.status().await["rrsets"].clone();
+    assert_eq!(rrsets, MANY + 1 + names, "at serial {serial}");
     serial
 }

@@ -10,6 +10,25 @@
     reason = "in a test a panic is the report, and standard output is where skipped parts are told"
 )]
 
+/// Tells that a part of a test is left out, and why, also where the test passes and what it prints is not shown:
+/// `skipped!("there is no such program: what it would have shown")`.
+#[macro_export]
+macro_rules! skipped {
+    ($($reason:tt)*) => {
+        $crate::tell_skipped(format_args!($($reason)*))
+    };
+}
+
+#[doc(hidden)]
+pub fn tell_skipped(reason: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    // Unlike what the printing macros write, this is not kept back.
+    let line = format!("skipped, as {reason}\n");
+    std::io::stderr()
+        .write_all(line.as_bytes())
+        .expect("standard error is there");
+}
+
 pub mod clients;
 pub mod cluster;
 pub mod dns;

@@ -167,7 +167,7 @@ impl Client {
             .status()
             .is_ok();
         if !is_here {
-            println!("skipped, as it is not installed: {}", self.program);
+            tests::skipped!("it is not installed: {}", self.program);
         }
         is_here
     }

@@ -37,7 +37,7 @@ const SHRINK: Duration = Duration::from_secs(40);
 #[tokio::test(flavor = "multi_thread")]
 async fn we_answer_as_knot_and_nsd_do() {
     if let Some(kind) = Kind::ALL.iter().find(|kind| kind.program().is_none()) {
-        println!("skipped, as it is not installed: {kind:?}");
+        tests::skipped!("it is not installed: {kind:?}");
         return;
     }
     let is_long = std::env::var("NSD_TEST_LONG").is_ok_and(|value| value == "1");

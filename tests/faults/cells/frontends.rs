@@ -33,7 +33,9 @@ async fn slow_link(site: &mut Site) {
     // Late, but not lost: the copy stays proved.
     eventually("it is fresh all the same", LIMIT, async || {
         let status = site.frontends[GATED].status().await;
-        let is_fresh = status["fresh_age_ms"].as_u64() < Some(2500);
+        let is_fresh = status["fresh_age_ms"]
+            .as_u64()
+            .is_some_and(|age| age < 2500);
         ensure(is_fresh && status["trouble"].is_null(), || {
             status.to_string()
         })
@@ -46,7 +48,7 @@ async fn slow_link(site: &mut Site) {
 /// Only the front-end's: containers have no clocks of their own, and a Go program asks the kernel itself.
 async fn clock_jump(site: &mut Site) {
     if !site.clock.can_jump() {
-        println!("skipped, as there is no libfaketime: a clock jumps");
+        tests::skipped!("there is no libfaketime: a clock jumps");
         return;
     }
     let cell = site
@@ -73,9 +75,7 @@ async fn clock_jump(site: &mut Site) {
 /// The members' certificates and the front-end's are from another authority, and the front-end trusts only that one.
 async fn certificates_rotated(site: &mut Site) {
     let Some(certificates) = &site.certificates else {
-        println!(
-            "skipped, as there is no openssl to make certificates with: certificates are rotated"
-        );
+        tests::skipped!("there is no openssl to make certificates with: certificates are rotated");
         return;
     };
     let cell = site

@@ -20,7 +20,7 @@ async fn member_killed(site: &mut Site) {
     let member = site.member_of(0).await;
     let cell = site.begin("a member is killed").await;
     site.cluster.kill_member(member).await;
-    cell.lasts(Noticed::Surely).await;
+    site.outlives(&cell, Noticed::By(0)).await;
     site.cluster.start_member(member).await;
     site.end(cell).await;
 }
@@ -29,7 +29,7 @@ async fn member_paused(site: &mut Site) {
     let member = site.member_of(0).await;
     let cell = site.begin("a member is paused").await;
     site.cluster.pause(member).await;
-    cell.lasts(Noticed::Surely).await;
+    site.outlives(&cell, Noticed::By(0)).await;
     site.cluster.unpause(member).await;
     site.end(cell).await;
 }
@@ -38,7 +38,7 @@ async fn member_off_the_network(site: &mut Site) {
     let member = site.member_of(0).await;
     let cell = site.begin("a member is off the network").await;
     site.cluster.disconnect(member).await;
-    cell.lasts(Noticed::Surely).await;
+    site.outlives(&cell, Noticed::By(0)).await;
     site.cluster.reconnect(member).await;
     site.end(cell).await;
 }
@@ -47,7 +47,7 @@ async fn leader_killed(site: &mut Site) {
     let leader = site.cluster.leader().await;
     let cell = site.begin("the leader is killed").await;
     site.cluster.kill_member(leader).await;
-    cell.lasts(Noticed::Maybe).await;
+    site.outlives(&cell, Noticed::Maybe).await;
     site.cluster.start_member(leader).await;
     site.end(cell).await;
 }
@@ -58,7 +58,7 @@ async fn leader_cut_off(site: &mut Site) {
     let minority = minority_from(leader, site.cluster.size());
     let cell = site.begin("the leader is cut off from the majority").await;
     if site.cut_off(&minority).await {
-        cell.lasts(Noticed::Maybe).await;
+        site.outlives(&cell, Noticed::Maybe).await;
         // Whoever was with the old leader has left it.
         for frontend in &site.frontends {
             eventually(&format!("{} is fresh", frontend.id), LIMIT, async || {
@@ -85,7 +85,7 @@ async fn cut_off_together(site: &mut Site) {
             gates.filter(|(index, _)| !minority.contains(index))
         };
         beyond().for_each(|(_, gate)| gate.silence());
-        cell.lasts(Noticed::Surely).await;
+        cell.lasts(Noticed::By(0)).await;
         beyond().for_each(|(_, gate): (usize, &Gate)| gate.open());
         site.join_again(&minority).await;
         site.end(cell).await;

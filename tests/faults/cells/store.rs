@@ -102,7 +102,7 @@ async fn restarted_one_by_one(site: &mut Site) {
 /// Last of all, as there is no way back.
 async fn upgraded_one_by_one(site: &mut Site) {
     let Some(next) = std::env::var_os("NSD_TEST_ETCD_NEXT").filter(|path| !path.is_empty()) else {
-        println!("skipped, as NSD_TEST_ETCD_NEXT names no newer etcd: members are upgraded");
+        tests::skipped!("NSD_TEST_ETCD_NEXT names no newer etcd: members are upgraded");
         return;
     };
     let before = version(&site.cluster).await;

@@ -71,8 +71,8 @@ async fn random_faults_break_no_promise() {
 async fn a_broken_build_is_found_out() {
     let program = std::env::var_os("NSD_TEST_BROKEN_NSD").filter(|path| !path.is_empty());
     let Some(program) = program else {
-        println!(
-            "skipped, as NSD_TEST_BROKEN_NSD names no build of nsd that is broken on purpose: the checkers' own test"
+        tests::skipped!(
+            "NSD_TEST_BROKEN_NSD names no build of nsd that is broken on purpose: the checkers' own test"
         );
         return;
     };

@@ -130,7 +130,7 @@ impl Stage {
             place.frontend.applied(revision, CATCH_UP).await;
         }
         let frontends: Vec<&Frontend> = self.places.iter().map(|place| &place.frontend).collect();
-        last(&frontends, &self.zones).await;
+        last(&nsctl, &frontends, &self.zones).await;
         for place in std::mem::take(&mut self.places) {
             place.queries.stop().await;
         }

@@ -14,10 +14,14 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::{Recorded, TTL};
 use crate::dns::{self, Answer};
 use crate::history::{Query, Reply, Span};
-use crate::{Frontend, ensure, eventually};
+use crate::{Frontend, Nsctl, ensure, eventually};
 
 /// When a client gives up. A front-end says SERVFAIL before that where it cannot tell.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Extended errors (RFC 8914 4.15, 4.24).
+const NOT_READY: u16 = 14;
+const NETWORK_ERROR: u16 = 23;
 
 /// How many queries wait for an answer at most, so that the answers that come at once find room in the socket.
 const WAITING_MAX: usize = 64;
@@ -101,7 +105,12 @@ impl Question {
     /// What an answer says.
     fn read(&self, answer: &Answer) -> (Reply, Option<u32>) {
         let wrong = || (Reply::Wrong(format!("{answer:?}")), None);
-        if answer.rcode == "SERVFAIL" && answer.answers.is_empty() {
+        // And it says why: there is no proof, or there is nothing yet.
+        let is_told = |code| answer.ede == [code];
+        if answer.rcode == "SERVFAIL"
+            && answer.answers.is_empty()
+            && (is_told(NETWORK_ERROR) || is_told(NOT_READY))
+        {
             return (Reply::ServFail, None);
         }
         if !answer.aa || answer.tc {
@@ -161,16 +170,18 @@ impl Client {
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = vec![0; 65_535];
         loop {
+            // Answers first: what has come by now is not late.
             tokio::select! {
+                biased;
                 () = &mut stopped => break,
-                _ = due.tick() => self.send(&server).await,
                 received = self.socket.recv(&mut buffer) => self.received(received, &buffer),
+                _ = due.tick() => self.send(&server).await,
             }
         }
-        let last = Instant::now();
-        while !self.pending.is_empty() && last.elapsed() < PATIENCE {
-            if let Ok(received) = timeout(PATIENCE, self.socket.recv(&mut buffer)).await {
-                self.received(received, &buffer);
+        while !self.pending.is_empty() {
+            match timeout(PATIENCE, self.socket.recv(&mut buffer)).await {
+                Ok(received) => self.received(received, &buffer),
+                Err(_) => break,
             }
         }
         self.give_up(Duration::ZERO);
@@ -226,8 +237,24 @@ impl Client {
 }
 
 /// Asks every front-end for everything, when all writes have ended, all faults are healed, and all front-ends have
-/// caught up. Waits only until they say more than SERVFAIL.
-pub async fn last(frontends: &[&Frontend], zones: &[Arc<Recorded>]) {
+/// caught up; and etcd for what it holds. Waits only until front-ends say more than SERVFAIL.
+pub async fn last(nsctl: &Nsctl, frontends: &[&Frontend], zones: &[Arc<Recorded>]) {
+    for zone in zones {
+        let listed = nsctl
+            .ok(&format!("list --zone {} --type TXT", zone.apex))
+            .await;
+        let listed = listed.as_array().expect("a list");
+        for owner in &zone.owners {
+            let rrset = listed
+                .iter()
+                .find(|rrset| rrset["name"] == format!("{owner}."));
+            let value = rrset.map(|rrset| {
+                let text = rrset["rdata"][0].as_str().expect("a string");
+                text.trim_matches('"').to_string()
+            });
+            zone.history().held(owner, value);
+        }
+    }
     for question in zones.iter().flat_map(questions) {
         for frontend in frontends {
             let what = format!("{} answers for {}", frontend.id, question.name);

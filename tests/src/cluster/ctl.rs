@@ -117,7 +117,7 @@ async fn state(endpoint: &str, user: Option<&str>) -> Result<MemberState, String
             "-w",
             "json",
             "--command-timeout",
-            "1s",
+            "2s",
         ],
     )
     .await?;
@@ -144,8 +144,9 @@ async fn run(endpoints: &str, user: Option<&str>, args: &[&str]) -> Result<Strin
         .env("ETCDCTL_API", "3")
         .arg("--endpoints")
         .arg(endpoints)
+        // The last word counts.
+        .args(["--dial-timeout", "5s", "--command-timeout", "5s"])
         .args(args);
-    command.args(["--dial-timeout", "5s", "--command-timeout", "5s"]);
     if let Some(user) = user {
         command.args(["--user", user]);
     }

@@ -82,23 +82,35 @@ impl Cluster {
     }
 
     async fn replace(&mut self, member: usize, more: &[&str]) {
-        let id = self.states().await[member]
-            .expect("a member that answers")
-            .id;
+        let id = eventually(
+            "the member says who it is",
+            Duration::from_secs(30),
+            async || {
+                let state = self.states().await[member];
+                state.map(|state| state.id).ok_or("no answer".into())
+            },
+        )
+        .await;
         let one_of_the_rest = (member + 1) % self.size();
         // etcd refuses while its members have not been connected for some seconds.
         let limit = Duration::from_secs(30);
-        let ask = async |args: &[&str]| {
+        // Where an answer was lost, the next try says that it is done.
+        let ask = async |args: &[&str], is_done: &str| {
             let what = format!("etcdctl {args:?}");
-            let asked = async || self.try_etcdctl_at(one_of_the_rest, args).await;
+            let asked = async || match self.try_etcdctl_at(one_of_the_rest, args).await {
+                Err(error) if error.contains(is_done) => Ok(error),
+                answer => answer,
+            };
             eventually(&what, limit, asked).await;
         };
-        ask(&["member", "remove", &format!("{id:x}")]).await;
+        let remove = ["member", "remove", &format!("{id:x}")];
+        ask(&remove, "member not found").await;
         let (name, url) = (
             self.container(member).name().to_string(),
             self.container(member).peer_url(),
         );
-        ask(&[&["member", "add", &name, "--peer-urls", &url], more].concat()).await;
+        let add = ["member", "add", &name, "--peer-urls", &url];
+        ask(&[&add, more].concat(), "Peer URLs already exists").await;
         let Member::Container(container) = &mut self.members[member] else {
             unreachable!("a container a moment ago");
         };

@@ -145,8 +145,8 @@ impl Cluster {
         match &self.members[member] {
             Member::Container(member) => member.disconnect().await,
             Member::Process(_) => {
-                println!(
-                    "skipped, as etcd members are processes here, not containers: a member off the network"
+                crate::skipped!(
+                    "etcd members are processes here, not containers: a member off the network"
                 );
                 return false;
             }
@@ -204,7 +204,7 @@ impl Cluster {
             async || {
                 self.members[member].check().await?;
                 // etcdctl uses all of its time up, also where the connection is refused.
-                let health = ["endpoint", "health", "--command-timeout", "1s"];
+                let health = ["endpoint", "health", "--command-timeout", "2s"];
                 self.try_etcdctl_at(member, &health).await.map(drop)
             },
         )

@@ -10,6 +10,7 @@
 //! - A query takes effect as soon as the register has its value: that takes nothing from any other operation.
 //! - A write of unknown outcome whose value nobody saw need not have happened. One whose value was seen had happened by
 //!   the end of the first query that saw it.
+//! - Writes take effect in the order of their revisions, where these are known.
 //! - A removal of unknown outcome is needed only right before a query that finds nothing. All that have started are as
 //!   good as each other, so they are counted.
 
@@ -37,6 +38,17 @@ impl<'h> Operation<'h> {
         match self {
             Operation::Write(write) => write.span.start,
             Operation::Query(query) => query.span.start,
+        }
+    }
+
+    /// The revision that it made, where that is known.
+    fn revision(self) -> Option<i64> {
+        match self {
+            Operation::Write(write) => match write.outcome {
+                Outcome::Acknowledged(revision) => revision,
+                Outcome::Refused | Outcome::Unknown => None,
+            },
+            Operation::Query(_) => None,
         }
     }
 
@@ -132,6 +144,8 @@ enum Step {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Configuration<'h> {
     value: Option<&'h str>,
+    /// The highest revision of the writes that have taken effect.
+    revision: i64,
     /// The operations under way that have taken effect.
     done: BTreeSet<usize>,
     /// How many removals of unknown outcome were needed so far.
@@ -142,6 +156,7 @@ struct Configuration<'h> {
 fn first_misplaced(operations: &[Operation<'_>]) -> Option<Instant> {
     let start = Configuration {
         value: None,
+        revision: 0,
         done: BTreeSet::new(),
         removed: 0,
     };
@@ -247,6 +262,12 @@ impl<'h> Search<'_, 'h> {
         let mut all = Vec::new();
         for &index in open().filter(|index| self.operations[**index].is_write()) {
             let mut next = of.clone();
+            if let Some(revision) = self.operations[index].revision() {
+                if revision < next.revision {
+                    continue;
+                }
+                next.revision = revision;
+            }
             next.value = self.operations[index].value();
             next.done.insert(index);
             all.push(self.queried(next));

@@ -10,7 +10,7 @@
 //! | [`Rule::Wrong`] | all | an answer is the RRset, NXDOMAIN or SERVFAIL |
 //! | [`Rule::NobodyWrote`] | all | a value that is served was written, and not refused |
 //! | [`Rule::WentBack`] | all | a front-end never shows an older state than it has shown, on any RRset, nor an older serial |
-//! | [`Rule::Lost`], [`Rule::Apart`] | all | the last answers have the last acknowledged writes, the same everywhere |
+//! | [`Rule::Lost`], [`Rule::Apart`] | all | the last answers have the last acknowledged writes, the same everywhere, and are what etcd holds |
 //! | [`Rule::Unavailable`] | `available` | an answer is never SERVFAIL |
 //! | [`Rule::TooOld`] | `bounded` | an answer, and a serial, was current within the limit before the query, or during it |
 //! | [`Rule::NotLinearizable`] | `linearizable` | the operations on each RRset have an order that a register explains; serials have all writes acknowledged before |
@@ -138,6 +138,8 @@ pub struct History {
     queries: Vec<Query>,
     /// Queries after all writes and faults.
     last: Vec<Query>,
+    /// What etcd itself had then, by RRset.
+    held: BTreeMap<String, Option<String>>,
     down: Vec<(String, Span)>,
     unsynced: Vec<(String, Span)>,
 }
@@ -157,6 +159,7 @@ impl History {
             writes: Vec::new(),
             queries: Vec::new(),
             last: Vec::new(),
+            held: BTreeMap::new(),
             down: Vec::new(),
             unsynced: Vec::new(),
         }
@@ -175,6 +178,11 @@ impl History {
     /// Records a query that came when all writes had ended and all faults were healed: it must show the last state.
     pub fn last(&mut self, query: Query) {
         self.last.push(query);
+    }
+
+    /// Records what etcd itself holds of an RRset when all writes have ended, those of unknown outcome, too.
+    pub fn held(&mut self, rrset: &str, value: Option<String>) {
+        self.held.insert(rrset.into(), value);
     }
 
     /// A front-end was deliberately kept from answering: killed, or frozen.
@@ -370,6 +378,12 @@ impl History {
         for query in &self.last {
             let rule = (Rule::Lost, Duration::ZERO);
             self.check_age(query, rule, &states[query.rrset.as_str()], found);
+            if let (Some(held), Some(said)) = (self.held.get(&query.rrset), query.reply.says())
+                && held.as_deref() != said
+            {
+                let held = format!("etcd holds {} = {held:?}", query.rrset);
+                found.add(Rule::Lost, [held, query.tell(self.origin)]);
+            }
             let first = *first.entry(&query.rrset).or_insert(query);
             let answered = query.reply.says().is_some() || query.reply == Reply::Soa;
             if !answered || (&first.reply, first.serial) != (&query.reply, query.serial) {
