@@ -1,6 +1,7 @@
 //! Defects that the checkers of `tests/src/history` must find; only with the feature `broken-for-tests`.
 //!
 //! - The barrier of `linearizable` asks nobody (`run.rs`): the view that is there has to do.
+//! - `bounded` knows no limit (`server/mod.rs`).
 //! - The mirror (`mirror/builder.rs`) loses some revisions of zones that are `available`. Only of those
 //!   zones, so that each defect is found by a rule of its own.
 

@@ -65,8 +65,8 @@ async fn random_faults_break_no_promise() {
     }
 }
 
-/// A build that is broken on purpose: its barrier asks nobody, and its mirror loses some revisions of zones that are
-/// `available`. Were it not found out, the checkers would be worth nothing.
+/// A build that is broken on purpose: its barrier asks nobody, no answer is too old for it, and its mirror loses some
+/// revisions of zones that are `available`. Were it not found out, the checkers would be worth nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_build_is_found_out() {
     let program = std::env::var_os("NSD_TEST_BROKEN_NSD").filter(|path| !path.is_empty());
@@ -78,12 +78,21 @@ async fn a_broken_build_is_found_out() {
     };
     let mut stage = Stage::start(program.as_ref(), seed()).await;
     stage.torment(BROKEN, &[Kind::CutFrontend]).await;
+    // For longer than answers may be old, whatever was picked.
+    let long = Fault {
+        kind: Kind::CutFrontend,
+        target: 0,
+        hold: Duration::from_secs(5),
+        meanwhile: None,
+        pause: Duration::ZERO,
+    };
+    stage.suffer(&long).await;
     stage.settle().await;
     let [available, bounded, linearizable] = stage.broken_rules();
     assert!(
         available.contains(&Rule::WentBack) || available.contains(&Rule::Lost),
         "lost revisions were not found: {available:?}"
     );
-    assert_eq!(bounded, [], "nothing is broken there");
+    assert_eq!(bounded, [Rule::TooOld]);
     assert_eq!(linearizable, [Rule::NotLinearizable]);
 }

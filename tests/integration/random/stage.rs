@@ -89,7 +89,8 @@ impl Stage {
         }
     }
 
-    async fn suffer(&mut self, fault: &Fault) {
+    /// One fault, and its healing.
+    pub(super) async fn suffer(&mut self, fault: &Fault) {
         let since = Instant::now();
         self.inject(fault.kind, fault.target).await;
         sleep(fault.hold / 2).await;
