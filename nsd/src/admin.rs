@@ -22,6 +22,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use etcd::client::Registered;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -51,6 +52,8 @@ pub struct Status {
     pub applied: Option<i64>,
     /// Milliseconds since the copy was last proved complete.
     pub fresh_age_ms: Option<u64>,
+    /// Whether it is registered in etcd, where `nsctl` finds it.
+    pub registered: bool,
     /// Whether the watch is established.
     pub watching: bool,
     /// Whether what is served is not to be taken for what etcd holds, however high its revision, until all of it is
@@ -133,6 +136,7 @@ pub struct Shared {
     freshness: watch::Receiver<Freshness>,
     mirrored: Mirrored,
     barrier: Barrier,
+    registered: watch::Receiver<Registered>,
     stopping: watch::Receiver<bool>,
     registry: Arc<Registry>,
 }
@@ -161,15 +165,18 @@ impl Shared {
         freshness: watch::Receiver<Freshness>,
         mirrored: Mirrored,
         barrier: Barrier,
+        registered: watch::Receiver<Registered>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let registry = Arc::new(registry(metrics.clone(), freshness.clone()));
+        let registry = registry(metrics.clone(), freshness.clone(), registered.clone());
+        let registry = Arc::new(registry);
         Shared {
             id: id.into(),
             metrics,
             freshness,
             mirrored,
             barrier,
+            registered,
             stopping,
             registry,
         }
@@ -253,6 +260,7 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         ready: freshness.ready,
         applied: freshness.applied,
         fresh_age_ms: freshness.age().map(|age| age.as_millis() as u64),
+        registered: shared.registered.borrow().is_held(),
         watching: freshness.watching,
         doubted: freshness.doubted,
         cluster: freshness.cluster_id.map(|id| format!("{id:x}")),

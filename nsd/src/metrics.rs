@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use etcd::client::Registered;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -111,9 +112,17 @@ impl Metrics {
 }
 
 /// What Prometheus collects: the counters, and how the mirror stands.
-pub fn registry(metrics: Metrics, freshness: watch::Receiver<Freshness>) -> Registry {
+pub fn registry(
+    metrics: Metrics,
+    freshness: watch::Receiver<Freshness>,
+    registered: watch::Receiver<Registered>,
+) -> Registry {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Collected { metrics, freshness }));
+    registry.register_collector(Box::new(Collected {
+        metrics,
+        freshness,
+        registered,
+    }));
     registry
 }
 
@@ -121,6 +130,7 @@ pub fn registry(metrics: Metrics, freshness: watch::Receiver<Freshness>) -> Regi
 struct Collected {
     metrics: Metrics,
     freshness: watch::Receiver<Freshness>,
+    registered: watch::Receiver<Registered>,
 }
 
 const RCODE_NAMES: [&str; RCODES] = [
@@ -229,6 +239,11 @@ impl Collector for Collected {
                 "nsd_ready",
                 "Whether there is something to serve",
                 f64::from(u8::from(freshness.ready)),
+            ),
+            (
+                "nsd_registered",
+                "Whether this front-end is registered in etcd, where others find it",
+                f64::from(u8::from(self.registered.borrow().is_held())),
             ),
             (
                 "nsd_watching",

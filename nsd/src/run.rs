@@ -179,11 +179,14 @@ impl Running {
         ));
 
         let id = config.id.clone().unwrap_or_else(|| default_id(&dns));
+        let (held, registered) = watch::channel(client::Registered::default());
         let (quit_admin, quitting_admin) = oneshot::channel();
         let admin_server = {
             let (freshness, barrier) = (freshness.clone(), barrier.clone());
-            let shared =
-                admin::Shared::new(&id, metrics, freshness, mirrored, barrier, stopped.clone());
+            let stopping = stopped.clone();
+            let shared = admin::Shared::new(
+                &id, metrics, freshness, mirrored, barrier, registered, stopping,
+            );
             let quit = async { drop(quitting_admin.await) };
             tokio::spawn(admin::serve(admin_listener, shared, quit))
         };
@@ -209,13 +212,13 @@ impl Running {
                     reached.extend(dns);
                     Some(addresses(&config, reached).await)
                 };
-                let registered = tokio::select! {
+                let frontend = tokio::select! {
                     found = found => found,
                     () = &mut stop => None,
                 };
                 let mirror::Settings { store, prefix, .. } = config.mirror.clone();
-                if let Some(registered) = registered {
-                    client::register(store, prefix, id, registered, stop).await;
+                if let Some(frontend) = frontend {
+                    client::register(store, prefix, id, frontend, held, stop).await;
                 }
             })
         };

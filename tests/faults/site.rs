@@ -160,13 +160,16 @@ impl Site {
 
     /// The member that a front-end is connected to.
     pub(crate) async fn member_of(&self, frontend: usize) -> usize {
-        let status = self.frontends[frontend].status().await;
-        let states = self.cluster.states().await;
-        let is_it = |id: u64| status["member"] == format!("{id:x}");
-        let found = states
-            .iter()
-            .position(|state| state.is_some_and(|state| is_it(state.id)));
-        found.unwrap_or_else(|| panic!("no member {} in {states:?}", status["member"]))
+        eventually("it is connected to a member", LIMIT, async || {
+            let status = self.frontends[frontend].status().await;
+            let states = self.cluster.states().await;
+            let is_it = |id: u64| status["member"] == format!("{id:x}");
+            let found = states
+                .iter()
+                .position(|state| state.is_some_and(|state| is_it(state.id)));
+            found.ok_or_else(|| format!("no member {} in {states:?}", status["member"]))
+        })
+        .await
     }
 
     /// Waits until every front-end has applied a revision.
@@ -218,13 +221,17 @@ impl Site {
         let client = etcd_client::Client::connect(self.cluster.endpoints(), None).await;
         let mut client = client.expect("a connection comes about later");
         for _ in 0..megabytes.unwrap_or(64) {
-            match client.put("/filler", vec![b'x'; 1 << 20], None).await {
-                Err(error)
-                    if megabytes.is_none() && error.to_string().contains("space exceeded") =>
-                {
-                    return;
+            let put = async || {
+                let put = client.put("/filler", vec![b'x'; 1 << 20], None).await;
+                match put.map_err(|error| error.to_string()) {
+                    Err(error) if error.contains("space exceeded") => Ok(false),
+                    put => put.map(|_| true),
                 }
-                put => drop(put.expect("a healthy cluster that is not full")),
+            };
+            // Others than that it is full come and go.
+            if !eventually("a large write", LIMIT, put).await {
+                assert!(megabytes.is_none(), "a poor test: etcd is full");
+                return;
             }
         }
         assert!(megabytes.is_some(), "a poor test: etcd is not full");

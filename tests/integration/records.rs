@@ -362,12 +362,7 @@ async fn status_tells_of_members_and_frontends(world: &World) {
             (&json!(true), &json!(0)),
             "{frontend}"
         );
-        assert!(
-            frontend["fresh_age_ms"]
-                .as_u64()
-                .is_some_and(|age| age < 5000),
-            "{frontend}"
-        );
+        assert!(frontend["fresh_age_ms"].is_u64(), "{frontend}");
     }
     for frontend in &world.frontends {
         let own = frontend.status().await;

@@ -155,6 +155,13 @@ async fn an_id_is_one_front_ends(world: &World) {
     .await;
     assert_eq!(world.cluster.keys("/ns/v1/frontend/fe1").await, fe1);
     assert!(!world.frontends[0].log().iter().any(tells));
+    for (frontend, registered) in [(&second, 0), (&world.frontends[0], 1)] {
+        let metrics = frontend.get("/metrics").await.expect("it answers").body;
+        let line = format!("\nnsd_registered {registered}.0\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+        let status = frontend.status().await;
+        assert_eq!(status["registered"], registered == 1, "{status}");
+    }
 }
 
 async fn a_front_end_that_ends_is_not_waited_for(world: &mut World) {

@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
@@ -15,13 +16,27 @@ use crate::schema::{Frontend, Key, Prefix, encode};
 /// than a few seconds longer by itself.
 const TTL_SECONDS: i64 = 10;
 
+/// When a registration was last known to be there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Registered(Option<Instant>);
+
+impl Registered {
+    /// Whether it is there as far as is known: what was not heard of for as long as a lease lasts is not.
+    pub fn is_held(self) -> bool {
+        let ttl = Duration::from_secs(TTL_SECONDS as u64);
+        self.0.is_some_and(|at| at.elapsed() < ttl)
+    }
+}
+
 /// Registers a front-end and keeps it registered until `stop` comes true; then gives the lease up, so
-/// that nobody waits for it any more. Whatever fails is tried again, at one endpoint after the other.
+/// that nobody waits for it any more. Whatever fails is tried again, at one endpoint after the other. `held` is told
+/// whenever the registration is known to be there.
 pub async fn register(
     config: Config,
     prefix: Prefix,
     id: String,
     frontend: Frontend,
+    held: watch::Sender<Registered>,
     stop: impl Future<Output = ()>,
 ) {
     let mut registration = Registration {
@@ -29,6 +44,7 @@ pub async fn register(
         value: encode(&frontend),
         frontend,
         config,
+        held,
         lease: None,
         is_placed: false,
         is_told: false,
@@ -82,6 +98,7 @@ struct Registration {
     /// Whether the key was put under this lease.
     is_placed: bool,
     frontend: Frontend,
+    held: watch::Sender<Registered>,
     /// Whether the log has it that something is wrong.
     is_told: bool,
 }
@@ -110,25 +127,30 @@ impl Registration {
         let kept = client.lease_keep_alive(lease);
         let (mut keeper, mut stream) = within(&config, endpoint, kept).await?;
         loop {
+            let asked = Instant::now();
             within(&config, endpoint, keeper.keep_alive()).await?;
             let kept = within(&config, endpoint, stream.message()).await?;
             if kept.is_none_or(|kept| kept.ttl() <= 0) {
                 self.lease = None;
                 return Err(StoreError::Other("the lease has expired".into()));
             }
-            match self.place(&mut client, endpoint, lease).await {
+            let is_there = match self.place(&mut client, endpoint, lease).await {
                 Ok(()) => {
                     if std::mem::take(&mut self.is_told) {
                         info!(endpoint, "the registration is held");
                     }
+                    true
                 }
                 // The lease keeps the key that is there: whoever may read nothing any more, or write nothing in a
                 // store that is full, is to be seen all the same.
                 Err(error @ (StoreError::Denied(_) | StoreError::Full | StoreError::Taken(_))) => {
                     self.complain(endpoint, &error);
+                    self.is_placed && !matches!(error, StoreError::Taken(_))
                 }
                 Err(error) => return Err(error),
-            }
+            };
+            self.held
+                .send_replace(Registered(is_there.then_some(asked)));
             tokio::time::sleep(Duration::from_secs(TTL_SECONDS as u64 / 3)).await;
         }
     }

@@ -25,7 +25,7 @@ pub use error::{ChangeError, StoreError};
 pub use file::{FileError, read_master_file};
 pub use import::{ImportMode, Imported, Progress};
 pub use learned::Learned;
-pub use lease::register;
+pub use lease::{Registered, register};
 pub use records::Changed;
 pub use store::{Fleet, Head, Listed, Member, MemberState, Store, Survey};
 pub use watch::{Status, watch};
