@@ -63,6 +63,7 @@ pub async fn register(
             }
         }
     }
+    registration.held.send_replace(Registered::default());
     if let Some(lease) = registration.lease {
         revoke(registration.config, lease).await;
     }

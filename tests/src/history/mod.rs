@@ -381,7 +381,7 @@ impl History {
             if let (Some(held), Some(said)) = (self.held.get(&query.rrset), query.reply.says())
                 && held.as_deref() != said
             {
-                let held = format!("etcd holds {} = {held:?}", query.rrset);
+                let held = format!("the store holds {} = {held:?}", query.rrset);
                 found.add(Rule::Lost, [held, query.tell(self.origin)]);
             }
             let first = *first.entry(&query.rrset).or_insert(query);
