@@ -64,17 +64,17 @@ pub(crate) struct Audit {
     pub(crate) agrees: bool,
 }
 
-/// Asks one front-end how it stands; with a revision, it answers when it serves that, or when the time is over.
+/// Asks one front-end how it stands, once it serves a revision, or when the time is over.
 async fn ask(
     id: &str,
     frontend: &Frontend,
-    revision: Option<i64>,
+    revision: i64,
     limit: Duration,
 ) -> Result<State, String> {
-    let mut path = "status".to_string();
-    if let Some(revision) = revision {
-        path += &format!("?min_revision={revision}&timeout_ms={}", limit.as_millis());
-    }
+    let path = format!(
+        "status?min_revision={revision}&timeout_ms={}",
+        limit.as_millis()
+    );
     get(id, frontend, &path, limit).await
 }
 
@@ -182,7 +182,7 @@ pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Resul
             .map(|(id, frontend)| {
                 let (id, frontend) = (id.clone(), frontend.clone());
                 tokio::spawn(async move {
-                    let state = ask(&id, &frontend, Some(revision), step).await;
+                    let state = ask(&id, &frontend, revision, step).await;
                     (id, state)
                 })
             })

@@ -221,6 +221,9 @@ pub async fn run(
         match follow.await {
             Err(failed) if failed.is_panic() => {
                 error!("the mirror has panicked, which is a defect: listing all of it again");
+                // What was taken in before that may not have been published, and will be told of as served.
+                let view = mirrored.lock().view().clone();
+                published.store(Arc::new(view));
                 sleep(PANIC_PAUSE).await;
             }
             _ => return,
