@@ -318,3 +318,41 @@ async fn openmetrics(State(shared): State<Shared>) -> impl IntoResponse {
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirror::Settings;
+
+    #[tokio::test]
+    async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
+        let settings = Settings {
+            store: etcd::client::Config::new(vec![]),
+            prefix: etcd::schema::Prefix::default(),
+            consistency: crate::model::Consistency::Available,
+            guard: crate::mirror::Guard::default(),
+            snapshot: None,
+            audit: None,
+        };
+        let (mirrored, _) = Mirrored::open(&settings);
+        let (told, freshness) = watch::channel(Freshness::default());
+        let (stop, stopping) = watch::channel(false);
+        let (_held, registered) = watch::channel(Registered::default());
+        let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
+        let shared = Shared::new(
+            "fe1",
+            Metrics::new(1),
+            freshness,
+            mirrored,
+            barrier,
+            registered,
+            stopping,
+        );
+        let status = async || ready(State(shared.clone())).await.into_response().status();
+        assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+        told.send_modify(|freshness| freshness.ready = true);
+        assert_eq!(status().await, StatusCode::OK);
+        stop.send_replace(true);
+        assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

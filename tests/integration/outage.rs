@@ -87,17 +87,17 @@ fn questions() -> Vec<Expected> {
 /// Lets the outage last so long, and looks at what else is to hold meanwhile.
 async fn is_away(world: &World, time: Duration) {
     let outage = tokio::spawn(sleep(time));
-    let output = world
-        .nsctl
-        .with("--timeout", "2s")
-        .run("add new.example.org A 192.0.2.1")
-        .await
-        .expect(4);
-    assert!(
-        output.took < Duration::from_secs(10),
-        "nsctl took {:?} with --timeout 2s",
-        output.took
-    );
+    let nsctl = world.nsctl.with("--timeout", "2s");
+    // Again where the machine stood still meanwhile.
+    let mut tries = 1..=3;
+    let output = loop {
+        let output = nsctl.run("add new.example.org A 192.0.2.1").await.expect(4);
+        if output.took < Duration::from_secs(4) {
+            break output;
+        }
+        let took = output.took;
+        assert!(tries.next().is_some(), "{took:?} with --timeout 2s");
+    };
     assert!(
         output.complaint().contains("etcd does not answer"),
         "{:?}",

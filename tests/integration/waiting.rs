@@ -5,9 +5,6 @@ use std::time::Duration;
 use domain::base::iana::Rtype;
 use tests::{Frontend, World, ensure, eventually};
 
-/// Who is waited for until its lease ends takes longer.
-const LEASE: Duration = Duration::from_secs(8);
-
 #[tokio::test(flavor = "multi_thread")]
 async fn wait_names_who_lags_and_forgets_who_has_left() {
     let mut world = World::start().await;
@@ -34,7 +31,7 @@ async fn a_frozen_front_end_is_named(world: &World) {
         "{complaint}"
     );
     assert!(
-        late.took >= Duration::from_secs(2) && late.took < LEASE,
+        late.took >= Duration::from_secs(2) && late.took < Duration::from_secs(5),
         "{:?}",
         late.took
     );
@@ -92,7 +89,7 @@ async fn an_empty_wait_waits_for_nothing(world: &World) {
         "{:?}",
         output.stdout
     );
-    assert!(output.took < LEASE, "{:?}", output.took);
+    assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
 }
 
 /// Front-ends of several hosts that all say 127.0.0.1 are all asked at the same one, which is not taken for the others.
@@ -178,7 +175,7 @@ async fn a_front_end_that_ends_is_not_waited_for(world: &mut World) {
         .run("add left.example.org A 192.0.2.1 --wait 30s")
         .await
         .expect(0);
-    assert!(output.took < LEASE, "{:?}", output.took);
+    assert!(output.took < Duration::from_secs(3), "{:?}", output.took);
     world
         .expect(
             "left.example.org",

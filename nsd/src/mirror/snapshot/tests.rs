@@ -184,3 +184,16 @@ fn octets_with_a_sound_checksum_that_make_no_sense_are_refused() {
     }
     assert!(taken > 0);
 }
+
+#[test]
+fn a_look_whether_it_can_be_written_leaves_what_is_being_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("snapshot");
+    let new = beside(&path, ".new");
+    std::fs::write(&new, "half of it").expect("written");
+    check(&path).expect("it can be written");
+    let left = std::fs::read(&new).expect("it is there");
+    assert_eq!(left, b"half of it");
+    let count = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(count, 1, "nothing else is left behind");
+}
