@@ -51,11 +51,47 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+}
+
+/// The features that packages may have: they leave parts out, and change nothing about those that are there.
+const FEATURES: &[&str] = &["default", "client", "daemon"];
+
+/// `cargo build --all-features` makes the programs that users run: no feature may change what they promise.
+#[test]
+fn features_only_leave_parts_out() {
+    let root = root();
+    for (package, programs) in [("etcd", 0), ("nsd", 1), ("nsctl", 0)] {
+        let manifest = std::fs::read_to_string(root.join(package).join("Cargo.toml"));
+        let manifest = manifest.expect("a manifest");
+        let mut section = "";
+        for line in manifest.lines().filter(|line| !line.starts_with('#')) {
+            if line.starts_with('[') {
+                section = line;
+            } else if let Some((key, _)) = line.split_once(" = ")
+                && section == "[features]"
+            {
+                assert!(FEATURES.contains(&key), "{package} has the feature {key}");
+            }
+        }
+        let found = manifest.matches("[[bin]]").count();
+        assert_eq!(found, programs, "{package} has another program");
+        let mut files = Vec::new();
+        sources(&root.join(package).join("src"), &mut files);
+        assert!(!files.is_empty(), "{package} has no sources");
+        for file in files {
+            let text = std::fs::read_to_string(&file).expect("source text");
+            assert!(!text.contains("cfg!("), "{}: cfg!", file.display());
+        }
+    }
+}
+
 #[test]
 fn pure_folders_stay_pure() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the workspace");
+    let root = root();
     let mut offences = Vec::new();
     let mut read = 0;
     for (folder, words) in RULES {

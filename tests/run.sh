@@ -78,10 +78,6 @@ run cargo test --workspace --lib --bins
 step "fuzz smoke" bash tests/fuzz/smoke.sh
 step "etcd image" etcd_image
 step "libfaketime" faketime
-# With the features of all packages, as above: only nsd is built anew.
-run cargo build --workspace --bin nsd-broken --features nsd/broken-for-tests
-NSD_TEST_BROKEN_NSD=$(realpath "${CARGO_TARGET_DIR:-target}/debug/nsd-broken")
-export NSD_TEST_BROKEN_NSD
 run cargo test --workspace --test '*' -- --test-threads=2
 run bash tests/bench/instructions.sh
 run bash tests/bench/run.sh all --quick

@@ -150,7 +150,8 @@ async fn serve(
         ..config::Options::default()
     };
     let (stop, stopped) = watch::channel(false);
-    let mut frontend = Running::start(settings.complete()?, stopped).await?;
+    let mut frontend =
+        Running::start(settings.complete()?, stopped, std::convert::identity).await?;
     frontend.ready(revision).await;
     // Who is told that it is ready may end it at once.
     let mut signals = Signals::listen()?;

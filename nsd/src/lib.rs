@@ -17,8 +17,6 @@
 
 #[cfg(feature = "daemon")]
 pub mod admin;
-#[cfg(feature = "broken-for-tests")]
-mod broken;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "daemon")]

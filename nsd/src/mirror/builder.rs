@@ -182,8 +182,6 @@ impl Builder {
                 false
             }
             Event::Listed { revision } => self.listed(revision),
-            #[cfg(feature = "broken-for-tests")]
-            event if crate::broken::loses(&event, &self.prefix, &self.view) => false,
             Event::Revision { revision, changes } => self.changed(revision, changes),
             Event::Fresh { .. } => {
                 if self.held.is_none() {

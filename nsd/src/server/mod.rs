@@ -187,7 +187,6 @@ impl Responder<'_> {
         let is_older = |limit: Duration| self.age.is_none_or(|age| age > limit);
         let is_kept = match self.answer.consistency {
             Consistency::Available => true,
-            Consistency::Bounded(_) if cfg!(feature = "broken-for-tests") => true,
             Consistency::Bounded(limit) => !is_older(Duration::from_secs(limit.into())),
             Consistency::Linearizable => match asked {
                 Asked::Now => return false,
