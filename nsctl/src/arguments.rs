@@ -263,12 +263,20 @@ pub(crate) enum ZoneCommand {
         file: PathBuf,
     },
     /// Checks a master file; the store is not asked.
+    #[command(allow_missing_positional = true)]
     Check {
+        /// The apex, and the origin of the file [default: where the SOA record is, else the file's name].
+        zone: Option<Name>,
         /// The master file; - for standard input.
         file: PathBuf,
-        /// The apex, and the origin of the file [default: where the SOA record is, else the file's name].
-        #[arg(long)]
-        zone: Option<Name>,
+        /// The same as ZONE, as earlier releases had it.
+        #[arg(
+            long = "zone",
+            value_name = "ZONE",
+            hide = true,
+            conflicts_with = "zone"
+        )]
+        zone_option: Option<Name>,
     },
     /// Prints a zone as a master file.
     Export {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use etcd::client::{self, FileError, ImportMode, Store};
+use etcd::client::{self, ImportMode, MasterText, Store};
 use etcd::schema::Prefix;
 use tokio::sync::watch;
 use tracing::warn;
@@ -91,11 +91,10 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 }
 
 fn read(zone: &Name, file: &Path) -> anyhow::Result<(Name, zonefile::Checked)> {
-    let checked = match client::read_master_file(file, zone) {
-        Ok(records) => zonefile::check(zone, records),
-        Err(FileError::Faults(faults)) => Err(faults),
-        Err(FileError::Unreadable(reason)) => bail!(reason),
-    };
+    let text = MasterText::open(file).map_err(anyhow::Error::msg)?;
+    let checked = text
+        .records(zone)
+        .and_then(|file| zonefile::check(zone, file));
     match checked {
         Ok(checked) => {
             for warning in &checked.warnings {

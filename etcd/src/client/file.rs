@@ -4,51 +4,76 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::model::Name;
-use crate::model::zonefile::{self, Fault, Record};
+use crate::model::zonefile::{self, Fault, MasterFile};
 
 /// How long a file may be, in octets: a guard against devices and pipes that never end.
 const OCTETS_MAX: u64 = 4 << 30;
 
-/// Why a master file gives no records.
+/// A master file that has been read. A pipe can be read only once, the text as often as one likes.
 #[derive(Debug)]
-pub enum FileError {
-    /// It cannot be read at all.
-    Unreadable(String),
-    /// What it says is wrong, here and there.
-    Faults(Vec<Fault>),
+pub struct MasterText {
+    path: PathBuf,
+    /// The name to show.
+    file: String,
+    octets: Vec<u8>,
 }
 
-/// Reads a master file, or standard input where the path is `-`. Files that are included are looked for beside
-/// the file that includes them.
-pub fn read_master_file(path: &Path, origin: &Name) -> Result<Vec<Record>, FileError> {
-    let (file, text) = if path == Path::new("-") {
-        let mut text = Vec::new();
-        let read = std::io::stdin()
-            .lock()
-            .take(OCTETS_MAX)
-            .read_to_end(&mut text);
-        (
-            "<stdin>".to_string(),
-            read.map(|_| text)
-                .map_err(|error| format!("cannot read standard input: {error}")),
-        )
-    } else {
-        (path.display().to_string(), octets(path))
-    };
-    let text = text.map_err(FileError::Unreadable)?;
-    let mut include = |from: &str, path: &str| {
-        let beside = Path::new(from)
-            .parent()
-            .map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
-        octets(&beside).map(|text| (beside.display().to_string(), text))
-    };
-    zonefile::read_file(&file, &text, origin, &mut include).map_err(FileError::Faults)
+impl MasterText {
+    /// Reads the file, pipe or device, or standard input where the path is `-`.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let (file, octets) = if path == Path::new("-") {
+            let octets = read(std::io::stdin().lock())
+                .map_err(|error| format!("cannot read standard input: {error}"));
+            ("<stdin>".to_string(), octets)
+        } else {
+            (path.display().to_string(), octets(path))
+        };
+        Ok(MasterText {
+            path: path.into(),
+            file,
+            octets: octets?,
+        })
+    }
+
+    /// The records, where relative names end in `origin`.
+    ///
+    /// Files that are included are looked for beside the file that includes them; where that is standard input or
+    /// another descriptor of this process (`/dev/stdin`, `/dev/fd/63`), in the working directory.
+    pub fn records(&self, origin: &Name) -> Result<MasterFile, Vec<Fault>> {
+        let mut include = |from: &str, path: &str| {
+            let folder = match from == self.file {
+                true if !self.has_name() => None,
+                _ => Path::new(from).parent(),
+            };
+            let beside = folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
+            octets(&beside).map(|text| (beside.display().to_string(), text))
+        };
+        zonefile::read_file(&self.file, &self.octets, origin, &mut include)
+    }
+
+    /// Whether the path is a file's name, and not that of a descriptor of this process.
+    pub fn has_name(&self) -> bool {
+        let is_descriptor = self.path == Path::new("-")
+            || self.path == Path::new("/dev/stdin")
+            || self.path.parent().is_some_and(|folder| {
+                let of_system = folder.starts_with("/dev") || folder.starts_with("/proc");
+                of_system && folder.ends_with("fd")
+            });
+        !is_descriptor
+    }
 }
 
 fn octets(path: &Path) -> Result<Vec<u8>, String> {
-    let mut text = Vec::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(OCTETS_MAX).read_to_end(&mut text));
-    read.map(|_| text)
+    std::fs::File::open(path)
+        .and_then(read)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+fn read(from: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    from.take(OCTETS_MAX + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > OCTETS_MAX {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(octets)
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 
 pub use error::{ChangeError, StoreError};
-pub use file::{FileError, read_master_file};
+pub use file::MasterText;
 pub use import::{ImportMode, Imported, Progress};
 pub use learned::Learned;
 pub use lease::{Registered, register};

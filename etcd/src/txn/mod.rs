@@ -147,6 +147,8 @@ pub enum Refusal {
     },
     /// A CNAME at the apex, where the SOA is.
     CnameAtApex(Name),
+    /// DS records at the apex: they belong to the parent (RFC 4035 2.4).
+    DsAtApex(Name),
     /// Records below a DNAME record (RFC 6672 2.4).
     BelowDname {
         /// The name of the records.
@@ -208,6 +210,10 @@ impl fmt::Display for Refusal {
                     "{zone} is the apex of a zone and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)"
                 )
             }
+            Refusal::DsAtApex(zone) => write!(
+                f,
+                "{zone} is the apex of a zone: its DS records belong to the parent zone (RFC 4035, 2.4)"
+            ),
             Refusal::BelowDname { owner, dname } => write!(
                 f,
                 "{owner} is below the DNAME record of {dname}, which redirects it (RFC 6672, 2.4)"

@@ -166,6 +166,9 @@ impl Site<'_> {
         if rtype == Rtype::CNAME && apex {
             return Err(Refusal::CnameAtApex(self.read.apex.clone()));
         }
+        if rtype == Rtype::DS && apex {
+            return Err(Refusal::DsAtApex(self.read.apex.clone()));
+        }
         if let Some(dname) = &self.around.dname {
             return Err(Refusal::BelowDname {
                 owner: self.owner.clone(),

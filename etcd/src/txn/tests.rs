@@ -293,6 +293,13 @@ fn a_cname_stands_alone() {
 }
 
 #[test]
+fn ds_records_belong_to_the_parent() {
+    let ds = add(Rtype::DS, &["1 8 2 aa"]);
+    assert!(matches!(plan("x", &[], &ds), Err(Refusal::DsAtApex(_))));
+    assert!(plan("a.x", &[], &ds).is_ok());
+}
+
+#[test]
 fn nothing_comes_below_a_dname() {
     let a = add(Rtype::A, &["192.0.2.1"]);
     let dname = add(Rtype::DNAME, &["y."]);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etcd::client::{FileError, ImportMode, read_master_file};
+use etcd::client::{ImportMode, MasterText};
 use etcd::model::zonefile::{self, Checked, Difference, Fault, Rrsets};
 use etcd::model::{Name, Rtype, Soa};
 use etcd::txn;
@@ -29,11 +29,17 @@ fn plural(count: usize, what: &str) -> String {
 
 /// Reads and checks a file. Every error and warning is told, a line each.
 fn read(zone: &Name, file: &Path) -> Result<Checked, Error> {
-    let checked = match read_master_file(file, zone) {
-        Ok(records) => zonefile::check(zone, records),
-        Err(FileError::Faults(faults)) => Err(faults),
-        Err(FileError::Unreadable(reason)) => return Err(Error::Failed(reason)),
-    };
+    checked(zone, file, &open(file)?)
+}
+
+fn open(file: &Path) -> Result<MasterText, Error> {
+    MasterText::open(file).map_err(Error::Failed)
+}
+
+fn checked(zone: &Name, file: &Path, text: &MasterText) -> Result<Checked, Error> {
+    let checked = text
+        .records(zone)
+        .and_then(|file| zonefile::check(zone, file));
     let checked = checked.map_err(|faults| {
         tell(&faults, "error");
         Error::usage(format!(
@@ -245,11 +251,12 @@ struct Verdict {
 }
 
 pub(super) fn check(context: &Context, file: &Path, zone: Option<Name>) -> Result<(), Error> {
+    let text = open(file)?;
     let apex = match zone {
         Some(zone) => zone,
-        None => guess_apex(file)?,
+        None => guess_apex(file, &text)?,
     };
-    let checked = read(&apex, file)?;
+    let checked = checked(&apex, file, &text)?;
     let records = 1 + checked
         .rrsets
         .values()
@@ -277,7 +284,7 @@ pub(super) fn check(context: &Context, file: &Path, zone: Option<Name>) -> Resul
 }
 
 /// Where the SOA record is, if the file says so by itself; else the file's name without its ending.
-fn guess_apex(file: &Path) -> Result<Name, Error> {
+fn guess_apex(file: &Path, text: &MasterText) -> Result<Name, Error> {
     let named = || {
         let stem = file.file_name()?.to_str()?;
         let stem = [".zone", ".db", ".txt"]
@@ -289,19 +296,16 @@ fn guess_apex(file: &Path) -> Result<Name, Error> {
             .parse::<Name>()
             .ok()
     };
-    if file == Path::new("-") {
-        return Err(Error::usage("--zone is needed with standard input"));
-    }
     // Faults will be told once the origin is known.
-    let records = read_master_file(file, &Name::root()).unwrap_or_default();
+    let records = text.records(&Name::root()).unwrap_or_default().records;
     let soa = records
         .into_iter()
         .find(|record| record.rtype == Rtype::SOA && !record.owner.is_root());
     soa.map(|record| record.owner)
-        .or_else(named)
+        .or_else(|| text.has_name().then(named).flatten())
         .ok_or_else(|| {
             Error::usage(format!(
-                "--zone is needed: {} does not tell which zone it is",
+                "{} does not tell which zone it is: put the zone in front of it",
                 file.display()
             ))
         })

@@ -51,7 +51,11 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
             master::import(context, &zone, &file, how, wait).await
         }
         ZoneCommand::Diff { zone, file } => master::diff(context, &zone, &file).await,
-        ZoneCommand::Check { file, zone } => master::check(context, &file, zone),
+        ZoneCommand::Check {
+            zone,
+            file,
+            zone_option,
+        } => master::check(context, &file, zone.or(zone_option)),
         ZoneCommand::Export { zone } => export(context, &zone).await,
         ZoneCommand::RaiseSerials { by, wait } => serials::raise(context, by, wait).await,
         ZoneCommand::Clean { zone } => clean(context, &zone).await,

@@ -60,7 +60,7 @@ fn records(files: &[File]) -> BTreeSet<(Name, Rtype)> {
     let mut records = BTreeSet::new();
     for file in files {
         let read = etcd::model::zonefile::read(file.text.as_bytes(), &file.apex);
-        for record in read.expect("a master file that was made well") {
+        for record in read.expect("a master file that was made well").records {
             let names = record.rdata.names(record.rtype);
             records.extend(names.into_iter().map(|name| (name, Rtype::A)));
             records.insert((record.owner, record.rtype));

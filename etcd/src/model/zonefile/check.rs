@@ -8,7 +8,7 @@ use super::super::rdata::Rdata;
 use super::super::rrset::{Rrset, TTL_MAX};
 use super::super::rtype::Rtype;
 use super::super::zone::{Soa, Zone};
-use super::{Fault, Place, Record, Rrsets};
+use super::{Fault, MasterFile, Place, Record, Rrsets};
 
 /// A zone made of the records of a master file.
 #[derive(Clone, Debug)]
@@ -45,15 +45,22 @@ fn whole(reason: impl Into<String>) -> Fault {
 }
 
 /// Puts records together to a zone and checks it as a whole. All errors are found, not only the first.
-pub fn check(apex: &Name, records: Vec<Record>) -> Result<Checked, Vec<Fault>> {
-    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
+    let MasterFile {
+        records,
+        mut warnings,
+    } = file;
+    let mut errors = Vec::new();
     let mut soa: Option<(Record, Soa, u32)> = None;
     let mut sets: BTreeMap<(Name, Rtype), Gathered> = BTreeMap::new();
     for record in records {
         if !record.owner.is_within(apex) {
-            errors.push(fault(
+            warnings.push(fault(
                 &record.at,
-                format!("{} is outside of the zone {apex}", record.owner),
+                format!(
+                    "{} is outside of the zone {apex}: this record is left out",
+                    record.owner
+                ),
             ));
         } else if record.rtype == Rtype::SOA {
             take_soa(apex, record, &mut soa, &mut errors, &mut warnings);
@@ -129,7 +136,19 @@ fn take_soa(
         }
         Some(_) => warnings.push(fault(&record.at, "the SOA record is there twice")),
         None => {
-            let fields = soa_fields(&record);
+            let mut fields = soa_fields(&record);
+            if let Some((fields, _)) = &mut fields
+                && fields.minimum > TTL_MAX
+            {
+                warnings.push(fault(
+                    &record.at,
+                    format!(
+                        "the minimum {} is over {TTL_MAX} and becomes 0 (RFC 2181, 8)",
+                        fields.minimum
+                    ),
+                ));
+                fields.minimum = 0;
+            }
             *soa = fields.map(|(fields, serial)| (record, fields, serial));
         }
     }
@@ -195,7 +214,6 @@ fn soa_fields(record: &Record) -> Option<(Soa, u32)> {
     let [serial, refresh, retry, expire, minimum] = words[..] else {
         return None;
     };
-    let minimum = minimum.min(TTL_MAX);
     let ttl = record.ttl.unwrap_or(minimum);
     Some((
         Soa {
@@ -267,6 +285,11 @@ fn rule_breaks(apex: &Name, rrsets: &Rrsets) -> Vec<Found> {
                         "{owner} has a CNAME record and {other} records: a CNAME stands alone (RFC 2181, 10.1)"
                     ));
                 }
+            }
+            Rtype::DS if owner == apex => {
+                break_rule(format!(
+                    "{owner} is the apex: its DS records belong to the parent zone (RFC 4035, 2.4)"
+                ));
             }
             Rtype::DNAME => {
                 if owner != apex && rrsets.contains_key(&(owner.clone(), Rtype::NS)) {

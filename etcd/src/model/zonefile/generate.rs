@@ -2,7 +2,7 @@
 //!
 //! In owner and rdata, `$` stands for the number; `${OFFSET[,WIDTH[,BASE]]}` for the number plus an offset, in
 //! base `d`, `o`, `x` or `X`, or as reversed nibbles `n` or `N`, filled with zeros to a width. `\$` and
-//! `$$` are a dollar sign.
+//! `$$` are a dollar sign. Rdata that is one quoted string is read once more without its quotes: `MX "10 mail$"`.
 
 use std::fmt::Write;
 
@@ -89,6 +89,29 @@ pub(super) fn fill(raw: &[u8], value: u32) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
+/// The text in a quoted string, in which escaped quotes are quotes and all other escapes stay: as BIND does it,
+/// `TXT "\"a b\""` has one string and `TXT "a b"` has two. A semicolon begins no comment, so that nothing is lost.
+pub(super) fn requoted(raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((&octet, after)) = rest.split_first() {
+        rest = after;
+        match (octet, after) {
+            (b'\\', [b'"', after @ ..]) => {
+                out.push(b'"');
+                rest = after;
+            }
+            (b'\\', [escaped, after @ ..]) => {
+                out.extend([b'\\', *escaped]);
+                rest = after;
+            }
+            (b';', _) => out.extend(b"\\;"),
+            _ => out.push(octet),
+        }
+    }
+    out
+}
+
 fn modified(modifier: &[u8], value: u32) -> Result<String, String> {
     let text = String::from_utf8_lossy(modifier);
     let bad = || format!("'${{{text}}}' is not a modifier OFFSET[,WIDTH[,BASE]]");
@@ -108,15 +131,16 @@ fn modified(modifier: &[u8], value: u32) -> Result<String, String> {
     }
     let number = i64::from(value)
         .checked_add(offset)
-        .and_then(|number| u32::try_from(number).ok());
-    let number =
-        number.ok_or_else(|| format!("'${{{text}}}' with {value} is negative or too large"))?;
+        .and_then(|number| i32::try_from(number).ok());
+    let number = number
+        .ok_or_else(|| format!("'${{{text}}}' with {value} is not between -2^31 and 2^31 - 1"))?;
+    // All bases but the decimal show negative numbers as 32 bits in two's complement.
     Ok(match base {
         "d" => format!("{number:0width$}"),
         "o" => format!("{number:0width$o}"),
         "x" => format!("{number:0width$x}"),
         "X" => format!("{number:0width$X}"),
-        "n" | "N" => nibbles(number, width, base == "N"),
+        "n" | "N" => nibbles(number.cast_unsigned(), width, base == "N"),
         _ => return Err(bad()),
     })
 }

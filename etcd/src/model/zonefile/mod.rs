@@ -45,6 +45,15 @@ pub struct Place {
     pub position: Position,
 }
 
+/// What a master file says, with those it includes.
+#[derive(Clone, Debug, Default)]
+pub struct MasterFile {
+    /// The records, in the order of the file.
+    pub records: Vec<Record>,
+    /// What is likely not meant and shows line by line; [`check()`] finds the rest.
+    pub warnings: Vec<Fault>,
+}
+
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

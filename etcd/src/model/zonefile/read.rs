@@ -8,7 +8,7 @@ use super::super::rrset::TTL_MAX;
 use super::super::rtype::Rtype;
 use super::super::text::{Entries, Entry, Position, Token, period, unescaped};
 use super::generate::Generate;
-use super::{Fault, Place, Record};
+use super::{Fault, MasterFile, Place, Record};
 
 /// How deep files may include each other: a file that includes itself ends here.
 const DEPTH_MAX: usize = 16;
@@ -21,7 +21,7 @@ const FILES_MAX: usize = 10_000;
 pub type Include<'a> = &'a mut dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), String>;
 
 /// Reads the records of a text that includes no files. All faults are found, not only the first.
-pub fn read(text: &[u8], origin: &Name) -> Result<Vec<Record>, Vec<Fault>> {
+pub fn read(text: &[u8], origin: &Name) -> Result<MasterFile, Vec<Fault>> {
     read_file("", text, origin, &mut |_, _| {
         Err("$INCLUDE is not possible here".into())
     })
@@ -33,12 +33,12 @@ pub fn read_file(
     text: &[u8],
     origin: &Name,
     include: Include<'_>,
-) -> Result<Vec<Record>, Vec<Fault>> {
+) -> Result<MasterFile, Vec<Fault>> {
     let mut reader = Reader {
         include,
         ttl_default: None,
         ttl_last: None,
-        records: Vec::new(),
+        read: MasterFile::default(),
         faults: Vec::new(),
         depth: 0,
         files: 0,
@@ -52,7 +52,7 @@ pub fn read_file(
         text,
     );
     if reader.faults.is_empty() {
-        Ok(reader.records)
+        Ok(reader.read)
     } else {
         Err(reader.faults)
     }
@@ -62,7 +62,7 @@ struct Reader<'i> {
     include: Include<'i>,
     ttl_default: Option<u32>,
     ttl_last: Option<u32>,
-    records: Vec<Record>,
+    read: MasterFile,
     faults: Vec<Fault>,
     depth: usize,
     files: usize,
@@ -73,6 +73,13 @@ struct Scope {
     file: Arc<str>,
     origin: Name,
     owner: Option<Name>,
+}
+
+/// A record without its owner.
+struct Head<'t, 'a> {
+    ttl: Option<u32>,
+    rtype: Rtype,
+    rdata: &'t [Token<'a>],
 }
 
 /// A reason and where in the current file it stands.
@@ -87,21 +94,47 @@ fn shown(token: &Token<'_>) -> String {
 }
 
 impl Reader<'_> {
-    fn file(&mut self, mut scope: Scope, text: &[u8]) {
+    fn file(&mut self, mut scope: Scope, mut text: &[u8]) {
+        let start = Position { line: 1, column: 1 };
+        if let Some(reason) = byte_order_mark(&mut text) {
+            self.fault(&scope, start, reason.into());
+        }
         for entry in Entries::new(text) {
             let result = match entry {
                 Ok(entry) => self.entry(&mut scope, &entry),
                 Err((at, error)) => Err((at, error.to_string())),
             };
             if let Err((position, reason)) = result {
-                let at = Place {
-                    file: scope.file.clone(),
-                    position,
-                };
-                self.faults.push(Fault {
-                    at: Some(at),
-                    reason,
-                });
+                self.fault(&scope, position, reason);
+            }
+        }
+    }
+
+    fn fault(&mut self, scope: &Scope, position: Position, reason: String) {
+        let at = Some(scope.place(position));
+        self.faults.push(Fault { at, reason });
+    }
+
+    fn warn(&mut self, scope: &Scope, position: Position, reason: String) {
+        let at = Some(scope.place(position));
+        let warning = Fault { at, reason };
+        // $GENERATE makes many records of one line.
+        if self.read.warnings.last() != Some(&warning) {
+            self.read.warnings.push(warning);
+        }
+    }
+
+    /// A TTL with its highest bit set counts as 0 (RFC 2181 8).
+    fn ttl(&mut self, scope: &Scope, token: &Token<'_>) -> Result<u32, Failure> {
+        let text = shown(token);
+        match period(&text) {
+            None => fail(token.at, format!("'{text}' is not a TTL up to {TTL_MAX}")),
+            Some(ttl) if ttl <= TTL_MAX => Ok(ttl),
+            Some(_) => {
+                let reason =
+                    format!("the TTL {text} is over {TTL_MAX} and becomes 0 (RFC 2181, 8)");
+                self.warn(scope, token.at, reason);
+                Ok(0)
             }
         }
     }
@@ -120,7 +153,8 @@ impl Reader<'_> {
         let Some(owner) = scope.owner.clone() else {
             return fail(first.at, "the first record has no owner");
         };
-        self.record(scope, owner, tokens, first.at)
+        let head = self.head(scope, tokens, first.at)?;
+        self.record(scope, owner, head, first.at)
     }
 
     fn directive(
@@ -132,15 +166,7 @@ impl Reader<'_> {
         let name = shown(directive).to_ascii_uppercase();
         match (name.as_str(), arguments) {
             ("$ORIGIN", [origin]) => scope.origin = scope.name(origin)?,
-            ("$TTL", [ttl]) => match period(&shown(ttl)).filter(|ttl| *ttl <= TTL_MAX) {
-                Some(ttl) => self.ttl_default = Some(ttl),
-                None => {
-                    return fail(
-                        ttl.at,
-                        format!("'{}' is not a TTL up to {TTL_MAX}", shown(ttl)),
-                    );
-                }
-            },
+            ("$TTL", [ttl]) => self.ttl_default = Some(self.ttl(scope, ttl)?),
             ("$INCLUDE", [path]) => self.included(scope, path, scope.origin.clone())?,
             ("$INCLUDE", [path, origin]) => self.included(scope, path, scope.name(origin)?)?,
             ("$GENERATE", [range, owner, record @ ..]) if !record.is_empty() => {
@@ -227,19 +253,31 @@ impl Reader<'_> {
                 .zip(record)
                 .map(|(raw, token)| Token { raw, ..*token })
                 .collect();
-            self.record(scope, name, &tokens, at)?;
+            let head = self.head(scope, &tokens, at)?;
+            match head.rdata {
+                [token] if token.quoted => {
+                    let text = super::generate::requoted(token.raw);
+                    let entry = Entries::new(&text).next().unwrap_or(Ok(Entry::default()));
+                    let mut inner = entry
+                        .or_else(|(_, error)| fail(token.at, error.to_string()))?
+                        .tokens;
+                    inner.iter_mut().for_each(|inner| inner.at = token.at);
+                    let rdata = &inner[..];
+                    self.record(scope, name, Head { rdata, ..head }, at)?;
+                }
+                _ => self.record(scope, name, head, at)?,
+            }
         }
         Ok(())
     }
 
     /// Takes the tokens behind the owner: TTL and class in either order, type, rdata.
-    fn record(
+    fn head<'t, 'a>(
         &mut self,
         scope: &Scope,
-        owner: Name,
-        mut tokens: &[Token<'_>],
+        mut tokens: &'t [Token<'a>],
         at: Position,
-    ) -> Result<(), Failure> {
+    ) -> Result<Head<'t, 'a>, Failure> {
         let mut ttl = None;
         let mut class_seen = false;
         let rtype = loop {
@@ -254,15 +292,7 @@ impl Reader<'_> {
                     return fail(token.at, format!("class {word} is not served: only IN is"));
                 }
                 _ if ttl.is_none() && word.starts_with(|first: char| first.is_ascii_digit()) => {
-                    match period(&word).filter(|ttl| *ttl <= TTL_MAX) {
-                        Some(seconds) => ttl = Some(seconds),
-                        None => {
-                            return fail(
-                                token.at,
-                                format!("'{word}' is not a TTL up to {TTL_MAX}"),
-                            );
-                        }
-                    }
+                    ttl = Some(self.ttl(scope, token)?);
                 }
                 _ => match word.parse::<Rtype>() {
                     Ok(rtype) if rtype.is_data() => break rtype,
@@ -275,14 +305,25 @@ impl Reader<'_> {
         };
         // A TTL that is written is the last one for the records that follow (RFC 1035 5.1).
         self.ttl_last = ttl.or(self.ttl_last);
-        let ttl = ttl.or(self.ttl_default).or(self.ttl_last);
-        match Rdata::from_tokens(rtype, tokens, Some(&scope.origin), at) {
+        Ok(Head {
+            ttl: ttl.or(self.ttl_default).or(self.ttl_last),
+            rtype,
+            rdata: tokens,
+        })
+    }
+
+    fn record(
+        &mut self,
+        scope: &Scope,
+        owner: Name,
+        head: Head<'_, '_>,
+        at: Position,
+    ) -> Result<(), Failure> {
+        let Head { ttl, rtype, rdata } = head;
+        match Rdata::from_tokens(rtype, rdata, Some(&scope.origin), at) {
             Ok(rdata) => {
-                let at = Place {
-                    file: scope.file.clone(),
-                    position: at,
-                };
-                self.records.push(Record {
+                let at = scope.place(at);
+                self.read.records.push(Record {
                     owner,
                     ttl,
                     rtype,
@@ -296,7 +337,35 @@ impl Reader<'_> {
     }
 }
 
+/// Takes a byte order mark off the text and says what it is.
+fn byte_order_mark(text: &mut &[u8]) -> Option<&'static str> {
+    match text {
+        [0xef, 0xbb, 0xbf, rest @ ..] => {
+            *text = rest;
+            Some(
+                "the file begins with a byte order mark (U+FEFF, the octets EF BB BF): save it as UTF-8 without BOM, \
+                 or remove the mark with sed -i '1s/^\\xEF\\xBB\\xBF//' FILE",
+            )
+        }
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            *text = &[];
+            Some(
+                "the file begins with the byte order mark of UTF-16 (the octets FF FE or FE FF): convert it to \
+                 plain text with iconv -f UTF-16 -t UTF-8 FILE",
+            )
+        }
+        _ => None,
+    }
+}
+
 impl Scope {
+    fn place(&self, position: Position) -> Place {
+        Place {
+            file: self.file.clone(),
+            position,
+        }
+    }
+
     fn name(&self, token: &Token<'_>) -> Result<Name, Failure> {
         let mut wire = Vec::with_capacity(64);
         let parsed = name::parse_onto(token.raw, Some(&self.origin), &mut wire);

@@ -90,7 +90,7 @@ fn finds_every_fault() {
 #[test]
 fn ttl_comes_from_the_record_the_directive_or_the_record_before() {
     let text = "a A 192.0.2.1\na 5 A 192.0.2.2\na A 192.0.2.3\n$TTL 7\na A 192.0.2.4\na 9 A 192.0.2.5\na A 192.0.2.6";
-    let records = read(text.as_bytes(), &origin()).expect("sound");
+    let records = read(text.as_bytes(), &origin()).expect("sound").records;
     let ttls: Vec<Option<u32>> = records.iter().map(|record| record.ttl).collect();
     assert_eq!(ttls, [None, Some(5), Some(5), Some(7), Some(9), Some(7)]);
     // Where nothing says one, it is the SOA's last field.
@@ -132,7 +132,7 @@ fn files_are_included() {
         &mut include,
     );
     assert_eq!(
-        lines(&records.expect("sound")),
+        lines(&records.expect("sound").records),
         [
             "first.example.org. 1 A 192.0.2.9",
             "a.deep.sub.example.org. 1 A 192.0.2.1",
@@ -163,7 +163,7 @@ fn files_that_include_each_other_twice_are_not_read_without_end() {
 fn records_are_generated() {
     let generated = |text: &str| {
         read(text.as_bytes(), &origin())
-            .map(|records| lines(&records))
+            .map(|file| lines(&file.records))
             .map_err(|faults| shown(&faults))
     };
     assert_eq!(
@@ -192,12 +192,53 @@ fn records_are_generated() {
             "b.a.0.0x.example.org. 1 A 192.0.2.1",
         ),
         (
-            "$GENERATE 1-1 a 1 TXT \"\\$ $$ $\"",
-            "a.example.org. 1 TXT \"$ $ 1\"",
+            "$GENERATE 1-1 a 1 TXT \"\\$ $$ $\" \"b c\"",
+            "a.example.org. 1 TXT \"$ $ 1\" \"b c\"",
         ),
         (
             "$GENERATE 1-1 a 1 TXT x\\\\$",
             "a.example.org. 1 TXT \"x\\\\1\"",
+        ),
+        // What follows is as BIND 9.18 has it, save that it takes the semicolon for a comment.
+        (
+            "$GENERATE 1-1 a 1 MX \"10 mail$\"",
+            "a.example.org. 1 MX 10 mail1.example.org.",
+        ),
+        (
+            "$GENERATE 1-1 a 1 TXT \"a b $\"",
+            "a.example.org. 1 TXT \"a\" \"b\" \"1\"",
+        ),
+        (
+            "$GENERATE 1-1 a 1 TXT \"\\\"a b $\\\"\"",
+            "a.example.org. 1 TXT \"a b 1\"",
+        ),
+        (
+            "$GENERATE 1-1 a 1 TXT \"a; b\"",
+            "a.example.org. 1 TXT \"a;\" \"b\"",
+        ),
+        (
+            "$GENERATE 1-1 a${-3} 1 A 192.0.2.1",
+            "a-2.example.org. 1 A 192.0.2.1",
+        ),
+        (
+            "$GENERATE 1-1 a${-5,4} 1 A 192.0.2.1",
+            "a-004.example.org. 1 A 192.0.2.1",
+        ),
+        (
+            "$GENERATE 1-1 ${-3,0,x}.${-3,0,o} 1 A 192.0.2.1",
+            "fffffffe.37777777776.example.org. 1 A 192.0.2.1",
+        ),
+        (
+            "$GENERATE 1-1 ${-3,0,n}.h 1 A 192.0.2.1",
+            "e.f.f.f.f.f.f.f.h.example.org. 1 A 192.0.2.1",
+        ),
+        (
+            "$GENERATE 1-1 ${-3,20,n}h 1 A 192.0.2.1",
+            "e.f.f.f.f.f.f.f.0.0.h.example.org. 1 A 192.0.2.1",
+        ),
+        (
+            "$GENERATE 2147483647-2147483647 a$ 1 A 192.0.2.1",
+            "a2147483647.example.org. 1 A 192.0.2.1",
         ),
     ] {
         let generated = generated(text).map(|lines| lines[0].to_ascii_lowercase());
@@ -221,9 +262,18 @@ fn records_are_generated() {
             "1:15: '${x}' is not a modifier OFFSET[,WIDTH[,BASE]]",
         ),
         (
-            "$GENERATE 1-2 a${-9} A 192.0.2.1",
-            "1:15: '${-9}' with 1 is negative or too large",
+            "$GENERATE 1-2147483648/1000000 a$ A 192.0.2.1",
+            "1:11: '1-2147483648/1000000' is not a range START-STOP or START-STOP/STEP",
         ),
+        (
+            "$GENERATE 2147483647-2147483647 a${1} A 192.0.2.1",
+            "1:33: '${1}' with 2147483647 is not between -2^31 and 2^31 - 1",
+        ),
+        (
+            "$GENERATE 1-1 a MX \"10 m (\"",
+            "1:20: the parenthesis is never closed",
+        ),
+        ("$GENERATE 1-1 a MX \"\"", "1:1: a number is missing"),
         ("$GENERATE 1-2 a${0 A 192.0.2.1", "1:15: a ${ has no }"),
         (
             "$GENERATE 255-300 a$ A 192.0.2.$",
@@ -245,7 +295,11 @@ fn refuses_what_is_no_zone() {
     for (text, reason) in [
         ("@ NS a.".into(), "no SOA record"),
         ("@ 1 SOA a b 1 2 3 4 5".into(), "no NS record"),
-        (format!("{BASE}other.com. A 1.2.3.4"), "outside of the zone"),
+        (
+            "other.com. 1 SOA a b 1 2 3 4 5\n@ 1 NS a.".into(),
+            "no SOA record",
+        ),
+        (format!("{BASE}@ DS 1 8 2 aa"), "belong to the parent"),
         (format!("{BASE}x SOA a b 1 2 3 4 5"), "belongs to the apex"),
         (format!("{BASE}@ SOA a b 2 2 3 4 5"), "one SOA record"),
         (
@@ -278,6 +332,10 @@ fn doubts_what_is_likely_not_meant() {
     for (text, reason) in [
         ("x A 192.0.2.1\nx A 192.0.2.1", "there twice"),
         ("x MX 1 M.\nx MX 1 m.", "there twice"),
+        ("other.com. A 1.2.3.4", "outside of the zone"),
+        ("other.com. SOA a b 1 2 3 4 5", "outside of the zone"),
+        ("x 2147483648 A 192.0.2.1", "becomes 0"),
+        ("$TTL 4294967295\nx A 192.0.2.1", "becomes 0"),
         (
             "@ 60 SOA ns hostmaster 1 2 3 4 5",
             "SOA record is there twice",
@@ -304,6 +362,74 @@ fn doubts_what_is_likely_not_meant() {
             sound.warnings
         );
     }
+}
+
+#[test]
+fn records_outside_of_the_zone_are_left_out() {
+    let sound = checked(&format!("{BASE}other.com. A 1.2.3.4\nx A 192.0.2.1")).expect("sound");
+    let owners: Vec<String> = sound
+        .rrsets
+        .keys()
+        .map(|(owner, _)| owner.to_string())
+        .collect();
+    assert_eq!(
+        owners,
+        ["example.org.", "ns.example.org.", "x.example.org."]
+    );
+    assert_eq!(
+        shown(&sound.warnings),
+        ["4:1: other.com. is outside of the zone example.org.: this record is left out"]
+    );
+}
+
+/// RFC 2181 8: a TTL with its highest bit set counts as 0.
+#[test]
+fn ttls_over_the_limit_become_0() {
+    let text = "@ 2147483647 SOA ns hostmaster 1 2 3 4 4294967295\n@ NS ns.other.\n\
+                a 2147483648 A 192.0.2.1\n$TTL 4000000000\nb A 192.0.2.1\nc 2147483647 A 192.0.2.1\n\
+                $GENERATE 1-3 d$ 3000000000 A 192.0.2.1\n";
+    let sound = checked(text).expect("sound");
+    let ttl = |owner: &str| {
+        let owner = owner.parse().expect(owner);
+        sound.rrsets[&(owner, Rtype::A)].ttl()
+    };
+    assert_eq!(
+        ["a", "b", "c", "d1", "d3"].map(|owner| ttl(&format!("{owner}.example.org."))),
+        [0, 0, 2_147_483_647, 0, 0]
+    );
+    assert_eq!(
+        (sound.zone.soa.ttl, sound.zone.soa.minimum),
+        (2_147_483_647, 0)
+    );
+    assert_eq!(
+        shown(&sound.warnings),
+        [
+            "3:3: the TTL 2147483648 is over 2147483647 and becomes 0 (RFC 2181, 8)",
+            "4:6: the TTL 4000000000 is over 2147483647 and becomes 0 (RFC 2181, 8)",
+            "7:18: the TTL 3000000000 is over 2147483647 and becomes 0 (RFC 2181, 8)",
+            "1:1: the minimum 4294967295 is over 2147483647 and becomes 0 (RFC 2181, 8)",
+        ]
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_named() {
+    let with = |mark: &[u8], text: &str| [mark, text.as_bytes()].concat();
+    let faults = |text: &[u8]| shown(&read(text, &origin()).expect_err("a fault"));
+    // The rest is read all the same, so that everything is told at once.
+    let found = faults(&with(b"\xef\xbb\xbf", "a 1 A 192.0.2.x\n"));
+    assert_eq!(found.len(), 2);
+    assert!(found[0].starts_with("1:1: the file begins with a byte order mark (U+FEFF"));
+    assert!(found[0].contains("sed -i"), "how to remove it");
+    assert_eq!(found[1], "1:7: '192.0.2.x' is not an IPv4 address");
+    for mark in [b"\xff\xfe", b"\xfe\xff"] {
+        let found = faults(&with(mark, "a\0 \0"));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("1:1: the file begins with the byte order mark of UTF-16"));
+    }
+    let mut include = |_: &str, _: &str| Ok(("b".into(), with(b"\xef\xbb\xbf", "")));
+    let found = read_file("a", b"$INCLUDE b", &origin(), &mut include).expect_err("a fault");
+    assert!(shown(&found)[0].starts_with("b:1:1: the file begins with a byte order mark"));
 }
 
 #[test]

@@ -46,8 +46,8 @@ fn read(octets: &[u8]) -> Option<zonefile::Checked> {
         Some(other) if from == "zone" => Ok(("other".into(), other.to_vec())),
         _ => Err("there is no such file".into()),
     };
-    let records = zonefile::read_file("zone", text, &ORIGIN, &mut include).ok()?;
-    zonefile::check(&ORIGIN, records).ok()
+    let file = zonefile::read_file("zone", text, &ORIGIN, &mut include).ok()?;
+    zonefile::check(&ORIGIN, file).ok()
 }
 
 /// Whether there is `$GENERATE` and perhaps a range of more than two digits: a million records a line are what
