@@ -5,7 +5,8 @@
 //!   that it is told to end.
 //! - `/status`: JSON. With `?min_revision=N&timeout_ms=M` it answers when revision N is served, or after M ms.
 //! - `/digest?revision=R&min_revision=N&timeout_ms=M`: JSON. The digest of what etcd held at revision R, as it has come
-//!   here; answers when revision N has come, or after M ms. Null where that is not known, or not any more.
+//!   here; answers when revision N has come, or after M ms. N is the last revision up to R that changed a key under the
+//!   prefix; without it R itself has to have come. Null where the digest is not known, not yet, or not any more.
 //! - `/serials`: JSON. The zones whose serial is behind one that was served before, with that.
 //! - `/metrics`: OpenMetrics.
 //!
@@ -124,7 +125,7 @@ pub struct Audit {
 pub struct DigestAt {
     /// The revision asked for.
     pub revision: i64,
-    /// The digest; none if it is not known.
+    /// The digest; none if it is not known, or if that revision has not come here.
     pub digest: Option<Digest>,
 }
 
@@ -295,6 +296,11 @@ async fn digest(
     Query(wanted): Query<Wanted>,
     Query(at): Query<Revision>,
 ) -> Json<DigestAt> {
+    // Who does not say which was the last change before it means the revision itself.
+    let wanted = Wanted {
+        min_revision: wanted.min_revision.or(Some(at.revision)),
+        ..wanted
+    };
     shared.wait(&wanted, |freshness| freshness.mirrored).await;
     let has_come = shared.freshness.borrow().mirrored >= wanted.min_revision;
     let digest = shared.mirrored.lock().digest_at(at.revision);
@@ -321,11 +327,20 @@ async fn openmetrics(State(shared): State<Shared>) -> impl IntoResponse {
 
 #[cfg(test)]
 mod tests {
+    use etcd::mirror::Event;
+
     use super::*;
     use crate::mirror::Settings;
 
-    #[tokio::test]
-    async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
+    /// A front-end with nothing in it.
+    struct Bench {
+        shared: Shared,
+        mirrored: Mirrored,
+        freshness: watch::Sender<Freshness>,
+        stop: watch::Sender<bool>,
+    }
+
+    fn bench() -> Bench {
         let settings = Settings {
             store: etcd::client::Config::new(vec![]),
             prefix: etcd::schema::Prefix::default(),
@@ -335,24 +350,70 @@ mod tests {
             audit: None,
         };
         let (mirrored, _) = Mirrored::open(&settings);
-        let (told, freshness) = watch::channel(Freshness::default());
+        let (freshness, told) = watch::channel(Freshness::default());
         let (stop, stopping) = watch::channel(false);
         let (_held, registered) = watch::channel(Registered::default());
         let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
         let shared = Shared::new(
             "fe1",
             Metrics::new(1),
-            freshness,
-            mirrored,
+            told,
+            mirrored.clone(),
             barrier,
             registered,
             stopping,
         );
-        let status = async || ready(State(shared.clone())).await.into_response().status();
+        Bench {
+            shared,
+            mirrored,
+            freshness,
+            stop,
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
+        let bench = bench();
+        let status = async || {
+            let response = ready(State(bench.shared.clone())).await;
+            response.into_response().status()
+        };
         assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
-        told.send_modify(|freshness| freshness.ready = true);
+        bench
+            .freshness
+            .send_modify(|freshness| freshness.ready = true);
         assert_eq!(status().await, StatusCode::OK);
-        stop.send_replace(true);
+        bench.stop.send_replace(true);
         assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn the_digest_of_a_revision_that_has_not_come_is_not_known() {
+        let bench = bench();
+        {
+            let mut builder = bench.mirrored.lock();
+            builder.apply(Event::Listing);
+            builder.apply(Event::Listed { revision: 9 });
+        }
+        bench
+            .freshness
+            .send_modify(|freshness| freshness.mirrored = Some(9));
+        let is_known = async |revision, min_revision| {
+            let wanted = Wanted {
+                min_revision,
+                timeout_ms: None,
+            };
+            let shared = State(bench.shared.clone());
+            let Json(told) = digest(shared, Query(wanted), Query(Revision { revision })).await;
+            told.digest.is_some()
+        };
+        assert!(is_known(9, None).await);
+        assert!(!is_known(8, None).await, "it is not known any more");
+        assert!(!is_known(10, None).await, "it has not come");
+        assert!(
+            !is_known(12, Some(10)).await,
+            "nor has the last change before it"
+        );
+        assert!(is_known(12, Some(9)).await, "nothing has changed since");
     }
 }

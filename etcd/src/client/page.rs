@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::StoreError;
 use crate::mirror::KeyValue;
 
 /// A page is never smaller, whatever the values are.
@@ -22,6 +23,15 @@ const QUICK: Duration = Duration::from_millis(500);
 
 /// A page that took more is followed by a smaller one.
 const SLOW: Duration = Duration::from_secs(2);
+
+/// Refuses a page that announces more keys and holds none: it does not say where to go on, and it does not end a list.
+pub(super) fn check(items: &[KeyValue], more: bool) -> Result<(), StoreError> {
+    if more && items.is_empty() {
+        let reason = "the answer announces more keys and has none, so the list is incomplete";
+        return Err(StoreError::Unreachable(reason.into()));
+    }
+    Ok(())
+}
 
 /// The size of the next page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +78,14 @@ mod tests {
             mod_revision: 1,
         };
         vec![item; count]
+    }
+
+    #[test]
+    fn a_page_without_keys_ends_a_list_only_where_there_are_no_more() {
+        assert!(check(&[], false).is_ok());
+        assert!(check(&page(1, 10), true).is_ok());
+        let error = check(&[], true).expect_err("where to go on is not said");
+        assert!(error.to_string().contains("incomplete"), "{error}");
     }
 
     #[test]

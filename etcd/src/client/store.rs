@@ -11,7 +11,7 @@ use etcd_client::{
 };
 use tokio::time::Instant;
 
-use super::page::PageSize;
+use super::page::{self, PageSize};
 use super::{Config, Learned, StoreError};
 use crate::mirror::{Header, KeyValue};
 use crate::model::{Name, Rtype};
@@ -354,11 +354,9 @@ impl Store {
             })
             .await?;
         let (header, more) = (header(response.header()), response.more());
-        Ok((
-            header,
-            response.take_kvs().into_iter().map(key_value).collect(),
-            more,
-        ))
+        let items: Vec<_> = response.take_kvs().into_iter().map(key_value).collect();
+        page::check(&items, more)?;
+        Ok((header, items, more))
     }
 
     /// Reads a whole range at one revision, page by page.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, info};
 
-use super::page::PageSize;
+use super::page::{self, PageSize};
 use super::store::{header, key_value, kv};
 use super::{Config, StoreError};
 use crate::mirror::{self, Action, Change, Event, Failure, Input, Mirror, Resume};
@@ -110,7 +110,7 @@ pub async fn watch(
                     ..
                 } if trouble.is_none() => {
                     let reason = match is_page {
-                        true => "another cluster answers there",
+                        true => "another cluster answers there, or the same page of the list again",
                         false => "no answer in time",
                     };
                     trouble = Some(reason.into());
@@ -272,6 +272,7 @@ impl Driver {
                                 got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
                             let (header, more) = (header(got.header()), got.more());
                             let items: Vec<_> = got.take_kvs().into_iter().map(key_value).collect();
+                            page::check(&items, more)?;
                             size.learn(&items, asked.elapsed());
                             let page = Input::Page {
                                 header,

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::{Action, Change, Config, Event, Failure, Header, Input, Resume};
+use super::{Action, Change, Config, Event, Failure, Header, Input, KeyValue, Resume};
 
 /// The mirror. See the module for what it does.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ enum State {
     Listing {
         due: Instant,
         revision: Option<i64>,
+        /// The last key of the page before.
+        after: Option<Vec<u8>>,
     },
     Opening {
         due: Instant,
@@ -50,6 +52,8 @@ enum State {
 struct Watch {
     /// The front part of a fragmented response.
     fragments: Vec<Change>,
+    /// When a part of a fragmented response came last.
+    progress: Option<Instant>,
     /// When to ask for the next proof.
     proof_next: Instant,
     /// The read that is under way: when it was sent, and what had been applied by then.
@@ -62,6 +66,32 @@ struct Watch {
 struct Proof {
     sent: Instant,
     revision: i64,
+}
+
+impl Watch {
+    /// When the answer to the read that is under way is overdue. A response that comes in parts shows that the member
+    /// is alive, and may hold up the read on a slow line.
+    fn asked_due(&self, config: &Config) -> Option<Instant> {
+        let sent = self.proof_asked?.sent;
+        Some(self.progress.map_or(sent, |at| at.max(sent)) + config.stall)
+    }
+
+    /// When the revision that the oldest open proof waits for is overdue. The rest of a response that comes in parts
+    /// has as much time as a page of a list: to drop what has come would mean to fetch it again, for ever.
+    fn applied_due(&self, config: &Config) -> Option<Instant> {
+        let sent = self.proof_due?.sent;
+        Some(match self.progress {
+            Some(at) if !self.fragments.is_empty() => at.max(sent) + config.page,
+            Some(at) => at.max(sent) + config.stall,
+            None => sent + config.stall,
+        })
+    }
+
+    /// The earlier of the two.
+    fn due(&self, config: &Config) -> Option<Instant> {
+        let due = [self.asked_due(config), self.applied_due(config)];
+        due.into_iter().flatten().min()
+    }
 }
 
 impl Mirror {
@@ -107,7 +137,7 @@ impl Mirror {
         self.applied
     }
 
-    /// The moment as of which the copy was last proved to be complete.
+    /// The moment as of which the copy was last proved to be complete; none while it is in doubt.
     pub fn last_fresh(&self) -> Option<Instant> {
         self.last_fresh
     }
@@ -144,13 +174,11 @@ impl Mirror {
             State::Pausing { until } => *until,
             State::Connecting { due } | State::Listing { due, .. } | State::Opening { due } => *due,
             State::Watching(watch) => {
-                let asked = watch
-                    .proof_asked
-                    .map(|asked| asked.sent + self.config.stall);
-                let due = watch.proof_due.map(|proof| proof.sent + self.config.stall);
                 // While a read is under way no other one is sent.
-                let next = asked.unwrap_or(watch.proof_next);
-                due.map_or(next, |due| due.min(next))
+                let next = watch.proof_asked.is_none().then_some(watch.proof_next);
+                let due = watch.due(&self.config);
+                let earliest = next.into_iter().chain(due).min();
+                earliest.unwrap_or(watch.proof_next)
             }
         }
     }
@@ -163,7 +191,8 @@ impl Mirror {
                 State::Watching(_) | State::Opening { .. } => self.distrust(now, out),
                 // There is no connection, or a list is under way already.
                 _ => {
-                    (self.list_due, self.is_doubted) = (true, true);
+                    self.list_due = true;
+                    self.doubt();
                     Action::Wait
                 }
             },
@@ -173,37 +202,7 @@ impl Mirror {
                 header,
                 items,
                 more,
-            } => {
-                // Nobody has said that another cluster may be under an address that was only found.
-                if self.endpoint >= self.config.endpoints && self.is_other_cluster(header) {
-                    return self.fail(now, Failure::Unreachable, out);
-                }
-                let State::Listing { due, revision } = &mut self.state else {
-                    return Action::Wait;
-                };
-                if revision.is_some() && self.cluster_id != Some(header.cluster_id) {
-                    return self.list(now, out);
-                }
-                let pinned = *revision.get_or_insert(header.revision);
-                *due = now + self.config.page;
-                self.cluster_id = Some(header.cluster_id);
-                self.member_id = Some(header.member_id);
-                let after = items.last().map(|item| item.key.clone());
-                if !items.is_empty() {
-                    out.push(Event::Items(items));
-                }
-                // A page that announces more and holds nothing would be asked for for ever.
-                if more && after.is_some() {
-                    return Action::List {
-                        after,
-                        revision: Some(pinned),
-                    };
-                }
-                self.applied = Some(pinned);
-                (self.list_due, self.is_doubted) = (false, false);
-                out.push(Event::Listed { revision: pinned });
-                self.open(now)
-            }
+            } => self.page(now, header, items, more, out),
             Input::Watching(header) => {
                 if self.is_other_cluster(header) {
                     return self.distrust(now, out);
@@ -212,6 +211,7 @@ impl Mirror {
                     self.member_id = Some(header.member_id);
                     let watch = Watch {
                         fragments: Vec::new(),
+                        progress: None,
                         proof_next: now,
                         proof_asked: None,
                         proof_due: None,
@@ -251,10 +251,7 @@ impl Mirror {
                 self.fail(now, Failure::Unreachable, out)
             }
             State::Watching(watch) => {
-                let overdue = |proof: Option<Proof>| {
-                    proof.is_some_and(|proof| now >= proof.sent + self.config.stall)
-                };
-                if overdue(watch.proof_asked) || overdue(watch.proof_due) {
+                if watch.due(&self.config).is_some_and(|due| now >= due) {
                     return self.fail(now, Failure::Stalled, out);
                 }
                 self.ask_proof(now)
@@ -285,6 +282,7 @@ impl Mirror {
         self.state = State::Listing {
             due: now + self.config.page,
             revision: None,
+            after: None,
         };
         out.push(Event::Listing);
         Action::List {
@@ -293,10 +291,67 @@ impl Mirror {
         }
     }
 
+    /// Takes in a page of the list.
+    fn page(
+        &mut self,
+        now: Instant,
+        header: Header,
+        items: Vec<KeyValue>,
+        more: bool,
+        out: &mut Vec<Event>,
+    ) -> Action {
+        // Nobody has said that another cluster may be under an address that was only found.
+        if self.endpoint >= self.config.endpoints && self.is_other_cluster(header) {
+            return self.fail(now, Failure::Unreachable, out);
+        }
+        let State::Listing {
+            due,
+            revision,
+            after,
+        } = &mut self.state
+        else {
+            return Action::Wait;
+        };
+        if revision.is_some() && self.cluster_id != Some(header.cluster_id) {
+            return self.list(now, out);
+        }
+        let last = items.last().map(|item| &item.key);
+        // A page that announces more and does not get any further is no page of a list. It does not complete one, and
+        // to ask on from it would never end.
+        if more && last <= after.as_ref() {
+            return self.fail(now, Failure::Unreachable, out);
+        }
+        let pinned = *revision.get_or_insert(header.revision);
+        *due = now + self.config.page;
+        *after = last.cloned();
+        self.cluster_id = Some(header.cluster_id);
+        self.member_id = Some(header.member_id);
+        let after = after.clone();
+        if !items.is_empty() {
+            out.push(Event::Items(items));
+        }
+        if more {
+            return Action::List {
+                after,
+                revision: Some(pinned),
+            };
+        }
+        self.applied = Some(pinned);
+        (self.list_due, self.is_doubted) = (false, false);
+        out.push(Event::Listed { revision: pinned });
+        self.open(now)
+    }
+
     /// Starts over because the copy is not what it was taken for.
     fn distrust(&mut self, now: Instant, out: &mut Vec<Event>) -> Action {
-        self.is_doubted = true;
+        self.doubt();
         self.list(now, out)
+    }
+
+    /// Takes back what was proved: the copy may have been incomplete even then.
+    fn doubt(&mut self) {
+        self.is_doubted = true;
+        self.last_fresh = None;
     }
 
     fn fail(&mut self, now: Instant, failure: Failure, out: &mut Vec<Event>) -> Action {
@@ -348,6 +403,9 @@ impl Mirror {
         let State::Watching(watch) = &mut self.state else {
             return Action::Wait;
         };
+        if fragment || !watch.fragments.is_empty() {
+            watch.progress = Some(now);
+        }
         watch.fragments.extend(changes);
         if fragment {
             return Action::Wait;

@@ -146,6 +146,45 @@ fn a_list_is_read_at_one_revision() {
 }
 
 #[test]
+fn a_page_that_does_not_get_further_does_not_end_a_list() {
+    let page = |keys: &[&str]| Input::Page {
+        header: at(50),
+        items: keys.iter().map(|key| item(key, 3)).collect(),
+        more: true,
+    };
+    // With nothing in it, and with what was there before.
+    for pages in [
+        [&[][..], &["a"]],
+        [&["a", "b"], &[]],
+        [&["a", "b"], &["a", "b"]],
+    ] {
+        let mut bench = Bench::new();
+        bench.at_deadline();
+        bench.feed(Input::Connected);
+        let before = bench.mirror.endpoint();
+        let action = match bench.feed(page(pages[0])) {
+            Action::List { .. } => bench.feed(page(pages[1])),
+            other => other,
+        };
+        assert_eq!(action, Action::Disconnect, "{pages:?}");
+        let lost = Event::Lost {
+            failure: Failure::Unreachable,
+            endpoint: before,
+        };
+        assert_eq!(bench.events, [lost]);
+        assert_eq!(bench.mirror.applied(), None);
+        // Another member, and from the beginning.
+        assert_ne!(bench.mirror.endpoint(), before);
+        bench.at_deadline();
+        let (after, revision) = (None, None);
+        assert_eq!(
+            bench.feed(Input::Connected),
+            Action::List { after, revision }
+        );
+    }
+}
+
+#[test]
 fn ordered() {
     let mut bench = Bench::watching(10);
     bench.changes(&[put("a", 11), put("a", 12), put("b", 14)]);
@@ -389,6 +428,65 @@ fn a_silent_stall_is_found() {
     );
     assert_eq!(bench.now, asked + Duration::from_secs(3));
     assert_ne!(bench.mirror.endpoint(), before);
+}
+
+#[test]
+fn a_response_in_parts_may_take_its_time() {
+    let part = |key: &str, fragment| Input::Changes {
+        header: HEADER,
+        changes: vec![put(key, 20)],
+        fragment,
+    };
+    let second = Duration::from_secs(1);
+    // Each part comes within the time of a page, all of them together much later than a proof may take.
+    let mut bench = Bench::watching(10);
+    assert_eq!(bench.at_deadline(), Action::ReadHead);
+    bench.head(20, 20);
+    for _ in 0..5 {
+        assert_eq!(bench.feed(part("a", true)), Action::Wait);
+        for _ in 0..8 {
+            bench.now += second;
+            if bench.feed(Input::Tick) == Action::ReadHead {
+                bench.head(30, 30);
+            }
+            assert_eq!(bench.events, []);
+        }
+    }
+    assert_eq!(bench.feed(part("z", false)), Action::Wait);
+    assert_eq!(bench.revisions(), [(20, 6)]);
+    assert!(matches!(bench.events.last(), Some(Event::Fresh { .. })));
+
+    // A line that the parts fill may hold up the read, too.
+    let mut bench = Bench::watching(10);
+    assert_eq!(bench.at_deadline(), Action::ReadHead);
+    for _ in 0..5 {
+        bench.now += 2 * second;
+        bench.feed(part("a", true));
+        assert_eq!(
+            (bench.feed(Input::Tick), bench.events.len()),
+            (Action::Wait, 0)
+        );
+    }
+    bench.feed(part("z", false));
+    assert_eq!(bench.revisions(), [(20, 6)]);
+
+    // Where no part comes any more the member is left, as ever.
+    let mut bench = Bench::watching(10);
+    assert_eq!(bench.at_deadline(), Action::ReadHead);
+    bench.head(20, 20);
+    bench.now += 2 * second;
+    bench.feed(part("a", true));
+    let last = bench.now;
+    let action = loop {
+        match bench.at_deadline() {
+            Action::ReadHead => assert_eq!(bench.head(30, 30), Action::Wait),
+            other => break other,
+        }
+    };
+    assert_eq!(
+        (action, bench.now),
+        (Action::Disconnect, last + 10 * second)
+    );
 }
 
 #[test]
@@ -640,9 +738,11 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
     };
     for fault in [Input::Doubt, unordered, of_another] {
         let mut bench = Bench::watching(10);
-        assert!(!bench.mirror.is_doubted());
+        assert!(!bench.mirror.is_doubted() && bench.mirror.last_fresh().is_some());
         assert!(matches!(bench.feed(fault.clone()), Action::List { .. }));
         assert!(bench.mirror.is_doubted(), "{fault:?}");
+        // What was proved of it is not worth anything.
+        assert_eq!(bench.mirror.last_fresh(), None, "{fault:?}");
         // Not even a lost connection makes it any better.
         bench.feed(Input::Failed(Failure::Unreachable));
         bench.at_deadline();
@@ -654,7 +754,20 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
             more: false,
         });
         assert!(!bench.mirror.is_doubted(), "{fault:?}");
+        assert_eq!(bench.mirror.last_fresh(), None, "{fault:?}");
+        bench.feed(Input::Watching(at(20)));
+        bench.head(20, 20);
+        assert_eq!(bench.mirror.last_fresh(), Some(bench.now), "{fault:?}");
     }
+    // Also where the doubt comes while there is no connection.
+    let mut bench = Bench::watching(10);
+    bench.feed(Input::Failed(Failure::Unreachable));
+    assert!(bench.mirror.last_fresh().is_some());
+    bench.feed(Input::Doubt);
+    assert_eq!(
+        (bench.mirror.is_doubted(), bench.mirror.last_fresh()),
+        (true, None)
+    );
     // A store that has gone back in time.
     let mut bench = Bench::watching(10);
     assert_eq!(bench.at_deadline(), Action::ReadHead);
@@ -664,5 +777,5 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
     let mut bench = Bench::watching(10);
     bench.feed(Input::Failed(Failure::Compacted));
     assert_eq!(bench.events.last(), Some(&Event::Listing));
-    assert!(!bench.mirror.is_doubted());
+    assert!(!bench.mirror.is_doubted() && bench.mirror.last_fresh().is_some());
 }

@@ -503,6 +503,23 @@ fn many(count: u32) -> Rrsets {
 }
 
 #[test]
+fn whatever_deletes_touches_the_head() {
+    let (prefix, zone) = (Prefix::default(), zone());
+    let head = Op::Put {
+        key: prefix.encode(&Key::Head),
+        value: b"{}".to_vec(),
+    };
+    let range = prefix.generation(&zone.apex, 1);
+    for plan in [
+        sweep(&prefix, &zone.apex, Some(&zone), range.clone()),
+        sweep(&prefix, &zone.apex, None, range),
+        zone_remove(&prefix, &zone),
+    ] {
+        assert!(plan.ops.contains(&head), "{plan:?}");
+    }
+}
+
+#[test]
 fn a_generation_is_staged_in_batches_that_etcd_takes() {
     let (prefix, apex) = (Prefix::default(), name("x"));
     let zone = zone();

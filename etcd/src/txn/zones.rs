@@ -88,6 +88,9 @@ pub fn sweep(prefix: &Prefix, apex: &Name, read: Option<&ZoneRead>, range: Range
         read.map_or(0, |read| read.revision),
     );
     plan.ops.push(Op::DeleteRange { range });
+    // A deletion leaves no key behind that shows its revision: whoever compares a copy with etcd at some revision learns
+    // from the head that the copy has to have this, too.
+    plan.put(prefix, &Key::Head, b"{}".to_vec());
     plan
 }
 

@@ -160,7 +160,8 @@ impl Builder {
         &self.serials
     }
 
-    /// The digest of what etcd held at a revision, as it has come here; none where that is not known any more.
+    /// The digest after the last change up to a revision that has come here; none where that is not known any more.
+    /// Whether there are changes up to that revision that have not come is for the caller to know.
     pub fn digest_at(&self, revision: i64) -> Option<Digest> {
         let after = self.digests.partition_point(|(at, _)| *at <= revision);
         Some(self.digests.get(after.checked_sub(1)?)?.1)

@@ -69,7 +69,7 @@ pub struct Freshness {
     pub applied: Option<i64>,
     /// The revision that has come from etcd, served or held back.
     pub mirrored: Option<i64>,
-    /// The moment as of which the copy was last proved complete.
+    /// The moment as of which the copy was last proved complete; none while it is in doubt.
     pub last_fresh: Option<Instant>,
     /// Whether the watch is established.
     pub watching: bool,
@@ -330,7 +330,8 @@ impl Saver {
 
     /// Writes the snapshot, if what is served is not what the last one has.
     async fn save(&self, last: &mut Option<Edition>) {
-        if self.edition() == *last {
+        // A restart would take a copy in doubt for a good one.
+        if self.edition() == *last || self.freshness.borrow().doubted {
             return;
         }
         let (mirrored, path) = (self.mirrored.clone(), self.path.clone());
@@ -400,13 +401,17 @@ impl Feed {
         let is_held = self.mirrored.lock().held().is_some();
         // Only now: what is proved is what is published, and what is held back proves nothing.
         let last_fresh = status.last_fresh.filter(|_| !is_held);
-        if let Some(at) = last_fresh {
-            self.proved.set(at);
+        match last_fresh {
+            Some(at) => self.proved.set(at),
+            // A copy in doubt may have been incomplete at the moment of its last proof.
+            None if status.last_fresh.is_none() => self.proved.revoke(),
+            None => {}
         }
         let before = self.freshness.borrow().cluster_id;
         self.tell(|freshness| {
             freshness.mirrored = status.applied;
-            freshness.last_fresh = last_fresh.or(freshness.last_fresh);
+            let last = freshness.last_fresh.filter(|_| status.last_fresh.is_some());
+            freshness.last_fresh = last_fresh.or(last);
             freshness.watching = status.watching;
             freshness.doubted = status.doubted;
             freshness.endpoint.clone_from(&status.endpoint);
@@ -467,6 +472,47 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_doubt_takes_back_what_was_proved() {
+        let settings = Settings {
+            store: client::Config::new(vec![]),
+            prefix: Prefix::default(),
+            consistency: Consistency::Available,
+            guard: Guard::default(),
+            snapshot: None,
+            audit: None,
+        };
+        let start = Instant::now();
+        let (freshness, told) = watch::channel(Freshness::default());
+        let mut feed = Feed {
+            mirrored: Mirrored::open(&settings).0,
+            published: Published::default(),
+            proved: Arc::new(Proved::never(start)),
+            freshness,
+            store: settings.store,
+            lost: None,
+            is_trim_due: false,
+        };
+        let proved = feed.proved.clone();
+        let mut status = Status {
+            applied: Some(8),
+            last_fresh: Some(start),
+            endpoint: String::new(),
+            cluster_id: Some(1),
+            member_id: None,
+            watching: true,
+            doubted: false,
+            trouble: None,
+        };
+        feed.take(vec![Event::Fresh { at: start }], &status);
+        assert_eq!(proved.last().age(start), Some(Duration::ZERO));
+        assert!(told.borrow().age().is_some());
+        (status.doubted, status.last_fresh) = (true, None);
+        feed.take(vec![Event::Listing], &status);
+        assert_eq!(proved.last().age(start), None, "`bounded` has to refuse");
+        assert!(told.borrow().age().is_none());
+    }
 
     #[test]
     fn what_another_cluster_had_covers_nothing() {

@@ -11,7 +11,7 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Proved {
     start: Instant,
-    /// Milliseconds after the start; [`NEVER`] before the first proof.
+    /// Milliseconds after the start; [`NEVER`] before the first proof, and after one was revoked.
     millis: AtomicU64,
 }
 
@@ -30,6 +30,11 @@ impl Proved {
         self.millis.store(millis, Ordering::Release);
     }
 
+    /// What was proved so far may have been wrong.
+    pub fn revoke(&self) {
+        self.millis.store(NEVER, Ordering::Release);
+    }
+
     /// The last proof. A view that is loaded after this is at least as new as what was proved.
     pub fn last(&self) -> Proof {
         match self.millis.load(Ordering::Acquire) {
@@ -39,7 +44,7 @@ impl Proved {
     }
 }
 
-/// The moment of a proof; none if there was no proof yet.
+/// The moment of a proof; none if there is none that counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Proof(Option<Instant>);
 
@@ -65,5 +70,7 @@ mod tests {
         assert_eq!(proved.last().age(after(8)), Some(Duration::from_secs(3)));
         // A proof from before the clock was read again is no age below zero.
         assert_eq!(proved.last().age(after(4)), Some(Duration::ZERO));
+        proved.revoke();
+        assert_eq!(proved.last().age(after(8)), None);
     }
 }

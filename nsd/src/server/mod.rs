@@ -119,6 +119,9 @@ impl Service {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// A question for the root's NS records.
 #[cfg(test)]
 const QUERY: [u8; 17] = *b"\0\x07\0\0\0\x01\0\0\0\0\0\0\0\0\x02\0\x01";
@@ -184,7 +187,9 @@ impl Responder<'_> {
     /// Holds the answer against what its zones promise: it may turn into a refusal, or say that it is stale. False
     /// where that cannot be told yet.
     fn judge(&mut self, asked: Asked, tally: &mut Tally) -> bool {
-        let is_older = |limit: Duration| self.age.is_none_or(|age| age > limit);
+        // The barrier's word is newer than any proof.
+        let is_confirmed = asked == Asked::Confirmed(true);
+        let is_older = |limit: Duration| !is_confirmed && self.age.is_none_or(|age| age > limit);
         let is_kept = match self.answer.consistency {
             Consistency::Available => true,
             Consistency::Bounded(limit) => !is_older(Duration::from_secs(limit.into())),
@@ -199,7 +204,6 @@ impl Responder<'_> {
         } else if self.answer.zone.is_some()
             && self.answer.ede.is_none()
             && self.service.stale_after.is_some_and(is_older)
-            && asked == Asked::Now
         {
             tally.stale += 1;
             self.answer.ede = Some(ede::STALE_ANSWER);
