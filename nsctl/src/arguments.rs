@@ -424,14 +424,30 @@ fn time(text: &str) -> Result<Duration, String> {
 /// A mailbox as people write it, or as RFC 1035 3.3.13 does.
 fn mailbox(text: &str) -> Result<Name, String> {
     let name = match text.split_once('@') {
-        Some((local, domain)) => format!(
-            "{}.{domain}",
-            local.replace('\\', "\\\\").replace('.', "\\.")
-        ),
+        Some(("", _) | (_, "")) => return Err("not a mailbox: a side of the @ is empty".into()),
+        // Labels of domains have a form for Unicode, local parts of mailboxes have none (RFC 6531).
+        Some((local, _)) if !local.is_ascii() => {
+            return Err(
+                "not a mailbox for a SOA record: the part before the @ is not ASCII".into(),
+            );
+        }
+        Some((local, domain)) => format!("{}.{domain}", escaped(local)),
         None => text.to_string(),
     };
     name.parse()
         .map_err(|error| format!("not a mailbox: {error}"))
+}
+
+/// A local part as a label: every special character is escaped.
+fn escaped(local: &str) -> String {
+    let mut label = String::with_capacity(local.len());
+    for c in local.chars() {
+        if !c.is_ascii_alphanumeric() && !c.is_ascii_control() {
+            label.push('\\');
+        }
+        label.push(c);
+    }
+    label
 }
 
 #[cfg(test)]
@@ -458,7 +474,13 @@ mod tests {
                 .as_deref(),
             Ok("hostmaster.example.org.")
         );
-        assert!(mailbox("@x..y").is_err());
+        assert_eq!(
+            mailbox("a;b@ü.org").map(|name| name.to_string()).as_deref(),
+            Ok("a\\;b.xn--tda.org.")
+        );
+        for bad in ["@x..y", "a@b@c", "ü@example.org", "@"] {
+            assert!(mailbox(bad).is_err(), "{bad}");
+        }
         assert_eq!((ttl("1h"), ttl("2147483647")), (Ok(3600), Ok(TTL_MAX)));
         assert!(ttl("2147483648").is_err() && ttl("99999999999").is_err() && ttl("x").is_err());
     }

@@ -1,37 +1,51 @@
 //! Records from the command line.
+//!
+//! The shell delimits arguments, so nothing in them is a comment, and parentheses group nothing.
 
-use etcd::model::{Rdata, RdataError, Rtype};
+use std::slice;
+
+use etcd::model::{Cut, Rdata, Rtype};
 
 use crate::error::Error;
 
 /// Reads the arguments behind the type: each is one record, or all of them are one.
 pub(crate) fn records(rtype: Rtype, arguments: &[String]) -> Result<Vec<Rdata>, Error> {
-    let each: Result<Vec<Rdata>, RdataError> =
-        arguments.iter().map(|text| one(rtype, text)).collect();
-    let Err(error) = each else {
-        return each.map_err(|error| Error::usage(error.to_string()));
-    };
-    let together = arguments.join(" ");
-    if arguments.len() > 1
-        && let Ok(rdata) = one(rtype, &together)
-    {
-        return Ok(vec![rdata]);
-    }
-    let bad = arguments
+    let one = |argument| Rdata::from_arguments(rtype, slice::from_ref(argument), Cut::AtSpace);
+    let mut each = arguments
         .iter()
-        .find(|text| one(rtype, text).is_err())
-        .unwrap_or(&together);
-    Err(Error::usage(format!(
-        "'{bad}' is no {rtype} record: {error}"
-    )))
+        .map(|argument| one(argument).map_err(|error| (argument, error)));
+    // A text always is a record by itself.
+    let together = (arguments.len() > 1 && !rtype.is_text())
+        .then(|| Rdata::from_arguments(rtype, arguments, Cut::Never));
+    match (each.clone().collect(), together) {
+        (Ok(_), Some(Ok(_))) => Err(Error::usage(format!(
+            "'{}' can be one {rtype} record or {} of them: give a record in one argument",
+            arguments.join(" "),
+            arguments.len()
+        ))),
+        (Ok(records), _) => Ok(records),
+        (Err(_), Some(Ok(record))) => Ok(vec![record]),
+        // The first argument alone is no record, so all of them were to be one.
+        (Err(_), Some(Err(_))) if each.next().is_some_and(|first| first.is_err()) => {
+            split_together(rtype, arguments).map(|record| vec![record])
+        }
+        (Err((argument, error)), _) => Err(Error::usage(format!(
+            "'{argument}' is no {rtype} record: {error}"
+        ))),
+    }
 }
 
-fn one(rtype: Rtype, text: &str) -> Result<Rdata, RdataError> {
-    // The shell has eaten the quotes that a master file would have; spaces and semicolons belong to the text.
-    if rtype == Rtype::TXT && !text.starts_with('"') && !text.starts_with("\\#") {
-        return Rdata::literal_txt(text);
-    }
-    Rdata::parse(rtype, text)
+/// Reads all arguments as one record, where white space in an argument separates fields, as in `SRV '0 5' '5060 sip'`.
+fn split_together(rtype: Rtype, arguments: &[String]) -> Result<Rdata, Error> {
+    Rdata::from_arguments(rtype, arguments, Cut::AtSpace).map_err(|error| {
+        // The line of the position is the number of the argument.
+        let at = (error.at.line as usize).saturating_sub(1);
+        let argument = arguments.get(at).map_or("", String::as_str);
+        let all = arguments.join(" ");
+        Error::usage(format!(
+            "'{all}' is no {rtype} record, because of '{argument}': {error}"
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -49,33 +63,213 @@ mod tests {
 
     #[test]
     fn each_argument_or_all_together() {
-        assert_eq!(
-            read("A", &["192.0.2.1", "192.0.2.2"]),
-            Ok(vec!["192.0.2.1".into(), "192.0.2.2".into()])
-        );
-        assert_eq!(
-            read("MX", &["10", "mail.example.org"]),
-            Ok(vec!["10 mail.example.org.".into()])
-        );
-        assert_eq!(
-            read("MX", &["10 a.", "20 b."]),
-            Ok(vec!["10 a.".into(), "20 b.".into()])
-        );
-        assert_eq!(
-            read("TXT", &["v=spf1 -all", "v=DKIM1; p=x"]),
-            Ok(vec!["\"v=spf1 -all\"".into(), "\"v=DKIM1; p=x\"".into()])
-        );
-        assert_eq!(
-            read("TXT", &["\"a\" \"b\""]),
-            Ok(vec!["\"a\" \"b\"".into()])
-        );
-        assert_eq!(
-            read("A", &["192.0.2.1", "x"]),
-            Err("'x' is no A record: 'x' is not an IPv4 address".into())
-        );
-        assert_eq!(
-            read("MX", &["10"]),
-            Err("'10' is no MX record: a domain name is missing".into())
-        );
+        for (rtype, arguments, records) in [
+            (
+                "A",
+                &["192.0.2.1", "192.0.2.2"][..],
+                &["192.0.2.1", "192.0.2.2"][..],
+            ),
+            ("MX", &["10", "mail.example.org"], &["10 mail.example.org."]),
+            ("MX", &["10 a.", "20 b."], &["10 a.", "20 b."]),
+            ("SRV", &["0 5", "5060 sip.x"], &["0 5 5060 sip.x."]),
+            (
+                "TXT",
+                &["v=spf1 -all", "v=DKIM1; p=x"],
+                &["\"v=spf1 -all\"", "\"v=DKIM1; p=x\""],
+            ),
+            ("TXT", &["\"a\" \"b\""], &["\"a\" \"b\""]),
+            (
+                "TXT",
+                &["a\\", "", "say \"x\" (y)"],
+                &["\"a\\\\\"", "\"\"", "\"say \\\"x\\\" (y)\""],
+            ),
+            ("SPF", &["v=spf1 -all"], &["\"v=spf1 -all\""]),
+            ("TYPE65280", &["\\#", "2", "ab", "cd"], &["\\# 2 ABCD"]),
+            ("OPENPGPKEY", &["AQID\nBAUG\n"], &["AQIDBAUG"]),
+        ] {
+            let records = records.iter().map(|text| text.to_string()).collect();
+            assert_eq!(read(rtype, arguments), Ok(records), "{rtype} {arguments:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_a_comment() {
+        for (rtype, arguments, record) in [
+            (
+                "CAA",
+                &["0", "issue", "ca.example; a=b"][..],
+                "0 issue \"ca.example; a=b\"",
+            ),
+            (
+                "CAA",
+                &["0 issue \"ca.example; a=b\""],
+                "0 issue \"ca.example; a=b\"",
+            ),
+            ("CAA", &["0", "issue", ";"], "0 issue \";\""),
+            ("CAA", &["0 issue ;"], "0 issue \";\""),
+            (
+                "URI",
+                &["10", "1", "https://example.org/(a;b)"],
+                "10 1 \"https://example.org/(a;b)\"",
+            ),
+            (
+                "URI",
+                &["10 1 https://example.org/a;b"],
+                "10 1 \"https://example.org/a;b\"",
+            ),
+            (
+                "HTTPS",
+                &["1", ".", "key65000=a;b (c)"],
+                "1 . key65000=\"a;b (c)\"",
+            ),
+            (
+                "SVCB",
+                &["1 svc.x alpn=h2 key65000=\"a;b (c)\""],
+                "1 svc.x. alpn=\"h2\" key65000=\"a;b (c)\"",
+            ),
+            ("HINFO", &["Intel(R); x", ""], "\"Intel(R); x\" \"\""),
+            (
+                "NAPTR",
+                &[
+                    "100",
+                    "10",
+                    "u",
+                    "E2U+sip",
+                    "!^.*$!sip:a@x;user=phone!",
+                    ".",
+                ],
+                "100 10 \"u\" \"E2U+sip\" \"!^.*$!sip:a@x;user=phone!\" .",
+            ),
+            (
+                "NAPTR",
+                &["100", "10", "", "", "", "x"],
+                "100 10 \"\" \"\" \"\" x.",
+            ),
+            ("TXT", &["a; b"], "\"a; b\""),
+            ("SPF", &["a; b"], "\"a; b\""),
+        ] {
+            assert_eq!(
+                read(rtype, arguments),
+                Ok(vec![record.to_string()]),
+                "{rtype} {arguments:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_an_error_that_names_the_argument() {
+        for (rtype, arguments, error) in [
+            (
+                "A",
+                &["192.0.2.1", "x"][..],
+                "'x' is no A record: 'x' is not an IPv4 address",
+            ),
+            (
+                "A",
+                &["192.0.2.1 ; web"],
+                "'192.0.2.1 ; web' is no A record: ';' is more than A rdata has room for",
+            ),
+            (
+                "A",
+                &["192.0.2.1;web"],
+                "'192.0.2.1;web' is not an IPv4 address",
+            ),
+            (
+                "A",
+                &["192.0.2.1\n192.0.2.2"],
+                "'192.0.2.2' is more than A rdata has room for",
+            ),
+            ("A", &[""], "'' is no A record: an IPv4 address is missing"),
+            (
+                "MX",
+                &["10"],
+                "'10' is no MX record: a domain name is missing",
+            ),
+            (
+                "MX",
+                &["ten", "mail"],
+                "'ten mail' is no MX record, because of 'ten': expected a number",
+            ),
+            (
+                "MX",
+                &["10 mail; the mail server"],
+                "'mail;' is not a domain name: quotes, semicolons",
+            ),
+            (
+                "MX",
+                &["10", "mail;"],
+                "because of 'mail;': 'mail;' is not a domain name",
+            ),
+            (
+                "MX",
+                &["10 a.", "20"],
+                "'20' is no MX record: a domain name is missing",
+            ),
+            ("MX", &["10", "@"], "@ stands for the origin of a zone file"),
+            (
+                "RP",
+                &["admin@example.org", "."],
+                "a mailbox as a name has a dot",
+            ),
+            (
+                "DS",
+                &["1", "8", "2", "(", "aa", ")"],
+                "expected pairs of hexadecimal digits",
+            ),
+            (
+                "CAA",
+                &["0", "issue", "\"ca.example"],
+                "because of '\"ca.example': the quoted string has no end",
+            ),
+            (
+                "CAA",
+                &["0", "issue", "ca.example", "; a=b"],
+                "because of '; a=b': ';' is more than CAA rdata has room for",
+            ),
+            (
+                "CAA",
+                &["0 issue ca.example; a=b"],
+                "'a=b' is more than CAA rdata has room for",
+            ),
+            ("URI", &["10", "1", "https://x\\"], "a backslash at the end"),
+            (
+                "NAPTR",
+                &["1", "1", "u", "x", "!a", "b\"!", "."],
+                "because of 'b\"!': the quoted string has no end",
+            ),
+            (
+                "HTTPS",
+                &["1", ".", "alpn=\"h2"],
+                "because of 'alpn=\"h2': the quoted string has no end",
+            ),
+            (
+                "TXT",
+                &["\"a"],
+                "'\"a' is no TXT record: the quoted string has no end",
+            ),
+            ("TXT", &["\"a", "b\""], "'\"a' is no TXT record"),
+            ("TXT", &["\"a\" ; b"], "';' is not in double quotes"),
+            ("TXT", &["a\nb"], "the text has a line break"),
+            ("TXT", &["( \"a\" \"b\" )"], "leave them out"),
+            ("SPF", &["\"a\" b"], "'b' is not in double quotes"),
+            (
+                "HINFO",
+                &["Intel Xeon", "Linux 6"],
+                "'Intel Xeon Linux 6' can be one HINFO record or 2 of them",
+            ),
+            (
+                "OPENPGPKEY",
+                &["AQID", "BAUG"],
+                "can be one OPENPGPKEY record or 2",
+            ),
+            (
+                "APL",
+                &["1:10.0.0.0/8", "1:192.0.2.0/24"],
+                "can be one APL record or 2",
+            ),
+        ] {
+            let read = read(rtype, arguments).expect_err(error);
+            assert!(read.contains(error), "{rtype} {arguments:?}: {read}");
+        }
     }
 }

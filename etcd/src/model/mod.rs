@@ -6,6 +6,7 @@
 
 mod consistency;
 mod digest;
+mod idn;
 mod name;
 mod rdata;
 mod rrset;
@@ -20,7 +21,7 @@ pub use name::{Labels, Name, NameError};
 pub use rdata::{Rdata, RdataError};
 pub use rrset::{Rrset, RrsetError, TTL_MAX};
 pub use rtype::{Rtype, RtypeError};
-pub use text::{Position, TextError, duration, period};
+pub use text::{Cut, Position, TextError, duration, period};
 pub use zone::{Soa, Zone, is_serial_before};
 
 /// Writes a label for a key: as in presentation form, and slashes escaped too.

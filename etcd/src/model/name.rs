@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::idn;
 use super::text::{self, Escape};
 
 /// An absolute domain name, in lower case: the form that owners are stored, compared and hashed in
@@ -23,11 +24,17 @@ pub struct NameError(Reason);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
     Empty,
+    Origin,
     EmptyLabel,
     LongLabel,
     LongName,
     BadEscape,
     Control,
+    Special,
+    Mailbox,
+    NotUtf8,
+    Unicode,
+    UnicodeAndEscape,
     Wire,
 }
 
@@ -98,6 +105,24 @@ impl Name {
         Ok(Name(wire.into()))
     }
 
+    /// The name with its A-labels (`xn--…`) in Unicode, for people to read: none where there are none. Labels that
+    /// would not convert back to the same name stay as they are.
+    pub fn unicode(&self) -> Option<String> {
+        let mut text = String::new();
+        let mut converted = false;
+        for label in self.labels() {
+            match idn::to_unicode(label) {
+                Some(unicode) => {
+                    text.push_str(&unicode);
+                    converted = true;
+                }
+                None => write_label(&mut text, label).ok()?,
+            }
+            text.push('.');
+        }
+        converted.then_some(text)
+    }
+
     fn label_starts(&self) -> impl Iterator<Item = usize> {
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -163,37 +188,92 @@ pub(crate) fn parse_onto(
             return Ok(());
         }
         b"@" => {
-            let origin = origin.ok_or(NameError(Reason::Empty))?;
+            let origin = origin.ok_or(NameError(Reason::Origin))?;
             out.extend_from_slice(&origin.0);
             return Ok(());
         }
         _ => {}
     }
-    let mut label = Vec::with_capacity(64);
+    let mut label = Written::default();
     let mut absolute = false;
     let mut rest = text;
     while !rest.is_empty() {
         absolute = false;
         match text::unescape(&mut rest).map_err(|_| NameError(Reason::BadEscape))? {
             Escape::Plain(b'.') => {
-                push_label(out, &label)?;
-                label.clear();
+                label.push_onto(out)?;
+                label = Written::default();
                 absolute = true;
             }
             Escape::Plain(octet) if octet.is_ascii_control() || octet == b' ' => {
                 return Err(NameError(Reason::Control));
             }
-            Escape::Plain(octet) | Escape::Escaped(octet) => label.push(octet),
+            Escape::Plain(b'"' | b';' | b'(' | b')') => return Err(NameError(Reason::Special)),
+            // Only a master file has an origin; in a SOA record there some write a mailbox so, as BIND allows.
+            Escape::Plain(b'@') if origin.is_none() => return Err(NameError(Reason::Mailbox)),
+            Escape::Plain(octet) => {
+                label.has_unicode |= !octet.is_ascii();
+                label.octets.push(octet);
+            }
+            Escape::Escaped(octet) => {
+                label.has_escape = true;
+                label.octets.push(octet);
+            }
         }
     }
     if !absolute {
-        push_label(out, &label)?;
+        absolute = label.push_last_onto(out)?;
     }
     match origin {
         Some(origin) if !absolute => out.extend_from_slice(&origin.0),
         _ => out.push(0),
     }
     Name::check_len(&out[start..])
+}
+
+/// A label as it is written, escapes resolved.
+#[derive(Default)]
+struct Written {
+    octets: Vec<u8>,
+    /// Whether it has Unicode characters that are to be converted. Escaped octets are never converted.
+    has_unicode: bool,
+    has_escape: bool,
+}
+
+impl Written {
+    fn push_onto(&self, out: &mut Vec<u8>) -> Result<(), NameError> {
+        if self.has_unicode {
+            push_labels(out, &self.to_ascii()?)
+        } else {
+            push_label(out, &self.octets)
+        }
+    }
+
+    /// The same at the end of a name. Says whether the label ended in a full stop of another script, which makes the
+    /// name absolute.
+    fn push_last_onto(&self, out: &mut Vec<u8>) -> Result<bool, NameError> {
+        if !self.has_unicode {
+            return push_label(out, &self.octets).map(|()| false);
+        }
+        let ascii = self.to_ascii()?;
+        let stripped = ascii.strip_suffix('.');
+        push_labels(out, stripped.unwrap_or(&ascii))?;
+        Ok(stripped.is_some())
+    }
+
+    fn to_ascii(&self) -> Result<String, NameError> {
+        if self.has_escape {
+            return Err(NameError(Reason::UnicodeAndEscape));
+        }
+        let text = std::str::from_utf8(&self.octets).map_err(|_| NameError(Reason::NotUtf8))?;
+        idn::to_ascii(text).ok_or(NameError(Reason::Unicode))
+    }
+}
+
+fn push_labels(out: &mut Vec<u8>, labels: &str) -> Result<(), NameError> {
+    labels
+        .split('.')
+        .try_for_each(|label| push_label(out, label.as_bytes()))
 }
 
 fn push_label(out: &mut Vec<u8>, label: &[u8]) -> Result<(), NameError> {
@@ -241,9 +321,6 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let mut wire = Vec::with_capacity(text.len() + 2);
-        if text == "@" {
-            return Err(NameError(Reason::Empty));
-        }
         parse_onto(text.as_bytes(), None, &mut wire)?;
         wire.make_ascii_lowercase();
         Ok(Name(wire.into()))
@@ -328,6 +405,20 @@ impl fmt::Display for NameError {
                 "a backslash must be followed by a character or three digits up to 255"
             }
             Reason::Control => "spaces and control characters must be escaped, as in \\032",
+            Reason::Origin => {
+                "@ stands for the origin of a zone file, and there is none here: write the whole name"
+            }
+            Reason::Special => {
+                "quotes, semicolons and parentheses must be escaped in a name, as in \\;"
+            }
+            Reason::Mailbox => {
+                "an @ must be escaped in a name, as in \\@; a mailbox as a name has a dot instead"
+            }
+            Reason::NotUtf8 => "it is neither ASCII nor UTF-8; octets can be written as in \\252",
+            Reason::Unicode => "a label is not valid as an internationalized name (UTS 46)",
+            Reason::UnicodeAndEscape => {
+                "a label has both Unicode characters and escapes; only one of them is possible"
+            }
             Reason::Wire => "the octets are no uncompressed name",
         })
     }
@@ -375,7 +466,15 @@ mod tests {
         assert_eq!(name(&longest).wire().len(), 255);
         for (text, reason) in [
             ("", Reason::Empty),
-            ("@", Reason::Empty),
+            ("@", Reason::Origin),
+            ("a@b", Reason::Mailbox),
+            ("a;b", Reason::Special),
+            ("a(b", Reason::Special),
+            ("a\"b", Reason::Special),
+            ("ü-.x", Reason::Unicode),
+            ("ü\\195.x", Reason::UnicodeAndEscape),
+            ("例。.x", Reason::EmptyLabel),
+            ("\u{ad}", Reason::EmptyLabel),
             ("a..b", Reason::EmptyLabel),
             (".a", Reason::EmptyLabel),
             ("..", Reason::EmptyLabel),
@@ -398,6 +497,41 @@ mod tests {
         ] {
             assert_eq!(Name::from_wire(wire), Err(NameError(Reason::Wire)));
         }
+    }
+
+    #[test]
+    fn unicode_becomes_a_labels() {
+        for (text, ascii, unicode) in [
+            (
+                "ü.example.org",
+                "xn--tda.example.org.",
+                Some("ü.example.org."),
+            ),
+            ("*.Ü.x", "*.xn--tda.x.", Some("*.ü.x.")),
+            ("_tcp.مثال.x", "_tcp.xn--mgbh0fb.x.", Some("_tcp.مثال.x.")),
+            (
+                "例え。テスト。",
+                "xn--r8jz45g.xn--zckzah.",
+                Some("例え.テスト."),
+            ),
+            // Octets that are escaped stay octets, and ASCII stays as it is.
+            ("\\195\\188.x", "\\195\\188.x.", None),
+            (
+                "xn--zzzzzzz99.-a-.a--b.x",
+                "xn--zzzzzzz99.-a-.a--b.x.",
+                None,
+            ),
+        ] {
+            assert_eq!(name(text).to_string(), ascii, "{text}");
+            assert_eq!(name(text).unicode().as_deref(), unicode, "{text}");
+        }
+        let mut wire = Vec::new();
+        let latin1 = parse_onto(b"b\xfccher.x", None, &mut wire);
+        assert_eq!(latin1, Err(NameError(Reason::NotUtf8)));
+        // A final full stop of any script makes a name absolute.
+        wire.clear();
+        parse_onto("ü。".as_bytes(), Some(&name("x")), &mut wire).expect("a name");
+        assert_eq!(wire, b"\x07xn--tda\0");
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Rtype {
         !matches!(self.0, 0 | 41 | 128..=255)
     }
 
+    /// Whether the rdata is a text, in as many strings as it takes.
+    pub fn is_text(self) -> bool {
+        matches!(self, Rtype::TXT | Rtype::SPF | Rtype::AVC)
+    }
+
     /// Whether a set of this type has one member at most (RFC 2181 10.1, RFC 6672 2.4).
     pub fn is_singleton(self) -> bool {
         matches!(self, Rtype::CNAME | Rtype::DNAME | Rtype::SOA)

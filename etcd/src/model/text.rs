@@ -137,44 +137,96 @@ impl<'a> Entries<'a> {
     }
 
     fn token(&mut self) -> Result<Token<'a>, (Position, TextError)> {
-        let (at, text) = (self.at, self.rest);
-        if text[0] == b'"' {
-            let len =
-                quoted_len(&text[1..]).ok_or((at, TextError("the quoted string has no end")))?;
-            self.skip(len + 2);
-            return Ok(Token {
-                raw: &text[1..1 + len],
-                quoted: true,
-                at,
-            });
-        }
-        let mut len = 0;
-        while let Some(&octet) = text.get(len) {
-            len += match octet {
-                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' | b')' => break,
-                b'\\' => match text.get(len + 1) {
-                    None | Some(b'\n') => {
-                        return Err((
-                            at,
-                            TextError("a backslash at the end of a line escapes nothing"),
-                        ));
-                    }
-                    Some(_) => 2,
-                },
-                b'"' => {
-                    let inside = quoted_len(&text[len + 1..]);
-                    inside.ok_or((at, TextError("the quoted string has no end")))? + 2
-                }
-                _ => 1,
-            };
-        }
+        let ends = |octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' | b')');
+        let (token, len) = token(self.rest, self.at, ends).map_err(|error| (self.at, error))?;
         self.skip(len);
-        Ok(Token {
-            raw: &text[..len],
-            quoted: false,
-            at,
-        })
+        Ok(token)
     }
+}
+
+/// The token that `text` begins with, up to an octet that `ends` it, and how many octets it takes with its quotes.
+fn token(
+    text: &[u8],
+    at: Position,
+    ends: impl Fn(u8) -> bool,
+) -> Result<(Token<'_>, usize), TextError> {
+    let endless = TextError("the quoted string has no end");
+    if let Some((b'"', rest)) = text.split_first() {
+        let len = quoted_len(rest).ok_or(endless)?;
+        let token = Token {
+            raw: &rest[..len],
+            quoted: true,
+            at,
+        };
+        return Ok((token, len + 2));
+    }
+    let mut len = 0;
+    while let Some(&octet) = text.get(len).filter(|octet| !ends(**octet)) {
+        len += match octet {
+            b'\\' => match text.get(len + 1) {
+                None | Some(b'\n') => {
+                    return Err(TextError(
+                        "a backslash at the end of a line escapes nothing",
+                    ));
+                }
+                Some(_) => 2,
+            },
+            b'"' => quoted_len(&text[len + 1..]).ok_or(endless)? + 2,
+            _ => 1,
+        };
+    }
+    let token = Token {
+        raw: &text[..len],
+        quoted: false,
+        at,
+    };
+    Ok((token, len))
+}
+
+/// How an argument of a command line is cut into tokens. The shell has taken its quotes away already; there are
+/// neither comments nor parentheses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// An argument is one token, with all white space in it, unless it has quotes of its own or is several lines.
+    Never,
+    /// White space, line breaks included, separates tokens.
+    AtSpace,
+}
+
+/// The tokens of an argument. Their positions have its number, from 1, in place of the line.
+pub(crate) fn argument(
+    argument: &str,
+    number: u32,
+    cut: Cut,
+) -> Result<Vec<Token<'_>>, (Position, TextError)> {
+    let is_whole = cut == Cut::Never
+        && !argument.starts_with('"')
+        && !argument.contains(|c| matches!(c, '\n' | '\r'));
+    let ends = |octet| !is_whole && matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
+    let text = argument.as_bytes();
+    let (mut tokens, mut start) = (Vec::new(), 0);
+    if is_whole && text.is_empty() {
+        let at = Position {
+            line: number,
+            column: 1,
+        };
+        let (raw, quoted) = (text, true);
+        return Ok(vec![Token { raw, quoted, at }]);
+    }
+    while let Some(&octet) = text.get(start) {
+        if ends(octet) {
+            start += 1;
+            continue;
+        }
+        let at = Position {
+            line: number,
+            column: start as u32 + 1,
+        };
+        let (token, len) = token(&text[start..], at, ends).map_err(|error| (at, error))?;
+        tokens.push(token);
+        start += len;
+    }
+    Ok(tokens)
 }
 
 /// How many octets stand before the closing quote; a string may not span lines.
@@ -340,6 +392,32 @@ mod tests {
                 ok(false, &["q", "a ; b\\\"", "k=\"v w\"", "e\\;f"]),
             ]
         );
+    }
+
+    #[test]
+    fn cuts_arguments() {
+        let cut = |text, cut| -> Result<Vec<String>, String> {
+            let tokens = argument(text, 1, cut).map_err(|(at, error)| format!("{at} {error}"))?;
+            let raw = |token: &Token<'_>| String::from_utf8_lossy(token.raw).into_owned();
+            Ok(tokens.iter().map(raw).collect())
+        };
+        let tokens = |tokens: &[&str]| Ok(tokens.iter().map(|token| token.to_string()).collect());
+        for (text, whole, words) in [
+            ("a; (b)", &["a; (b)"][..], &["a;", "(b)"][..]),
+            ("k=\"v w\" x", &["k=\"v w\" x"], &["k=\"v w\"", "x"]),
+            ("\"a b\" c", &["a b", "c"], &["a b", "c"]),
+            ("a b\n c\r\n", &["a", "b", "c"], &["a", "b", "c"]),
+            ("a\\ b", &["a\\ b"], &["a\\ b"]),
+            ("", &[""], &[]),
+            ("  ", &["  "], &[]),
+        ] {
+            assert_eq!(cut(text, Cut::Never), tokens(whole), "{text}");
+            assert_eq!(cut(text, Cut::AtSpace), tokens(words), "{text}");
+        }
+        for text in ["\"a", "a \"b", "a b\\", "k=\"v"] {
+            assert!(cut(text, Cut::Never).is_err(), "{text}");
+            assert!(cut(text, Cut::AtSpace).is_err(), "{text}");
+        }
     }
 
     #[test]

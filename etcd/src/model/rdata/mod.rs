@@ -18,7 +18,7 @@ use std::fmt;
 
 use super::name::Name;
 use super::rtype::Rtype;
-use super::text::{Entries, Position, TextError, Token};
+use super::text::{self, Cut, Entries, Position, TextError, Token};
 
 /// Rdata of a known type in wire form: names uncompressed, spelling kept, at most 65,535 octets.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -87,17 +87,68 @@ impl Rdata {
         Ok(Rdata(wire.into()))
     }
 
-    /// The TXT rdata whose strings hold `text` literally, cut where 255 octets are full.
-    pub fn literal_txt(text: &str) -> Result<Self, RdataError> {
-        let mut wire = Vec::with_capacity(text.len() + 1 + text.len() / 255);
-        if text.is_empty() {
+    /// Reads one record from arguments of a command line, names absolute. The line of an error's position is the
+    /// number of the argument, counted from 1.
+    pub fn from_arguments(
+        rtype: Rtype,
+        arguments: &[String],
+        cut: Cut,
+    ) -> Result<Self, RdataError> {
+        if let [argument] = arguments
+            && rtype.is_text()
+            && !argument.starts_with("\\#")
+        {
+            return Rdata::text_argument(rtype, argument);
+        }
+        let mut tokens = Vec::new();
+        for (argument, number) in arguments.iter().zip(1..) {
+            tokens.extend(
+                text::argument(argument, number, cut)
+                    .map_err(|(at, error)| RdataError::new(at, error.0))?,
+            );
+        }
+        Rdata::from_tokens(rtype, &tokens, None, Position { line: 1, column: 1 })
+    }
+
+    /// A text as it is, cut where 255 octets are full; or strings in double quotes.
+    fn text_argument(rtype: Rtype, argument: &str) -> Result<Self, RdataError> {
+        let at = Position { line: 1, column: 1 };
+        if argument.starts_with('"') {
+            let tokens = text::argument(argument, 1, Cut::AtSpace)
+                .map_err(|(at, error)| RdataError::new(at, error.0))?;
+            return match tokens.iter().find(|token| !token.quoted) {
+                Some(token) => Err(RdataError::new(
+                    token.at,
+                    format!(
+                        "'{}' is not in double quotes, as the text before it is",
+                        String::from_utf8_lossy(token.raw)
+                    ),
+                )),
+                None => Rdata::from_tokens(rtype, &tokens, None, at),
+            };
+        }
+        if argument.contains(['\n', '\r']) {
+            return Err(RdataError::new(
+                at,
+                "the text has a line break; if it is meant, write \\010 within double quotes",
+            ));
+        }
+        let in_parentheses = argument.strip_prefix('(').map(str::trim_start);
+        if in_parentheses.is_some_and(|rest| rest.starts_with('"')) {
+            return Err(RdataError::new(
+                at,
+                "parentheses belong to zone files: leave them out here",
+            ));
+        }
+        let mut wire = Vec::with_capacity(argument.len() + 1 + argument.len() / 255);
+        if argument.is_empty() {
             wire.push(0);
         }
-        for chunk in text.as_bytes().chunks(255) {
+        for chunk in argument.as_bytes().chunks(255) {
             wire.push(chunk.len() as u8);
             wire.extend_from_slice(chunk);
         }
-        Rdata::from_wire(Rtype::TXT, &wire)
+        Rdata::from_wire(rtype, &wire)
     }
 
     /// The wire form, spelling of names kept.
