@@ -199,9 +199,8 @@ pub(crate) fn argument(
     number: u32,
     cut: Cut,
 ) -> Result<Vec<Token<'_>>, (Position, TextError)> {
-    let is_whole = cut == Cut::Never
-        && !argument.starts_with('"')
-        && !argument.contains(|c| matches!(c, '\n' | '\r'));
+    let is_whole =
+        cut == Cut::Never && !argument.starts_with('"') && !argument.contains(['\n', '\r']);
     let ends = |octet| !is_whole && matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
     let text = argument.as_bytes();
     let (mut tokens, mut start) = (Vec::new(), 0);

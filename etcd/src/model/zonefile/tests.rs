@@ -70,6 +70,31 @@ fn reads_checks_and_writes() {
 }
 
 #[test]
+fn unicode_names_become_a_labels() {
+    let text = "$ORIGIN ü\n@ 60 SOA ns.bücher hostmaster 1 2 3 4 5\nÜ NS ns.bücher.example.\n\\195\\188 MX 1 straße";
+    let records = read(text.as_bytes(), &origin()).expect("sound").records;
+    assert_eq!(
+        lines(&records),
+        [
+            "xn--tda.example.org. 60 SOA ns.xn--bcher-kva.xn--tda.example.org. hostmaster.xn--tda.example.org. 1 2 3 4 5",
+            "xn--tda.xn--tda.example.org. 60 NS ns.xn--bcher-kva.example.",
+            "\\195\\188.xn--tda.example.org. 60 MX 1 xn--strae-oqa.xn--tda.example.org.",
+        ]
+    );
+    let latin1 =
+        b"a 1 A 192.0.2.1\nb\xfccher 1 A 192.0.2.1\nc 1 MX 1 b\xfccher\nd 1 MX 1 \xc3\xbc-\n";
+    let faults = shown(&read(latin1, &origin()).expect_err("not UTF-8"));
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    for (fault, (at, reason)) in faults.iter().zip([
+        ("2:1: ", "neither ASCII nor UTF-8"),
+        ("3:10: ", "neither ASCII nor UTF-8"),
+        ("4:10: ", "'ü-' is not a domain name: a label is not valid"),
+    ]) {
+        assert!(fault.starts_with(at) && fault.contains(reason), "{fault}");
+    }
+}
+
+#[test]
 fn finds_every_fault() {
     let text = "@ SOA a b 1 2 3 4 5\nx A 1.2.3\ny MX ten mail\nz 99999999999 A 1.2.3.4\nw NOPE 1\n$FOO\n$TTL x\nv\n";
     let faults = read(text.as_bytes(), &origin()).expect_err("faults");
