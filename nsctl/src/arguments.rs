@@ -346,7 +346,10 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
         DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
     };
     match error.kind() {
-        DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        DisplayHelp | DisplayVersion => {
+            return output::exit_code(output::help(&error.render()));
+        }
         _ => {}
     }
     // The reason, and what follows it until the first empty line; then come hints on usage.

@@ -27,7 +27,7 @@ impl Error {
     }
 
     /// The same with another text.
-    fn because(mut self, text: String) -> Self {
+    pub(crate) fn because(mut self, text: String) -> Self {
         let (Error::Failed(reason)
         | Error::Usage(reason)
         | Error::Conflict(reason)

@@ -21,11 +21,5 @@ async fn main() -> ExitCode {
         Err(error) => return arguments::refused(&error),
     };
     arguments.log();
-    match command::run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::error(&error);
-            error.exit_code()
-        }
-    }
+    output::exit_code(command::run(arguments).await)
 }

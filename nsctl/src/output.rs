@@ -1,27 +1,67 @@
 //! What people and programs read.
+//!
+//! Output that cannot be written fails the command: a truncated backup must not look like a good one.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::error::Error;
 
-/// Prints to stdout. A reader that has gone away (`nsctl list | head`) is no error.
-pub(crate) fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+/// Whether standard output was closed when the process was started (`nsctl list >&-`).
+static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Runs before Rust's runtime, which opens /dev/null where standard output is closed, so that all output would be lost
+/// without an error.
+#[ctor::ctor(unsafe)]
+fn note_closed_stdout() {
+    if io::stdout().as_fd().try_clone_to_owned().is_err() {
+        STDOUT_CLOSED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Prints to standard output. A reader that has gone away (`nsctl list | head`) has read all it wants: that is no error.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    match write(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Failed(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn write(text: &str) -> io::Result<()> {
+    if STDOUT_CLOSED.load(Ordering::Relaxed) {
+        return Err(io::Error::other("it is closed"));
+    }
+    // Not through `Stdout`, which buffers and takes a descriptor that cannot be written to for one that is closed on
+    // purpose.
+    let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    stdout.write_all(text.as_bytes())
+}
+
+/// Prints the help or the version, as clap renders it.
+pub(crate) fn help(text: &clap::builder::StyledStr) -> Result<(), Error> {
+    match io::stdout().is_terminal() {
+        true => print(&text.ansi().to_string()),
+        false => print(&text.to_string()),
+    }
 }
 
 /// Prints a value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
     let text =
         serde_json::to_string_pretty(value).map_err(|error| Error::Failed(error.to_string()))?;
-    print(&(text + "\n"));
-    Ok(())
+    print(&(text + "\n"))
 }
 
 /// Prints rows under a header; `none` where there are no rows.
-pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, none: &str) {
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, none: &str) -> Result<(), Error> {
     if rows.is_empty() {
         return print(&format!("{none}\n"));
     }
@@ -38,7 +78,18 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, none: &str) {
         .lines()
         .map(|line| line.trim_end().to_string() + "\n")
         .collect();
-    print(&text);
+    print(&text)
+}
+
+/// What a command that has ended this way exits with; an error is told.
+pub(crate) fn exit_code(result: Result<(), Error>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(told) => {
+            error(&told);
+            told.exit_code()
+        }
+    }
 }
 
 /// One line on stderr.
@@ -48,5 +99,5 @@ pub(crate) fn error(error: &Error) {
 
 /// A line on stderr, beside the result.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -16,6 +16,7 @@ mod leader;
 mod malformed;
 mod members;
 mod outage;
+mod output;
 mod pipes;
 mod poison;
 mod races;

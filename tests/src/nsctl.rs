@@ -63,26 +63,19 @@ impl Nsctl {
 
     /// Runs a command of these arguments.
     pub async fn run_args(&self, args: &[&str]) -> Output {
-        let started = Instant::now();
         let mut command = Command::new(binary("nsctl"));
-        command
-            .args(self.options.as_flattened())
-            .args(args)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let output = timeout(Duration::from_secs(90), command.output()).await;
-        let output = output.unwrap_or_else(|_| panic!("nsctl {args:?} did not end within 90 s"));
-        let output = output.unwrap_or_else(|error| panic!("nsctl {args:?} did not run: {error}"));
-        Output {
-            command: format!("nsctl {}", args.join(" ")),
-            code: output
-                .status
-                .code()
-                .unwrap_or_else(|| panic!("nsctl {args:?} was killed: {}", output.status)),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            took: started.elapsed(),
-        }
+        command.args(self.options.as_flattened()).args(args);
+        command.stdout(Stdio::piped());
+        outcome(command, args).await
+    }
+
+    /// Runs a command from a shell, as `$0` with the arguments `$@`, with this standard output.
+    pub async fn run_from(&self, shell: &str, stdout: Stdio, args: &[&str]) -> Output {
+        let mut command = Command::new("sh");
+        command.args(["-c", shell]).arg(binary("nsctl"));
+        command.args(self.options.as_flattened()).args(args);
+        command.stdout(stdout);
+        outcome(command, args).await
     }
 
     /// Runs a command that is to succeed, and returns its JSON.
@@ -129,5 +122,28 @@ impl Output {
             self.stderr
         );
         lines[0]
+    }
+}
+
+/// Runs a command to its end.
+async fn outcome(mut command: Command, args: &[&str]) -> Output {
+    let started = Instant::now();
+    command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let output = async { command.spawn()?.wait_with_output().await };
+    let output = timeout(Duration::from_secs(90), output).await;
+    let output = output.unwrap_or_else(|_| panic!("nsctl {args:?} did not end within 90 s"));
+    let output = output.unwrap_or_else(|error| panic!("nsctl {args:?} did not run: {error}"));
+    Output {
+        command: format!("nsctl {}", args.join(" ")),
+        code: output
+            .status
+            .code()
+            .unwrap_or_else(|| panic!("nsctl {args:?} was killed: {}", output.status)),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        took: started.elapsed(),
     }
 }

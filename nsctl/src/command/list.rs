@@ -78,8 +78,7 @@ pub(super) async fn list(
         &["NAME", "TTL", "TYPE", "RDATA"],
         rows.collect(),
         "no records",
-    );
-    Ok(())
+    )
 }
 
 /// The zones that can hold what is asked for.

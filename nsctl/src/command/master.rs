@@ -238,8 +238,7 @@ fn show(context: &Context, soa: &[SoaDifference], differences: &[Difference]) ->
     if text.is_empty() {
         text = "no differences\n".into();
     }
-    output::print(&text);
-    Ok(())
+    output::print(&text)
 }
 
 #[derive(Serialize)]
@@ -279,8 +278,7 @@ pub(super) fn check(context: &Context, file: &Path, zone: Option<Name>) -> Resul
         "zone {apex} is sound: serial {}, {}{warnings}\n",
         checked.serial,
         plural(records, "record")
-    ));
-    Ok(())
+    ))
 }
 
 /// Where the SOA record is, if the file says so by itself; else the file's name without its ending.

@@ -176,8 +176,16 @@ impl Context {
         wait: Wait,
         text: &str,
     ) -> Result<(), Error> {
+        // Whoever reads that the output failed shall not take the change for undone.
+        let unprinted = |error: Error| match revision {
+            Some(revision) => {
+                let text = format!("{error}; the change itself is done, revision {revision}");
+                error.because(text)
+            }
+            None => error,
+        };
         if self.output == Output::Table {
-            output::print(text);
+            output::print(text).map_err(unprinted)?;
         }
         let waited = match revision.zip(wait.wait) {
             Some((revision, limit)) => Some(frontends::wait(&self.store(), revision, limit).await),
@@ -189,10 +197,11 @@ impl Context {
         match (self.output, frontends) {
             (Output::Table, Some(count)) => {
                 let plural = if count == 1 { "" } else { "s" };
-                output::print(&format!("served by {count} front-end{plural}\n"));
+                output::print(&format!("served by {count} front-end{plural}\n"))
+                    .map_err(unprinted)?;
             }
             (Output::Table, None) => {}
-            (Output::Json, _) => output::json(&Waited { report, frontends })?,
+            (Output::Json, _) => output::json(&Waited { report, frontends }).map_err(unprinted)?,
         }
         waited.transpose().map(|_| ())
     }

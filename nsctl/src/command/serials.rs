@@ -45,7 +45,8 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
         let base = read.zone.serial_base.wrapping_add(distance);
         let edit = |zone: &mut Zone| zone.serial_base = later(zone.serial_base, base);
         let change = context.store().zone_set(&read.apex, edit).await;
-        let (revision, _) = change.inspect_err(|_| told(context, &report))?;
+        let (revision, _) =
+            change.or_else(|error| told(context, &report).and(Err(error.into())))?;
         let (zone, after) = (read.apex, base.wrapping_add(revision as u32));
         report.zones.push(Raised {
             zone,
@@ -54,7 +55,7 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
         });
         report.revision = Some(revision);
     }
-    told(context, &report);
+    told(context, &report)?;
     let line = match report.revision {
         Some(revision) => format!("done, revision {revision}\n"),
         None => "unchanged: no front-end has served a later serial (--by raises all)\n".into(),
@@ -85,9 +86,9 @@ async fn served_before(context: &Context) -> Result<BTreeMap<Name, u32>, Error> 
 }
 
 /// Tells people what is done so far.
-fn told(context: &Context, report: &Report) {
+fn told(context: &Context, report: &Report) -> Result<(), Error> {
     if context.output != Output::Table {
-        return;
+        return Ok(());
     }
     for Raised {
         zone,
@@ -95,8 +96,9 @@ fn told(context: &Context, report: &Report) {
         after,
     } in &report.zones
     {
-        output::print(&format!("{zone} {before} -> {after}\n"));
+        output::print(&format!("{zone} {before} -> {after}\n"))?;
     }
+    Ok(())
 }
 
 /// The later of two serials.

@@ -50,7 +50,7 @@ pub(super) async fn status(context: &Context) -> Result<(), Error> {
     let status = Status { members, frontends };
     match context.output {
         Output::Json => output::json(&status)?,
-        Output::Table => show(&status),
+        Output::Table => show(&status)?,
     }
     failure.map_or(Ok(()), Err)
 }
@@ -79,7 +79,7 @@ async fn ask_all(head: Head, registered: Vec<(String, Frontend)>, limit: Duratio
         .collect()
 }
 
-fn show(status: &Status) {
+fn show(status: &Status) -> Result<(), Error> {
     let rows = status.members.iter().map(|member| match &member.state {
         Ok(state) => vec![
             member.endpoint.clone(),
@@ -100,8 +100,8 @@ fn show(status: &Status) {
         ],
         rows.collect(),
         "no members",
-    );
-    output::print("\n");
+    )?;
+    output::print("\n")?;
     let rows = status.frontends.iter().map(|shown| {
         let state = shown.state.as_ref();
         let number = |number: Option<i64>| number.map_or("-".into(), |number| number.to_string());
@@ -136,13 +136,14 @@ fn show(status: &Status) {
         "QUARANTINED",
         "TROUBLE",
     ];
-    output::table(&header, rows.collect(), "no front-end is registered");
+    output::table(&header, rows.collect(), "no front-end is registered")?;
     let notes: String = notes(status)
         .iter()
         .map(|note| format!("{note}\n"))
         .collect();
-    if !notes.is_empty() {
-        output::print(&format!("\n{notes}"));
+    match notes.is_empty() {
+        true => Ok(()),
+        false => output::print(&format!("\n{notes}")),
     }
 }
 

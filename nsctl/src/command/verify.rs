@@ -73,7 +73,7 @@ pub(super) async fn verify(context: &Context) -> Result<(), Error> {
     }
     match context.output {
         Output::Json => output::json(&report)?,
-        Output::Table => show(&report),
+        Output::Table => show(&report)?,
     }
     let (differ, unknown) = (report.count(Some(false)), report.count(None));
     if differ > 0 {
@@ -134,18 +134,20 @@ async fn with_time(context: &Context, store: &Store, revision: i64) -> Result<St
         .map_err(|error: StoreError| error.to_string())
 }
 
-fn show(report: &Report) {
+fn show(report: &Report) -> Result<(), Error> {
     let Report {
         revision,
         rrsets,
         unusable,
         ..
     } = report;
-    output::print(&format!("revision {revision}: {rrsets} RRsets"));
-    if *unusable > 0 {
-        output::print(&format!(", {unusable} keys that cannot be used"));
-    }
-    output::print("\n\n");
+    let unusable = match unusable {
+        0 => String::new(),
+        _ => format!(", {unusable} keys that cannot be used"),
+    };
+    output::print(&format!(
+        "revision {revision}: {rrsets} RRsets{unusable}\n\n"
+    ))?;
     let rows = report.lines().map(|line| {
         let agrees = match line.agrees {
             Some(true) => "agrees",
@@ -160,5 +162,5 @@ fn show(report: &Report) {
         ]
     });
     let header = ["MEMBER OR FRONT-END", "", "DIGEST"];
-    output::table(&header, rows.collect(), "nothing to compare");
+    output::table(&header, rows.collect(), "nothing to compare")
 }

@@ -184,8 +184,7 @@ async fn list(context: &Context) -> Result<(), Error> {
         &["ZONE", "SERIAL", "PRIMARY", "DEFAULT TTL"],
         rows.collect(),
         "no zones",
-    );
-    Ok(())
+    )
 }
 
 async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
@@ -240,8 +239,7 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
             format!("{count} RRsets of generation {generation} (nsctl zone clean deletes them)"),
         ]);
     }
-    output::table(&["SETTING", "VALUE"], rows, "");
-    Ok(())
+    output::table(&["SETTING", "VALUE"], rows, "")
 }
 
 async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error> {
@@ -274,8 +272,7 @@ async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
     let mut text = String::new();
     zonefile::write(&mut text, apex, &read.zone, serial, &rrsets)
         .map_err(|error| Error::Failed(error.to_string()))?;
-    output::print(&text);
-    Ok(())
+    output::print(&text)
 }
 
 async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
