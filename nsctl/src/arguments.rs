@@ -232,6 +232,9 @@ pub(crate) enum ZoneCommand {
     Remove {
         /// The apex.
         zone: Name,
+        /// Remove it though its settings in etcd cannot be read.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         wait: Wait,
     },
@@ -293,7 +296,10 @@ pub(crate) enum ZoneCommand {
         #[command(flatten)]
         wait: Wait,
     },
-    /// Deletes records that are not served: what a broken import has left behind.
+    /// Deletes what is not served: records that a broken import has left behind.
+    ///
+    /// Of a zone that was removed it also deletes what is remembered of its serials, so that a zone of the same name
+    /// does not go on from there.
     Clean {
         /// The apex.
         zone: Name,

@@ -65,6 +65,7 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Unreachable(_) | StoreError::Unauthenticated(_) => Error::Store(reason),
             StoreError::Config(_) => Error::Usage(reason),
+            StoreError::Unreadable(_) => Error::Conflict(reason),
             StoreError::Denied(_)
             | StoreError::Compacted
             | StoreError::Full

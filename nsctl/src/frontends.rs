@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
 
 use crate::error::Error;
+use crate::output;
 
 /// How long one front-end may take for an answer that it has at hand.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -165,15 +166,20 @@ pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Resul
         ))
     };
     let store = store.within(limit + Duration::from_secs(1));
+    let mut is_warned = false;
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let fleet = timeout_at(latest.into(), store.frontends()).await;
         let Fleet {
             frontends,
+            unreadable,
             cluster_id,
         } = fleet
             .map_err(|_| in_time(None))?
             .map_err(|error| in_time(Some(error)))?;
+        if !std::mem::replace(&mut is_warned, true) {
+            output::left_out(&unreadable);
+        }
         // Not all of the time at once: a front-end that has died is not asked to the end, and one that has
         // come is not overlooked.
         let step = left.min(Duration::from_secs(1));

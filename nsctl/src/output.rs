@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use etcd::client::Unreadable;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -95,6 +96,13 @@ pub(crate) fn exit_code(result: Result<(), Error>) -> ExitCode {
 /// One line on stderr.
 pub(crate) fn error(error: &Error) {
     note(&format!("nsctl: {error}"));
+}
+
+/// Names what is left out of the result as it cannot be read, a line each on stderr.
+pub(crate) fn left_out(unreadable: &[Unreadable]) {
+    for one in unreadable {
+        note(&format!("nsctl: {one}"));
+    }
 }
 
 /// A line on stderr, beside the result.

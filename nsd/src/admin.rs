@@ -311,7 +311,7 @@ async fn digest(
 }
 
 async fn serials(State(shared): State<Shared>) -> Json<BTreeMap<Name, u32>> {
-    Json(shared.mirrored.lock().serials_behind().clone())
+    Json(shared.mirrored.lock().serials_behind())
 }
 
 async fn openmetrics(State(shared): State<Shared>) -> impl IntoResponse {

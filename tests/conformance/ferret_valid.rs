@@ -59,7 +59,7 @@ async fn a_sample_is_the_same_over_the_wire() {
         let octets = dns::exchange_udp(frontend.dns, &query(case), PATIENCE).await;
         let octets = octets.unwrap().expect("an answer");
         faults.extend(compare(case, &octets, without_serials).err());
-        let removed = store.zone_remove(&origin).await.expect("a removal");
+        let removed = store.zone_remove(&origin, false).await.expect("a removal");
         let removed = removed.expect("a zone that is there").revision;
         frontend.applied(removed, PATIENCE).await;
     }

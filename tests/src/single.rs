@@ -87,6 +87,18 @@ impl Single {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// How many requests of clients it has answered since it was started.
+    pub async fn requests(&self) -> u64 {
+        let address = self.client.trim_start_matches("http://");
+        let address = address.parse().expect("an address");
+        let metrics = crate::get(address, "/metrics").await.expect("metrics");
+        let ours = metrics.body.lines().filter(|line| {
+            line.starts_with("grpc_server_started_total{") && line.contains("\"etcdserverpb.KV\"")
+        });
+        let counts = ours.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        counts.sum::<f64>() as u64
+    }
+
     /// Copies its data aside, or back: it must not run.
     pub fn copy(from: &Path, to: &Path) {
         let script = "rm -rf \"$2\" && cp -a \"$1\" \"$2\"";

@@ -161,7 +161,7 @@ impl Store {
     /// The revision after `since` at which an attempt was done, if it was.
     async fn when_done(&self, attempt: Attempt, since: i64) -> Result<Option<i64>, StoreError> {
         let head = self.prefix().encode(&Key::Head);
-        let (_, values) = self.get_all(std::slice::from_ref(&head)).await?;
+        let (_, values) = self.get_all(std::slice::from_ref(&head), None).await?;
         match values.into_iter().flatten().next() {
             Some(last) if decode_head(&last.value) == Some(attempt) => Ok(Some(last.mod_revision)),
             Some(last) if last.mod_revision > since => {

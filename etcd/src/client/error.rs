@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Unreadable;
 use crate::mirror::Failure;
 use crate::model::Name;
 use crate::txn::Refusal;
@@ -21,6 +22,8 @@ pub enum StoreError {
     Full,
     /// A name that has to be unique is another one's.
     Taken(String),
+    /// The value that everything depends on cannot be read.
+    Unreadable(Unreadable),
     /// Something else that etcd says.
     Other(String),
     /// A local setting does not work.
@@ -123,10 +126,11 @@ impl fmt::Display for StoreError {
             StoreError::Unreachable(last) => write!(f, "etcd does not answer ({last})"),
             StoreError::Unauthenticated(reason) => write!(f, "etcd does not accept the user and password: {reason}"),
             StoreError::Denied(reason) => write!(f, "etcd denies this to the user: {reason}"),
-            StoreError::Compacted => f.write_str("etcd no longer has the revision that was read (compacted)"),
+            StoreError::Compacted => f.write_str("etcd no longer has the revision that was read (it was compacted meanwhile): try again"),
             StoreError::Full => f.write_str(
                 "etcd is full and takes no writes (NOSPACE alarm): compact and defragment it, or raise its quota, then disarm the alarm",
             ),
+            StoreError::Unreadable(Unreadable { key, reason }) => write!(f, "{key}: {reason}"),
             StoreError::Other(reason) => write!(f, "etcd refuses: {reason}"),
             StoreError::Config(reason) | StoreError::Taken(reason) => f.write_str(reason),
         }
@@ -134,6 +138,12 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+impl From<Unreadable> for StoreError {
+    fn from(unreadable: Unreadable) -> Self {
+        StoreError::Unreadable(unreadable)
+    }
+}
 
 /// Why a change was not made.
 #[derive(Debug)]
@@ -214,6 +224,7 @@ mod tests {
             StoreError::Denied(_) => "denied",
             StoreError::Compacted => "compacted",
             StoreError::Full => "full",
+            StoreError::Unreadable(_) => "unreadable",
             StoreError::Other(_) => "other",
             StoreError::Config(_) => "config",
             StoreError::Taken(_) => "taken",

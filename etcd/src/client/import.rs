@@ -6,11 +6,11 @@ use tokio::task::JoinHandle;
 
 use super::attempts::Attempts;
 use super::store::Committed;
-use super::{ChangeError, Store, StoreError};
+use super::{ChangeError, Scope, Store, StoreError};
 use crate::model::zonefile::{self, Checked, Rrsets};
 use crate::model::{Name, Zone};
 use crate::schema::Key;
-use crate::txn::{self, Compare, Op, Plan, Refusal, Staged, ZoneRead};
+use crate::txn::{self, Compare, Op, Plan, Refusal, Slot, Staged, ZoneRead};
 
 /// How many batches are under way at once.
 const PARALLEL: usize = 8;
@@ -64,15 +64,12 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Imported, ChangeError> {
         loop {
-            let (revision, present) = self.anew().zone(apex).await?;
-            let done = match (&present, mode) {
+            let slot = self.anew().slot(apex).await?;
+            let done = match (&slot.present, mode) {
                 (Some(present), ImportMode::Merge) => {
                     self.merge(present, file, attempts, progress).await?
                 }
-                _ => {
-                    self.replace(apex, present.as_ref(), file, revision, attempts, progress)
-                        .await?
-                }
+                _ => self.replace(&slot, file, attempts, progress).await?,
             };
             if let Some(imported) = done {
                 return Ok(imported);
@@ -82,13 +79,12 @@ impl Store {
 
     async fn replace(
         &self,
-        apex: &Name,
-        present: Option<&ZoneRead>,
+        slot: &Slot,
         file: &Checked,
-        revision: i64,
         attempts: &mut Attempts<'_>,
         progress: Progress<'_>,
     ) -> Result<Option<Imported>, ChangeError> {
+        let (apex, present, revision) = (&slot.apex, slot.present.as_ref(), slot.revision);
         let mut zone = file.zone.clone();
         if let Some(present) = present {
             zone.default_ttl = present.zone.default_ttl;
@@ -114,15 +110,7 @@ impl Store {
         let Some(staged) = staged else {
             return Ok(None);
         };
-        let plan = txn::flip(
-            self.prefix(),
-            apex,
-            present,
-            zone,
-            &staged,
-            file.serial,
-            revision,
-        );
+        let plan = txn::flip(self.prefix(), slot, zone, &staged, file.serial);
         let written = file.rrsets.len();
         attempts.renew();
         let revision = loop {
@@ -159,7 +147,9 @@ impl Store {
 
     /// Whether a staged generation is still there from its first key on.
     async fn holds(&self, staged: &Staged) -> Result<bool, StoreError> {
-        let (_, values) = self.get_all(std::slice::from_ref(&staged.first)).await?;
+        let (_, values) = self
+            .get_all(std::slice::from_ref(&staged.first), None)
+            .await?;
         Ok(values
             .into_iter()
             .flatten()
@@ -267,12 +257,7 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Option<Imported>, ChangeError> {
         let serial = self.prefix().encode(&Key::Serial(present.apex.clone()));
-        let (_, touched) = self.anew().get_all(std::slice::from_ref(&serial)).await?;
-        let mut touched = touched
-            .into_iter()
-            .flatten()
-            .next()
-            .map_or(0, |item| item.mod_revision);
+        let mut touched = self.anew().touched(present).await?;
         let stored = self.content(present).await??;
         let (merged, plans) = txn::merge(self.prefix(), present, &stored, &file.rrsets)?;
         let clashes = zonefile::faults(&present.apex, &merged);
@@ -307,7 +292,7 @@ impl Store {
     /// The RRsets that a zone serves; a value that cannot be read is told.
     pub async fn content(&self, read: &ZoneRead) -> Result<Result<Rrsets, Refusal>, StoreError> {
         let mut rrsets = Rrsets::new();
-        for (owner, stored) in self.rrsets(read, &read.apex).await? {
+        for (owner, stored) in self.rrsets(read, &read.apex, Scope::Subtree).await?.rrsets {
             match stored.rrset {
                 Ok(rrset) => {
                     rrsets.insert((owner, stored.rtype), rrset);

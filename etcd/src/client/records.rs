@@ -87,12 +87,12 @@ impl Store {
     ) -> Result<Surroundings, StoreError> {
         let (apex, generation) = (&read.apex, read.zone.generation);
         let listed = self
-            .list(self.prefix().owner(apex, generation, owner))
+            .list(self.prefix().owner(apex, generation, owner), None)
             .await?;
         let present = listed
             .items
             .iter()
-            .filter_map(|item| self.rrset_of(item))
+            .filter_map(|item| self.rrset_of(item).ok())
             .map(|(_, rrset)| rrset)
             .collect();
         let mut around = Surroundings {
@@ -113,7 +113,7 @@ impl Store {
                 .iter()
                 .map(|name| self.prefix().encode(&key(name)))
                 .collect();
-            let (_, values) = self.get_all(&keys).await?;
+            let (_, values) = self.get_all(&keys, None).await?;
             around.dname = values
                 .iter()
                 .position(Option::is_some)
@@ -121,7 +121,7 @@ impl Store {
         }
         if rtype == Some(Rtype::DNAME) {
             for range in self.prefix().below(apex, generation, owner) {
-                let found = self.first(range).await?;
+                let found = self.first(range, None).await?;
                 let found = found.and_then(|key| self.prefix().decode(&key).ok());
                 if let Some(Key::Rrset { owner, .. }) = found {
                     around.below = Some(owner);

@@ -6,17 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use etcd_client::{
-    Client, Compare, CompareOp, DeleteOptions, GetOptions, KvClient, ResponseHeader, Txn, TxnOp,
-    TxnOpResponse,
+    Client, Compare, CompareOp, DeleteOptions, GetOptions, GetResponse, KvClient, ResponseHeader,
+    Txn, TxnOp, TxnOpResponse,
 };
 use tokio::time::Instant;
 
 use super::page::{self, PageSize};
 use super::{Config, Learned, StoreError};
 use crate::mirror::{Header, KeyValue};
-use crate::model::{Name, Rtype};
-use crate::schema::{self, Census, Frontend, Key, Prefix};
-use crate::txn::{self, Op, Plan, RrsetRead, ZoneRead};
+use crate::schema::{Census, Key, Prefix};
+use crate::txn::{self, Op, Plan};
 
 /// Responses may be as long as they are: a page of long TXT records, a large transaction.
 const MESSAGE_MAX: usize = 1 << 30;
@@ -69,15 +68,6 @@ pub struct Listed {
     pub items: Vec<KeyValue>,
 }
 
-/// The front-ends that are registered.
-#[derive(Debug)]
-pub struct Fleet {
-    /// What they say of themselves, by id.
-    pub frontends: Vec<(String, Frontend)>,
-    /// The cluster that they are registered in.
-    pub cluster_id: u64,
-}
-
 /// What a prefix came to.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -95,6 +85,7 @@ struct Pages<'s> {
     /// What was not read yet.
     left: Option<Range<Vec<u8>>>,
     revision: Option<i64>,
+    keys_only: bool,
     cluster_id: u64,
     size: PageSize,
 }
@@ -106,7 +97,7 @@ impl Pages<'_> {
         };
         let asked = Instant::now();
         let (store, limit) = (self.store.anew(), self.size.keys());
-        let page = store.page(range.clone(), limit, self.revision, false);
+        let page = store.page(range.clone(), limit, self.revision, self.keys_only);
         let (header, page, more) = page.await?;
         self.size.learn(&page, asked.elapsed());
         self.revision.get_or_insert(header.revision);
@@ -303,14 +294,17 @@ impl Store {
         })
     }
 
-    /// Reads several keys in one transaction: who answered, and each key's value if it is there.
+    /// Reads several keys in one transaction, at a revision if one is given: who answered, and each key's value if it
+    /// is there.
     pub(super) async fn get_all(
         &self,
         keys: &[Vec<u8>],
+        revision: Option<i64>,
     ) -> Result<(Header, Vec<Option<KeyValue>>), StoreError> {
+        let options = revision.map(|revision| GetOptions::new().with_revision(revision));
         let gets: Vec<TxnOp> = keys
             .iter()
-            .map(|key| TxnOp::get(key.clone(), None))
+            .map(|key| TxnOp::get(key.clone(), options.clone()))
             .collect();
         let txn = Txn::new().and_then(gets);
         let response = self
@@ -338,31 +332,55 @@ impl Store {
         revision: Option<i64>,
         keys_only: bool,
     ) -> Result<(Header, Vec<KeyValue>, bool), StoreError> {
-        let mut options = GetOptions::new()
-            .with_range(range.end.clone())
-            .with_limit(limit);
-        if let Some(revision) = revision {
-            options = options.with_revision(revision);
-        }
+        let mut options = GetOptions::new().with_limit(limit);
         if keys_only {
             options = options.with_keys_only();
         }
-        let mut response = self
-            .read(|client| {
-                let (start, options) = (range.start.clone(), options.clone());
-                async move { kv(&client).get(start, Some(options)).await }
-            })
-            .await?;
+        let mut response = self.get(&range, options, revision).await?;
         let (header, more) = (header(response.header()), response.more());
         let items: Vec<_> = response.take_kvs().into_iter().map(key_value).collect();
         page::check(&items, more)?;
         Ok((header, items, more))
     }
 
-    /// Reads a whole range at one revision, page by page.
-    pub async fn list(&self, range: Range<Vec<u8>>) -> Result<Listed, StoreError> {
+    async fn get(
+        &self,
+        range: &Range<Vec<u8>>,
+        options: GetOptions,
+        revision: Option<i64>,
+    ) -> Result<GetResponse, StoreError> {
+        let options = options
+            .with_range(range.end.clone())
+            .with_revision(revision.unwrap_or(0));
+        self.read(|client| {
+            let (start, options) = (range.start.clone(), options.clone());
+            async move { kv(&client).get(start, Some(options)).await }
+        })
+        .await
+    }
+
+    /// Reads a whole range page by page, all of it at one revision: this one if one is given.
+    pub async fn list(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: Option<i64>,
+    ) -> Result<Listed, StoreError> {
+        self.collect(self.pages(range, revision)).await
+    }
+
+    /// The same without the values.
+    pub(super) async fn list_keys(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: Option<i64>,
+    ) -> Result<Listed, StoreError> {
+        let pages = self.pages(range, revision);
+        let keys_only = true;
+        self.collect(Pages { keys_only, ..pages }).await
+    }
+
+    async fn collect(&self, mut pages: Pages<'_>) -> Result<Listed, StoreError> {
         let mut items = Vec::new();
-        let mut pages = self.pages(range, None);
         while let Some(page) = pages.next().await? {
             items.extend(page);
         }
@@ -401,47 +419,38 @@ impl Store {
             store: self,
             left: Some(range),
             revision,
+            keys_only: false,
             cluster_id: 0,
             size: PageSize::first(),
         }
     }
 
-    /// The first key of a range.
-    pub(super) async fn first(&self, range: Range<Vec<u8>>) -> Result<Option<Vec<u8>>, StoreError> {
-        let options = GetOptions::new()
-            .with_range(range.end.clone())
-            .with_limit(1)
-            .with_keys_only();
-        let mut response = self
-            .read(|client| {
-                let (start, options) = (range.start.clone(), options.clone());
-                async move { kv(&client).get(start, Some(options)).await }
-            })
-            .await?;
-        Ok(response
-            .take_kvs()
-            .into_iter()
-            .next()
-            .map(|item| key_value(item).key))
+    /// The first key of a range, at a revision if one is given.
+    pub(super) async fn first(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: Option<i64>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let (_, page, _) = self.page(range, 1, revision, true).await?;
+        Ok(page.into_iter().next().map(|item| item.key))
     }
 
-    /// How many keys a range has.
-    pub(super) async fn count(&self, range: Range<Vec<u8>>) -> Result<usize, StoreError> {
-        let options = GetOptions::new()
-            .with_range(range.end.clone())
-            .with_count_only();
-        let response = self
-            .read(|client| {
-                let (start, options) = (range.start.clone(), options.clone());
-                async move { kv(&client).get(start, Some(options)).await }
-            })
-            .await?;
+    /// How many keys a range has, at a revision if one is given.
+    pub(super) async fn count(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: Option<i64>,
+    ) -> Result<usize, StoreError> {
+        let options = GetOptions::new().with_count_only();
+        let response = self.get(&range, options, revision).await?;
         Ok(usize::try_from(response.count()).unwrap_or(0))
     }
 
     /// How far the data have come.
     pub async fn head(&self) -> Result<Head, StoreError> {
-        let (header, values) = self.get_all(&[self.prefix.encode(&Key::Head)]).await?;
+        let (header, values) = self
+            .get_all(&[self.prefix.encode(&Key::Head)], None)
+            .await?;
         let head = values.into_iter().flatten().next();
         Ok(Head {
             revision: head.map_or(0, |head| head.mod_revision),
@@ -463,157 +472,6 @@ impl Store {
     /// The URLs that it asks.
     pub fn endpoints(&self) -> &[String] {
         &self.config.endpoints
-    }
-
-    /// The front-ends that are registered.
-    pub async fn frontends(&self) -> Result<Fleet, StoreError> {
-        let listed = self.list(self.prefix.frontends()).await?;
-        let frontends = listed
-            .items
-            .iter()
-            .filter_map(|item| {
-                match (
-                    self.prefix.decode(&item.key),
-                    serde_json::from_slice(&item.value),
-                ) {
-                    (Ok(Key::Frontend(id)), Ok(frontend)) => Some((id, frontend)),
-                    _ => None,
-                }
-            })
-            .collect();
-        Ok(Fleet {
-            frontends,
-            cluster_id: listed.cluster_id,
-        })
-    }
-
-    /// All zones, sorted by name.
-    pub async fn zones(&self) -> Result<Vec<ZoneRead>, StoreError> {
-        let listed = self.list(self.prefix.zones()).await?;
-        let mut zones: Vec<ZoneRead> = listed
-            .items
-            .iter()
-            .filter_map(|item| self.zone_of(item).transpose())
-            .collect::<Result<_, _>>()?;
-        zones.sort_by(|a, b| a.apex.cmp(&b.apex));
-        Ok(zones)
-    }
-
-    /// One zone, if it is there, and the store's revision.
-    pub async fn zone(&self, apex: &Name) -> Result<(i64, Option<ZoneRead>), StoreError> {
-        let (header, values) = self
-            .get_all(&[self.prefix.encode(&Key::Zone(apex.clone()))])
-            .await?;
-        let zone = values
-            .into_iter()
-            .flatten()
-            .next()
-            .map(|item| self.zone_of(&item))
-            .transpose()?;
-        Ok((header.revision, zone.flatten()))
-    }
-
-    /// The serial of a zone as the front-ends answer it.
-    pub async fn serial(&self, read: &ZoneRead) -> Result<u32, StoreError> {
-        let (_, values) = self
-            .get_all(&[self.prefix.encode(&Key::Serial(read.apex.clone()))])
-            .await?;
-        let touched = values
-            .into_iter()
-            .flatten()
-            .next()
-            .map_or(read.revision, |item| item.mod_revision);
-        Ok(read.zone.serial(touched))
-    }
-
-    pub(super) fn zone_of(&self, item: &KeyValue) -> Result<Option<ZoneRead>, StoreError> {
-        let Ok(Key::Zone(apex)) = self.prefix.decode(&item.key) else {
-            return Ok(None);
-        };
-        match schema::decode_zone(&item.value) {
-            Ok(zone) => Ok(Some(ZoneRead {
-                apex,
-                zone,
-                revision: item.mod_revision,
-            })),
-            Err(error) => Err(StoreError::Other(format!(
-                "the value of {} cannot be read: {error}",
-                String::from_utf8_lossy(&item.key)
-            ))),
-        }
-    }
-
-    /// The RRset under a key, with its owner; none where the key is of something else.
-    pub fn rrset_of(&self, item: &KeyValue) -> Option<(Name, RrsetRead)> {
-        let Ok(Key::Rrset { owner, rtype, .. }) = self.prefix.decode(&item.key) else {
-            return None;
-        };
-        let rrset = schema::decode_rrset(rtype, &item.value);
-        Some((
-            owner,
-            RrsetRead {
-                rtype,
-                rrset,
-                revision: item.mod_revision,
-            },
-        ))
-    }
-
-    /// The RRsets of a zone's served generation at and below an owner.
-    pub async fn rrsets(
-        &self,
-        read: &ZoneRead,
-        below: &Name,
-    ) -> Result<Vec<(Name, RrsetRead)>, StoreError> {
-        let generation = read.zone.generation;
-        let mut items = self
-            .list(self.prefix.owner(&read.apex, generation, below))
-            .await?
-            .items;
-        if *below == read.apex {
-            items = self
-                .list(self.prefix.generation(&read.apex, generation))
-                .await?
-                .items;
-        } else {
-            items.extend(
-                self.list(self.prefix.subtree(&read.apex, generation, below))
-                    .await?
-                    .items,
-            );
-        }
-        let mut rrsets: Vec<_> = items
-            .iter()
-            .filter_map(|item| self.rrset_of(item))
-            .collect();
-        rrsets.sort_by(|(a, x), (b, y)| (a, x.rtype).cmp(&(b, y.rtype)));
-        rrsets.dedup_by(|(a, x), (b, y)| a == b && x.rtype == y.rtype);
-        Ok(rrsets)
-    }
-
-    /// The zone that holds records of this type at `owner`, with the names closer to it that are no zones.
-    pub async fn zone_for(
-        &self,
-        owner: &Name,
-        rtype: Option<Rtype>,
-    ) -> Result<(i64, Option<ZoneRead>, Vec<Name>), StoreError> {
-        let candidates = txn::zone_candidates(owner, rtype);
-        let keys: Vec<Vec<u8>> = candidates
-            .iter()
-            .map(|name| self.prefix.encode(&Key::Zone(name.clone())))
-            .collect();
-        // A name has at most 127 labels, and a transaction takes 128 operations.
-        let (header, values) = self.get_all(&keys).await?;
-        for (index, item) in values.iter().enumerate() {
-            if let Some(item) = item {
-                return Ok((
-                    header.revision,
-                    self.zone_of(item)?,
-                    candidates[..index].to_vec(),
-                ));
-            }
-        }
-        Ok((header.revision, None, candidates))
     }
 
     /// Asks every endpoint about itself, side by side.

@@ -9,7 +9,7 @@ use super::page::PageSize;
 use super::store::Committed;
 use super::{ChangeError, Store, StoreError};
 use crate::model::{Name, Rdata, Zone};
-use crate::schema::{Accepted, Key};
+use crate::schema::{Accepted, Key, salvage_serial_base};
 use crate::txn::{self, Refusal};
 
 /// How many deletions in a row may fail.
@@ -37,16 +37,9 @@ impl Store {
     ) -> Result<i64, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {
-            let (revision, present) = attempts.store().zone(apex).await?;
-            let planned = txn::zone_add(
-                self.prefix(),
-                apex,
-                zone.clone(),
-                servers.to_vec(),
-                present.as_ref(),
-                revision,
-            )?;
-            if let Some(revision) = attempts.commit(&planned.plan, revision).await? {
+            let slot = attempts.store().slot(apex).await?;
+            let planned = txn::zone_add(self.prefix(), &slot, zone.clone(), servers.to_vec())?;
+            if let Some(revision) = attempts.commit(&planned.plan, slot.revision).await? {
                 return Ok(revision);
             }
         }
@@ -75,15 +68,23 @@ impl Store {
     }
 
     /// Removes a zone: at once for those who ask, then its records from the store. Nothing where there is no
-    /// such zone.
-    pub async fn zone_remove(&self, apex: &Name) -> Result<Option<Removed>, ChangeError> {
+    /// such zone. Settings that cannot be read only go with `force`.
+    pub async fn zone_remove(
+        &self,
+        apex: &Name,
+        force: bool,
+    ) -> Result<Option<Removed>, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         let revision = loop {
-            let (revision, present) = attempts.store().zone(apex).await?;
+            let (revision, present, _) = attempts.store().zone_key(apex).await?;
             let Some(present) = present else {
                 return Ok(None);
             };
-            let plan = txn::zone_remove(self.prefix(), &present);
+            if !force {
+                self.zone_of(&present, revision).map_err(StoreError::from)?;
+            }
+            let base = salvage_serial_base(&present.value);
+            let plan = txn::zone_remove(self.prefix(), apex, present.mod_revision, base);
             if let Some(revision) = attempts.commit(&plan, revision).await? {
                 break revision;
             }
@@ -104,12 +105,31 @@ impl Store {
         }
     }
 
-    /// The generations that a zone has records of, with how many RRsets each.
-    pub async fn generations(&self, apex: &Name) -> Result<Vec<(u64, usize)>, StoreError> {
+    /// Forgets the base of a removed zone's serials. Says whether there was one.
+    pub async fn zone_forget(&self, apex: &Name) -> Result<bool, ChangeError> {
+        let mut attempts = Attempts::new(self, apex);
+        loop {
+            let (revision, present, serial) = attempts.store().zone_key(apex).await?;
+            if present.is_some() || serial.revision == 0 {
+                return Ok(false);
+            }
+            let plan = txn::zone_forget(self.prefix(), apex, serial);
+            if attempts.commit(&plan, revision).await?.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The generations that a zone has records of, with how many RRsets each; at a revision if one is given.
+    pub async fn generations(
+        &self,
+        apex: &Name,
+        revision: Option<i64>,
+    ) -> Result<Vec<(u64, usize)>, StoreError> {
         let mut generations = Vec::new();
         let mut range = self.prefix().generations(apex);
         // From the first key of one to the first key of the next.
-        while let Some(first) = self.anew().first(range.clone()).await? {
+        while let Some(first) = self.anew().first(range.clone(), revision).await? {
             let Ok(Key::Rrset { generation, .. }) = self.prefix().decode(&first) else {
                 range.start = first;
                 range.start.push(0);
@@ -117,7 +137,7 @@ impl Store {
             };
             let all = self.prefix().generation(apex, generation);
             range.start = all.end.clone();
-            generations.push((generation, self.anew().count(all).await?));
+            generations.push((generation, self.anew().count(all, revision).await?));
         }
         Ok(generations)
     }
@@ -130,7 +150,7 @@ impl Store {
         gone: impl Fn(u64) -> bool,
     ) -> Result<usize, StoreError> {
         let mut swept = 0;
-        for (generation, _) in self.generations(apex).await? {
+        for (generation, _) in self.generations(apex, None).await? {
             if gone(generation) {
                 swept += self.sweep_generation(apex, generation).await?;
             }

@@ -88,6 +88,23 @@ impl Prefix {
         range(self.folder("zone/"))
     }
 
+    /// The settings of the zones below a name; at the root that is all zones, its own included.
+    pub fn zones_below(&self, name: &Name) -> Range<Vec<u8>> {
+        if name.is_root() {
+            return self.zones();
+        }
+        let mut start = self.encode(&Key::Zone(name.clone()));
+        let mut end = start.clone();
+        start.push(b'.');
+        end.push(b'.' + 1);
+        start..end
+    }
+
+    /// The keys whose revisions give the zones' serials.
+    pub fn serials(&self) -> Range<Vec<u8>> {
+        range(self.folder("serial/"))
+    }
+
     /// All front-ends.
     pub fn frontends(&self) -> Range<Vec<u8>> {
         range(self.folder("frontend/"))

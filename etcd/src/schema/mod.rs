@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! /ns/v1/zone/<zone>                             settings of a zone
-//! /ns/v1/serial/<zone>                           touched by every transaction that changes the zone
+//! /ns/v1/serial/<zone>                           touched by every transaction that changes the zone; stays behind when
+//!                                                a zone is removed whose serials are not revisions alone
 //! /ns/v1/head                                    touched by every transaction, names the attempt that it is
 //! /ns/v1/rr/<zone>/<generation>/<owner>/<TYPE>   one RRset
 //! /ns/v1/frontend/<id>                           one front-end, under a lease
@@ -23,8 +24,8 @@ mod value;
 pub use census::Census;
 pub use key::{Key, KeyError, Prefix};
 pub use value::{
-    Accepted, Attempt, Frontend, Stored, ValueError, decode_accepted, decode_head, decode_rrset,
-    decode_zone, encode,
+    Accepted, Attempt, Frontend, SerialBase, Stored, ValueError, decode_accepted, decode_frontend,
+    decode_head, decode_rrset, decode_serial_base, decode_zone, encode, salvage_serial_base,
 };
 
 #[cfg(test)]

@@ -59,6 +59,13 @@ struct StoredHead<'a> {
     attempt: Cow<'a, str>,
 }
 
+/// What is remembered of a zone that is removed: with it, the serials of a new zone of that name are later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SerialBase {
+    /// What was added to revisions to give the zone's serials.
+    pub serial_base: u32,
+}
+
 /// The form of an RRset in etcd.
 #[derive(Serialize, Deserialize)]
 struct StoredRrset<'a> {
@@ -125,9 +132,27 @@ pub fn decode_zone(value: &[u8]) -> Result<Zone, ValueError> {
     }
 }
 
+/// Reads what a front-end tells about itself.
+pub fn decode_frontend(value: &[u8]) -> Result<Frontend, ValueError> {
+    serde_json::from_slice(value).map_err(ValueError::Json)
+}
+
 /// Reads an operator's word.
 pub fn decode_accepted(value: &[u8]) -> Result<Accepted, ValueError> {
     serde_json::from_slice(value).map_err(ValueError::Json)
+}
+
+/// Reads the base of a removed zone's serials from its serial key. The key of a zone that is there says nothing.
+pub fn decode_serial_base(value: &[u8]) -> u32 {
+    let base = serde_json::from_slice(value).map(|SerialBase { serial_base }| serial_base);
+    base.unwrap_or(0)
+}
+
+/// Reads the base of the serials from a zone's settings, also where the rest of them cannot be read.
+pub fn salvage_serial_base(value: &[u8]) -> u32 {
+    let settings: Option<serde_json::Value> = serde_json::from_slice(value).ok();
+    let base = settings.and_then(|settings| settings.get("serial_base")?.as_u64());
+    base.and_then(|base| base.try_into().ok()).unwrap_or(0)
 }
 
 /// Reads which attempt wrote the head key; none where somebody else did.
@@ -157,6 +182,12 @@ impl Stored for (Rtype, &Rrset) {
 }
 
 impl Stored for Zone {
+    fn to_value(&self) -> Vec<u8> {
+        json(self)
+    }
+}
+
+impl Stored for SerialBase {
     fn to_value(&self) -> Vec<u8> {
         json(self)
     }

@@ -5,7 +5,7 @@ use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rrset, Rtype, Zone, is_serial_before};
 use crate::schema::{Key, Prefix, encode};
 
-use super::{Compare, OCTETS_MAX, OPS_MAX, Op, Plan, Refusal, ZoneRead};
+use super::{Compare, OCTETS_MAX, OPS_MAX, Op, Plan, Refusal, Slot, ZoneRead};
 
 /// Cuts puts into transactions that etcd takes.
 pub struct Batches<I: Iterator<Item = Op>> {
@@ -112,29 +112,21 @@ pub struct Staged {
 }
 
 /// Plans the switch to a staged generation, with these settings. `serial` is the least that the zone's
-/// serial may become, `revision` the store's, as last seen.
-pub fn flip(
-    prefix: &Prefix,
-    apex: &Name,
-    present: Option<&ZoneRead>,
-    mut zone: Zone,
-    staged: &Staged,
-    serial: u32,
-    revision: i64,
-) -> Plan {
+/// serial may become.
+pub fn flip(prefix: &Prefix, slot: &Slot, mut zone: Zone, staged: &Staged, serial: u32) -> Plan {
+    let (apex, present) = (&slot.apex, slot.present.as_ref());
     zone.generation = staged.generation;
-    zone.serial_base = present.map_or(0, |present| present.zone.serial_base);
-    // The transaction gets a later revision than `revision`, so its serial is larger still.
-    let last = zone.serial(revision);
+    zone.serial_base = present.map_or(slot.serial.base, |present| present.zone.serial_base);
+    // The transaction gets a later revision, so its serial is larger still.
+    let last = zone.serial(slot.revision);
     if is_serial_before(last, serial) {
         zone.serial_base = zone.serial_base.wrapping_add(serial.wrapping_sub(last));
     }
     let mut plan = Plan::default();
-    plan.unchanged(
-        prefix,
-        &Key::Zone(apex.clone()),
-        present.map_or(0, |present| present.revision),
-    );
+    plan.unchanged(prefix, &Key::Zone(apex.clone()), slot.zone_revision());
+    if present.is_none() {
+        plan.unchanged(prefix, &Key::Serial(apex.clone()), slot.serial.revision);
+    }
     plan.compares.push(Compare::Unchanged {
         key: staged.first.clone(),
         revision: staged.revision,

@@ -23,7 +23,7 @@ use crate::schema::{Attempt, Key, Prefix, ValueError, encode};
 
 pub use import::{Batches, Staged, flip, merge, stage};
 pub use records::{Change, Surroundings, apply, dname_candidates, zone_candidates};
-pub use zones::{accept, sweep, zone_add, zone_remove, zone_set};
+pub use zones::{accept, raise_serials, sweep, zone_add, zone_forget, zone_remove, zone_set};
 
 /// How many puts and deletes a transaction takes at most. etcd's limit is 128 operations by default.
 pub const OPS_MAX: usize = 120;
@@ -114,6 +114,38 @@ pub struct ZoneRead {
     pub zone: Zone,
     /// The revision that wrote them.
     pub revision: i64,
+    /// The revision as of which they were read. What belongs to the zone is read as of the same one: later there may be
+    /// another generation.
+    pub as_of: i64,
+}
+
+/// The key of a zone's serial as it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SerialRead {
+    /// Where the zone was removed: what a new one adds to revisions so that its serials are later than the old ones.
+    pub base: u32,
+    /// The revision that wrote the key, 0 where there is none.
+    pub revision: i64,
+}
+
+/// What there is of a zone at one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The apex.
+    pub apex: Name,
+    /// The zone, if there is one.
+    pub present: Option<ZoneRead>,
+    /// The key of its serial, which a zone may leave behind.
+    pub serial: SerialRead,
+    /// The store's revision.
+    pub revision: i64,
+}
+
+impl Slot {
+    /// The revision that wrote the zone's settings, 0 where there is no zone.
+    pub fn zone_revision(&self) -> i64 {
+        self.present.as_ref().map_or(0, |present| present.revision)
+    }
 }
 
 /// An RRset as it was read.

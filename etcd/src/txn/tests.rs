@@ -24,6 +24,7 @@ fn zone() -> ZoneRead {
         apex: name("x"),
         zone,
         revision: 40,
+        as_of: 50,
     }
 }
 
@@ -453,40 +454,38 @@ fn ds_belongs_to_the_parent() {
 fn zones_are_added_once() {
     let servers = || rdata(Rtype::NS, &["ns.x."]);
     let settings = || Zone::new(name("ns.x"), name("h.x"));
-    let planned = zone_add(
-        &Prefix::default(),
-        &name("x"),
-        settings(),
-        servers(),
-        None,
-        9,
-    )
-    .expect("allowed");
+    let slot = |present| Slot {
+        apex: name("x"),
+        present,
+        serial: SerialRead {
+            base: 7,
+            revision: 5,
+        },
+        revision: 9,
+    };
+    let planned =
+        zone_add(&Prefix::default(), &slot(None), settings(), servers()).expect("allowed");
     let lines = shown(&planned);
     assert_eq!(lines[0], "if /ns/v1/zone/x = 0");
+    assert_eq!(lines[1], "if /ns/v1/serial/x = 5");
     let claim = Compare::NotWrittenSince {
         range: Prefix::default().generation(&name("x"), 10),
         revision: 0,
     };
     assert!(planned.plan.compares.contains(&claim), "{lines:?}");
-    assert!(lines[3].starts_with("put /ns/v1/rr/x/10/@/NS"), "{lines:?}");
-    let again = zone_add(
-        &Prefix::default(),
-        &name("x"),
-        settings(),
-        servers(),
-        Some(&zone()),
-        9,
-    );
+    assert!(lines[3].contains(r#""serial_base":7"#), "{lines:?}");
+    assert!(lines[4].starts_with("put /ns/v1/rr/x/10/@/NS"), "{lines:?}");
+    let again = slot(Some(zone()));
+    let again = zone_add(&Prefix::default(), &again, settings(), servers());
     assert!(matches!(again, Err(Refusal::ZoneExists(_))));
-    let none = zone_add(&Prefix::default(), &name("x"), settings(), vec![], None, 9);
+    let none = zone_add(&Prefix::default(), &slot(None), settings(), vec![]);
     assert!(matches!(none, Err(Refusal::Rrset(..))));
     let bad = Zone {
         default_ttl: u32::MAX,
         ..settings()
     };
     assert!(matches!(
-        zone_add(&Prefix::default(), &name("x"), bad, servers(), None, 9),
+        zone_add(&Prefix::default(), &slot(None), bad, servers()),
         Err(Refusal::Usage(_))
     ));
 }
@@ -574,15 +573,13 @@ fn a_flip_never_takes_the_serial_back() {
             first: b"k".to_vec(),
             revision: 99,
         };
-        let plan = flip(
-            &Prefix::default(),
-            &name("x"),
-            present,
-            zone().zone,
-            &staged,
-            serial,
-            100,
-        );
+        let slot = Slot {
+            apex: name("x"),
+            present: present.cloned(),
+            serial: SerialRead::default(),
+            revision: 100,
+        };
+        let plan = flip(&Prefix::default(), &slot, zone().zone, &staged, serial);
         assert!(plan.compares.contains(&Compare::Unchanged {
             key: b"k".to_vec(),
             revision: 99

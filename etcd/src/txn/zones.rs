@@ -3,25 +3,25 @@
 use std::ops::Range;
 
 use crate::model::{Name, Rdata, Rrset, Rtype, Zone};
-use crate::schema::{Accepted, Key, Prefix, encode};
+use crate::schema::{Accepted, Key, Prefix, SerialBase, encode};
 
-use super::{Compare, Op, Plan, Planned, Refusal, ZoneRead, lines};
+use super::{Compare, Op, Plan, Planned, Refusal, SerialRead, Slot, ZoneRead, lines};
 
-/// Plans a new zone with these name servers at its apex. `revision` is the store's: the generation is
-/// numbered after it, so that nothing left over from a zone of the same name comes to light.
+/// Plans a new zone with these name servers at its apex. The generation is numbered after the store's revision, so that
+/// nothing left over from a zone of the same name comes to light.
 pub fn zone_add(
     prefix: &Prefix,
-    apex: &Name,
+    slot: &Slot,
     mut zone: Zone,
     servers: Vec<Rdata>,
-    present: Option<&ZoneRead>,
-    revision: i64,
 ) -> Result<Planned, Refusal> {
-    if present.is_some() {
+    let apex = &slot.apex;
+    if slot.present.is_some() {
         return Err(Refusal::ZoneExists(apex.clone()));
     }
     check(&zone)?;
-    zone.generation = revision.unsigned_abs() + 1;
+    zone.generation = slot.revision.unsigned_abs() + 1;
+    zone.serial_base = slot.serial.base;
     let rrset = Rrset::new(Rtype::NS, zone.default_ttl.max(zone.soa.ttl), servers)
         .map_err(|error| Refusal::Rrset(apex.clone(), Rtype::NS, error))?;
     let mut planned = Planned {
@@ -30,6 +30,7 @@ pub fn zone_add(
     };
     let plan = &mut planned.plan;
     plan.unchanged(prefix, &Key::Zone(apex.clone()), 0);
+    plan.unchanged(prefix, &Key::Serial(apex.clone()), slot.serial.revision);
     // An import of the same zone may have begun to write this generation.
     plan.compares.push(Compare::NotWrittenSince {
         range: prefix.generation(apex, zone.generation),
@@ -60,12 +61,41 @@ pub fn zone_set(prefix: &Prefix, read: &ZoneRead, zone: &Zone) -> Result<Option<
     Ok(Some(plan))
 }
 
-/// Plans the end of a zone: from this transaction on nobody serves it. Its RRsets are deleted after.
-pub fn zone_remove(prefix: &Prefix, read: &ZoneRead) -> Plan {
+/// Plans other bases for the serials of zones, with which they are given.
+pub fn raise_serials(prefix: &Prefix, raised: &[ZoneRead]) -> Plan {
     let mut plan = Plan::default();
-    plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
-    plan.delete(prefix, &Key::Zone(read.apex.clone()));
-    plan.delete(prefix, &Key::Serial(read.apex.clone()));
+    for read in raised {
+        let key = Key::Zone(read.apex.clone());
+        plan.unchanged(prefix, &key, read.revision);
+        plan.put(prefix, &key, encode(&read.zone));
+        plan.put(prefix, &Key::Serial(read.apex.clone()), b"{}".to_vec());
+    }
+    plan.put(prefix, &Key::Head, b"{}".to_vec());
+    plan
+}
+
+/// Plans the end of a zone, whose settings `revision` wrote: from this transaction on nobody serves it. Its RRsets are
+/// deleted after. The base of its serials is remembered, if there is one: the serials of a later zone of that name go on
+/// from there.
+pub fn zone_remove(prefix: &Prefix, apex: &Name, revision: i64, serial_base: u32) -> Plan {
+    let mut plan = Plan::default();
+    plan.unchanged(prefix, &Key::Zone(apex.clone()), revision);
+    plan.delete(prefix, &Key::Zone(apex.clone()));
+    let serial = Key::Serial(apex.clone());
+    match serial_base {
+        0 => plan.delete(prefix, &serial),
+        _ => plan.put(prefix, &serial, encode(&SerialBase { serial_base })),
+    }
+    plan.put(prefix, &Key::Head, b"{}".to_vec());
+    plan
+}
+
+/// Plans to forget what is remembered of a zone that is removed.
+pub fn zone_forget(prefix: &Prefix, apex: &Name, serial: SerialRead) -> Plan {
+    let mut plan = Plan::default();
+    plan.unchanged(prefix, &Key::Zone(apex.clone()), 0);
+    plan.unchanged(prefix, &Key::Serial(apex.clone()), serial.revision);
+    plan.delete(prefix, &Key::Serial(apex.clone()));
     plan.put(prefix, &Key::Head, b"{}".to_vec());
     plan
 }

@@ -26,7 +26,9 @@ struct Shown {
 }
 
 pub(super) async fn accept(context: &Context, wait: Wait) -> Result<(), Error> {
-    let registered = context.store().frontends().await?.frontends;
+    let fleet = context.store().frontends().await?;
+    output::left_out(&fleet.unreadable);
+    let registered = fleet.frontends;
     if registered.is_empty() {
         return Err(Error::Conflict(
             "no front-end is registered that may hold something back".into(),

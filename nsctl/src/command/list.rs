@@ -1,7 +1,7 @@
 //! `list`.
 
+use etcd::client::{Scope, Zones};
 use etcd::model::{Name, Rtype};
-use etcd::txn::ZoneRead;
 use serde::Serialize;
 
 use super::Context;
@@ -26,17 +26,23 @@ pub(super) async fn list(
     rtype: Option<Rtype>,
     subtree: bool,
 ) -> Result<(), Error> {
+    let scope = match (&name, subtree) {
+        (Some(_), false) => Scope::Owner,
+        _ => Scope::Subtree,
+    };
     let mut listed = Vec::new();
-    for read in zones(context, name.as_ref(), zone, subtree).await? {
+    let zones = zones(context, name.as_ref(), zone, subtree).await?;
+    output::left_out(&zones.unreadable);
+    for read in zones.zones {
         // Zones below the name that is asked for are listed from their apex.
         let below = name
             .as_ref()
             .filter(|name| name.is_within(&read.apex))
             .unwrap_or(&read.apex);
-        for (owner, stored) in context.store().rrsets(&read, below).await? {
-            let wanted = rtype.is_none_or(|rtype| rtype == stored.rtype)
-                && (subtree || name.as_ref().is_none_or(|name| *name == owner));
-            if !wanted {
+        let stored = context.store().rrsets(&read, below, scope).await?;
+        output::left_out(&stored.unreadable);
+        for (owner, stored) in stored.rrsets {
+            if rtype.is_some_and(|rtype| rtype != stored.rtype) {
                 continue;
             }
             match stored.rrset {
@@ -81,32 +87,32 @@ pub(super) async fn list(
     )
 }
 
-/// The zones that can hold what is asked for.
+/// The zones that can hold what is asked for, all read at one revision.
 async fn zones(
     context: &Context,
     name: Option<&Name>,
     zone: Option<Name>,
     subtree: bool,
-) -> Result<Vec<ZoneRead>, Error> {
+) -> Result<Zones, Error> {
     if let Some(apex) = zone {
-        let read = context.store().zone(&apex).await?.1;
-        return Ok(vec![read.ok_or_else(|| {
-            Error::Conflict(format!("there is no zone {apex}"))
-        })?]);
+        let (revision, read) = context.store().zone(&apex).await?;
+        let read = read.ok_or_else(|| Error::Conflict(format!("there is no zone {apex}")))?;
+        return Ok(Zones {
+            revision,
+            zones: vec![read],
+            unreadable: Vec::new(),
+        });
     }
     let Some(name) = name else {
         return Ok(context.store().zones().await?);
     };
-    let closest = context.store().zone_for(name, None).await?.1;
-    let mut zones: Vec<ZoneRead> = closest.into_iter().collect();
+    let mut zones = context.store().enclosing(name).await?;
     if subtree {
-        let below = context
-            .store()
-            .zones()
-            .await?
-            .into_iter()
-            .filter(|read| read.apex != *name && read.apex.is_within(name));
-        zones.extend(below);
+        let below = context.store().zones_below(name, zones.revision).await?;
+        // At the root, its own zone is among them.
+        let below_it = below.zones.into_iter().filter(|read| read.apex != *name);
+        zones.zones.extend(below_it);
+        zones.unreadable.extend(below.unreadable);
     }
     Ok(zones)
 }

@@ -1,8 +1,8 @@
 //! `zone raise-serials`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use etcd::model::{Name, Zone, is_serial_before};
+use etcd::model::{Name, is_serial_before};
 use serde::Serialize;
 
 use super::Context;
@@ -26,12 +26,12 @@ struct Raised {
 
 pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Result<(), Error> {
     let served = served_before(context).await?;
-    let mut report = Report {
-        zones: Vec::new(),
-        revision: None,
-    };
-    for read in context.store().zones().await? {
-        let before = context.store().serial(&read).await?;
+    let zones = context.store().zones().await?;
+    output::left_out(&zones.unreadable);
+    let serials = context.store().serials(&zones).await?;
+    let mut before_of = HashMap::new();
+    let mut raises = Vec::new();
+    for (read, before) in zones.zones.into_iter().zip(serials) {
         let least = by.map(|by| before.wrapping_add(by));
         let least = served.get(&read.apex).copied().map_or(least, |served| {
             Some(least.map_or(served, |least| later(least, served)))
@@ -43,19 +43,32 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
         let distance = least.wrapping_sub(before);
         // The transaction touches the serial key, and with that the serial grows by one at least.
         let base = read.zone.serial_base.wrapping_add(distance);
-        let edit = |zone: &mut Zone| zone.serial_base = later(zone.serial_base, base);
-        let change = context.store().zone_set(&read.apex, edit).await;
-        let (revision, _) =
-            change.or_else(|error| told(context, &report).and(Err(error.into())))?;
-        let (zone, after) = (read.apex, base.wrapping_add(revision as u32));
-        report.zones.push(Raised {
-            zone,
-            before,
-            after,
-        });
-        report.revision = Some(revision);
+        before_of.insert(read.apex.clone(), before);
+        raises.push((read.apex, base));
     }
+    let mut report = Report {
+        zones: Vec::new(),
+        revision: None,
+    };
+    let store = context.store();
+    let done = store.raise_serials(raises, |raised| {
+        for etcd::client::Raised {
+            zone,
+            serial,
+            revision,
+        } in raised
+        {
+            report.revision = report.revision.max(Some(revision));
+            report.zones.push(Raised {
+                before: before_of.get(&zone).copied().unwrap_or(serial),
+                after: serial,
+                zone,
+            });
+        }
+    });
+    let done = done.await;
     told(context, &report)?;
+    done?;
     let line = match report.revision {
         Some(revision) => format!("done, revision {revision}\n"),
         None => "unchanged: no front-end has served a later serial (--by raises all)\n".into(),
@@ -67,7 +80,9 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
 
 /// The serials that front-ends have served and that zones are behind now; the latest of each.
 async fn served_before(context: &Context) -> Result<BTreeMap<Name, u32>, Error> {
-    let registered = context.store().frontends().await?.frontends;
+    let fleet = context.store().frontends().await?;
+    output::left_out(&fleet.unreadable);
+    let registered = fleet.frontends;
     let mut served: BTreeMap<Name, u32> = BTreeMap::new();
     for (id, answer) in frontends::get_all(&registered, "serials", context.timeout).await {
         match answer {

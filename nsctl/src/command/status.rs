@@ -39,12 +39,16 @@ pub(super) async fn status(context: &Context) -> Result<(), Error> {
     let registered = async {
         Ok::<_, Error>((
             context.store().head().await?,
-            context.store().frontends().await?.frontends,
+            context.store().frontends().await?,
         ))
     }
     .await;
     let (frontends, failure) = match registered {
-        Ok((head, registered)) => (ask_all(head, registered, context.timeout).await, None),
+        Ok((head, fleet)) => {
+            output::left_out(&fleet.unreadable);
+            let frontends = ask_all(head, fleet.frontends, context.timeout).await;
+            (frontends, None)
+        }
         Err(error) => (Vec::new(), Some(error)),
     };
     let status = Status { members, frontends };

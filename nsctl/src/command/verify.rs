@@ -106,7 +106,9 @@ async fn compare(context: &Context) -> Result<Report, Error> {
         survey.newest,
         context.timeout.as_millis()
     );
-    let registered = context.store().frontends().await?.frontends;
+    let fleet = context.store().frontends().await?;
+    output::left_out(&fleet.unreadable);
+    let registered = fleet.frontends;
     let answers = frontends::get_all::<Had>(&registered, &path, context.timeout).await;
     let had = |answer: Result<Had, String>| {
         answer.and_then(|had| {

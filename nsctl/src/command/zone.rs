@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
         } => set(context, &zone, mname, &settings, wait).await,
         ZoneCommand::List => list(context).await,
         ZoneCommand::Show { zone } => show(context, &zone).await,
-        ZoneCommand::Remove { zone, wait } => remove(context, &zone, wait).await,
+        ZoneCommand::Remove { zone, force, wait } => remove(context, &zone, force, wait).await,
         ZoneCommand::Import {
             zone,
             file,
@@ -160,11 +160,9 @@ async fn set(
 
 async fn list(context: &Context) -> Result<(), Error> {
     let zones = context.store().zones().await?;
-    let mut serials = Vec::new();
-    for read in &zones {
-        serials.push(context.store().serial(read).await?);
-    }
-    let shown = zones.iter().zip(serials).map(|(read, serial)| Shown {
+    output::left_out(&zones.unreadable);
+    let serials = context.store().serials(&zones).await?;
+    let shown = zones.zones.iter().zip(serials).map(|(read, serial)| Shown {
         zone: &read.apex,
         serial,
         settings: &read.zone,
@@ -198,7 +196,7 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
         });
     }
     let soa = &read.zone.soa;
-    let generations = context.store().generations(apex).await?;
+    let generations = context.store().generations(apex, Some(read.as_of)).await?;
     let served = generations
         .iter()
         .find(|(generation, _)| *generation == read.zone.generation);
@@ -242,8 +240,8 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
     output::table(&["SETTING", "VALUE"], rows, "")
 }
 
-async fn remove(context: &Context, apex: &Name, wait: Wait) -> Result<(), Error> {
-    match context.store().zone_remove(apex).await? {
+async fn remove(context: &Context, apex: &Name, force: bool, wait: Wait) -> Result<(), Error> {
+    match context.store().zone_remove(apex, force).await? {
         Some(Removed { revision, left }) => {
             if let Some(error) = left {
                 output::note(&format!(
@@ -286,11 +284,15 @@ async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
         .store()
         .sweep(apex, |generation| Some(generation) != served)
         .await?;
+    let forgotten = context.store().zone_forget(apex).await?;
     let revision = context.store().head().await?.revision;
-    let line = format!("{swept} RRsets deleted that were not served\n");
+    let mut line = format!("{swept} RRsets deleted that were not served\n");
+    if forgotten {
+        line += "forgotten: how far the serials of the removed zone had come\n";
+    }
     context
         .finish(
-            report(apex, revision, swept > 0),
+            report(apex, revision, swept > 0 || forgotten),
             Wait { wait: None },
             &line,
         )

@@ -156,8 +156,12 @@ impl Builder {
     }
 
     /// Zones whose serial is behind one that was served before, with that.
-    pub fn serials_behind(&self) -> &BTreeMap<Name, u32> {
-        &self.serials
+    pub fn serials_behind(&self) -> BTreeMap<Name, u32> {
+        let known = self.serials.iter();
+        known
+            .filter(|(apex, _)| self.view.zone(apex).is_some())
+            .map(|(apex, serial)| (apex.clone(), *serial))
+            .collect()
     }
 
     /// The digest after the last change up to a revision that has come here; none where that is not known any more.
@@ -339,14 +343,13 @@ impl Builder {
         });
     }
 
-    /// Forgets serials that have been caught up with.
+    /// Forgets serials that have been caught up with. Those of a zone that is removed may yet come back with it.
     fn forget_serials(&mut self) {
         if !self.serials.is_empty() {
             let view = &self.view;
             let is_behind = |zone: &Arc<Zone>, serial| is_before(zone.serial(), serial);
-            self.serials.retain(|apex, serial| {
-                view.zone(apex).is_some_and(|zone| is_behind(zone, *serial))
-            });
+            self.serials
+                .retain(|apex, serial| view.zone(apex).is_none_or(|zone| is_behind(zone, *serial)));
         }
     }
 

@@ -1,0 +1,319 @@
+//! Zones, RRsets and front-ends, as they are stored.
+//!
+//! What belongs together is read as of one revision: a zone's RRsets and its serial as of the revision at which the
+//! zone itself was read, or an import in between would show a half of each. A key whose value cannot be read is left
+//! out and named; it does not keep anybody from reading the others.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::store::Listed;
+use super::{Store, StoreError};
+use crate::mirror::KeyValue;
+use crate::model::{Name, Rtype};
+use crate::schema::{self, Frontend, Key};
+use crate::txn::{self, RrsetRead, SerialRead, Slot, ZoneRead};
+
+/// A key that is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The key.
+    pub key: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Unreadable {
+    fn new(key: &[u8], reason: impl fmt::Display) -> Self {
+        Unreadable {
+            key: String::from_utf8_lossy(key).into_owned(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is left out: {}", self.key, self.reason)
+    }
+}
+
+/// The front-ends that are registered.
+#[derive(Debug)]
+pub struct Fleet {
+    /// What they say of themselves, by id.
+    pub frontends: Vec<(String, Frontend)>,
+    /// Registrations that say nothing.
+    pub unreadable: Vec<Unreadable>,
+    /// The cluster that they are registered in.
+    pub cluster_id: u64,
+}
+
+/// Zones as of one revision.
+#[derive(Debug, Default)]
+pub struct Zones {
+    /// The revision.
+    pub revision: i64,
+    /// The zones, sorted by name.
+    pub zones: Vec<ZoneRead>,
+    /// Those whose settings cannot be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// RRsets of a zone.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// The RRsets, sorted by owner and type.
+    pub rrsets: Vec<(Name, RrsetRead)>,
+    /// Keys that are no RRset's.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// Which of a zone's RRsets are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those at a name.
+    Owner,
+    /// Those at a name and below it.
+    Subtree,
+}
+
+impl Store {
+    /// The front-ends that are registered.
+    pub async fn frontends(&self) -> Result<Fleet, StoreError> {
+        let listed = self.list(self.prefix().frontends(), None).await?;
+        let mut fleet = Fleet {
+            frontends: Vec::new(),
+            unreadable: Vec::new(),
+            cluster_id: listed.cluster_id,
+        };
+        for item in &listed.items {
+            match (
+                self.prefix().decode(&item.key),
+                schema::decode_frontend(&item.value),
+            ) {
+                (Ok(Key::Frontend(id)), Ok(frontend)) => fleet.frontends.push((id, frontend)),
+                (Ok(_), Err(error)) => {
+                    fleet.unreadable.push(Unreadable::new(&item.key, error));
+                }
+                (Ok(_), Ok(_)) => {}
+                (Err(error), _) => fleet.unreadable.push(Unreadable::new(&item.key, error)),
+            }
+        }
+        Ok(fleet)
+    }
+
+    /// All zones.
+    pub async fn zones(&self) -> Result<Zones, StoreError> {
+        let listed = self.list(self.prefix().zones(), None).await?;
+        Ok(self.zones_of(&listed))
+    }
+
+    /// The zones below a name, as of a revision.
+    pub async fn zones_below(&self, name: &Name, as_of: i64) -> Result<Zones, StoreError> {
+        let listed = self
+            .list(self.prefix().zones_below(name), Some(as_of))
+            .await?;
+        Ok(self.zones_of(&listed))
+    }
+
+    fn zones_of(&self, listed: &Listed) -> Zones {
+        let mut zones = Zones {
+            revision: listed.revision,
+            ..Zones::default()
+        };
+        for item in &listed.items {
+            match self.zone_of(item, listed.revision) {
+                Ok(zone) => zones.zones.push(zone),
+                Err(unreadable) => zones.unreadable.push(unreadable),
+            }
+        }
+        zones.zones.sort_by(|a, b| a.apex.cmp(&b.apex));
+        zones
+    }
+
+    /// One zone, if it is there, and the store's revision.
+    pub async fn zone(&self, apex: &Name) -> Result<(i64, Option<ZoneRead>), StoreError> {
+        let key = self.prefix().encode(&Key::Zone(apex.clone()));
+        let (header, values) = self.get_all(&[key], None).await?;
+        let item = values.into_iter().flatten().next();
+        let zone = item.map(|item| self.zone_of(&item, header.revision));
+        Ok((header.revision, zone.transpose()?))
+    }
+
+    /// One zone's key, if it is there, whether or not its value can be read; and what its serial key says.
+    pub(super) async fn zone_key(
+        &self,
+        apex: &Name,
+    ) -> Result<(i64, Option<KeyValue>, SerialRead), StoreError> {
+        let keys = [Key::Zone(apex.clone()), Key::Serial(apex.clone())];
+        let keys = keys.map(|key| self.prefix().encode(&key));
+        let (header, values) = self.get_all(&keys, None).await?;
+        let mut values = values.into_iter();
+        let zone = values.next().flatten();
+        let serial = values
+            .next()
+            .flatten()
+            .map_or_else(SerialRead::default, |item| SerialRead {
+                base: schema::decode_serial_base(&item.value),
+                revision: item.mod_revision,
+            });
+        Ok((header.revision, zone, serial))
+    }
+
+    /// What there is of a zone.
+    pub(super) async fn slot(&self, apex: &Name) -> Result<Slot, StoreError> {
+        let (revision, zone, serial) = self.zone_key(apex).await?;
+        let present = zone.map(|item| self.zone_of(&item, revision));
+        Ok(Slot {
+            apex: apex.clone(),
+            present: present.transpose()?,
+            serial,
+            revision,
+        })
+    }
+
+    pub(super) fn zone_of(&self, item: &KeyValue, as_of: i64) -> Result<ZoneRead, Unreadable> {
+        let apex = match self.prefix().decode(&item.key) {
+            Ok(Key::Zone(apex)) => apex,
+            Ok(_) => return Err(Unreadable::new(&item.key, "it is no zone's key")),
+            Err(error) => return Err(Unreadable::new(&item.key, error)),
+        };
+        match schema::decode_zone(&item.value) {
+            Ok(zone) => Ok(ZoneRead {
+                apex,
+                zone,
+                revision: item.mod_revision,
+                as_of,
+            }),
+            Err(error) => Err(Unreadable::new(
+                &item.key,
+                format!("{error} (nsctl zone remove {apex} --force removes the zone)"),
+            )),
+        }
+    }
+
+    /// The serials of zones as the front-ends answer them, in the order of the zones: of one or of all, with as many
+    /// requests as a list has pages.
+    pub async fn serials(&self, zones: &Zones) -> Result<Vec<u32>, StoreError> {
+        let listed = self
+            .list_keys(self.prefix().serials(), Some(zones.revision))
+            .await?;
+        let touched: HashMap<Vec<u8>, i64> = listed
+            .items
+            .into_iter()
+            .map(|item| (item.key, item.mod_revision))
+            .collect();
+        let serial = |read: &ZoneRead| {
+            let key = self.prefix().encode(&Key::Serial(read.apex.clone()));
+            read.zone
+                .serial(touched.get(&key).copied().unwrap_or(read.revision))
+        };
+        Ok(zones.zones.iter().map(serial).collect())
+    }
+
+    /// The serial of a zone as the front-ends answer it.
+    pub async fn serial(&self, read: &ZoneRead) -> Result<u32, StoreError> {
+        let touched = self.touched(read).await?;
+        let touched = if touched > 0 { touched } else { read.revision };
+        Ok(read.zone.serial(touched))
+    }
+
+    /// The revision at which the zone was changed last; 0 where its serial key is not there.
+    pub(super) async fn touched(&self, read: &ZoneRead) -> Result<i64, StoreError> {
+        let key = self.prefix().encode(&Key::Serial(read.apex.clone()));
+        let (_, values) = self.get_all(&[key], Some(read.as_of)).await?;
+        let item = values.into_iter().flatten().next();
+        Ok(item.map_or(0, |item| item.mod_revision))
+    }
+
+    /// The RRset under a key, with its owner; otherwise what the key is instead.
+    pub fn rrset_of(&self, item: &KeyValue) -> Result<(Name, RrsetRead), Unreadable> {
+        let (owner, rtype) = match self.prefix().decode(&item.key) {
+            Ok(Key::Rrset { owner, rtype, .. }) => (owner, rtype),
+            Ok(_) => return Err(Unreadable::new(&item.key, "it is no RRset's key")),
+            Err(error) => return Err(Unreadable::new(&item.key, error)),
+        };
+        let rrset = RrsetRead {
+            rtype,
+            rrset: schema::decode_rrset(rtype, &item.value),
+            revision: item.mod_revision,
+        };
+        Ok((owner, rrset))
+    }
+
+    /// RRsets of the generation that a zone served when it was read.
+    pub async fn rrsets(
+        &self,
+        read: &ZoneRead,
+        owner: &Name,
+        scope: Scope,
+    ) -> Result<Stored, StoreError> {
+        let (prefix, generation) = (self.prefix(), read.zone.generation);
+        let range = match scope {
+            Scope::Owner => prefix.owner(&read.apex, generation, owner),
+            Scope::Subtree => prefix.subtree(&read.apex, generation, owner),
+        };
+        let mut stored = Stored::default();
+        for item in self.list(range, Some(read.as_of)).await?.items {
+            match self.rrset_of(&item) {
+                Ok(rrset) => stored.rrsets.push(rrset),
+                Err(unreadable) => stored.unreadable.push(unreadable),
+            }
+        }
+        stored
+            .rrsets
+            .sort_by(|(a, x), (b, y)| (a, x.rtype).cmp(&(b, y.rtype)));
+        Ok(stored)
+    }
+
+    /// The zone that holds records of this type at `owner`, with the names closer to it that are no zones.
+    pub async fn zone_for(
+        &self,
+        owner: &Name,
+        rtype: Option<Rtype>,
+    ) -> Result<(i64, Option<ZoneRead>, Vec<Name>), StoreError> {
+        let candidates = txn::zone_candidates(owner, rtype);
+        let (revision, zones) = self.zones_at(&candidates).await?;
+        for (index, zone) in zones.into_iter().enumerate() {
+            if let Some(zone) = zone {
+                return Ok((revision, Some(zone?), candidates[..index].to_vec()));
+            }
+        }
+        Ok((revision, None, candidates))
+    }
+
+    /// The zones of these names, at one revision. A name has at most 127 labels, and a transaction takes 128 operations:
+    /// those above one name are never too many.
+    pub(super) async fn zones_at(
+        &self,
+        names: &[Name],
+    ) -> Result<(i64, Vec<Option<Result<ZoneRead, Unreadable>>>), StoreError> {
+        let keys: Vec<Vec<u8>> = names
+            .iter()
+            .map(|name| self.prefix().encode(&Key::Zone(name.clone())))
+            .collect();
+        let (header, values) = self.get_all(&keys, None).await?;
+        let zones = values
+            .into_iter()
+            .map(|item| item.map(|item| self.zone_of(&item, header.revision)));
+        Ok((header.revision, zones.collect()))
+    }
+
+    /// The zones that a name is in, the closest first.
+    pub async fn enclosing(&self, name: &Name) -> Result<Zones, StoreError> {
+        let names: Vec<Name> = name.ancestors().collect();
+        let (revision, found) = self.zones_at(&names).await?;
+        let mut zones = Zones {
+            revision,
+            ..Zones::default()
+        };
+        for zone in found.into_iter().flatten() {
+            match zone {
+                Ok(zone) => zones.zones.push(zone),
+                Err(unreadable) => zones.unreadable.push(unreadable),
+            }
+        }
+        Ok(zones)
+    }
+}

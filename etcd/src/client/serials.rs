@@ -1,0 +1,94 @@
+//! Raising serials, of many zones at a time.
+
+use std::collections::VecDeque;
+
+use tokio::task::JoinHandle;
+
+use super::attempts::Attempts;
+use super::{ChangeError, Store, StoreError};
+use crate::model::{Name, is_serial_before};
+use crate::txn::{self, ZoneRead};
+
+/// How many zones one transaction raises: it writes two keys for each.
+const RAISED_AT_ONCE: usize = 50;
+
+/// How many transactions are under way at once.
+const PARALLEL: usize = 8;
+
+/// A zone, and what is to be added to revisions at least to give its serials.
+pub type Raise = (Name, u32);
+
+/// A zone that was raised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raised {
+    /// The zone.
+    pub zone: Name,
+    /// Its serial from then on.
+    pub serial: u32,
+    /// The revision of the change.
+    pub revision: i64,
+}
+
+impl Store {
+    /// Raises the serials of zones. `told` gets to know what is done, also where an error ends it; a zone that is there
+    /// no more, or that somebody else has raised so far, is left out.
+    pub async fn raise_serials(
+        &self,
+        raises: Vec<Raise>,
+        mut told: impl FnMut(Vec<Raised>),
+    ) -> Result<(), ChangeError> {
+        let mut batches = raises.chunks(RAISED_AT_ONCE);
+        let mut under_way: VecDeque<JoinHandle<Result<Vec<Raised>, ChangeError>>> = VecDeque::new();
+        let mut failed = None;
+        loop {
+            while failed.is_none() && under_way.len() < PARALLEL {
+                let Some(batch) = batches.next() else { break };
+                let (store, batch) = (self.clone(), batch.to_vec());
+                under_way.push_back(tokio::spawn(async move { store.raise(&batch).await }));
+            }
+            let Some(task) = under_way.pop_front() else {
+                return failed.map_or(Ok(()), Err);
+            };
+            let ended = task
+                .await
+                .map_err(|error| StoreError::Other(error.to_string()));
+            match ended.map_err(ChangeError::from).and_then(|raised| raised) {
+                Ok(raised) => told(raised),
+                // Those that are under way are waited for: what they do is to be told, too.
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+    }
+
+    /// Raises as many as one transaction takes.
+    async fn raise(&self, batch: &[Raise]) -> Result<Vec<Raised>, ChangeError> {
+        let Some((first, _)) = batch.first() else {
+            return Ok(Vec::new());
+        };
+        let names: Vec<Name> = batch.iter().map(|(zone, _)| zone.clone()).collect();
+        let mut attempts = Attempts::new(self, first);
+        loop {
+            let (revision, zones) = attempts.store().zones_at(&names).await?;
+            let mut raised: Vec<ZoneRead> = Vec::new();
+            for (zone, (_, base)) in zones.into_iter().zip(batch) {
+                let Some(Ok(mut read)) = zone else { continue };
+                if is_serial_before(read.zone.serial_base, *base) {
+                    read.zone.serial_base = *base;
+                    raised.push(read);
+                }
+            }
+            if raised.is_empty() {
+                return Ok(Vec::new());
+            }
+            let plan = txn::raise_serials(self.prefix(), &raised);
+            if let Some(revision) = attempts.commit(&plan, revision).await? {
+                let raised = raised.into_iter().map(|read| Raised {
+                    serial: read.zone.serial(revision),
+                    zone: read.apex,
+                    revision,
+                });
+                return Ok(raised.collect());
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What belongs together is read at one revision, whatever is written meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tests::{Nsctl, Single, TempDir};
+
+/// Enough names for several pages of a list.
+const NAMES: usize = 5_000;
+
+/// How often each command reads while the zone is replaced all the time.
+const READS: usize = 12;
+
+/// A zone all of whose addresses are this one.
+fn zone(address: &str) -> String {
+    let head = "$ORIGIN example.org.\n$TTL 300\n@ SOA ns1.example.com. h.example.com. 1 3600 600 604800 300\n";
+    let hosts: String = (0..NAMES).map(|n| format!("n{n} A {address}\n")).collect();
+    format!("{head}@ NS ns1.example.com.\n{hosts}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_is_replaced_is_read_as_it_was_before_or_after() {
+    let etcd = Single::start().await;
+    let nsctl = Nsctl::new(&[etcd.endpoint().into()]);
+    let folder = TempDir::new();
+    let files = ["192.0.2.1", "192.0.2.2"].map(|address| {
+        let file = folder.write(&format!("{address}.zone"), &zone(address));
+        file.display().to_string()
+    });
+    let import = |file: &str| format!("zone import example.org {file} --replace");
+    nsctl.run(&import(&files[0])).await.expect(0);
+
+    let is_over = Arc::new(AtomicBool::new(false));
+    let replacing = {
+        let (nsctl, is_over) = (nsctl.clone(), is_over.clone());
+        let imports = [import(&files[1]), import(&files[0])];
+        tokio::spawn(async move {
+            let mut count = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                nsctl.run(&imports[count % 2]).await.expect(0);
+                count += 1;
+            }
+            count
+        })
+    };
+    for _ in 0..READS {
+        for command in ["zone export example.org", "list --zone example.org", "list"] {
+            let told = nsctl.run(command).await.expect(0).stdout;
+            let count = |address: &str| {
+                let of = told
+                    .lines()
+                    .filter(|line| line.trim_end().ends_with(address));
+                of.count()
+            };
+            let counts = [count(" 192.0.2.1"), count(" 192.0.2.2")];
+            let is_whole = counts == [NAMES, 0] || counts == [0, NAMES];
+            assert!(is_whole, "{command}: {counts:?} addresses");
+        }
+        // It is as one of the files says.
+        let told = nsctl
+            .run(&format!("zone diff example.org {}", files[0]))
+            .await;
+        let differences = told.stdout.lines().count();
+        assert!([1, 2 * NAMES].contains(&differences), "{differences}");
+        let shown = nsctl.run("zone show example.org").await.expect(0).stdout;
+        let rrsets = format!("RRsets                  {}", NAMES + 1);
+        assert!(shown.contains(&rrsets), "{shown}");
+    }
+    is_over.store(true, Ordering::SeqCst);
+    let count = replacing.await.expect("no panic");
+    assert!(count > 2, "a poor test: replaced {count} times");
+}
