@@ -512,7 +512,7 @@ fn whatever_deletes_touches_the_head() {
     for plan in [
         sweep(&prefix, &zone.apex, Some(&zone), range.clone()),
         sweep(&prefix, &zone.apex, None, range),
-        zone_remove(&prefix, &zone),
+        zone_remove(&prefix, &zone.apex, zone.revision, 7),
     ] {
         assert!(plan.ops.contains(&head), "{plan:?}");
     }
