@@ -63,7 +63,9 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let reason = error.to_string();
         match error {
-            StoreError::Unreachable(_) | StoreError::Unauthenticated(_) => Error::Store(reason),
+            StoreError::Unreachable(_)
+            | StoreError::Fault { .. }
+            | StoreError::Unauthenticated(_) => Error::Store(reason),
             StoreError::Config(_) => Error::Usage(reason),
             StoreError::Unreadable(_) => Error::Conflict(reason),
             StoreError::Denied(_)

@@ -55,6 +55,8 @@ pub struct Status {
     pub fresh_age_ms: Option<u64>,
     /// Whether it is registered in etcd, where `nsctl` finds it.
     pub registered: bool,
+    /// Why it may not be registered.
+    pub registration_trouble: Option<String>,
     /// Whether the watch is established.
     pub watching: bool,
     /// Whether what is served is not to be taken for what etcd holds, however high its revision, until all of it is
@@ -262,6 +264,7 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         applied: freshness.applied,
         fresh_age_ms: freshness.age().map(|age| age.as_millis() as u64),
         registered: shared.registered.borrow().is_held(),
+        registration_trouble: shared.registered.borrow().trouble().map(str::to_string),
         watching: freshness.watching,
         doubted: freshness.doubted,
         cluster: freshness.cluster_id.map(|id| format!("{id:x}")),

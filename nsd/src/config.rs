@@ -18,7 +18,7 @@ use crate::{dev, mirror};
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Every option is also a key of the configuration file, and a variable: --listen is\nlisten = [\"…\"] there, and NSD_LISTEN."
+    after_help = "Every option is also a key of the configuration file, and a variable: --listen is\nlisten = [\"…\"] there, and NSD_LISTEN.\n\nExit codes: 0 ended as it was told to, 1 failed, 2 the settings, or files that they name, cannot be used."
 )]
 pub struct Arguments {
     /// The settings of a front-end.
@@ -294,14 +294,24 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+/// Says of an error that settings cannot be used, or files that they name.
+#[derive(Clone, Copy, Debug)]
+pub struct Unusable;
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the settings cannot be used")
+    }
+}
+
 impl Options {
-    /// Adds what the configuration file says, and checks all of it.
+    /// Adds what the configuration file says, and checks all of it. Errors are [`Unusable`].
     pub fn complete(self) -> anyhow::Result<Config> {
         let merged = match &self.config {
-            Some(path) => self.merge(path)?,
-            None => self,
+            Some(path) => self.merge(path),
+            None => Ok(self),
         };
-        merged.check()
+        merged.and_then(Options::check).context(Unusable)
     }
 
     fn merge(&self, path: &Path) -> anyhow::Result<Options> {
@@ -342,6 +352,7 @@ impl Options {
             discover: self.discover_members.unwrap_or(false),
             ..client::Config::new(endpoints)
         };
+        store.tls.check()?;
         let prefix = self.prefix.as_deref().unwrap_or("/ns");
         let listen = self.listen.unwrap_or_else(|| {
             let port = 53;
@@ -503,6 +514,6 @@ mod tests {
         let error = parse(&["--config", "/nonexistent"])
             .complete()
             .expect_err("no file");
-        assert!(error.to_string().contains("/nonexistent"));
+        assert!(format!("{error:#}").contains("/nonexistent") && error.is::<Unusable>());
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use nsd::config::{Arguments, Command};
+use nsd::config::{Arguments, Command, Unusable};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -16,7 +16,10 @@ fn main() -> ExitCode {
         Err(error) => {
             // Logging may not be set up yet, and a person started this.
             eprintln!("nsd: {error:#}");
-            ExitCode::FAILURE
+            match error.is::<Unusable>() {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

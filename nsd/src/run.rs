@@ -14,11 +14,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
-use crate::admin;
 use crate::config::{Config, LogFormat, Options};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Freshness, Mirrored, Published};
 use crate::server::{self, Barrier, Limits, Proved, Service, Workers};
+use crate::{admin, announce};
 
 /// How long what has come may take to be answered when all ends: as long as a query may wait for etcd, and a little more.
 const DRAIN: Duration = Duration::from_millis(2_500);
@@ -203,7 +203,8 @@ impl Running {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(",");
-        info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "serving");
+        info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "listening");
+        tokio::spawn(announce::run(freshness.clone(), config.stale_after));
         // Nobody shall wait for a front-end that cannot answer yet.
         let registration = {
             let (config, mut freshness) = (config.clone(), freshness.clone());

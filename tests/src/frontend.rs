@@ -202,11 +202,11 @@ impl Launch {
             .collect();
         let mut process = Process::start_with(id, &self.program, args, &variables);
         let (dns, admin) = eventually(
-            &format!("{id} serves"),
+            &format!("{id} listens"),
             Duration::from_secs(20),
             async || {
                 process.check()?;
-                serving(&process.stderr()).ok_or_else(|| process.stderr())
+                listening(&process.stderr()).ok_or_else(|| process.stderr())
             },
         )
         .await;
@@ -221,13 +221,13 @@ impl Launch {
 }
 
 /// The addresses in the log line that tells them.
-fn serving(log: &str) -> Option<(SocketAddr, SocketAddr)> {
+fn listening(log: &str) -> Option<(SocketAddr, SocketAddr)> {
     let lines = log
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let fields = lines
         .map(|line| line["fields"].clone())
-        .find(|fields| fields["message"] == "serving")?;
+        .find(|fields| fields["message"] == "listening")?;
     let address = |field: &str| {
         fields[field]
             .as_str()?

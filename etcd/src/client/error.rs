@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Unreadable;
+use super::{Fault, Unreadable};
 use crate::mirror::Failure;
 use crate::model::Name;
 use crate::txn::Refusal;
@@ -12,6 +12,13 @@ use crate::txn::Refusal;
 pub enum StoreError {
     /// No endpoint answered. With what the last one said.
     Unreachable(String),
+    /// No connection to this endpoint comes about until somebody changes something.
+    Fault {
+        /// Its URL.
+        endpoint: String,
+        /// What is wrong.
+        fault: Fault,
+    },
     /// The user or the password is wrong, or missing.
     Unauthenticated(String),
     /// The user may not do this.
@@ -43,6 +50,12 @@ impl StoreError {
         StoreError::Unreachable(format!("{endpoint}: no answer in time"))
     }
 
+    /// TLS cannot be set up with what is given.
+    pub(super) fn unusable(error: &etcd_client::Error) -> Self {
+        let cause = innermost(error).unwrap_or_else(|| error.to_string());
+        StoreError::Config(format!("TLS towards etcd cannot be set up: {cause}"))
+    }
+
     pub(super) fn from_etcd(error: etcd_client::Error, endpoint: &str) -> Self {
         let etcd_client::Error::GRpcStatus(status) = &error else {
             return match error {
@@ -66,7 +79,7 @@ impl StoreError {
             OUT_OF_RANGE if message.contains("compacted") => StoreError::Compacted,
             RESOURCE_EXHAUSTED if message.contains("space exceeded") => StoreError::Full,
             PERMISSION_DENIED => StoreError::Denied(message),
-            UNAUTHENTICATED => StoreError::Unauthenticated(message),
+            UNAUTHENTICATED => StoreError::unauthenticated(&message),
             // etcd says these with codes that other things have, too.
             INVALID_ARGUMENT | FAILED_PRECONDITION
                 if [
@@ -79,7 +92,7 @@ impl StoreError {
                 .iter()
                 .any(|hint| message.contains(hint)) =>
             {
-                StoreError::Unauthenticated(message)
+                StoreError::unauthenticated(&message)
             }
             // A member that does not vote yet: others do. Releases before 3.6 say Unavailable.
             FAILED_PRECONDITION if message.contains("learner") => {
@@ -87,6 +100,34 @@ impl StoreError {
             }
             INVALID_ARGUMENT | FAILED_PRECONDITION | OUT_OF_RANGE => StoreError::Other(message),
             _ => StoreError::Unreachable(format!("{endpoint}: {}", cause.unwrap_or(message))),
+        }
+    }
+
+    /// What etcd says of users and passwords, with what there is to do about it.
+    fn unauthenticated(message: &str) -> Self {
+        StoreError::Unauthenticated(match message {
+            "user name is empty" => {
+                "etcd asks for a user and a password, and none is given (--user)".into()
+            }
+            "authentication is not enabled" => {
+                "a user and a password are given, but etcd has its authentication off: leave them out, or enable it \
+                 (etcdctl auth enable)"
+                    .into()
+            }
+            "authentication failed, invalid user ID or password" => {
+                "etcd has no such user, or the password is another one (--user)".into()
+            }
+            _ => format!("etcd does not accept the user and password: {message}"),
+        })
+    }
+
+    /// No endpoint answers, and one of them has this fault, too.
+    pub(super) fn with_fault(self, fault: Option<StoreError>) -> Self {
+        match (self, fault) {
+            (StoreError::Unreachable(last), Some(StoreError::Fault { endpoint, fault })) => {
+                StoreError::Unreachable(format!("{last}; {endpoint}: {fault}"))
+            }
+            (error, _) => error,
         }
     }
 
@@ -124,15 +165,15 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreError::Unreachable(last) => write!(f, "etcd does not answer ({last})"),
-            StoreError::Unauthenticated(reason) => write!(f, "etcd does not accept the user and password: {reason}"),
-            StoreError::Denied(reason) => write!(f, "etcd denies this to the user: {reason}"),
+            StoreError::Fault { endpoint, fault } => write!(f, "cannot connect to etcd at {endpoint}: {fault}"),
+            StoreError::Denied(reason) => write!(f, "etcd denies this to the user: {reason}; its roles lack a right on this prefix"),
             StoreError::Compacted => f.write_str("etcd no longer has the revision that was read (it was compacted meanwhile): try again"),
             StoreError::Full => f.write_str(
                 "etcd is full and takes no writes (NOSPACE alarm): compact and defragment it, or raise its quota, then disarm the alarm",
             ),
             StoreError::Unreadable(Unreadable { key, reason }) => write!(f, "{key}: {reason}"),
             StoreError::Other(reason) => write!(f, "etcd refuses: {reason}"),
-            StoreError::Config(reason) | StoreError::Taken(reason) => f.write_str(reason),
+            StoreError::Config(reason) | StoreError::Taken(reason) | StoreError::Unauthenticated(reason) => f.write_str(reason),
         }
     }
 }
@@ -220,6 +261,7 @@ mod tests {
         let kind = |code, message| match StoreError::from_status(code, message, None, "http://a:1")
         {
             StoreError::Unreachable(_) => "unreachable",
+            StoreError::Fault { .. } => "fault",
             StoreError::Unauthenticated(_) => "unauthenticated",
             StoreError::Denied(_) => "denied",
             StoreError::Compacted => "compacted",

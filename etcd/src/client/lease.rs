@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::mem::Discriminant;
 use std::time::{Duration, Instant};
 
 use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
@@ -16,15 +17,25 @@ use crate::schema::{Frontend, Key, Prefix, encode};
 /// than a few seconds longer by itself.
 const TTL_SECONDS: i64 = 10;
 
-/// When a registration was last known to be there.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Registered(Option<Instant>);
+/// How a registration stands.
+#[derive(Clone, Debug, Default)]
+pub struct Registered {
+    /// When it was last known to be there.
+    at: Option<Instant>,
+    /// Why it may not be there.
+    trouble: Option<String>,
+}
 
 impl Registered {
     /// Whether it is there as far as is known: what was not heard of for as long as a lease lasts is not.
-    pub fn is_held(self) -> bool {
+    pub fn is_held(&self) -> bool {
         let ttl = Duration::from_secs(TTL_SECONDS as u64);
-        self.0.is_some_and(|at| at.elapsed() < ttl)
+        self.at.is_some_and(|at| at.elapsed() < ttl)
+    }
+
+    /// What is wrong with it, if something is.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 }
 
@@ -47,7 +58,7 @@ pub async fn register(
         held,
         lease: None,
         is_placed: false,
-        is_told: false,
+        told: Vec::new(),
     };
     tokio::pin!(stop);
     for index in 0.. {
@@ -100,8 +111,8 @@ struct Registration {
     is_placed: bool,
     frontend: Frontend,
     held: watch::Sender<Registered>,
-    /// Whether the log has it that something is wrong.
-    is_told: bool,
+    /// The kinds of errors that the log has, since it was last held.
+    told: Vec<Discriminant<StoreError>>,
 }
 
 impl Registration {
@@ -137,9 +148,10 @@ impl Registration {
             }
             let is_there = match self.place(&mut client, endpoint, lease).await {
                 Ok(()) => {
-                    if std::mem::take(&mut self.is_told) {
+                    if !std::mem::take(&mut self.told).is_empty() {
                         info!(endpoint, "the registration is held");
                     }
+                    self.held.send_modify(|held| held.trouble = None);
                     true
                 }
                 // The lease keeps the key that is there: whoever may read nothing any more, or write nothing in a
@@ -151,7 +163,7 @@ impl Registration {
                 Err(error) => return Err(error),
             };
             self.held
-                .send_replace(Registered(is_there.then_some(asked)));
+                .send_modify(|held| held.at = is_there.then_some(asked));
             tokio::time::sleep(Duration::from_secs(TTL_SECONDS as u64 / 3)).await;
         }
     }
@@ -166,9 +178,26 @@ impl Registration {
         Ok(within(&self.config, endpoint, left).await?.ttl() > 0)
     }
 
+    /// The same as [`Self::put`], with the key named where that is denied.
+    async fn place(
+        &mut self,
+        client: &mut Client,
+        endpoint: &str,
+        lease: i64,
+    ) -> Result<(), StoreError> {
+        let placed = self.put(client, endpoint, lease).await;
+        placed.map_err(|error| match error {
+            StoreError::Denied(reason) => StoreError::Denied(format!(
+                "{reason}: a registration needs read and write on {}",
+                String::from_utf8_lossy(&self.key)
+            )),
+            error => error,
+        })
+    }
+
     /// Puts the key, if it is not there: whoever deletes a prefix deletes registrations, too. One of another front-end is
     /// left alone, or that one would be waited for by nobody; but not one of an earlier process at the same addresses.
-    async fn place(
+    async fn put(
         &mut self,
         client: &mut Client,
         endpoint: &str,
@@ -213,8 +242,12 @@ impl Registration {
                 error,
                 StoreError::Denied(_) | StoreError::Full | StoreError::Taken(_)
             );
-        if is_news && !std::mem::replace(&mut self.is_told, true) {
-            warn!(endpoint, %error, "the registration may be lost, trying on");
+        let kind = std::mem::discriminant(error);
+        self.held
+            .send_modify(|held| held.trouble = Some(error.to_string()));
+        if is_news && !self.told.contains(&kind) {
+            self.told.push(kind);
+            warn!(endpoint, %error, "not registered, or not for long: trying on");
         } else {
             debug!(endpoint, %error, "not registered for sure");
         }

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod error;
+mod fault;
 mod file;
 mod import;
 mod learned;
@@ -15,15 +16,17 @@ mod read;
 mod records;
 mod serials;
 mod store;
+mod tls;
 mod watch;
 mod zones;
 
-use std::path::PathBuf;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
+use etcd_client::{Client, ConnectOptions};
 
 pub use error::{ChangeError, StoreError};
+pub use fault::Fault;
 pub use file::MasterText;
 pub use import::{ImportMode, Imported, Progress};
 pub use learned::Learned;
@@ -32,6 +35,7 @@ pub use read::{Fleet, Scope, Stored, Unreadable, Zones};
 pub use records::Changed;
 pub use serials::{Raise, Raised};
 pub use store::{Head, Listed, Member, MemberState, Store, Survey};
+pub use tls::Tls;
 pub use watch::{Status, watch};
 pub use zones::Removed;
 
@@ -52,17 +56,6 @@ pub struct Config {
     pub discover: bool,
     /// What it has found; clones share it.
     pub learned: Learned,
-}
-
-/// Files for TLS, read anew for every connection so that rotated certificates are picked up.
-#[derive(Clone, Debug, Default)]
-pub struct Tls {
-    /// Authorities to trust, in PEM; the system's where none is given.
-    pub ca_file: Option<PathBuf>,
-    /// The client's certificate and key, in PEM.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// The name to expect in the server's certificate, where it is not the one in the URL.
-    pub server_name: Option<String>,
 }
 
 impl Config {
@@ -121,7 +114,7 @@ impl Config {
             let (_, authority) = url.split_once("://").unwrap_or_default();
             if !authority
                 .rsplit_once(':')
-                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+                .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
             {
                 return Err(format!(
                     "the endpoint {url} is not a URL with a host and a port, as in http://127.0.0.1:2379"
@@ -148,31 +141,26 @@ impl Config {
         }
         let connecting = Client::connect([endpoint], Some(options));
         match tokio::time::timeout(self.connect_timeout + self.request_timeout, connecting).await {
+            // Nothing is sent before a request is: this is about what it was told.
+            Ok(Err(error @ etcd_client::Error::TransportError(_))) => {
+                Err(StoreError::unusable(&error))
+            }
             Ok(client) => client.map_err(|error| StoreError::from_etcd(error, endpoint)),
             Err(_) => Err(StoreError::timeout(endpoint)),
         }
     }
 }
 
-impl Tls {
-    fn options(&self) -> Result<TlsOptions, StoreError> {
-        let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|error| {
-                StoreError::Config(format!("cannot read {}: {error}", path.display()))
-            })
-        };
-        let mut options = TlsOptions::new();
-        options = match &self.ca_file {
-            Some(path) => options.ca_certificate(Certificate::from_pem(read(path)?)),
-            None => options.with_native_roots(),
-        };
-        if let Some((certificate, key)) = &self.identity {
-            options = options.identity(Identity::from_pem(read(certificate)?, read(key)?));
+/// Whether a URL may have this host: a name, or an address, of version 6 in brackets.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[') {
+        Some(rest) => rest
+            .strip_suffix(']')
+            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => {
+            let is_usual = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+            !host.is_empty() && host.bytes().all(is_usual)
         }
-        if let Some(name) = &self.server_name {
-            options = options.domain_name(name);
-        }
-        Ok(options)
     }
 }
 
@@ -199,7 +187,20 @@ mod tests {
             complete("http://[::1]:2379").as_deref(),
             Ok("http://[::1]:2379")
         );
-        for bad in ["", "ftp://a:1", "http://a", "http://:1", "a:99999"] {
+        for bad in [
+            "",
+            "ftp://a:1",
+            "http://a",
+            "http://:1",
+            "a:99999",
+            "http://a b:1",
+            "http://a/path:1",
+            "http://user@a:1",
+            "http://::1:2379",
+            "http://[::1:2379",
+            "http://[a]:2379",
+            "http://http://a:1",
+        ] {
             assert!(complete(bad).is_err(), "{bad}");
         }
         let mut secure = Config::new(vec!["a:1".into()]);

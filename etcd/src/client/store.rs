@@ -252,12 +252,12 @@ impl Store {
     {
         let mut tokens = 0;
         let mut round = 0;
-        let mut cause = None;
+        let (mut cause, mut fault) = (None, None);
         loop {
             match self.once(&request).await {
                 // The last try was cut off by the deadline; what an earlier one said is worth more.
                 Err(error) if error.is_transient() && self.is_late() => {
-                    return Err(cause.unwrap_or(error));
+                    return Err(cause.unwrap_or(error).with_fault(fault));
                 }
                 // A token that has expired is fetched anew with the next connection; a wrong password stays wrong.
                 Err(StoreError::Unauthenticated(_)) if tokens < 1 && self.config.user.is_some() => {
@@ -267,10 +267,16 @@ impl Store {
                     round += 1;
                     cause = Some(error.clone());
                     if round % self.config.count() == 0 {
+                        if round == self.config.count() {
+                            // What cannot work is not tried until the time is up.
+                            let found = self.config.diagnose_all();
+                            let found = tokio::time::timeout_at(self.deadline, found).await;
+                            fault = found.unwrap_or(Ok(None))?;
+                        }
                         let pause = Duration::from_millis(100 + fastrand::u64(..100));
                         tokio::time::sleep_until(self.deadline.min(Instant::now() + pause)).await;
                         if self.is_late() {
-                            return Err(error);
+                            return Err(error.with_fault(fault));
                         }
                     }
                 }
@@ -489,6 +495,9 @@ impl Store {
                 };
                 let limit = deadline.min(Instant::now() + config.request_timeout);
                 let state = match tokio::time::timeout_at(limit, state).await {
+                    Ok(Err(error)) if error.is_transient() => {
+                        Err(config.diagnose(&endpoint).await.unwrap_or(error))
+                    }
                     Ok(state) => state,
                     Err(_) => Err(StoreError::timeout(&endpoint)),
                 };

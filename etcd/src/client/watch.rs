@@ -1,5 +1,6 @@
 //! The driver of the mirror: does what the state machine asks for, and tells it what came of it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use etcd_client::{Client, GetOptions, WatchOptions, WatchResponse, WatchStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::page::{self, PageSize};
 use super::store::{header, key_value, kv};
@@ -81,15 +82,20 @@ pub async fn watch(
         Some(resume) => Mirror::resume(Instant::now(), pace, resume),
         None => Mirror::new(Instant::now(), pace),
     };
-    let mut trouble = None;
+    let mut trouble = Trouble::default();
     loop {
         let result = tokio::select! {
             result = driver.next(mirror.deadline()) => result,
             () = doubt.notified() => Ok(Input::Doubt),
+            (endpoint, found) = or_never(trouble.diagnosis.as_mut()) => {
+                trouble.diagnosed(endpoint, found);
+                sink(Vec::new(), &driver.status(&mirror, &trouble));
+                continue;
+            }
         };
         let input = result.unwrap_or_else(|error| {
             let failure = error.failure();
-            trouble = Some(error.to_string());
+            trouble.failed(&driver.config, &driver.endpoint, error);
             Input::Failed(failure)
         });
         mirror.set_found(driver.config.learned.len());
@@ -98,43 +104,80 @@ pub async fn watch(
         let action = mirror.handle(Instant::now(), input, &mut events);
         for event in &events {
             match event {
-                Event::Fresh { .. } => trouble = None,
+                Event::Fresh { .. } => trouble = Trouble::default(),
                 Event::Lost {
                     failure: Failure::Stalled,
                     ..
                 } => {
-                    trouble = Some("no proof of freshness within the limit".into());
+                    trouble.last = Some("no proof of freshness within the limit".into());
                 }
                 Event::Lost {
                     failure: Failure::Unreachable,
                     ..
-                } if trouble.is_none() => {
+                } if trouble.last.is_none() => {
                     let reason = match is_page {
                         true => "another cluster answers there, or the same page of the list again",
                         false => "no answer in time",
                     };
-                    trouble = Some(reason.into());
+                    trouble.last = Some(reason.into());
                 }
                 _ => {}
             }
         }
-        let status = Status {
-            applied: mirror.applied(),
-            last_fresh: mirror.last_fresh(),
-            // Of a list that is another one meanwhile, the number may be another one's.
-            endpoint: match driver.connection {
-                Some(_) => driver.endpoint.clone(),
-                None => driver.config.url(mirror.endpoint()),
-            },
-            cluster_id: mirror.cluster_id(),
-            member_id: mirror.member_id(),
-            watching: mirror.is_watching(),
-            doubted: mirror.is_doubted(),
-            trouble: trouble.clone(),
-        };
+        let status = driver.status(&mirror, &trouble);
         // First what is next: a page is on its way while the one before it is taken in.
         driver.start(action);
         sink(events, &status);
+    }
+}
+
+/// What is wrong, since the last proof of freshness.
+#[derive(Default)]
+struct Trouble {
+    /// The last failure.
+    last: Option<String>,
+    /// What has to be changed before an endpoint can be used, by endpoint.
+    faults: BTreeMap<String, StoreError>,
+    /// It is looked for what has to be changed.
+    diagnosis: Option<Diagnosis>,
+}
+
+/// An endpoint, and what has to be changed about it.
+type Diagnosis = Pin<Box<dyn Future<Output = (String, Option<StoreError>)> + Send>>;
+
+impl Trouble {
+    fn failed(&mut self, config: &Config, endpoint: &str, error: StoreError) {
+        self.last = Some(error.to_string());
+        if let StoreError::Config(_) = error {
+            self.diagnosed(endpoint.into(), Some(error));
+        } else if error.is_transient() && self.diagnosis.is_none() {
+            // Meanwhile the next endpoint is tried.
+            let (config, endpoint) = (config.clone(), endpoint.to_string());
+            self.diagnosis = Some(Box::pin(async move {
+                let found = config.diagnose(&endpoint).await;
+                (endpoint, found)
+            }));
+        }
+    }
+
+    /// Keeps what has been found out, and logs it unless it is known.
+    fn diagnosed(&mut self, endpoint: String, found: Option<StoreError>) {
+        self.diagnosis = None;
+        let Some(fault) = found else {
+            self.faults.remove(&endpoint);
+            return;
+        };
+        let known = self.faults.get(&endpoint);
+        if known.is_none_or(|known| known.to_string() != fault.to_string()) {
+            warn!(endpoint, %fault, "etcd cannot be used there until this is mended");
+        }
+        self.faults.insert(endpoint, fault);
+    }
+
+    /// The worst of it: what does not pass by itself.
+    fn shown(&self) -> Option<String> {
+        let fault = self.faults.values().next();
+        fault.map(ToString::to_string).or_else(|| self.last.clone())
     }
 }
 
@@ -186,6 +229,23 @@ fn aside<T: Send + 'static>(
 }
 
 impl Driver {
+    fn status(&self, mirror: &Mirror, trouble: &Trouble) -> Status {
+        Status {
+            applied: mirror.applied(),
+            last_fresh: mirror.last_fresh(),
+            // Of a list that is another one meanwhile, the number may be another one's.
+            endpoint: match self.connection {
+                Some(_) => self.endpoint.clone(),
+                None => self.config.url(mirror.endpoint()),
+            },
+            cluster_id: mirror.cluster_id(),
+            member_id: mirror.member_id(),
+            watching: mirror.is_watching(),
+            doubted: mirror.is_doubted(),
+            trouble: trouble.shown(),
+        }
+    }
+
     async fn next(&mut self, deadline: Instant) -> Result<Input, StoreError> {
         loop {
             let message = tokio::select! {

@@ -1,0 +1,255 @@
+//! Finds out why connections to an endpoint fail, where that cannot heal by itself.
+//!
+//! etcd-client connects when it is asked something, and what it reports is often the last thing that broke ("broken
+//! pipe") and not the cause (a certificate that the server refused). So a connection that failed is made once more
+//! here, step by step: the name, TCP, TLS, the first frame of HTTP/2.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
+
+use super::{Config, StoreError, Tls};
+
+/// What a client of HTTP/2 sends first (RFC 9113 3.4): the preface, and an empty SETTINGS frame.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// The type of a SETTINGS frame, which is what a server sends first.
+const SETTINGS: u8 = 4;
+
+/// Servers of TLS 1.3 refuse a client's certificate after the handshake. They get so long to say so before anything is
+/// sent: what was sent to a connection that they have closed would drop their word.
+const REFUSAL: Duration = Duration::from_millis(300);
+
+/// Why no connection to an endpoint comes about until somebody changes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The host in the URL has no address.
+    UnknownHost(String),
+    /// None of the authorities that we trust has signed the server's certificate.
+    UnknownIssuer {
+        /// Where these authorities come from.
+        authorities: String,
+    },
+    /// The server's certificate is for other names.
+    OtherName {
+        /// The name that was looked for.
+        expected: String,
+        /// The names that it is for.
+        presented: String,
+    },
+    /// The server's certificate is no good in another way, as when it has expired.
+    BadCertificate(String),
+    /// The server asks for a client certificate, and none is given.
+    NoIdentity,
+    /// The server does not accept our certificate.
+    IdentityRefused {
+        /// The file of the certificate.
+        certificate: String,
+        /// What the server says.
+        alert: String,
+    },
+    /// The URL says https, and the server talks in clear.
+    NoTls,
+    /// The URL says http, and the server talks TLS.
+    OnlyTls,
+    /// Client and server have no version of TLS, or no cipher, in common.
+    Incompatible(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::UnknownHost(reason) => write!(f, "the host name cannot be resolved: {reason}"),
+            Fault::UnknownIssuer { authorities } => write!(
+                f,
+                "none of the authorities in {authorities} has signed its certificate"
+            ),
+            Fault::OtherName {
+                expected,
+                presented,
+            } => write!(
+                f,
+                "its certificate is for {presented} and not for {expected} (--tls-name says which name to expect)"
+            ),
+            Fault::BadCertificate(reason) => write!(f, "its certificate is not valid: {reason}"),
+            Fault::NoIdentity => f.write_str(
+                "it asks for a client certificate, and none is given (--cert-file and --key-file)",
+            ),
+            Fault::IdentityRefused { certificate, alert } => write!(
+                f,
+                "it refuses the client certificate in {certificate} ({alert}): that has to be signed for clients, by an \
+                 authority that etcd trusts, and must not have expired"
+            ),
+            Fault::NoTls => f.write_str("it does not speak TLS: use http:// instead of https://"),
+            Fault::OnlyTls => f.write_str("it speaks TLS: use https:// instead of http://"),
+            Fault::Incompatible(reason) => {
+                write!(f, "no version or cipher of TLS is common to both: {reason}")
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Connects to an endpoint that has failed, to find out what has to be changed. None where there is nothing of that
+    /// kind, or it cannot be found out.
+    pub(super) async fn diagnose(&self, endpoint: &str) -> Option<StoreError> {
+        let found = timeout(self.connect_timeout, fault(&self.tls, endpoint)).await;
+        found.ok().flatten().map(|fault| StoreError::Fault {
+            endpoint: endpoint.into(),
+            fault,
+        })
+    }
+
+    /// Diagnoses all endpoints. An error where each has a fault; else the fault of one, while others may work yet.
+    pub(super) async fn diagnose_all(&self) -> Result<Option<StoreError>, StoreError> {
+        let mut asked = tokio::task::JoinSet::new();
+        for endpoint in self.urls() {
+            let config = self.clone();
+            asked.spawn(async move { config.diagnose(&endpoint).await });
+        }
+        let (mut first, mut may_work) = (None, false);
+        while let Some(found) = asked.join_next().await {
+            match found {
+                Ok(Some(found)) => drop(first.get_or_insert(found)),
+                _ => may_work = true,
+            }
+        }
+        match first {
+            Some(fault) if !may_work => Err(fault),
+            first => Ok(first),
+        }
+    }
+}
+
+async fn fault(tls: &Tls, endpoint: &str) -> Option<Fault> {
+    let (scheme, authority) = endpoint.split_once("://")?;
+    let (host, _) = authority.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if let Err(error) = lookup_host(authority).await {
+        return Some(Fault::UnknownHost(error.to_string()));
+    }
+    if scheme == "http" {
+        if speaks_http2(TcpStream::connect(authority).await.ok()?).await {
+            return None;
+        }
+        let speaks_tls = match shake_hands(tls, host, authority).await? {
+            Ok(_) => true,
+            Err(error) => matches!(
+                tls_error(&error),
+                Some(Error::InvalidCertificate(_) | Error::AlertReceived(_))
+            ),
+        };
+        return speaks_tls.then_some(Fault::OnlyTls);
+    }
+    let error = match shake_hands(tls, host, authority).await? {
+        Ok(stream) => refusal(stream).await?,
+        Err(error) => error,
+    };
+    if let Some(error) = tls_error(&error)
+        && let Some(fault) = from_tls(error, tls, host)
+    {
+        return Some(fault);
+    }
+    speaks_http2(TcpStream::connect(authority).await.ok()?)
+        .await
+        .then_some(Fault::NoTls)
+}
+
+/// None where it cannot be tried.
+async fn shake_hands(
+    tls: &Tls,
+    host: &str,
+    authority: &str,
+) -> Option<io::Result<TlsStream<TcpStream>>> {
+    let name = tls.server_name.as_deref().unwrap_or(host).to_owned();
+    let (name, config) = (ServerName::try_from(name).ok()?, tls.client_config().ok()?);
+    let stream = TcpStream::connect(authority).await.ok()?;
+    let connector = TlsConnector::from(Arc::new(config));
+    Some(connector.connect(name, stream).await)
+}
+
+/// Whether a server answers as one of HTTP/2 does.
+async fn speaks_http2(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> bool {
+    let mut header = [0; 9];
+    stream.write_all(PREFACE).await.is_ok()
+        && stream.read_exact(&mut header).await.is_ok()
+        && header[3] == SETTINGS
+}
+
+/// With what a server ends a connection after the handshake; none where it goes on.
+async fn refusal(mut stream: TlsStream<TcpStream>) -> Option<io::Error> {
+    let mut octet = [0; 1];
+    match timeout(REFUSAL, stream.read(&mut octet)).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error),
+        Err(_) => match stream.write_all(PREFACE).await {
+            Ok(()) => stream.read(&mut octet).await.err(),
+            Err(error) => Some(error),
+        },
+    }
+}
+
+/// The error of rustls in one of a connection.
+fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn from_tls(error: &Error, tls: &Tls, host: &str) -> Option<Fault> {
+    match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some(Fault::UnknownIssuer {
+            authorities: tls.authorities(),
+        }),
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            presented, ..
+        }) => Some(Fault::OtherName {
+            expected: tls.server_name.as_deref().unwrap_or(host).into(),
+            presented: match presented.is_empty() {
+                true => "no name".into(),
+                false => presented.join(", "),
+            },
+        }),
+        Error::InvalidCertificate(reason) => Some(Fault::BadCertificate(reason.to_string())),
+        Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            Some(Fault::Incompatible(error.to_string()))
+        }
+        Error::AlertReceived(alert) => match &tls.identity {
+            // Releases of Go say "bad certificate" for none at all.
+            None if is_of_certificate(*alert) => Some(Fault::NoIdentity),
+            Some((certificate, _)) if is_of_certificate(*alert) => Some(Fault::IdentityRefused {
+                certificate: certificate.display().to_string(),
+                alert: error.to_string(),
+            }),
+            _ => None,
+        },
+        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
+            Some(Fault::Incompatible(error.to_string()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a server says with this alert that it does not like the client's certificate, or that there is none.
+fn is_of_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired
+    )
+}

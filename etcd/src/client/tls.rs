@@ -1,0 +1,184 @@
+//! Files for TLS: what is wrong with them is told before they are used.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use etcd_client::{Certificate, Identity, TlsOptions};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore};
+
+use super::StoreError;
+
+/// Files for TLS, read anew for every connection so that rotated certificates are picked up.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Authorities to trust, in PEM; the system's where none is given.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate and key, in PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name to expect in the server's certificate, where it is not the one in the URL.
+    pub server_name: Option<String>,
+}
+
+/// What the files hold.
+struct Files {
+    authorities: Option<(Vec<u8>, RootCertStore)>,
+    identity: Option<ClientIdentity>,
+}
+
+struct ClientIdentity {
+    /// The two files as they are.
+    pem: (Vec<u8>, Vec<u8>),
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Tls {
+    /// Checks that the files can be read, hold what they should, and belong together.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.read().map(drop)
+    }
+
+    /// What the client for etcd takes.
+    pub(super) fn options(&self) -> Result<TlsOptions, StoreError> {
+        let files = self.read()?;
+        let mut options = TlsOptions::new();
+        options = match files.authorities {
+            Some((pem, _)) => options.ca_certificate(Certificate::from_pem(pem)),
+            None => options.with_native_roots(),
+        };
+        if let Some(ClientIdentity { pem, .. }) = files.identity {
+            options = options.identity(Identity::from_pem(pem.0, pem.1));
+        }
+        if let Some(name) = &self.server_name {
+            options = options.domain_name(name);
+        }
+        Ok(options)
+    }
+
+    /// The same for a connection of our own.
+    pub(super) fn client_config(&self) -> Result<ClientConfig, StoreError> {
+        let files = self.read()?;
+        let roots = match files.authorities {
+            Some((_, roots)) => roots,
+            None => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                roots
+            }
+        };
+        let unusable = |error: Error| StoreError::Config(format!("TLS cannot be set up: {error}"));
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .with_root_certificates(roots);
+        let mut config = match files.identity {
+            Some(ClientIdentity { chain, key, .. }) => builder
+                .with_client_auth_cert(chain, key)
+                .map_err(unusable)?,
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols.push(b"h2".to_vec());
+        Ok(config)
+    }
+
+    /// Where the authorities that are trusted come from.
+    pub(super) fn authorities(&self) -> String {
+        match &self.ca_file {
+            Some(path) => path.display().to_string(),
+            None => "the system's list (no --ca-file is given)".into(),
+        }
+    }
+
+    fn read(&self) -> Result<Files, StoreError> {
+        if let Some(name) = &self.server_name
+            && ServerName::try_from(name.as_str()).is_err()
+        {
+            return Err(StoreError::Config(format!(
+                "'{name}' is no host name to expect in a certificate (--tls-name)"
+            )));
+        }
+        let authorities = self.ca_file.as_deref().map(read_authorities).transpose()?;
+        let identity = self.identity.as_ref();
+        let identity = identity.map(|(certificate, key)| read_identity(certificate, key));
+        Ok(Files {
+            authorities,
+            identity: identity.transpose()?,
+        })
+    }
+}
+
+fn unusable(path: &Path, reason: impl Display) -> StoreError {
+    StoreError::Config(format!("cannot use {}: {reason}", path.display()))
+}
+
+fn read_octets(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let octets = std::fs::read(path)
+        .map_err(|error| StoreError::Config(format!("cannot read {}: {error}", path.display())))?;
+    match octets.is_empty() {
+        true => Err(unusable(path, "the file is empty")),
+        false => Ok(octets),
+    }
+}
+
+fn read_certificates(path: &Path) -> Result<(Vec<u8>, Vec<CertificateDer<'static>>), StoreError> {
+    let octets = read_octets(path)?;
+    let certificates = CertificateDer::pem_slice_iter(&octets).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|_| unusable(path, "its PEM form is damaged"))?;
+    match certificates.is_empty() {
+        true => Err(unusable(path, "it holds no certificate in PEM form")),
+        false => Ok((octets, certificates)),
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<(Vec<u8>, RootCertStore), StoreError> {
+    let (octets, certificates) = read_certificates(path)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(path, format!("a certificate in it is damaged: {error}")))?;
+    }
+    Ok((octets, roots))
+}
+
+fn read_identity(certificate: &Path, key: &Path) -> Result<ClientIdentity, StoreError> {
+    let (certificate_pem, chain) = read_certificates(certificate)?;
+    let key_pem = read_octets(key)?;
+    let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| {
+        unusable(
+            key,
+            "it holds no private key in PEM form, or an encrypted one",
+        )
+    })?;
+    match CertifiedKey::from_der(
+        chain.clone(),
+        private.clone_key(),
+        &ring::default_provider(),
+    ) {
+        Ok(_) => {}
+        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            return Err(StoreError::Config(format!(
+                "the key in {} is not that of the certificate in {}",
+                key.display(),
+                certificate.display()
+            )));
+        }
+        Err(Error::InvalidCertificate(error)) => {
+            return Err(unusable(
+                certificate,
+                format!("a certificate in it is damaged: {error:?}"),
+            ));
+        }
+        Err(error) => return Err(unusable(key, error)),
+    }
+    Ok(ClientIdentity {
+        pem: (certificate_pem, key_pem),
+        chain,
+        key: private,
+    })
+}

@@ -1,0 +1,110 @@
+//! Says in the log what answers are worth: once there are any, once they become stale, and once that is over.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::timeout_at;
+use tracing::{info, warn};
+
+use crate::mirror::Freshness;
+
+/// What a snapshot has is stale until etcd answers. That is worth a line only if it takes longer than this.
+const FIRST_PROOF: Duration = Duration::from_secs(5);
+
+/// What answers are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There is nothing to answer from.
+    NotReady,
+    /// They are as fresh as they are to be until then; for ever without a limit.
+    Fresh(Option<Instant>),
+    /// They say that they are stale.
+    Stale,
+}
+
+impl State {
+    /// `stale_after` is the age from which on answers are stale.
+    fn at(
+        now: Instant,
+        started: Instant,
+        stale_after: Option<Duration>,
+        freshness: &Freshness,
+    ) -> Self {
+        let stale_at = stale_after.map(|limit| match freshness.last_fresh {
+            Some(proved) => proved + limit,
+            None => started + FIRST_PROOF,
+        });
+        match stale_at {
+            _ if !freshness.ready => State::NotReady,
+            Some(at) if at <= now => State::Stale,
+            until => State::Fresh(until),
+        }
+    }
+}
+
+/// Runs until the mirror ends.
+pub(crate) async fn run(mut freshness: watch::Receiver<Freshness>, stale_after: Option<Duration>) {
+    let started = Instant::now();
+    let mut before = State::NotReady;
+    loop {
+        let now = freshness.borrow_and_update().clone();
+        let state = State::at(Instant::now(), started, stale_after, &now);
+        announce(before, state, &now);
+        before = state;
+        let has_ended = match state {
+            State::Fresh(Some(until)) => timeout_at(until.into(), freshness.changed())
+                .await
+                .is_ok_and(|changed| changed.is_err()),
+            _ => freshness.changed().await.is_err(),
+        };
+        if has_ended {
+            return;
+        }
+    }
+}
+
+/// Logs what is new.
+fn announce(before: State, state: State, freshness: &Freshness) {
+    if before == State::NotReady && state != State::NotReady {
+        let (zones, rrsets) = (freshness.zones, freshness.rrsets);
+        info!(zones, rrsets, "serving");
+    }
+    if state == State::Stale && before != State::Stale {
+        let seconds = freshness.age().map(|age| age.as_secs());
+        let reason = freshness.trouble.as_deref().unwrap_or_default();
+        warn!(
+            proved_seconds_ago = seconds,
+            reason, "answers are stale: etcd does not confirm the data"
+        );
+    }
+    if before == State::Stale && matches!(state, State::Fresh(_)) {
+        info!("answers are no longer stale");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_stale_from_an_age_on() {
+        let started = Instant::now();
+        let after = |seconds| started + Duration::from_secs(seconds);
+        let limit = Some(Duration::from_secs(30));
+        let mut freshness = Freshness {
+            last_fresh: Some(after(100)),
+            ..Freshness::default()
+        };
+        let state = |now, limit, freshness: &Freshness| State::at(now, started, limit, freshness);
+        assert_eq!(state(after(200), limit, &freshness), State::NotReady);
+        freshness.ready = true;
+        let fresh = State::Fresh(Some(after(130)));
+        assert_eq!(state(after(129), limit, &freshness), fresh);
+        assert_eq!(state(after(130), limit, &freshness), State::Stale);
+        assert_eq!(state(after(200), None, &freshness), State::Fresh(None));
+        // From a snapshot, without etcd.
+        freshness.last_fresh = None;
+        assert_ne!(state(after(4), limit, &freshness), State::Stale);
+        assert_eq!(state(after(5), limit, &freshness), State::Stale);
+    }
+}
