@@ -6,6 +6,11 @@ use domain::base::iana::Rtype;
 use tests::{Cluster, Frontend, Nsctl, dns, ensure, eventually, expect_at};
 use tokio::time::sleep;
 
+use crate::restore::commands;
+
+/// Has the roles that each program needs.
+const DOCUMENT: &str = include_str!("../../deploy/etcd.md");
+
 /// In seconds. etcd forgets a token that was not used for so long.
 const TOKEN_TTL: u64 = 2;
 
@@ -55,14 +60,14 @@ async fn passwords_are_checked_and_tokens_renewed() {
 async fn without_a_right_password(cluster: &Cluster) {
     let before = cluster.revision().await;
     let anyone = Nsctl::new(cluster.endpoints()).with("--timeout", "5s");
-    for nsctl in [
-        &anyone,
-        &anyone.with("--user", WRONG),
-        &anyone.with("--user", "nobody:right"),
+    for (nsctl, words) in [
+        (&anyone, "none is given"),
+        (&anyone.with("--user", WRONG), "no such user"),
+        (&anyone.with("--user", "nobody:right"), "no such user"),
     ] {
         for command in ["add new.example.org A 192.0.2.1", "list", "zone list"] {
-            let output = nsctl.run(command).await;
-            assert!([1, 4].contains(&output.code), "{output:?}");
+            let output = nsctl.run(command).await.expect(4);
+            assert!(output.complaint().contains(words), "{output:?}");
             assert!(output.complaint().contains("password"), "{output:?}");
             assert!(output.took < Duration::from_secs(6), "{output:?}");
         }
@@ -224,4 +229,100 @@ async fn registered(cluster: &Cluster, when: &str) {
         },
     )
     .await;
+}
+
+/// Runs the lines of etcdctl in the document under a name.
+async fn etcdctl(cluster: &Cluster, name: &str) {
+    let lines = commands(DOCUMENT, name).lines();
+    for command in lines.flat_map(|line| line.split(" && ")) {
+        if let Some(args) = command.strip_prefix("etcdctl ") {
+            let args: Vec<&str> = args.split_whitespace().collect();
+            cluster.etcdctl(&args).await;
+        } else {
+            assert!(command.starts_with('#'), "{command}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_roles_are_enough_and_none_is_too_much() {
+    let cluster = Cluster::start(1, &[]).await;
+    etcdctl(&cluster, "roles").await;
+    etcdctl(&cluster, "users").await;
+    cluster.set_user("root:secret0");
+    cluster.healthy().await;
+    let nsctl = Nsctl::new(cluster.endpoints()).with("--user", "nsctl:secret2");
+    let reader = nsctl.with("--user", "reader:secret3");
+    let nsd = ["--user", "nsd:secret1"];
+    let limit = Duration::from_secs(20);
+
+    // What each needs.
+    nsctl
+        .write("zone add example.org --ns ns1.example.net")
+        .await;
+    let frontend = Frontend::start("fe1", cluster.endpoints(), &nsd).await;
+    frontend.ready().await;
+    eventually("it is registered", limit, async || {
+        let status = frontend.status().await;
+        ensure(status["registered"] == true, || status.to_string())
+    })
+    .await;
+    nsctl
+        .write("add www.example.org A 192.0.2.1 --wait 20s")
+        .await;
+    nsctl.run("verify").await.expect(0);
+    for command in ["list", "zone list", "zone export example.org", "status"] {
+        for nsctl in [&nsctl, &reader] {
+            nsctl.run(command).await.expect(0);
+        }
+    }
+    nsctl.write("zone set example.org --minimum 30").await;
+    nsctl.run("accept").await.expect(0);
+    nsctl.run("zone clean example.org").await.expect(0);
+
+    // What is not granted is denied, and says so.
+    let denied = reader.run("add a.example.org A 192.0.2.1").await.expect(1);
+    assert!(denied.complaint().contains("denies"), "{denied:?}");
+
+    // Without a right to its registration a front-end serves, and says why nobody knows of it.
+    let revoke = |role: &'static str, prefix: &'static str| {
+        let args = ["role", "revoke-permission", role, "--prefix", prefix];
+        let cluster = &cluster;
+        async move { cluster.etcdctl(&args).await }
+    };
+    revoke("nsd", "/ns/v1/frontend/").await;
+    let hidden = Frontend::start("fe2", cluster.endpoints(), &nsd).await;
+    hidden.ready().await;
+    eventually("it says why it is not registered", limit, async || {
+        let status = hidden.status().await;
+        let trouble = status["registration_trouble"].as_str().unwrap_or_default();
+        ensure(
+            status["registered"] == false && trouble.contains("/ns/v1/frontend/fe2"),
+            || status.to_string(),
+        )?;
+        let log = hidden.log();
+        let told = log.iter().filter(|line| {
+            line["level"] == "WARN" && line.to_string().contains("/ns/v1/frontend/fe2")
+        });
+        ensure(told.count() == 1, || format!("{log:?}"))
+    })
+    .await;
+
+    // Without a right to read it has nothing, and says why.
+    revoke("nsd", "/ns/").await;
+    let blind = Frontend::start("fe3", cluster.endpoints(), &nsd).await;
+    eventually("it says why it has nothing", limit, async || {
+        let status = blind.status().await;
+        let trouble = status["trouble"].as_str().unwrap_or_default();
+        ensure(
+            trouble.contains("denies") && status["ready"] == false,
+            || status.to_string(),
+        )
+    })
+    .await;
+    let serving = |line: &serde_json::Value| line["fields"]["message"] == "serving";
+    assert!(!blind.log().iter().any(serving), "{:?}", blind.log());
+    revoke("nsctl", "/ns/").await;
+    let denied = nsctl.run("list").await.expect(1);
+    assert!(denied.complaint().contains("denies"), "{denied:?}");
 }

@@ -9,12 +9,12 @@ use tests::{Frontend, Nsctl, Single, TempDir, binary, dns, ensure, eventually};
 
 const RUNBOOK: &str = include_str!("../../deploy/restore.md");
 
-/// The commands under a name.
-fn commands(name: &str) -> &'static str {
+/// The commands under a name in a document.
+pub(crate) fn commands(document: &'static str, name: &str) -> &'static str {
     let start = format!("```sh {name}\n");
-    let (_, rest) = RUNBOOK
+    let (_, rest) = document
         .split_once(&start)
-        .unwrap_or_else(|| panic!("no commands '{name}' in the runbook"));
+        .unwrap_or_else(|| panic!("no commands '{name}' in the document"));
     rest.split_once("```").expect("they end").0
 }
 
@@ -35,7 +35,7 @@ impl Runbook {
             std::env::var("PATH").unwrap_or_default()
         );
         let output = Command::new("bash")
-            .args(["-euc", commands(name)])
+            .args(["-euc", commands(RUNBOOK, name)])
             .env("PATH", path)
             .envs(self.variables.iter().cloned())
             .output()

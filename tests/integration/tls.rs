@@ -196,6 +196,11 @@ async fn nsctl_tells_faults(files: &Files, mutual: &[String], clear: &[String]) 
         (&http, vec![], &["https://"]),
         (&https, identity.clone(), &["http://", "TLS"]),
         (&nowhere, vec![], &["etcd.invalid", "resolved"]),
+        (
+            clear,
+            vec!["--user".into(), "somebody:secret".into()],
+            &["password", "authentication off"],
+        ),
     ] {
         let nsctl = with(Nsctl::new(endpoints), &options).with("--timeout", "60s");
         for command in ["zone list", "add a.example.org A 192.0.2.1"] {
@@ -245,7 +250,7 @@ async fn nsd_tells_faults_and_goes_on(files: &Files, mutual: &[String]) {
     let mut options = files.options(&IDENTITY);
     options[1].clone_from(&trusted);
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let frontend = Frontend::start("fault", mutual, &options).await;
+    let mut frontend = Frontend::start("fault", mutual, &options).await;
     let limit = Duration::from_secs(20);
     eventually("it says what is wrong", limit, async || {
         let status = frontend.status().await;
@@ -277,4 +282,6 @@ async fn nsd_tells_faults_and_goes_on(files: &Files, mutual: &[String]) {
         ensure(status["trouble"].is_null(), || status.to_string())
     })
     .await;
+    // Nobody is to wait for it.
+    frontend.terminate(limit).await;
 }
