@@ -13,20 +13,21 @@ pub struct Rtype(pub u16);
 pub struct RtypeError(());
 
 macro_rules! rtypes {
-    ($($name:ident = $number:literal $(as $text:literal)?,)*) => {
+    ($table:ident: $($name:ident = $number:literal $(as $text:literal)?,)*) => {
         #[allow(missing_docs)]
         impl Rtype {
             $(pub const $name: Rtype = Rtype($number);)*
         }
 
-        const MNEMONICS: &[(Rtype, &str)] =
-            &[$((Rtype::$name, rtypes!(@text $name $($text)?)),)*];
+        const $table: &[(Rtype, &str)] = &[$((Rtype::$name, rtypes!(@text $name $($text)?)),)*];
     };
     (@text $name:ident) => { stringify!($name) };
     (@text $name:ident $text:literal) => { $text };
 }
 
-rtypes! {
+// The mnemonics that keys in etcd are written with: nothing may be added or taken away, as keys have one
+// spelling, for all releases of the programs that share a store.
+rtypes! { MNEMONICS_IN_KEYS:
     A = 1, NS = 2, MD = 3, MF = 4, CNAME = 5, SOA = 6, MB = 7, MG = 8, MR = 9, NULL = 10, WKS = 11,
     PTR = 12, HINFO = 13, MINFO = 14, MX = 15, TXT = 16, RP = 17, AFSDB = 18, X25 = 19, ISDN = 20,
     RT = 21, NSAP = 22, SIG = 24, KEY = 25, PX = 26, AAAA = 28, LOC = 29, SRV = 33, NAPTR = 35,
@@ -38,6 +39,17 @@ rtypes! {
     ANY = 255, URI = 256, CAA = 257, AVC = 258,
 }
 
+rtypes! { OTHER_MNEMONICS:
+    NSAP_PTR = 23 as "NSAP-PTR", GPOS = 27, NXT = 30, EID = 31, NIMLOC = 32, ATMA = 34, A6 = 38,
+    SINK = 40, NINFO = 56, RKEY = 57, TALINK = 58, DSYNC = 66, HHIT = 67, BRID = 68, UINFO = 100,
+    UID = 101, GID = 102, UNSPEC = 103, NXNAME = 128, DOA = 259, AMTRELAY = 260, RESINFO = 261,
+    WALLET = 262, CLA = 263, IPN = 264, TA = 32768, DLV = 32769,
+}
+
+fn mnemonics() -> impl Iterator<Item = &'static (Rtype, &'static str)> {
+    MNEMONICS_IN_KEYS.iter().chain(OTHER_MNEMONICS)
+}
+
 impl Rtype {
     /// Whether records of this type can be stored: not the types that only make sense in a message
     /// (RFC 6895 3.1) and not type 0.
@@ -47,7 +59,24 @@ impl Rtype {
 
     /// Whether the rdata is a text, in as many strings as it takes.
     pub fn is_text(self) -> bool {
-        matches!(self, Rtype::TXT | Rtype::SPF | Rtype::AVC)
+        matches!(
+            self,
+            Rtype::TXT
+                | Rtype::SPF
+                | Rtype::AVC
+                | Rtype::NINFO
+                | Rtype::RESINFO
+                | Rtype::WALLET
+                | Rtype::CLA
+        )
+    }
+
+    /// The spelling in keys of etcd, which does not change when a type gets a mnemonic.
+    pub(crate) fn in_key(self) -> String {
+        match MNEMONICS_IN_KEYS.iter().find(|(rtype, _)| *rtype == self) {
+            Some((_, name)) => (*name).into(),
+            None => format!("TYPE{}", self.0),
+        }
     }
 
     /// Whether a set of this type has one member at most (RFC 2181 10.1, RFC 6672 2.4).
@@ -60,10 +89,7 @@ impl FromStr for Rtype {
     type Err = RtypeError;
 
     fn from_str(text: &str) -> Result<Self, RtypeError> {
-        if let Some((rtype, _)) = MNEMONICS
-            .iter()
-            .find(|(_, name)| name.eq_ignore_ascii_case(text))
-        {
+        if let Some((rtype, _)) = mnemonics().find(|(_, name)| name.eq_ignore_ascii_case(text)) {
             return Ok(*rtype);
         }
         let (head, digits) = text.split_at_checked(4).ok_or(RtypeError(()))?;
@@ -77,7 +103,7 @@ impl FromStr for Rtype {
 
 impl fmt::Display for Rtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match MNEMONICS.iter().find(|(rtype, _)| rtype == self) {
+        match mnemonics().find(|(rtype, _)| rtype == self) {
             Some((_, name)) => f.pad(name),
             None => write!(f, "TYPE{}", self.0),
         }

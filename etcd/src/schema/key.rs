@@ -185,7 +185,7 @@ impl Prefix {
                 text = self.generation_folder(zone, *generation);
                 push_owner(&mut text, zone, owner);
                 text.push('/');
-                text.push_str(&rtype.to_string());
+                text.push_str(&rtype.in_key());
             }
             Key::Frontend(id) => {
                 text.push_str("frontend/");

@@ -160,3 +160,21 @@ fn what_is_no_value_is_told() {
     }
     assert!(decode_zone(br#"{"soa":{}}"#).is_err());
 }
+
+/// Keys have one spelling for all releases: a type keeps the one it had before it got a mnemonic.
+#[test]
+fn mnemonics_that_came_later_are_not_in_keys() {
+    let prefix = Prefix::default();
+    for (rtype, spelling) in [
+        (Rtype::WALLET, "TYPE262"),
+        (Rtype::NSAP_PTR, "TYPE23"),
+        (Rtype::DLV, "TYPE32769"),
+        (Rtype::WKS, "WKS"),
+    ] {
+        let text = format!("/ns/v1/rr/org/1/a/{spelling}");
+        let key = prefix.decode(text.as_bytes()).expect(&text);
+        assert!(matches!(key, Key::Rrset { rtype: found, .. } if found == rtype));
+        assert_eq!(prefix.encode(&key), text.as_bytes());
+    }
+    assert!(prefix.decode(b"/ns/v1/rr/org/1/a/WALLET").is_err());
+}

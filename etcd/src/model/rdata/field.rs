@@ -1,173 +1,211 @@
-//! What rdata is made of: one row of fields a type.
+//! What all kinds of fields have in common, and rdata as a row of fields.
+//!
+//! A kind of field is one `impl` of [`Field`], in the file of its family; which fields a type has
+//! is one row in [`table`](super::table).
 
+use std::borrow::Cow;
+use std::fmt;
+
+use super::super::name::Name;
 use super::super::rtype::Rtype;
+use super::super::text::{Position, Token};
+use super::cursor::Cursor;
+use super::table::fields;
+use super::{RdataError, rules};
 
-/// A field of rdata, named for its form in text and on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
-    U8,
-    U16,
-    U32,
-    /// 32 bits of seconds, units allowed in text (`1h`).
-    Period,
-    /// 32 bits of seconds since 1970, `YYYYMMDDHHmmSS` in text (RFC 4034 3.2).
-    Time,
-    /// A record type by mnemonic (RRSIG's "type covered").
-    Covered,
-    /// A certificate type by mnemonic or number (RFC 4398 2.1).
-    CertType,
-    /// A DNSSEC algorithm by mnemonic or number (RFC 4034 A.1).
-    Algorithm,
-    Ipv4,
-    Ipv6,
-    Eui48,
-    Eui64,
-    /// 64 bits as four groups of hexadecimal digits (RFC 6742).
-    Groups64,
-    /// A name of RFC 1035: compressed in messages, compared in lower case.
-    Name,
-    /// A name that is not compressed (RFC 3597 4), but compared in lower case (RFC 4034 6.2).
-    NamePlain,
-    /// A name that is neither (SVCB: RFC 9460 2.2; HIP; and all types after RFC 3597).
-    NameExact,
-    /// A length octet and up to 255 octets.
-    CharStr,
-    /// One such string or more, to the end.
-    CharStrs,
-    /// CAA's tag: a length octet, then letters and digits (RFC 8659 4.1).
-    Tag,
-    /// Octets to the end, one quoted string in text (CAA, URI).
-    Text,
-    /// Octets to the end in hexadecimal, white space allowed; there must be some.
-    Hex,
-    /// The same, and there may be none (DS of algorithm 0: RFC 8078 4; SSHFP).
-    HexOrEmpty,
-    /// Octets to the end in Base 64, white space allowed.
-    Base64,
-    /// The same, and there may be none (IPSECKEY without a key).
-    Base64OrEmpty,
-    /// A length octet and as many octets in hexadecimal, `-` where there are none (RFC 5155 3.3).
-    Salt,
-    /// A length octet and as many octets in Base 32 hex (RFC 5155 3.3).
-    Hash,
-    /// Type bit maps to the end (RFC 4034 4.1.2).
-    Types,
-    /// SVCB's parameters to the end (RFC 9460 2.1).
-    SvcParams,
-    /// Version 0 of RFC 1876.
-    Location,
-    /// Address prefixes to the end (RFC 3123).
-    Prefixes,
-    /// Lengths, algorithm, HIT and key (RFC 8005 5).
-    HostIdentity,
-    /// Names to the end, at least none (RFC 8005 5).
-    Names,
-    /// Gateway type, algorithm and gateway (RFC 4025 2.1).
-    Gateway,
+/// A kind of field: its text form, its wire form, and what makes it sound.
+///
+/// What `parse` appends, `len` measures, `is_sound` accepts and `print` prints, and `parse` reads
+/// that back to the same octets.
+pub(super) trait Field: Sync {
+    /// Reads the field off `cursor` and appends its wire form to `out`.
+    fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError>;
+
+    /// How many octets of `rest` the field takes, which may be more than there are; none where it
+    /// cannot begin like this.
+    fn len(&self, rest: &[u8]) -> Option<usize>;
+
+    /// Whether octets of the right length are such a field.
+    fn is_sound(&self, _octets: &[u8]) -> bool {
+        true
+    }
+
+    /// Prints sound octets; an error where they have no text form.
+    fn print(&self, octets: &[u8], out: &mut String) -> fmt::Result;
+
+    /// The name that the field ends in, if it has one.
+    fn name(&self, _octets: &[u8]) -> Option<EndingName> {
+        None
+    }
 }
 
-use Field::*;
-
-/// The fields of a type's rdata, or none where only the form of RFC 3597 is known.
-pub(super) fn fields(rtype: Rtype) -> Option<&'static [Field]> {
-    Some(match rtype {
-        Rtype::A => &[Ipv4],
-        Rtype::AAAA => &[Ipv6],
-        Rtype::NS
-        | Rtype::CNAME
-        | Rtype::PTR
-        | Rtype::MB
-        | Rtype::MD
-        | Rtype::MF
-        | Rtype::MG
-        | Rtype::MR => &[Name],
-        Rtype::SOA => &[Name, Name, U32, Period, Period, Period, Period],
-        Rtype::MX => &[U16, Name],
-        Rtype::MINFO => &[Name, Name],
-        Rtype::TXT | Rtype::SPF | Rtype::AVC => &[CharStrs],
-        Rtype::HINFO => &[CharStr, CharStr],
-        Rtype::X25 => &[CharStr],
-        Rtype::ISDN => &[CharStrs],
-        Rtype::RP => &[NamePlain, NamePlain],
-        Rtype::AFSDB | Rtype::RT | Rtype::KX => &[U16, NamePlain],
-        Rtype::PX => &[U16, NamePlain, NamePlain],
-        Rtype::DNAME => &[NamePlain],
-        Rtype::SRV => &[U16, U16, U16, NamePlain],
-        Rtype::NAPTR => &[U16, U16, CharStr, CharStr, CharStr, NamePlain],
-        Rtype::LOC => &[Location],
-        Rtype::CERT => &[CertType, U16, Algorithm, Base64],
-        Rtype::APL => &[Prefixes],
-        Rtype::DS | Rtype::CDS => &[U16, Algorithm, U8, HexOrEmpty],
-        Rtype::SSHFP => &[U8, U8, HexOrEmpty],
-        Rtype::IPSECKEY => &[U8, Gateway, Base64OrEmpty],
-        Rtype::DNSKEY | Rtype::CDNSKEY | Rtype::KEY => &[U16, U8, Algorithm, Base64],
-        Rtype::RRSIG | Rtype::SIG => &[
-            Covered, Algorithm, U8, U32, Time, Time, U16, NamePlain, Base64,
-        ],
-        Rtype::NSEC => &[NamePlain, Types],
-        Rtype::NSEC3 => &[U8, U8, U16, Salt, Hash, Types],
-        Rtype::NSEC3PARAM => &[U8, U8, U16, Salt],
-        Rtype::DHCID | Rtype::OPENPGPKEY => &[Base64],
-        Rtype::TLSA | Rtype::SMIMEA => &[U8, U8, U8, Hex],
-        Rtype::HIP => &[HostIdentity, Names],
-        Rtype::CSYNC => &[U32, U16, Types],
-        Rtype::ZONEMD => &[U32, U8, U8, Hex],
-        Rtype::SVCB | Rtype::HTTPS => &[U16, NameExact, SvcParams],
-        Rtype::NID | Rtype::L64 => &[U16, Groups64],
-        Rtype::L32 => &[U16, Ipv4],
-        Rtype::LP => &[U16, NameExact],
-        Rtype::EUI48 => &[Eui48],
-        Rtype::EUI64 => &[Eui64],
-        Rtype::URI => &[U16, U16, Text],
-        Rtype::CAA => &[U8, Tag, Text],
-        _ => return None,
-    })
+/// A name at the end of a field.
+pub(super) struct EndingName {
+    /// Where in the field it begins.
+    pub(super) at: usize,
+    /// Whether it is compared in lower case (RFC 4034 6.2).
+    pub(super) folds: bool,
 }
 
-/// Certificate types (RFC 4398 2.1).
-pub(super) const CERT_TYPES: &[(u16, &str)] = &[
-    (1, "PKIX"),
-    (2, "SPKI"),
-    (3, "PGP"),
-    (4, "IPKIX"),
-    (5, "ISPKI"),
-    (6, "IPGP"),
-    (7, "ACPKIX"),
-    (8, "IACPKIX"),
-    (253, "URI"),
-    (254, "OID"),
-];
+/// The octets are not what the fields ask for.
+#[derive(Debug)]
+pub(super) struct Malformed;
 
-/// DNSSEC algorithms (IANA's registry).
-pub(super) const ALGORITHMS: &[(u8, &str)] = &[
-    (0, "DELETE"),
-    (1, "RSAMD5"),
-    (2, "DH"),
-    (3, "DSA"),
-    (5, "RSASHA1"),
-    (6, "DSA-NSEC3-SHA1"),
-    (7, "RSASHA1-NSEC3-SHA1"),
-    (8, "RSASHA256"),
-    (10, "RSASHA512"),
-    (12, "ECC-GOST"),
-    (13, "ECDSAP256SHA256"),
-    (14, "ECDSAP384SHA384"),
-    (15, "ED25519"),
-    (16, "ED448"),
-    (252, "INDIRECT"),
-    (253, "PRIVATEDNS"),
-    (254, "PRIVATEOID"),
-];
+/// Takes the octets of one field off `rest`.
+fn take<'a>(field: &dyn Field, rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
+    let len = field.len(rest).ok_or(Malformed)?;
+    let (octets, after) = rest.split_at_checked(len).ok_or(Malformed)?;
+    *rest = after;
+    field.is_sound(octets).then_some(octets).ok_or(Malformed)
+}
 
-/// SVCB parameter keys (RFC 9460 14.3, RFC 9461, RFC 9540).
-pub(super) const SVC_KEYS: &[(u16, &str)] = &[
-    (0, "mandatory"),
-    (1, "alpn"),
-    (2, "no-default-alpn"),
-    (3, "port"),
-    (4, "ipv4hint"),
-    (5, "ech"),
-    (6, "ipv6hint"),
-    (7, "dohpath"),
-    (8, "ohttp"),
-];
+/// Reads tokens as rdata of this type.
+pub(super) fn parse(
+    rtype: Rtype,
+    tokens: &[Token<'_>],
+    origin: Option<&Name>,
+    at: Position,
+    out: &mut Vec<u8>,
+) -> Result<(), RdataError> {
+    let mut cursor = Cursor::new(tokens, origin, at);
+    let is_generic = |token: &&Token<'_>| token.raw == b"\\#" && !token.quoted;
+    if let Some(marker) = tokens.first().filter(is_generic) {
+        cursor.next("\\#")?;
+        parse_generic(&mut cursor, out)?;
+        return check(rtype, out).map_err(|reason| RdataError::new(marker.at, reason));
+    }
+    let Some(fields) = fields(rtype) else {
+        return cursor.fail(format!(
+            "{rtype} has no text form of its own; give its octets as \\# LENGTH HEX (RFC 3597)"
+        ));
+    };
+    for field in fields {
+        field.parse(&mut cursor, out)?;
+    }
+    if let Some(extra) = cursor.peek() {
+        let extra_text = String::from_utf8_lossy(extra.raw);
+        return Err(RdataError::new(
+            extra.at,
+            format!("'{extra_text}' is more than {rtype} rdata has room for"),
+        ));
+    }
+    match rules::breach(rtype, out) {
+        Some(reason) => cursor.fail(reason),
+        None => Ok(()),
+    }
+}
+
+fn parse_generic(cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
+    let len = cursor.number("the length of the octets", 65_535)?;
+    let hex = cursor.joined()?;
+    let octets = cursor.hex(&hex)?;
+    if octets.len() != len as usize {
+        return cursor.fail(format!(
+            "there are {} octets where {len} were announced",
+            octets.len()
+        ));
+    }
+    out.extend_from_slice(&octets);
+    Ok(())
+}
+
+/// Why `wire` is no rdata of this type. Any octets are where only the generic form is known.
+pub(super) fn check(rtype: Rtype, wire: &[u8]) -> Result<(), Cow<'static, str>> {
+    let Some(fields) = fields(rtype) else {
+        return Ok(());
+    };
+    let mut rest = wire;
+    let taken = fields.iter().all(|field| take(*field, &mut rest).is_ok());
+    if !taken || !rest.is_empty() {
+        return Err(format!("the octets are no {rtype} rdata").into());
+    }
+    match rules::breach(rtype, wire) {
+        Some(reason) => Err(reason.into()),
+        None => Ok(()),
+    }
+}
+
+/// Prints the text form; an error where there is none, and the caller takes the generic form.
+pub(super) fn print(rtype: Rtype, wire: &[u8], out: &mut String) -> fmt::Result {
+    let mut rest = wire;
+    for (index, field) in fields(rtype).ok_or(fmt::Error)?.iter().enumerate() {
+        let octets = take(*field, &mut rest).map_err(|_| fmt::Error)?;
+        let before = out.len();
+        if index > 0 {
+            out.push(' ');
+        }
+        field.print(octets, out)?;
+        if out.len() == before + 1 && index > 0 {
+            // An empty field at the end leaves no space behind.
+            out.truncate(before);
+        }
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(fmt::Error)
+    }
+}
+
+/// The form of RFC 3597 5, which any octets have.
+pub(super) fn print_generic(wire: &[u8], out: &mut String) {
+    out.push_str("\\# ");
+    out.push_str(&wire.len().to_string());
+    if !wire.is_empty() {
+        out.push(' ');
+        data_encoding::HEXUPPER.encode_append(wire, out);
+    }
+}
+
+/// Calls `found` with every name that ends a field: where in `wire` it stands, and whether it folds.
+fn each_name(rtype: Rtype, wire: &[u8], mut found: impl FnMut(&[u8], usize, bool)) {
+    let mut rest = wire;
+    for field in fields(rtype).unwrap_or_default() {
+        let start = wire.len() - rest.len();
+        // Checked when the rdata was made.
+        let Ok(octets) = take(*field, &mut rest) else {
+            return;
+        };
+        if let Some(EndingName { at, folds }) = field.name(octets) {
+            found(&octets[at..], start + at, folds);
+        }
+    }
+}
+
+/// The canonical form (RFC 4034 6.2).
+pub(super) fn canonical(rtype: Rtype, wire: &[u8]) -> Cow<'_, [u8]> {
+    let mut folded = Cow::Borrowed(wire);
+    each_name(rtype, wire, |name, at, folds| {
+        if folds && name.iter().any(u8::is_ascii_uppercase) {
+            folded.to_mut()[at..at + name.len()].make_ascii_lowercase();
+        }
+    });
+    folded
+}
+
+/// The names that end fields.
+pub(super) fn names(rtype: Rtype, wire: &[u8]) -> Vec<Name> {
+    let mut names = Vec::new();
+    each_name(rtype, wire, |name, _, _| {
+        names.extend(Name::from_wire(name))
+    });
+    names
+}
+
+/// An unsigned number of up to four octets.
+pub(super) fn number(octets: &[u8]) -> u32 {
+    octets
+        .iter()
+        .fold(0, |sum, octet| sum << 8 | u32::from(*octet))
+}
+
+/// Whether pieces of the lengths that `len` finds make up all of `octets`.
+pub(super) fn tiles(mut octets: &[u8], mut len: impl FnMut(&[u8]) -> Option<usize>) -> bool {
+    while !octets.is_empty() {
+        match len(octets).and_then(|len| octets.get(len..)) {
+            Some(rest) => octets = rest,
+            None => return false,
+        }
+    }
+    true
+}

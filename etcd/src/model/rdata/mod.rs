@@ -1,18 +1,31 @@
 //! Rdata: the wire form that is served, the text form that is stored, and the way between the two.
 //!
-//! A table ([`field`]) says what fields a type has; [`parse`] and [`print`] know each kind of field
-//! once, so a type is one row. A type without a row has the generic form of RFC 3597.
+//! [`table`] says what fields a type has. A kind of field is one `impl` of [`field::Field`] with all
+//! that there is to it: reading, printing, length, soundness. The kinds are in files by family:
+//! [`number`], [`name`], [`address`], [`strings`], [`binary`], [`bitmap`], and those with a grammar of
+//! their own. [`rules`] says what holds between fields. A type without a row has the generic form of
+//! RFC 3597.
 //!
 //! Text is stored in one canonical spelling. [`Rdata::text`] reads back what it printed and compares
 //! the octets; where they would differ it prints the generic form instead, so nothing is ever lost.
 
+mod address;
+mod binary;
+mod bitmap;
+mod cursor;
 mod field;
-mod parse;
-mod print;
-mod special;
+mod hip;
+mod location;
+mod name;
+mod number;
+mod prefixes;
+mod rules;
+mod services;
+mod strings;
 mod svcb;
-mod walk;
+mod table;
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -44,7 +57,7 @@ impl RdataError {
 impl Rdata {
     /// Reads the text form, in which every name is absolute (its final dot may be missing).
     pub fn parse(rtype: Rtype, text: &str) -> Result<Self, RdataError> {
-        if let Some(rdata) = parse::address(rtype, text) {
+        if let Some(rdata) = Rdata::address(rtype, text) {
             return Ok(rdata);
         }
         // A value is one entry whatever line breaks stand in it, as quoted strings keep theirs out.
@@ -63,6 +76,15 @@ impl Rdata {
         Rdata::from_tokens(rtype, &tokens, None, Position { line: 1, column: 1 })
     }
 
+    /// The short way for the types that most records have: no tokens, no table.
+    fn address(rtype: Rtype, text: &str) -> Option<Self> {
+        match rtype {
+            Rtype::A => Some(Rdata(text.parse::<Ipv4Addr>().ok()?.octets().into())),
+            Rtype::AAAA => Some(Rdata(text.parse::<Ipv6Addr>().ok()?.octets().into())),
+            _ => None,
+        }
+    }
+
     /// Reads the tokens of an entry behind its type; relative names are completed with `origin`.
     /// `at` is where the entry began: what is missing is reported there.
     pub fn from_tokens(
@@ -72,7 +94,7 @@ impl Rdata {
         at: Position,
     ) -> Result<Self, RdataError> {
         let mut wire = Vec::with_capacity(32);
-        parse::rdata(rtype, tokens, origin, at, &mut wire)?;
+        field::parse(rtype, tokens, origin, at, &mut wire)?;
         if wire.len() > usize::from(u16::MAX) {
             return Err(RdataError::new(at, "the rdata is longer than 65535 octets"));
         }
@@ -81,9 +103,11 @@ impl Rdata {
 
     /// Takes uncompressed wire form, which must be what the type asks for.
     pub fn from_wire(rtype: Rtype, wire: &[u8]) -> Result<Self, RdataError> {
-        if wire.len() > usize::from(u16::MAX) || walk::check(rtype, wire).is_err() {
-            return Err(RdataError::new(Position::default(), wrong_octets(rtype)));
+        if wire.len() > usize::from(u16::MAX) {
+            let reason = "the rdata is longer than 65535 octets";
+            return Err(RdataError::new(Position::default(), reason));
         }
+        field::check(rtype, wire).map_err(|reason| RdataError::new(Position::default(), reason))?;
         Ok(Rdata(wire.into()))
     }
 
@@ -158,38 +182,34 @@ impl Rdata {
 
     /// The canonical form (RFC 4034 6.2): what two members of a set are compared by.
     pub fn canonical(&self, rtype: Rtype) -> Cow<'_, [u8]> {
-        walk::canonical(rtype, &self.0)
+        field::canonical(rtype, &self.0)
     }
 
     /// The text form, names absolute.
     pub fn text(&self, rtype: Rtype) -> String {
         let mut text = String::with_capacity(32);
-        if print::rdata(rtype, &self.0, &mut text).is_ok() {
+        if field::print(rtype, &self.0, &mut text).is_ok() {
             let reread = Rdata::parse(rtype, &text);
             if reread.is_ok_and(|reread| reread.0 == self.0) {
                 return text;
             }
         }
         text.clear();
-        print::generic(&self.0, &mut text);
+        field::print_generic(&self.0, &mut text);
         text
     }
 
     /// The names in the rdata that a client will ask the address of (NS, MX, SRV, …), or that the
     /// rdata points to (CNAME, DNAME, PTR).
     pub fn names(&self, rtype: Rtype) -> Vec<Name> {
-        walk::names(rtype, &self.0)
+        field::names(rtype, &self.0)
     }
-}
-
-fn wrong_octets(rtype: Rtype) -> String {
-    format!("the octets are no {rtype} rdata")
 }
 
 impl fmt::Debug for Rdata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
-        print::generic(&self.0, &mut text);
+        field::print_generic(&self.0, &mut text);
         f.write_str(&text)
     }
 }

@@ -6,71 +6,159 @@ use std::fmt::{self, Write};
 
 use data_encoding::BASE64;
 
+use super::super::text::{self, Escape};
 use super::RdataError;
-use super::field::SVC_KEYS;
-use super::parse::{Cursor, digits};
-use super::print::{number, quoted};
-use crate::model::text::{self, Escape};
+use super::binary::decode_padded;
+use super::cursor::{Cursor, digits};
+use super::field::{Field, number, tiles};
+use super::strings::quoted;
 
-const MANDATORY: u16 = 0;
-const ALPN: u16 = 1;
-const NO_DEFAULT_ALPN: u16 = 2;
-const PORT: u16 = 3;
-const IPV4_HINT: u16 = 4;
-const ECH: u16 = 5;
-const IPV6_HINT: u16 = 6;
-const OHTTP: u16 = 8;
+/// Keys and values to the end, perhaps none.
+pub(super) struct Params;
 
-pub(super) fn parse(cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
-    let mut params = BTreeMap::new();
-    while !cursor.is_empty() {
-        let token = cursor.next("a parameter")?;
-        let at = token
-            .raw
-            .iter()
-            .position(|octet| *octet == b'=')
-            .unwrap_or(token.raw.len());
-        let (name, value) = (&token.raw[..at], token.raw.get(at + 1..));
-        let Some(key) = key(name) else {
-            return cursor.fail(format!(
-                "'{}' is not a SVCB parameter key",
-                String::from_utf8_lossy(name)
-            ));
-        };
-        let Some(value) = unquoted(value.unwrap_or_default()) else {
-            return cursor.fail("quotes stand around a whole value (RFC 9460, 2.1)");
-        };
-        let octets = match parse_value(key, value) {
-            Ok(octets) if octets.len() <= 65_535 => octets,
-            Ok(_) => return cursor.fail("the value is longer than 65535 octets"),
-            Err(reason) => return cursor.fail(reason),
-        };
-        if params.insert(key, octets).is_some() {
-            return cursor.fail("a SVCB parameter is given twice (RFC 9460, 2.1)");
-        }
-    }
-    let mut wire = Vec::new();
-    for (key, octets) in params {
-        wire.extend(key.to_be_bytes());
-        wire.extend((octets.len() as u16).to_be_bytes());
-        wire.extend(octets);
-    }
-    if !is_sound(&wire) {
-        return cursor.fail("a key that is mandatory is missing, or names itself (RFC 9460, 8)");
-    }
-    out.extend(wire);
-    Ok(())
+/// The form of a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Keys that a client has to know (RFC 9460 8).
+    Keys,
+    /// Strings, each with its length in front.
+    Strings,
+    /// The same, and there may be none.
+    StringsOrNone,
+    /// Such strings, each with a weight up to 100 behind it: `dot:20`.
+    Weighted,
+    /// No value.
+    Nothing,
+    Port,
+    Ipv4,
+    Ipv6,
+    Base64,
+    /// A URI template with the variable `dns` (RFC 9461 5).
+    Path,
+    /// Numbers of 16 bits.
+    Numbers,
+    /// Any octets: all keys that are written by number.
+    Opaque,
 }
 
-fn key(name: &[u8]) -> Option<u16> {
+const MANDATORY: u16 = 0;
+
+/// IANA's registry: number, name and form.
+const KEYS: &[(u16, &str, Form)] = &[
+    (MANDATORY, "mandatory", Form::Keys),
+    (1, "alpn", Form::Strings),
+    (2, "no-default-alpn", Form::Nothing),
+    (3, "port", Form::Port),
+    (4, "ipv4hint", Form::Ipv4),
+    (5, "ech", Form::Base64),
+    (6, "ipv6hint", Form::Ipv6),
+    (7, "dohpath", Form::Path),
+    (8, "ohttp", Form::Nothing),
+    (9, "tls-supported-groups", Form::Numbers),
+    (10, "docpath", Form::StringsOrNone),
+    (11, "pvd", Form::Nothing),
+    (12, "oots", Form::Weighted),
+];
+
+fn form(key: u16) -> Form {
+    let known = KEYS.iter().find(|(number, ..)| *number == key);
+    known.map_or(Form::Opaque, |(_, _, form)| *form)
+}
+
+impl Field for Params {
+    fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
+        let mut params = BTreeMap::new();
+        while !cursor.is_empty() {
+            let (key, octets) = param(cursor)?;
+            if params.insert(key, octets).is_some() {
+                return cursor.fail("a SVCB parameter is given twice (RFC 9460, 2.1)");
+            }
+        }
+        let start = out.len();
+        for (key, octets) in params {
+            out.extend(key.to_be_bytes());
+            out.extend((octets.len() as u16).to_be_bytes());
+            out.extend(octets);
+        }
+        if self.is_sound(&out[start..]) {
+            Ok(())
+        } else {
+            cursor.fail("a key that is mandatory is missing, or names itself (RFC 9460, 8)")
+        }
+    }
+
+    fn len(&self, rest: &[u8]) -> Option<usize> {
+        Some(rest.len())
+    }
+
+    /// Keys in rising order, values of the right form, what is mandatory there.
+    fn is_sound(&self, octets: &[u8]) -> bool {
+        let Some(params) = params(octets).collect::<Option<Vec<_>>>() else {
+            return false;
+        };
+        let keys: Vec<u16> = params.iter().map(|(key, _)| *key).collect();
+        let is_there = |key: &u16| *key != MANDATORY && keys.contains(key);
+        rises(&keys)
+            && params.iter().all(|(key, value)| {
+                value_is_sound(*key, value)
+                    && (*key != MANDATORY || numbers(value).iter().all(is_there))
+            })
+    }
+
+    fn print(&self, octets: &[u8], out: &mut String) -> fmt::Result {
+        for (index, param) in params(octets).enumerate() {
+            let (key, value) = param.ok_or(fmt::Error)?;
+            if index > 0 {
+                out.push(' ');
+            }
+            print_key(key, out)?;
+            if !value.is_empty() {
+                out.push('=');
+                print_value(form(key), value, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn param(cursor: &mut Cursor<'_, '_>) -> Result<(u16, Vec<u8>), RdataError> {
+    let raw = cursor.next("a parameter")?.raw;
+    let equals = raw.iter().position(|octet| *octet == b'=');
+    let (name, value) = match equals {
+        Some(at) => (&raw[..at], &raw[at + 1..]),
+        None => (raw, &[][..]),
+    };
+    let Some((key, form)) = key(name) else {
+        return cursor.fail(format!(
+            "'{}' is not a SVCB parameter key",
+            String::from_utf8_lossy(name)
+        ));
+    };
+    let Some(value) = unquoted(value) else {
+        return cursor.fail("quotes stand around a whole value (RFC 9460, 2.1)");
+    };
+    match parse_value(form, value) {
+        Ok(octets) if octets.len() > 65_535 => cursor.fail("the value is longer than 65535 octets"),
+        // What is mandatory is looked at when all keys are there.
+        Ok(octets) if value_is_sound(key, &octets) => Ok((key, octets)),
+        Ok(_) => cursor.fail(format!(
+            "'{}' has no such value",
+            String::from_utf8_lossy(name)
+        )),
+        Err(reason) => cursor.fail(reason),
+    }
+}
+
+/// The key, and the form that its value is written in.
+fn key(name: &[u8]) -> Option<(u16, Form)> {
     let name = std::str::from_utf8(name).ok()?;
-    if let Some((key, _)) = SVC_KEYS.iter().find(|(_, known)| *known == name) {
-        return Some(*key);
+    if let Some((key, _, form)) = KEYS.iter().find(|(_, known, _)| *known == name) {
+        return Some((*key, *form));
     }
     let digits = name.strip_prefix("key")?;
     let plain = digits.bytes().all(|octet| octet.is_ascii_digit())
         && (digits == "0" || !digits.starts_with('0'));
-    if plain { digits.parse().ok() } else { None }
+    Some((digits.parse().ok().filter(|_| plain)?, Form::Opaque))
 }
 
 /// A value without the quotes around it; none if there are others than those.
@@ -88,77 +176,87 @@ fn unquoted(value: &[u8]) -> Option<&[u8]> {
     Some(inner)
 }
 
-fn parse_value(key: u16, value: &[u8]) -> Result<Vec<u8>, &'static str> {
+fn parse_value(form: Form, value: &[u8]) -> Result<Vec<u8>, &'static str> {
     let octets = text::unescaped(value).map_err(|error| error.0)?;
-    if matches!(key, NO_DEFAULT_ALPN | OHTTP) {
-        return if octets.is_empty() {
-            Ok(octets)
-        } else {
-            Err("this parameter takes no value")
-        };
+    match form {
+        Form::Opaque | Form::Path => return Ok(octets),
+        Form::Nothing if octets.is_empty() => return Ok(octets),
+        Form::Nothing => return Err("this parameter takes no value"),
+        Form::StringsOrNone if octets.is_empty() => return Ok(octets),
+        _ if octets.is_empty() => return Err("this parameter needs a value"),
+        Form::Strings | Form::StringsOrNone => return strings(&octets),
+        Form::Weighted => return weighted(&octets),
+        _ => {}
     }
-    if key > OHTTP {
-        return Ok(octets);
+    if value.contains(&b'\\') {
+        return Err("this value takes no escapes (RFC 9460, 7.2, 7.3, 8)");
     }
-    if octets.is_empty() {
-        return Err("this parameter needs a value");
-    }
-    let as_text = || std::str::from_utf8(&octets).map_err(|_| "the value is not text");
-    let mut wire = Vec::new();
-    match key {
-        MANDATORY => {
-            let keys: Option<Vec<u16>> = as_text()?
-                .split(',')
-                .map(|name| self::key(name.as_bytes()))
-                .collect();
-            let mut keys = keys.ok_or("mandatory takes a list of parameter keys")?;
+    let text = std::str::from_utf8(&octets).map_err(|_| "the value is not text")?;
+    let each = |what, one: fn(&str) -> Option<Vec<u8>>| {
+        let octets: Option<Vec<Vec<u8>>> = text.split(',').map(one).collect();
+        octets.map(|octets| octets.concat()).ok_or(what)
+    };
+    let word = |text: &str| {
+        let number = digits(text).and_then(|number| u16::try_from(number).ok())?;
+        Some(number.to_be_bytes().into())
+    };
+    match form {
+        Form::Keys => {
+            let octets = each("mandatory takes a list of parameter keys", |name| {
+                Some(key(name.as_bytes())?.0.to_be_bytes().into())
+            })?;
+            let mut keys = numbers(&octets);
             keys.sort_unstable();
-            if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+            if !rises(&keys) {
                 return Err("mandatory names a key twice (RFC 9460, 8)");
             }
-            wire.extend(keys.iter().flat_map(|key| key.to_be_bytes()));
+            Ok(keys.into_iter().flat_map(u16::to_be_bytes).collect())
         }
-        ALPN => {
-            for id in list(&octets)? {
-                match id.len() {
-                    1..=255 => {
-                        wire.push(id.len() as u8);
-                        wire.extend(id);
-                    }
-                    _ => return Err("an ALPN id has 1 to 255 octets"),
-                }
+        Form::Port => word(text).ok_or("port takes a number up to 65535"),
+        Form::Numbers => each("this parameter takes a list of numbers up to 65535", word),
+        Form::Ipv4 => each("ipv4hint takes a list of IPv4 addresses", |text| {
+            Some(text.parse::<Ipv4Addr>().ok()?.octets().into())
+        }),
+        Form::Ipv6 => each("ipv6hint takes a list of IPv6 addresses", |text| {
+            Some(text.parse::<Ipv6Addr>().ok()?.octets().into())
+        }),
+        _ => {
+            let octets = decode_padded(&BASE64, &octets);
+            octets.ok_or("this parameter takes a value in Base 64")
+        }
+    }
+}
+
+fn strings(octets: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let mut wire = Vec::new();
+    for item in list(octets)? {
+        match u8::try_from(item.len()) {
+            Ok(len @ 1..) => {
+                wire.push(len);
+                wire.extend(item);
             }
+            _ => return Err("each of the values has 1 to 255 octets"),
         }
-        PORT => {
-            let port = digits(as_text()?).and_then(|port| u16::try_from(port).ok());
-            wire.extend(port.ok_or("port takes a number up to 65535")?.to_be_bytes());
-        }
-        IPV4_HINT => {
-            for address in as_text()?.split(',') {
-                let address = address.parse::<Ipv4Addr>();
-                wire.extend(
-                    address
-                        .map_err(|_| "ipv4hint takes a list of IPv4 addresses")?
-                        .octets(),
-                );
+    }
+    Ok(wire)
+}
+
+fn weighted(octets: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let bad = "this parameter takes names with weights up to 100, as in dot:20";
+    let mut wire = Vec::new();
+    for item in list(octets)? {
+        let colon = item.iter().rposition(|octet| *octet == b':').ok_or(bad)?;
+        let weight = std::str::from_utf8(&item[colon + 1..]).ok();
+        let weight = weight.filter(|weight| !weight.is_empty()).and_then(digits);
+        let weight = weight.filter(|weight| *weight <= 100).ok_or(bad)?;
+        match u8::try_from(colon) {
+            Ok(len @ 1..) => {
+                wire.push(len);
+                wire.extend(&item[..colon]);
+                wire.push(weight as u8);
             }
+            _ => return Err(bad),
         }
-        IPV6_HINT => {
-            for address in as_text()?.split(',') {
-                let address = address.parse::<Ipv6Addr>();
-                wire.extend(
-                    address
-                        .map_err(|_| "ipv6hint takes a list of IPv6 addresses")?
-                        .octets(),
-                );
-            }
-        }
-        ECH => {
-            wire = BASE64
-                .decode(&octets)
-                .map_err(|_| "ech takes a value in Base 64")?
-        }
-        _ => return Ok(octets),
     }
     Ok(wire)
 }
@@ -202,105 +300,137 @@ fn params(mut octets: &[u8]) -> impl Iterator<Item = Option<(u16, &[u8])>> {
     })
 }
 
-/// Keys in rising order, values of the right shape, what is mandatory there.
-pub(super) fn is_sound(octets: &[u8]) -> bool {
-    let Some(params) = params(octets).collect::<Option<Vec<_>>>() else {
+fn rises(numbers: &[u16]) -> bool {
+    numbers.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+fn numbers(value: &[u8]) -> Vec<u16> {
+    value.chunks(2).map(|word| number(word) as u16).collect()
+}
+
+/// How long the string is that a list begins with, its length octet included.
+fn string_len(rest: &[u8]) -> Option<usize> {
+    rest.first()
+        .filter(|len| **len > 0)
+        .map(|len| 1 + usize::from(*len))
+}
+
+/// Whether a value has the form that its key asks for. Whether the keys that are mandatory are there
+/// is for the whole to say.
+fn value_is_sound(key: u16, value: &[u8]) -> bool {
+    let some_of = |len: usize| !value.is_empty() && value.len().is_multiple_of(len);
+    match form(key) {
+        Form::Keys => some_of(2) && rises(&numbers(value)),
+        Form::Strings => !value.is_empty() && tiles(value, string_len),
+        Form::StringsOrNone => tiles(value, string_len),
+        Form::Weighted => {
+            let len = |rest: &[u8]| {
+                let len = string_len(rest)?;
+                rest.get(len).filter(|weight| **weight <= 100)?;
+                Some(len + 1)
+            };
+            !value.is_empty() && tiles(value, len)
+        }
+        Form::Nothing => value.is_empty(),
+        Form::Port => value.len() == 2,
+        Form::Ipv4 => some_of(4),
+        Form::Ipv6 => some_of(16),
+        Form::Base64 => !value.is_empty(),
+        Form::Path => is_template(value),
+        Form::Numbers => some_of(2),
+        Form::Opaque => true,
+    }
+}
+
+/// Whether this is a path as a URI template, of which `dns` is a variable (RFC 9461 5, RFC 6570 2).
+fn is_template(value: &[u8]) -> bool {
+    let Some(text) = std::str::from_utf8(value)
+        .ok()
+        .filter(|text| text.starts_with('/'))
+    else {
         return false;
     };
-    let rising = |keys: &[u16]| keys.windows(2).all(|pair| pair[0] < pair[1]);
-    let keys: Vec<u16> = params.iter().map(|(key, _)| *key).collect();
-    rising(&keys)
-        && params.iter().all(|(key, value)| match *key {
-            MANDATORY => {
-                let named: Vec<u16> = value.chunks(2).map(|key| number(key) as u16).collect();
-                !value.is_empty()
-                    && value.len() % 2 == 0
-                    && rising(&named)
-                    && named
-                        .iter()
-                        .all(|key| *key != MANDATORY && keys.contains(key))
-            }
-            ALPN => !value.is_empty() && ids(value).is_some(),
-            NO_DEFAULT_ALPN | OHTTP => value.is_empty(),
-            PORT => value.len() == 2,
-            IPV4_HINT => !value.is_empty() && value.len() % 4 == 0,
-            IPV6_HINT => !value.is_empty() && value.len() % 16 == 0,
-            _ => true,
-        })
-}
-
-fn ids(mut value: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut ids = Vec::new();
-    while let Some((len @ 1.., rest)) = value.split_first() {
-        let (id, after) = rest.split_at_checked(usize::from(*len))?;
-        ids.push(id);
-        value = after;
+    let mut has_dns = false;
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let Some((expression, after)) = rest[at..]
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'))
+        else {
+            return false;
+        };
+        let variables = expression.trim_start_matches(['?', '&', '/', ';', '+', '#', '.']);
+        has_dns |= variables
+            .split(',')
+            .any(|variable| variable.split([':', '*']).next() == Some("dns"));
+        rest = after;
     }
-    value.is_empty().then_some(ids)
+    has_dns
 }
 
-pub(super) fn write(octets: &[u8], out: &mut String) -> fmt::Result {
-    let mut separator = "";
-    for param in params(octets) {
-        let (key, value) = param.ok_or(fmt::Error)?;
-        out.push_str(separator);
-        write_key(key, out)?;
-        separator = " ";
-        if matches!(key, NO_DEFAULT_ALPN | OHTTP) || (key > OHTTP && value.is_empty()) {
-            continue;
-        }
-        out.push('=');
-        match key {
-            MANDATORY => joined(value.chunks(2), out, |key, out| {
-                write_key(number(key) as u16, out)
-            })?,
-            ALPN => {
-                let mut text = Vec::new();
-                for id in ids(value).ok_or(fmt::Error)? {
-                    if !text.is_empty() {
-                        text.push(b',');
-                    }
-                    for &octet in id {
-                        if matches!(octet, b',' | b'\\') {
-                            text.push(b'\\');
-                        }
-                        text.push(octet);
-                    }
-                }
-                quoted(&text, out)?;
-            }
-            PORT => write!(out, "{}", number(value))?,
-            IPV4_HINT => joined(value.chunks(4), out, |hint, out| {
-                write!(out, "{}", Ipv4Addr::from(number(hint)))
-            })?,
-            IPV6_HINT => joined(value.chunks(16), out, |hint, out| {
-                let octets: [u8; 16] = hint.try_into().map_err(|_| fmt::Error)?;
-                write!(out, "{}", Ipv6Addr::from(octets))
-            })?,
-            ECH => BASE64.encode_append(value, out),
-            _ => quoted(value, out)?,
-        }
-    }
-    Ok(())
-}
-
-fn write_key(key: u16, out: &mut String) -> fmt::Result {
-    match SVC_KEYS.iter().find(|(known, _)| *known == key) {
-        Some((_, name)) => out.write_str(name),
+fn print_key(key: u16, out: &mut String) -> fmt::Result {
+    match KEYS.iter().find(|(known, ..)| *known == key) {
+        Some((_, name, _)) => out.write_str(name),
         None => write!(out, "key{key}"),
+    }
+}
+
+fn print_value(form: Form, value: &[u8], out: &mut String) -> fmt::Result {
+    match form {
+        Form::Keys => joined(value.chunks(2), out, |key, out| {
+            print_key(number(key) as u16, out)
+        }),
+        Form::Strings | Form::StringsOrNone | Form::Weighted => {
+            let mut text = Vec::new();
+            let mut rest = value;
+            while let Some((&len, after)) = rest.split_first() {
+                let (item, after) = after.split_at_checked(len.into()).ok_or(fmt::Error)?;
+                if !text.is_empty() {
+                    text.push(b',');
+                }
+                for &octet in item {
+                    if matches!(octet, b',' | b'\\') {
+                        text.push(b'\\');
+                    }
+                    text.push(octet);
+                }
+                rest = after;
+                if form == Form::Weighted {
+                    let (weight, after) = rest.split_first().ok_or(fmt::Error)?;
+                    text.extend(format!(":{weight}").bytes());
+                    rest = after;
+                }
+            }
+            quoted(&text, out)
+        }
+        Form::Port | Form::Numbers => joined(value.chunks(2), out, |word, out| {
+            write!(out, "{}", number(word))
+        }),
+        Form::Ipv4 => joined(value.chunks(4), out, |hint, out| {
+            write!(out, "{}", Ipv4Addr::from(number(hint)))
+        }),
+        Form::Ipv6 => joined(value.chunks(16), out, |hint, out| {
+            let octets: [u8; 16] = hint.try_into().map_err(|_| fmt::Error)?;
+            write!(out, "{}", Ipv6Addr::from(octets))
+        }),
+        Form::Base64 => {
+            BASE64.encode_append(value, out);
+            Ok(())
+        }
+        Form::Path | Form::Nothing | Form::Opaque => quoted(value, out),
     }
 }
 
 fn joined<'a>(
     items: impl Iterator<Item = &'a [u8]>,
     out: &mut String,
-    mut write: impl FnMut(&[u8], &mut String) -> fmt::Result,
+    mut print: impl FnMut(&[u8], &mut String) -> fmt::Result,
 ) -> fmt::Result {
     for (index, item) in items.enumerate() {
         if index > 0 {
             out.push(',');
         }
-        write(item, out)?;
+        print(item, out)?;
     }
     Ok(())
 }

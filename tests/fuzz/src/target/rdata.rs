@@ -1,13 +1,17 @@
 use crate::model::{Rdata, Rtype};
 
-/// The first two octets choose the type (modulo 264, so that most have a text form of their own); the
+/// The first two octets choose the type, so that most have a text form of their own; the
 /// rest is read as text and as wire form. Whatever is accepted keeps every octet on its way through the
 /// other form.
 pub fn rdata(octets: &[u8]) {
     let Some((number, rest)) = octets.split_first_chunk() else {
         return;
     };
-    let rtype = Rtype(u16::from_be_bytes(*number) % 264);
+    let rtype = match u16::from_be_bytes(*number) % 267 {
+        265 => Rtype::TA,
+        266 => Rtype::DLV,
+        number => Rtype(number),
+    };
     if let Ok(text) = std::str::from_utf8(rest)
         && let Ok(rdata) = Rdata::parse(rtype, text)
     {

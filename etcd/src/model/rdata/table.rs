@@ -1,0 +1,103 @@
+//! Which fields the rdata of a type has: one row a type.
+
+use super::super::rtype::Rtype;
+use super::address::{A6, EUI48, EUI64, Gateway, Ipv4, Ipv6, LOCATOR64, Relay};
+use super::binary::{Atm, BASE64_ANY, BASE64_SOME, Base64OrDash, Hash, Hex, Nsap, Salt};
+use super::bitmap::{LowTypes, Services, TYPES_ANY, TYPES_SOME};
+use super::field::Field;
+use super::hip::HostIdentity;
+use super::location::Location;
+use super::name::{Name, NameExact, Names};
+use super::number::{
+    ALGORITHM, CERT_TYPE, Covered, DIGEST_TYPE, DSYNC_SCHEME, KEY_PROTOCOL, KeyFlags, Period, Time,
+    U8, U16, U32, U64,
+};
+use super::prefixes::Prefixes;
+use super::strings::{CharStr, DEGREES, Digits, METRES, ONE_OR_TWO, STRINGS, Tag, Text};
+use super::svcb::Params;
+
+/// The fields of a type's rdata, or none where only the form of RFC 3597 is known.
+pub(super) fn fields(rtype: Rtype) -> Option<&'static [&'static dyn Field]> {
+    let fields: &'static [&'static dyn Field] = match rtype {
+        Rtype::A => &[&Ipv4],
+        Rtype::AAAA => &[&Ipv6],
+        Rtype::NS
+        | Rtype::CNAME
+        | Rtype::DNAME
+        | Rtype::PTR
+        | Rtype::MB
+        | Rtype::MD
+        | Rtype::MF
+        | Rtype::MG
+        | Rtype::MR => &[&Name],
+        Rtype::SOA => &[&Name, &Name, &U32, &Period, &Period, &Period, &Period],
+        Rtype::MX | Rtype::AFSDB | Rtype::RT | Rtype::KX => &[&U16, &Name],
+        Rtype::MINFO | Rtype::RP => &[&Name, &Name],
+        Rtype::WKS => &[&Ipv4, &Services],
+        Rtype::TXT
+        | Rtype::SPF
+        | Rtype::AVC
+        | Rtype::NINFO
+        | Rtype::RESINFO
+        | Rtype::WALLET
+        | Rtype::CLA => &[&STRINGS],
+        Rtype::HINFO => &[&CharStr, &CharStr],
+        Rtype::X25 => &[&Digits],
+        Rtype::ISDN => &[&ONE_OR_TWO],
+        Rtype::NSAP => &[&Nsap],
+        Rtype::NSAP_PTR => &[&NameExact],
+        Rtype::PX => &[&U16, &Name, &Name],
+        Rtype::GPOS => &[&DEGREES, &DEGREES, &METRES],
+        Rtype::LOC => &[&Location],
+        Rtype::NXT => &[&Name, &LowTypes],
+        Rtype::EID | Rtype::NIMLOC => &[&Hex],
+        Rtype::SRV => &[&U16, &U16, &U16, &Name],
+        Rtype::ATMA => &[&Atm],
+        Rtype::NAPTR => &[&U16, &U16, &CharStr, &CharStr, &CharStr, &Name],
+        Rtype::CERT => &[&CERT_TYPE, &U16, &ALGORITHM, &BASE64_SOME],
+        Rtype::A6 => &[&A6],
+        Rtype::SINK => &[&U8, &U8, &U8, &BASE64_ANY],
+        Rtype::APL => &[&Prefixes],
+        Rtype::DS | Rtype::CDS | Rtype::TA | Rtype::DLV => &[&U16, &ALGORITHM, &DIGEST_TYPE, &Hex],
+        Rtype::SSHFP => &[&U8, &U8, &Hex],
+        Rtype::IPSECKEY => &[&U8, &Gateway, &BASE64_ANY],
+        Rtype::DNSKEY | Rtype::CDNSKEY | Rtype::RKEY => {
+            &[&KeyFlags, &KEY_PROTOCOL, &ALGORITHM, &BASE64_SOME]
+        }
+        Rtype::KEY => &[&KeyFlags, &KEY_PROTOCOL, &ALGORITHM, &BASE64_ANY],
+        Rtype::RRSIG | Rtype::SIG => &[
+            &Covered,
+            &ALGORITHM,
+            &U8,
+            &U32,
+            &Time,
+            &Time,
+            &U16,
+            &Name,
+            &BASE64_SOME,
+        ],
+        Rtype::NSEC => &[&NameExact, &TYPES_SOME],
+        Rtype::NSEC3 => &[&U8, &U8, &U16, &Salt, &Hash, &TYPES_ANY],
+        Rtype::NSEC3PARAM => &[&U8, &U8, &U16, &Salt],
+        Rtype::DHCID | Rtype::OPENPGPKEY | Rtype::HHIT | Rtype::BRID => &[&BASE64_SOME],
+        Rtype::TLSA | Rtype::SMIMEA => &[&U8, &U8, &U8, &Hex],
+        Rtype::HIP => &[&HostIdentity, &Names],
+        Rtype::TALINK => &[&NameExact, &NameExact],
+        Rtype::CSYNC => &[&U32, &U16, &TYPES_ANY],
+        Rtype::ZONEMD => &[&U32, &U8, &U8, &Hex],
+        Rtype::SVCB | Rtype::HTTPS => &[&U16, &NameExact, &Params],
+        Rtype::DSYNC => &[&Covered, &DSYNC_SCHEME, &U16, &NameExact],
+        Rtype::NID | Rtype::L64 => &[&U16, &LOCATOR64],
+        Rtype::L32 => &[&U16, &Ipv4],
+        Rtype::LP => &[&U16, &NameExact],
+        Rtype::EUI48 => &[&EUI48],
+        Rtype::EUI64 => &[&EUI64],
+        Rtype::URI => &[&U16, &U16, &Text],
+        Rtype::CAA => &[&U8, &Tag, &Text],
+        Rtype::DOA => &[&U32, &U32, &U8, &CharStr, &Base64OrDash],
+        Rtype::AMTRELAY => &[&U8, &Relay],
+        Rtype::IPN => &[&U64],
+        _ => return None,
+    };
+    Some(fields)
+}
