@@ -4,6 +4,7 @@
 //! RFC 1035, an [`Rdata`] has the wire form of its type, an [`Rrset`] is not empty and fits into a
 //! message.
 
+pub mod compression;
 mod consistency;
 mod digest;
 mod idn;

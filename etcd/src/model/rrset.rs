@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::compression;
 use super::rdata::Rdata;
 use super::rtype::Rtype;
 
@@ -36,9 +37,6 @@ pub enum RrsetError {
 impl Rrset {
     /// Makes a set of `rdata`; duplicates count once.
     pub fn new(rtype: Rtype, ttl: u32, mut rdata: Vec<Rdata>) -> Result<Self, RrsetError> {
-        // Header, the longest question, an OPT with some options; then each record's fixed part.
-        const MESSAGE: usize = 12 + 259 + 64;
-        const RECORD: usize = 12;
         if !rtype.is_data() {
             return Err(RrsetError::NoData(rtype));
         }
@@ -55,11 +53,7 @@ impl Rrset {
         if rtype.is_singleton() && rdata.len() > 1 {
             return Err(RrsetError::Singleton(rtype));
         }
-        let len = MESSAGE
-            + rdata
-                .iter()
-                .map(|one| RECORD + one.wire().len())
-                .sum::<usize>();
+        let len = compression::response_len(rtype, &rdata);
         if len > 65_535 {
             return Err(RrsetError::TooLong(len));
         }

@@ -404,6 +404,17 @@ fn sets_that_are_none_are_refused() {
         plan("a.x", &[], &set(None, many)),
         Err(Refusal::Rrset(_, _, RrsetError::TooLong(_)))
     ));
+    // Names that are compressed take less in a message than in the store.
+    let pointers = |count| -> Vec<String> {
+        let target = |n| format!("host{n}.some.of.our.many.departments.example.");
+        (0..count).map(target).collect()
+    };
+    for (count, is_taken) in [(1500, true), (6000, false)] {
+        let targets = pointers(count);
+        let texts: Vec<&str> = targets.iter().map(String::as_str).collect();
+        let set = Rrset::new(Rtype::PTR, 300, rdata(Rtype::PTR, &texts));
+        assert_eq!(set.is_ok(), is_taken, "{count}: {:?}", set.err());
+    }
 }
 
 #[test]

@@ -4,15 +4,8 @@ use arrayvec::ArrayVec;
 
 use super::header::HEADER_LEN;
 use super::writer::{Full, Writer};
-use crate::model::Rtype;
+use crate::model::compression::{OFFSET_MAX, SUFFIXES_MAX};
 use crate::zone::find_ancestor;
-
-/// How many names and ends of names are remembered, those of the question not counted. What comes
-/// later is still compressed against these.
-const SUFFIXES_MAX: usize = 64;
-
-/// A pointer has 14 bits.
-const OFFSET_MAX: usize = 0x3fff;
 
 /// The names that a message has so far, and where.
 pub(super) struct Names<'q> {
@@ -128,18 +121,5 @@ fn is_at(written: &[u8], mut at: usize, mut name: &[u8]) -> bool {
         }
         at += end;
         name = &name[end..];
-    }
-}
-
-/// Where the names are in rdata whose names may be compressed: how many octets stand before them,
-/// and how many there are. Only in the types of RFC 1035 (RFC 3597 4): others, a client need not
-/// know how to read.
-pub(super) fn layout(rtype: Rtype) -> Option<(usize, usize)> {
-    match rtype {
-        Rtype::NS | Rtype::CNAME | Rtype::PTR => Some((0, 1)),
-        Rtype::MD | Rtype::MF | Rtype::MB | Rtype::MG | Rtype::MR => Some((0, 1)),
-        Rtype::SOA | Rtype::MINFO => Some((0, 2)),
-        Rtype::MX => Some((2, 1)),
-        _ => None,
     }
 }

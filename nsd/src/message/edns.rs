@@ -33,8 +33,10 @@ pub struct Options<'o> {
 }
 
 impl Edns {
-    /// Reads an OPT record: its class, its TTL and its rdata; none if an option is cut off.
-    pub(super) fn parse(class: u16, ttl: [u8; 4], mut rdata: &[u8]) -> Option<Self> {
+    /// Reads an OPT record: its class, its TTL and its rdata. Says whether all of its options could be read: it is
+    /// answered with one of ours also where they could not (RFC 6891 6.1.1).
+    #[inline]
+    pub(super) fn parse(class: u16, ttl: [u8; 4], mut rdata: &[u8]) -> (Self, bool) {
         let [_, version, flags, _] = ttl;
         let is_dnssec_ok = flags & 0x80 != 0;
         let mut edns = Edns {
@@ -45,12 +47,17 @@ impl Edns {
         };
         // Another version may mean another layout.
         while version == 0 && !rdata.is_empty() {
-            let ([a, b, c, d], rest) = rdata.split_first_chunk()?;
-            let len = usize::from(u16::from_be_bytes([*c, *d]));
-            edns.wants_nsid |= u16::from_be_bytes([*a, *b]) == NSID;
-            rdata = rest.get(len..)?;
+            let option = rdata.split_first_chunk().and_then(|([a, b, c, d], rest)| {
+                let len = usize::from(u16::from_be_bytes([*c, *d]));
+                Some((u16::from_be_bytes([*a, *b]), rest.get(len..)?))
+            });
+            let Some((code, rest)) = option else {
+                return (edns, false);
+            };
+            edns.wants_nsid |= code == NSID;
+            rdata = rest;
         }
-        Some(edns)
+        (edns, true)
     }
 }
 

@@ -1,11 +1,12 @@
 //! From an answer, or a refusal, to octets.
 
-use super::compress::{Names, layout};
+use super::compress::Names;
 use super::edns::{Edns, Options, Reply};
 use super::header::{AA, HEADER_LEN, QR, RD, TC};
 use super::query::{Query, Refusal};
 use super::writer::{Full, Writer};
 use crate::model::Rtype;
+use crate::model::compression::layout;
 use crate::zone::{Answer, Entry, Owner, Rcode, Records, Section, name_prefix};
 
 const CLASS_IN: u16 = 1;
@@ -13,6 +14,9 @@ const CLASS_CHAOS: u16 = 3;
 
 /// A message is no longer than its length over TCP can say (RFC 1035 4.2.2).
 const MESSAGE_LEN_MAX: usize = 65_535;
+
+/// The shortest address record: a pointer to its owner, and an IPv4 address. With less room nothing more is tried.
+const ADDRESS_LEN: usize = 16;
 
 /// A refusal has a question and an OPT record: no transport is too small for it.
 const REFUSAL_LEN_MAX: usize = 512;
@@ -45,21 +49,17 @@ pub fn encode(
     encode_with(&head, options, limit, out, |out| {
         let mut names = Names::new(query.name());
         let mut body = Body::default();
-        for entry in answer.entries() {
+        answer.each_entry(|entry| {
             let names_len = names.len();
-            if out
-                .put_whole(|out| write_entry(out, &mut names, answer, query, entry))
-                .is_ok()
-            {
+            let written = out.put_whole(|out| write_entry(out, &mut names, answer, query, entry));
+            if written.is_ok() {
                 body.count(entry);
-                continue;
+                return true;
             }
             names.truncate(names_len);
-            if entry.section != Section::Additional {
-                body.is_truncated = true;
-                break;
-            }
-        }
+            body.is_truncated |= entry.section != Section::Additional;
+            !body.is_truncated && out.room() >= ADDRESS_LEN
+        });
         body
     })
 }
@@ -102,12 +102,16 @@ pub fn encode_chaos(
     })
 }
 
-/// Writes a reply without records into `out`, and says how many octets it has: at most 512, and 0
+/// Writes a reply without records of a zone into `out`, and says how many octets it has: at most 512, and 0
 /// if `out` is too short.
 pub fn encode_reject(refusal: &Refusal<'_>, options: &Options<'_>, out: &mut [u8]) -> usize {
-    encode_with(&Head::of(refusal), options, REFUSAL_LEN_MAX, out, |_| {
-        Body::default()
-    })
+    let head = Head::of(refusal);
+    let len = encode_with(&head, options, REFUSAL_LEN_MAX, out, |_| Body::default());
+    match refusal.tsig {
+        // It comes last, behind the OPT record.
+        Some(tsig) if len > 0 => tsig.append(out, len, REFUSAL_LEN_MAX, refusal.id),
+        _ => len,
+    }
 }
 
 /// What goes before and after the records.

@@ -19,6 +19,7 @@ mod parse;
 mod query;
 #[cfg(test)]
 mod tests;
+mod tsig;
 mod writer;
 
 pub use edns::{Edns, Options};

@@ -3,6 +3,7 @@
 use super::edns::Edns;
 use super::header::{HEADER_LEN, Header, OPCODE, QR, RD};
 use super::query::{Class, Query, Refusal, Reject};
+use super::tsig::Tsig;
 use crate::model::Rtype;
 use crate::zone::{Rcode, name_prefix};
 
@@ -13,11 +14,13 @@ use crate::zone::{Rcode, name_prefix};
 ///
 /// - NOTIMP for opcodes other than QUERY, whatever follows the header;
 /// - FORMERR for what cannot be read to its end, for octets after the last record, for more or
-///   fewer questions than one (RFC 9619) and for more OPT records than one (RFC 6891 6.1.1);
-/// - BADVERS for EDNS versions other than 0 (RFC 6891 6.1.3);
+///   fewer questions than one (RFC 9619), for more OPT records than one (RFC 6891 6.1.1), and for TSIG records that are
+///   not the last one (RFC 8945 5.1);
+/// - BADVERS for EDNS versions other than 0 (RFC 6891 6.1.3), with any opcode;
+/// - NOTAUTH for queries with a TSIG record, as there are no keys here (RFC 8945 5.2.1);
 /// - REFUSED for classes other than IN and CHAOS.
 ///
-/// EDNS options that are not known are ignored, and so are records other than OPT.
+/// EDNS options that are not known are ignored, and so are records other than OPT and TSIG.
 pub fn parse(octets: &[u8]) -> Result<Query<'_>, Reject<'_>> {
     let header = Header::parse(octets).ok_or(Reject::Silent)?;
     if header.flags & QR != 0 {
@@ -31,20 +34,18 @@ pub fn parse(octets: &[u8]) -> Result<Query<'_>, Reject<'_>> {
         is_recursion_desired: header.flags & RD != 0,
         question: &[],
         edns: None,
+        tsig: None,
     };
-    let bare = refusal;
     // The refusal collects what is read, so that an error reply can repeat it.
     let read = parse_body(&octets[HEADER_LEN..], &header, &mut refusal);
-    if refusal.opcode != 0 {
-        // What follows the header is not ours to judge, but an OPT record is answered with one.
-        refusal = if read.is_ok() { refusal } else { bare };
-        refusal.rcode = Rcode::NOTIMP;
-        return Err(Reject::Reply(refusal));
-    }
-    read.map_err(|rcode| {
-        refusal.rcode = rcode;
-        Reject::Reply(refusal)
-    })
+    refusal.rcode = match read {
+        Ok(query) if refusal.opcode == 0 => return Ok(query),
+        Err(rcode) if refusal.opcode == 0 || rcode == Rcode::BADVERS => rcode,
+        // What follows the header is not ours to judge.
+        _ => Rcode::NOTIMP,
+    };
+    refusal.tsig = refusal.tsig.filter(|_| refusal.rcode == Rcode::NOTAUTH);
+    Err(Reject::Reply(refusal))
 }
 
 /// The name that a message seems to ask for, in uncompressed wire form: whatever else is in the message.
@@ -58,26 +59,43 @@ fn parse_body<'p>(
     refusal: &mut Refusal<'p>,
 ) -> Result<Query<'p>, Rcode> {
     let [questions, answers, authorities, additionals] = header.counts;
-    if questions != 1 {
-        return Err(Rcode::FORMERR);
+    let (mut rtype, mut class) = (Rtype(0), 0);
+    let mut records = Records { rest: body };
+    if questions == 1 {
+        (rtype, class, records.rest) = parse_question(body).ok_or(Rcode::FORMERR)?;
+        refusal.question = &body[..body.len() - records.rest.len()];
+    } else {
+        // An OPT record behind them is answered all the same.
+        for _ in 0..questions {
+            records.skip_question().ok_or(Rcode::FORMERR)?;
+        }
     }
-    let (rtype, class, rest) = parse_question(body).ok_or(Rcode::FORMERR)?;
-    refusal.question = &body[..body.len() - rest.len()];
-    let mut records = Records { rest };
     for _ in 0..u32::from(answers) + u32::from(authorities) {
         let record = records.next().ok_or(Rcode::FORMERR)?;
-        if record.rtype == Rtype::OPT {
+        if matches!(record.rtype, Rtype::OPT | Rtype::TSIG) {
             return Err(Rcode::FORMERR);
         }
     }
     for _ in 0..additionals {
         let record = records.next().ok_or(Rcode::FORMERR)?;
+        if refusal.tsig.is_some() {
+            return Err(Rcode::FORMERR);
+        }
         if record.rtype == Rtype::OPT {
-            if refusal.edns.is_some() || !record.is_at_root {
+            if refusal.edns.is_some() || !record.is_at_root() {
                 return Err(Rcode::FORMERR);
             }
-            let edns = Edns::parse(record.class, record.ttl, record.rdata);
-            refusal.edns = Some(edns.ok_or(Rcode::FORMERR)?);
+            let (edns, is_whole) = Edns::parse(record.class, record.ttl, record.rdata);
+            refusal.edns = Some(edns);
+            if !is_whole {
+                return Err(Rcode::FORMERR);
+            }
+        } else if record.rtype == Rtype::TSIG {
+            let question = refusal.question;
+            refusal.tsig = Tsig::parse(record.owner, record.class, record.rdata, question);
+            if refusal.tsig.is_none() {
+                return Err(Rcode::FORMERR);
+            }
         }
     }
     if !records.rest.is_empty() {
@@ -85,6 +103,12 @@ fn parse_body<'p>(
     }
     if refusal.edns.is_some_and(|edns| edns.version != 0) {
         return Err(Rcode::BADVERS);
+    }
+    if questions != 1 {
+        return Err(Rcode::FORMERR);
+    }
+    if refusal.tsig.is_some() {
+        return Err(Rcode::NOTAUTH);
     }
     Ok(Query {
         id: header.id,
@@ -115,7 +139,8 @@ struct Records<'p> {
 }
 
 struct Record<'p> {
-    is_at_root: bool,
+    /// As it came: it may end with a compression pointer.
+    owner: &'p [u8],
     rtype: Rtype,
     class: u16,
     ttl: [u8; 4],
@@ -126,13 +151,13 @@ impl<'p> Iterator for Records<'p> {
     type Item = Record<'p>;
 
     fn next(&mut self) -> Option<Record<'p>> {
-        let (is_at_root, rest) = skip_name(self.rest)?;
+        let (owner, rest) = split_name(self.rest)?;
         let (fixed, rest) = rest.split_first_chunk::<10>()?;
         let number = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
         let (rdata, rest) = rest.split_at_checked(usize::from(number(8)))?;
         self.rest = rest;
         Some(Record {
-            is_at_root,
+            owner,
             rtype: Rtype(number(0)),
             class: number(2),
             ttl: [fixed[4], fixed[5], fixed[6], fixed[7]],
@@ -141,16 +166,32 @@ impl<'p> Iterator for Records<'p> {
     }
 }
 
-/// Whether the name that the octets begin with is the root, spelled out, and what follows the name.
-/// Compression pointers are not followed: nothing is looked up by such a name.
-fn skip_name(octets: &[u8]) -> Option<(bool, &[u8])> {
+impl Records<'_> {
+    /// Takes a question off the front instead.
+    fn skip_question(&mut self) -> Option<()> {
+        let (_, rest) = split_name(self.rest)?;
+        self.rest = rest.get(4..)?;
+        Some(())
+    }
+}
+
+impl Record<'_> {
+    /// Whether its owner is the root, spelled out.
+    fn is_at_root(&self) -> bool {
+        self.owner.len() == 1
+    }
+}
+
+/// The name that the octets begin with, and what follows it. Compression pointers are not followed: nothing is looked up
+/// by such a name.
+fn split_name(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut at = 0;
     loop {
         let len = usize::from(*octets.get(at)?);
         match len {
-            0 => return Some((at == 0, &octets[at + 1..])),
+            0 => return octets.split_at_checked(at + 1),
             1..=63 => at += 1 + len,
-            0xc0.. => return Some((false, octets.get(at + 2..)?)),
+            0xc0.. => return octets.split_at_checked(at + 2),
             _ => return None,
         }
     }

@@ -1,6 +1,7 @@
 //! What a message asks, once it is read.
 
 use super::edns::Edns;
+use super::tsig::Tsig;
 use crate::model::Rtype;
 use crate::zone::{Question, Rcode};
 
@@ -63,6 +64,8 @@ pub struct Refusal<'p> {
     pub(super) question: &'p [u8],
     /// An OPT record is answered with an OPT record, in errors too (RFC 6891 6.1.1).
     pub(super) edns: Option<Edns>,
+    /// The TSIG record of the query, if that is what the reply is about.
+    pub(super) tsig: Option<Tsig<'p>>,
 }
 
 impl<'p> Query<'p> {
@@ -110,6 +113,7 @@ impl<'p> Query<'p> {
             is_recursion_desired: self.is_recursion_desired,
             question: self.question,
             edns: self.edns,
+            tsig: None,
         }
     }
 }

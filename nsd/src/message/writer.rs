@@ -18,6 +18,13 @@ impl<'o> Writer<'o> {
         Writer { out, len: 0, limit }
     }
 
+    /// Goes on behind octets that were written before.
+    pub(super) fn behind(out: &'o mut [u8], len: usize, limit: usize) -> Self {
+        let len = len.min(out.len());
+        let limit = limit.clamp(len, out.len());
+        Writer { out, len, limit }
+    }
+
     /// How many octets are written.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -70,6 +77,12 @@ impl<'o> Writer<'o> {
     /// Writes a number.
     pub(super) fn put_u16(&mut self, number: u16) -> Result<(), Full> {
         self.put(&number.to_be_bytes())
+    }
+
+    /// A number that was written before; 0 where there is none.
+    pub(super) fn get_u16(&self, at: usize) -> u16 {
+        let number = self.written().get(at..at + 2);
+        number.map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]))
     }
 
     /// Writes a number over octets that were written before.

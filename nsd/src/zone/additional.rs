@@ -4,6 +4,7 @@
 //! 5.4.1). Of names that a wildcard makes as of those that are there: it would be their answer.
 
 use super::answer::{Answer, Entry, Owner, Records, Section};
+use super::contents::Contents;
 use super::name::{self, FoldedName, name_prefix};
 use super::node::Node;
 use super::resolve::{Found, Place, walk, wildcard};
@@ -13,32 +14,60 @@ use crate::model::Rtype;
 /// What a name is for, if a record points to it.
 const ADDRESSES: [Rtype; 2] = [Rtype::A, Rtype::AAAA];
 
-/// Adds the addresses of the name servers of a zone cut (RFC 9471).
+/// A zone cut, whose name servers' addresses go with a referral (RFC 9471).
 ///
-/// Those below the cut can be learnt from nobody else and come first; then those that are in the
-/// zone otherwise, as its own data or as glue of another cut.
-pub(super) fn of_referral<'v>(
-    answer: &mut Answer<'v>,
-    place: &Place<'v, '_>,
-    cut: usize,
+/// There may be thousands, so they are looked up one by one as the message is written, and kept nowhere.
+#[derive(Clone, Copy)]
+pub(super) struct Referral<'v> {
+    contents: &'v Contents,
+    /// The node at the cut: its name is relative to the apex.
+    cut: Node<'v>,
     ns: RrsetRef<'v>,
-) {
-    let cut = place.name.suffix(cut);
-    for section in [Section::Glue, Section::Additional] {
-        for target in ns.rdata().filter_map(name_prefix) {
-            let is_glue = name::is_within(target, cut);
-            if is_glue == (section == Section::Glue) {
-                let found = node_at(place, target);
-                put(
-                    answer,
-                    place,
-                    section,
-                    Owner::Stored(target),
-                    found,
-                    &ADDRESSES,
-                );
+}
+
+impl<'v> Referral<'v> {
+    pub(super) fn new(contents: &'v Contents, cut: Node<'v>, ns: RrsetRef<'v>) -> Self {
+        Referral { contents, cut, ns }
+    }
+
+    /// Hands out the addresses until `each` says no, and says whether it never did. Those below the cut can be learnt
+    /// from nobody else and come first; then those that are in the zone otherwise, as its own data or as glue of another
+    /// cut.
+    pub(super) fn each_address(self, mut each: impl FnMut(&Entry<'v>) -> bool) -> bool {
+        let mut has_others = false;
+        for section in [Section::Glue, Section::Additional] {
+            if section == Section::Additional && !has_others {
+                break;
+            }
+            for target in self.ns.rdata().filter_map(name_prefix) {
+                let apex = self.contents.apex().wire();
+                let Some(offset) = name::find_ancestor(target, apex) else {
+                    continue;
+                };
+                let is_glue = name::is_within(&target[..offset], self.cut.name());
+                if is_glue != (section == Section::Glue) {
+                    has_others = true;
+                    continue;
+                }
+                let Some(node) = node_at(self.contents, target, offset) else {
+                    continue;
+                };
+                for rtype in ADDRESSES {
+                    if let Some(rrset) = node.rrset(rtype)
+                        && !each(&Entry {
+                            section,
+                            rtype,
+                            ttl: rrset.ttl,
+                            owner: Owner::Stored(target),
+                            records: Records::Set(rrset),
+                        })
+                    {
+                        return false;
+                    }
+                }
             }
         }
+        true
     }
 }
 
@@ -68,45 +97,53 @@ pub(super) fn of_answer<'v>(
         if target == [0] && rtype != Rtype::NS {
             // In a service record the root means the owner, otherwise that there is no service.
             if is_service && rdata[..2] != [0, 0] {
-                put(
-                    answer,
-                    place,
-                    Section::Additional,
-                    place.owner,
-                    Some(node),
-                    rtypes,
-                );
+                put(answer, place, place.owner, node, rtypes);
             }
             continue;
         }
+        let contents = place.zone.contents();
+        let Some(offset) = name::find_ancestor(target, contents.apex().wire()) else {
+            continue;
+        };
         let found = match rtype {
             // Glue is welcome too: the zone itself is reached through it.
-            Rtype::NS => node_at(place, target),
-            _ => authoritative_node_at(place, target),
+            Rtype::NS => node_at(contents, target, offset),
+            _ => authoritative_node_at(contents, target, offset),
         };
-        let owner = Owner::Stored(target);
-        put(answer, place, Section::Additional, owner, found, rtypes);
+        if let Some(node) = found
+            && !put(answer, place, Owner::Stored(target), node, rtypes)
+        {
+            return;
+        }
     }
 }
 
-/// The node of a name in the zone, be it below a zone cut.
-fn node_at<'v>(place: &Place<'v, '_>, target: &[u8]) -> Option<Node<'v>> {
+/// The node of a name in the zone, be it below a zone cut. The name of the zone begins at this octet of it.
+fn node_at<'v>(contents: &'v Contents, target: &[u8], offset: usize) -> Option<Node<'v>> {
     let mut name = FoldedName::new();
-    let apex = fold_within(&mut name, place, target)?;
-    let contents = place.zone.contents();
-    if let Some(node) = contents.node(name.prefix(0, apex)) {
+    if !name.fold(target) {
+        return None;
+    }
+    if let Some(node) = contents.node(&name.wire()[..offset]) {
         return Some(node);
     }
+    let apex = name.label_at(offset);
     let exists = |label: &usize| contents.node(name.prefix(*label, apex)).is_some();
     let encloser = (1..=apex).find(exists)?;
     wildcard(contents, &name, apex, encloser)
 }
 
 /// The node of a name that the zone has authority over.
-fn authoritative_node_at<'v>(place: &Place<'v, '_>, target: &[u8]) -> Option<Node<'v>> {
+fn authoritative_node_at<'v>(
+    contents: &'v Contents,
+    target: &[u8],
+    offset: usize,
+) -> Option<Node<'v>> {
     let mut name = FoldedName::new();
-    let apex = fold_within(&mut name, place, target)?;
-    let contents = place.zone.contents();
+    if !name.fold(target) {
+        return None;
+    }
+    let apex = name.label_at(offset);
     match walk(contents, &name, apex) {
         Found::Node(node) => Some(node),
         Found::Missing { encloser } => wildcard(contents, &name, apex, encloser),
@@ -114,39 +151,27 @@ fn authoritative_node_at<'v>(place: &Place<'v, '_>, target: &[u8]) -> Option<Nod
     }
 }
 
-/// Folds a target, and says at which label the name of the zone begins; none if the target is
-/// outside of the zone.
-fn fold_within(name: &mut FoldedName, place: &Place<'_, '_>, target: &[u8]) -> Option<usize> {
-    let apex = place.name.suffix(place.apex);
-    if !name::is_within(target, apex) || !name.fold(target) {
-        return None;
-    }
-    name.label_count()
-        .checked_sub(place.name.label_count() - place.apex)
-}
-
-/// Adds the RRsets of these types at a node, if there is one, that are not in the answer yet.
+/// Adds the RRsets of these types at a node that are not in the answer yet. False where there is no room for more.
 fn put<'v>(
     answer: &mut Answer<'v>,
     place: &Place<'v, '_>,
-    section: Section,
     owner: Owner<'v>,
-    node: Option<Node<'v>>,
+    node: Node<'v>,
     rtypes: &[Rtype],
-) {
-    let Some(node) = node else { return };
+) -> bool {
     for &rtype in rtypes {
         if let Some(rrset) = node.rrset(rtype)
             && !answer.has_at(rrset, &owner, place.question)
-        {
-            let records = Records::Set(rrset);
-            answer.push(Entry {
-                section,
+            && !answer.push(Entry {
+                section: Section::Additional,
                 rtype,
                 ttl: rrset.ttl,
                 owner,
-                records,
-            });
+                records: Records::Set(rrset),
+            })
+        {
+            return false;
         }
     }
+    true
 }

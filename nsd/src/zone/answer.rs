@@ -2,17 +2,23 @@
 
 use arrayvec::ArrayVec;
 
+use super::additional::Referral;
+use super::name::NAME_LEN_MAX;
 use super::rrset::RrsetRef;
 use super::view::Zone;
 use crate::model::{Consistency, Rtype};
 
-/// How many RRsets an answer can have. A chain takes two a step and a referral to 13 name servers
-/// takes 27; addresses beyond that are left out.
+/// How many CNAME records are followed: more than any use has, few enough that a chain is no
+/// burden. What follows is for the client to ask.
+pub(super) const CHAIN_MAX: usize = 16;
+
+/// How many RRsets an answer can have, the addresses of a referral not counted. A chain takes two a
+/// step; addresses of mail servers and the like beyond that are left out.
 const ENTRIES_MAX: usize = 96;
 
-/// Room for the names that DNAME records make, in octets. A chain that needs more ends there, as
-/// one that is too long does.
-const SYNTHESIZED_MAX: usize = 512;
+/// Room for the names that DNAME records make, in octets: for the longest ones in the longest chain.
+/// A DNAME record is never without the CNAME record that is made of it (RFC 6672 3.1).
+const SYNTHESIZED_MAX: usize = (CHAIN_MAX + 1) * NAME_LEN_MAX;
 
 /// A question of class IN (RFC 1035 4.1.2).
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +69,8 @@ pub struct Answer<'v> {
     /// What the zones that it comes from promise about how fresh it is.
     pub consistency: Consistency,
     entries: ArrayVec<Entry<'v>, ENTRIES_MAX>,
+    /// The zone cut where it ends, if it ends at one.
+    pub(super) referral: Option<Referral<'v>>,
     synthesized: ArrayVec<u8, SYNTHESIZED_MAX>,
 }
 
@@ -133,6 +141,7 @@ impl<'v> Answer<'v> {
             zone: None,
             consistency: Consistency::default(),
             entries: ArrayVec::new(),
+            referral: None,
             synthesized: ArrayVec::new(),
         }
     }
@@ -152,11 +161,24 @@ impl<'v> Answer<'v> {
         self.zone = None;
         self.consistency = Consistency::default();
         self.entries.clear();
+        self.referral = None;
         self.synthesized.clear();
     }
 
-    /// The RRsets, by section.
-    pub fn entries(&self) -> &[Entry<'v>] {
+    /// Hands out the RRsets, by section, until `each` says no.
+    pub fn each_entry(&self, mut each: impl FnMut(&Entry<'v>) -> bool) {
+        for entry in &self.entries {
+            if !each(entry) {
+                return;
+            }
+        }
+        if let Some(referral) = self.referral {
+            referral.each_address(each);
+        }
+    }
+
+    /// Those that are there without a look at name servers.
+    pub(super) fn listed(&self) -> &[Entry<'v>] {
         &self.entries
     }
 

@@ -71,6 +71,11 @@ impl FoldedName {
         usize::from(self.starts[label])
     }
 
+    /// The index of the label that starts at this octet.
+    pub(super) fn label_at(&self, start: usize) -> usize {
+        self.starts.partition_point(|at| usize::from(*at) < start)
+    }
+
     /// The ancestor that begins with the label with this index.
     pub(super) fn suffix(&self, label: usize) -> &[u8] {
         &self.wire[self.start(label)..]

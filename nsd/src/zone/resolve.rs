@@ -20,18 +20,14 @@
 
 use arrayvec::ArrayVec;
 
-use super::additional;
-use super::answer::{Answer, Entry, Owner, Question, Rcode, Records, Section, ede};
+use super::additional::{self, Referral};
+use super::answer::{Answer, CHAIN_MAX, Entry, Owner, Question, Rcode, Records, Section, ede};
 use super::contents::Contents;
 use super::name::{self, FoldedName, NAME_LEN_MAX, name_prefix};
 use super::node::Node;
 use super::rrset::RrsetRef;
 use super::view::{View, Zone};
 use crate::model::Rtype;
-
-/// How many CNAME records are followed: more than any use has, few enough that a chain is no
-/// burden. What follows is for the client to ask.
-const CHAIN_MAX: usize = 16;
 
 /// Answers a question from the view.
 ///
@@ -227,7 +223,7 @@ impl<'v> Resolver<'v, '_> {
     /// Whether the chain has been at this name.
     fn is_in_chain(&self, wire: &[u8]) -> bool {
         let question = self.question.name;
-        self.answer.entries().iter().any(|entry| {
+        self.answer.listed().iter().any(|entry| {
             entry.rtype == Rtype::CNAME
                 && self
                     .answer
@@ -244,8 +240,8 @@ impl<'v> Resolver<'v, '_> {
             Found::Cut { label: 0, node, .. } if self.question.rtype == Rtype::DS => {
                 self.hit(place, node)
             }
-            Found::Cut { label, ns, .. } => {
-                self.delegate(place, label, ns);
+            Found::Cut { label, node, ns } => {
+                self.delegate(place, label, node, ns);
                 None
             }
             Found::Dname { label, rrset } => self.redirect(place, label, rrset),
@@ -298,13 +294,13 @@ impl<'v> Resolver<'v, '_> {
 
     /// The name is at or below a zone cut: a referral (RFC 1034 4.3.2, step 3b). It is no
     /// authoritative answer, unless a CNAME record of ours led here (RFC 1034 6.2.7).
-    fn delegate(&mut self, place: &Place<'v, '_>, cut: usize, ns: RrsetRef<'v>) {
-        if self.answer.entries().is_empty() {
+    fn delegate(&mut self, place: &Place<'v, '_>, label: usize, cut: Node<'v>, ns: RrsetRef<'v>) {
+        if self.answer.listed().is_empty() {
             self.answer.is_authoritative = false;
         }
-        let owner = place.owner.suffix(place.name.start(cut));
+        let owner = place.owner.suffix(place.name.start(label));
         self.put(Section::Authority, Rtype::NS, ns, owner);
-        additional::of_referral(self.answer, place, cut, ns);
+        self.answer.referral = Some(Referral::new(place.zone.contents(), cut, ns));
     }
 
     /// The name is below a DNAME record: the record, and a CNAME record made of it (RFC 6672 3.2).

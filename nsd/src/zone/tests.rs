@@ -144,6 +144,11 @@ fn zone(block: &str) -> Zone {
     Zone::new(&soa(&apex, ttl, minimum), contents)
 }
 
+/// The zone that has this in it.
+pub(crate) fn zone_of(contents: Contents) -> Zone {
+    Zone::new(&soa(contents.apex(), TTL, TTL), contents)
+}
+
 fn soa(apex: &Name, ttl: u32, minimum: u32) -> SoaFields {
     let (mname, rname) = (apex.clone(), apex.clone());
     SoaFields {
@@ -256,6 +261,16 @@ fn rdata_text(rtype: Rtype, rdata: &[u8]) -> String {
     text + &wire_text(&rdata[skip..])
 }
 
+/// All RRsets of an answer.
+pub(crate) fn entries<'v>(answer: &Answer<'v>) -> Vec<Entry<'v>> {
+    let mut entries = Vec::new();
+    answer.each_entry(|entry| {
+        entries.push(*entry);
+        true
+    });
+    entries
+}
+
 /// The answer to a question, in the words of a scenario.
 fn answer(view: &View, qname: &str, rtype: &str) -> String {
     let qname = spelled(qname);
@@ -278,7 +293,7 @@ fn answer(view: &View, qname: &str, rtype: &str) -> String {
         "{rcode}{}\n",
         if answer.is_authoritative { " aa" } else { "" }
     );
-    for entry in answer.entries() {
+    for entry in entries(&answer) {
         let owner = wire_text(answer.owner_wire(&entry.owner, &qname));
         let section = format!("{:?}", entry.section).to_lowercase();
         let ttl = match (entry.ttl, entry.rtype) {

@@ -12,7 +12,11 @@ fn message(flags: [u8; 2], counts: [u8; 4], body: &[&[u8]]) -> Vec<u8> {
 
 const QUESTION: &[u8] = b"\x01x\0\0\x01\0\x01";
 const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\0\0\0\0";
-const TSIG: &[u8] = b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x02\xff\xff";
+const OTHER: &[u8] = b"\x03key\0\0\x01\0\x01\0\0\0\0\0\x04\xc0\0\x02\x01";
+
+/// Key `key.`, algorithm `md5.`, a MAC of three octets and no other data.
+const TSIG: &[u8] = b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x18\
+    \x03md5\0\0\0\x60\x01\x02\x03\x01\x2c\0\x03MAC\xab\xcd\0\0\0\0";
 
 #[test]
 fn queries() {
@@ -49,7 +53,7 @@ fn queries() {
     assert_eq!(parse(&large).unwrap().udp_limit(4096), 1232);
     // Other records are passed over, with a compressed owner too, and OPT need not be the last.
     let soa = b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x01z";
-    let others = message([0, 0], [1, 0, 1, 2], &[QUESTION, soa, OPT, TSIG]);
+    let others = message([0, 0], [1, 0, 1, 2], &[QUESTION, soa, OPT, OTHER]);
     assert!(parse(&others).unwrap().edns.is_some());
 }
 
@@ -86,7 +90,7 @@ fn rejections() {
             &[OPT],
             Rcode::FORMERR,
             false,
-            false,
+            true,
         ),
         (
             "two questions",
@@ -94,6 +98,62 @@ fn rejections() {
             &[&both],
             Rcode::FORMERR,
             false,
+            false,
+        ),
+        (
+            "two questions and OPT",
+            [2, 0, 0, 1],
+            &[&both, OPT],
+            Rcode::FORMERR,
+            false,
+            true,
+        ),
+        (
+            "TSIG before OPT",
+            [1, 0, 0, 2],
+            &[QUESTION, TSIG, OPT],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "two TSIG",
+            [1, 0, 0, 3],
+            &[QUESTION, OPT, TSIG, TSIG],
+            Rcode::FORMERR,
+            true,
+            true,
+        ),
+        (
+            "TSIG as authority",
+            [1, 0, 1, 0],
+            &[QUESTION, TSIG],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "TSIG that is cut",
+            [1, 0, 0, 1],
+            &[QUESTION, &TSIG[..14], b"\0\x04\x03md5\0"],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "TSIG of class IN",
+            [1, 0, 0, 1],
+            &[QUESTION, &TSIG[..7], b"\0\x01", &TSIG[9..]],
+            Rcode::FORMERR,
+            true,
+            false,
+        ),
+        (
+            "TSIG whose key is nowhere",
+            [1, 0, 0, 1],
+            &[QUESTION, b"\xc0\x0d", &TSIG[5..]],
+            Rcode::FORMERR,
+            true,
             false,
         ),
         (
@@ -163,7 +223,7 @@ fn rejections() {
         (
             "record cut",
             [1, 1, 0, 0],
-            &[QUESTION, &TSIG[..15]],
+            &[QUESTION, &OTHER[..15]],
             Rcode::FORMERR,
             true,
             false,
@@ -198,7 +258,7 @@ fn rejections() {
             &[QUESTION, cut_option],
             Rcode::FORMERR,
             true,
-            false,
+            true,
         ),
         (
             "EDNS version 1",
@@ -206,6 +266,14 @@ fn rejections() {
             &[QUESTION, v1],
             Rcode::BADVERS,
             true,
+            true,
+        ),
+        (
+            "EDNS version 1 and no question",
+            [0, 0, 0, 1],
+            &[v1],
+            Rcode::BADVERS,
+            false,
             true,
         ),
         (
@@ -248,18 +316,65 @@ fn rejections() {
 
 #[test]
 fn other_opcodes_are_not_implemented() {
+    let bare = [0, 0, 0, 0, 0, 0, 0, 0];
+    let asked = |opcode: u8, counts, body: &[&[u8]]| {
+        let octets = message([opcode << 3 | 1, 0], counts, body);
+        reply(&View::default(), &octets, 512)
+    };
+    let v1 = b"\0\0\x29\x04\xd0\0\x01\0\0\0\0";
     for opcode in 1..16 {
-        let octets = message([opcode << 3 | 1, 0], [1, 0, 0, 0], &[QUESTION, b"whatever"]);
-        assert_eq!(
-            reply(&View::default(), &octets, 512),
-            [0xab, 0xcd, 0x81 | opcode << 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]
-        );
+        let head = [0xab, 0xcd, 0x81 | opcode << 3, 4];
+        // Whatever follows the header.
+        let sent = asked(opcode, [1, 0, 0, 0], &[b"\x41whatever"]);
+        assert_eq!(sent, [&head[..], &bare].concat());
         // What can be read is answered with its question and an OPT record (RFC 6891 6.1.1).
-        let octets = message([opcode << 3, 0], [1, 0, 0, 1], &[QUESTION, OPT]);
-        let reply = decode(&reply(&View::default(), &octets, 512)).unwrap();
-        assert_eq!((reply.rcode, &reply.question[..]), (4, QUESTION));
-        assert!(reply.opt.is_some());
+        for (counts, body, question) in [
+            ([1, 0, 0, 1], &[QUESTION, OPT][..], QUESTION),
+            ([0, 0, 0, 1], &[OPT], b""),
+            ([1, 0, 0, 2], &[QUESTION, OPT, TSIG], QUESTION),
+        ] {
+            let told = decode(&asked(opcode, counts, body)).unwrap();
+            assert_eq!((told.rcode, &told.question[..]), (4, question));
+            assert!(told.opt.is_some() && told.records.is_empty());
+        }
+        // The version comes first (RFC 6891 6.1.3).
+        for (counts, body) in [([1, 0, 0, 1], &[QUESTION, v1][..]), ([0, 0, 0, 1], &[v1])] {
+            let told = decode(&asked(opcode, counts, body)).unwrap();
+            assert_eq!(told.rcode, Rcode::BADVERS.0);
+            assert_eq!(told.opt.map(|opt| opt.ttl[1]), Some(0), "our version");
+        }
     }
+}
+
+#[test]
+fn no_key_is_known() {
+    // The record that says so: no MAC, the id of the query, BADKEY, no other data.
+    let told =
+        b"\xfa\0\xff\0\0\0\0\0\x15\x03md5\0\0\0\x60\x01\x02\x03\x01\x2c\0\0\xab\xcd\0\x11\0\0";
+    let pointing = [b"\xc0\x0c", &TSIG[5..]].concat();
+    let below = [b"\x03key\xc0\x0c", &TSIG[5..]].concat();
+    for (tsig, key) in [
+        (TSIG, &b"\x03key\0\0"[..]),
+        (&pointing, b"\xc0\x0c\0"),
+        (&below, b"\x03key\xc0\x0c\0"),
+    ] {
+        for edns in [&b""[..], OPT] {
+            let additionals = 1 + u8::from(!edns.is_empty());
+            let octets = message([1, 0], [1, 0, 0, additionals], &[QUESTION, edns, tsig]);
+            let sent = reply(&View::default(), &octets, 512);
+            let head = [0xab, 0xcd, 0x81, 9, 0, 1, 0, 0, 0, 0, 0, additionals];
+            let expected = [&head, QUESTION, edns, key, told].concat();
+            assert_eq!(sent, expected, "{key:?}");
+        }
+    }
+    // Where it has no room it is left out.
+    let long = [&[1, b'a'].repeat(120)[..], &[0]].concat();
+    let question = [&long[..], b"\0\x01\0\x01"].concat();
+    let tsig = [&long[..], &TSIG[5..]].concat();
+    let octets = message([1, 0], [1, 0, 0, 1], &[&question, &tsig]);
+    let sent = reply(&View::default(), &octets, 512);
+    assert_eq!(sent.len(), 12 + question.len());
+    assert_eq!((sent[3], sent[11]), (9, 0));
 }
 
 #[test]

@@ -99,6 +99,34 @@ fn glue_is_not_left_out_silently() {
 }
 
 #[test]
+fn all_glue_fits_or_the_referral_is_truncated() {
+    let referral = |hosts: usize| {
+        let mut text = String::from("zone test. 3600 300\n");
+        for host in 0..hosts {
+            for line in [
+                format!("cut.test. NS n{host}.cut.test."),
+                format!("n{host}.cut.test. A 10.0.0.{}", host % 256),
+                format!("n{host}.cut.test. AAAA 2001:db8::{}", host % 256),
+            ] {
+                text += &line;
+                text.push('\n');
+            }
+        }
+        view(&text)
+    };
+    let octets = query("x.cut.test.", Rtype::A, Some(1232));
+    for (hosts, is_whole) in [(100, true), (850, true), (1_100, false)] {
+        let view = referral(hosts);
+        let message = decode(&reply(&view, &octets, 65_535)).unwrap();
+        assert_eq!(message.is_truncated, !is_whole, "{hosts}");
+        assert_eq!(message.records.len() == 3 * hosts, is_whole, "{hosts}");
+        assert!(message.opt.is_some());
+        let message = decode(&reply(&view, &octets, 1_232)).unwrap();
+        assert!(message.is_truncated, "{hosts}");
+    }
+}
+
+#[test]
 fn options_give_way_to_the_question() {
     let mut octets = query("x.test.", Rtype::A, Some(512));
     let flags = octets.len() - 2;
@@ -180,4 +208,68 @@ fn what_no_message_holds_is_truncated_over_tcp_too() {
     ))
     .unwrap();
     assert_eq!((message.records.len(), message.is_truncated), (0, true));
+}
+
+/// As many records as the model takes, numbered, are served whole, also to who asks with the longest name; and not many
+/// more would be.
+#[test]
+fn whatever_can_be_stored_can_be_served() {
+    use crate::model::{Rdata, Rrset};
+    use crate::zone::{self, tests::zone_of};
+
+    let label = "a".repeat(61);
+    let owner = [&label[..], &label, &label, &label, "test."].join(".");
+    let view_of = |rrset: &Rrset, rtype| {
+        let apex = "test.".parse().unwrap();
+        let mut contents = zone::Contents::new(apex);
+        let rdata = rrset.rdata().iter().map(Rdata::wire);
+        let stored = zone::Rrset::new(300, rdata).unwrap();
+        assert!(contents.put(&owner.parse().unwrap(), rtype, &stored));
+        let mut view = View::default();
+        view.set_ready(true);
+        view.put_zone(zone_of(contents).into());
+        view
+    };
+    let in_one = |n: usize| format!("host{n}.some.of.our.many.departments.example.");
+    let in_many = |n: usize| format!("host{n}.in.department{}.of.our.very.own.example.", n % 500);
+    let below = |n: usize| format!("host{n}.{label}.test.");
+    let plain = |n: usize| format!("1 2 3 host{n}.some.of.our.many.departments.example.");
+    let mail = |n: usize| format!("{} {}", n % 7, in_one(n));
+    type Text<'t> = &'t dyn Fn(usize) -> String;
+    let shapes: [(Rtype, Text<'_>, usize); 5] = [
+        (Rtype::PTR, &in_one, 1500),
+        (Rtype::NS, &in_many, 1500),
+        (Rtype::PTR, &below, 1500),
+        (Rtype::MX, &mail, 1500),
+        (Rtype::SRV, &plain, 900),
+    ];
+    for (rtype, text, least) in shapes {
+        let all: Vec<Rdata> = (0..6_000)
+            .map(|n| Rdata::parse(rtype, &text(n)).unwrap())
+            .collect();
+        let set = |count: usize| Rrset::new(rtype, 300, all[..count].to_vec()).ok();
+        let (mut fits, mut too_many) = (1_usize, 6_000);
+        while too_many - fits > 1 {
+            let middle = fits.midpoint(too_many);
+            match set(middle) {
+                Some(_) => fits = middle,
+                None => too_many = middle,
+            }
+        }
+        assert!(fits >= least, "{rtype}: {fits} records");
+        let view = view_of(&set(fits).unwrap(), rtype);
+        let octets = reply(&view, &query(&owner, rtype, Some(1232)), 65_535);
+        let message = decode(&octets).unwrap();
+        assert_eq!(
+            (message.is_truncated, message.records.len()),
+            (false, fits),
+            "{rtype}"
+        );
+        // But for the room that is kept for options.
+        assert!(
+            octets.len() > 65_535 - 200 || rtype == Rtype::PTR,
+            "{rtype}: {}",
+            octets.len()
+        );
+    }
 }

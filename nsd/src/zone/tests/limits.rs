@@ -99,7 +99,7 @@ fn questions_without_a_name_are_malformed() {
                 rtype: Rtype::A,
             },
         );
-        assert_eq!((answer.rcode, answer.entries().len()), (Rcode::FORMERR, 0));
+        assert_eq!((answer.rcode, entries(&answer).len()), (Rcode::FORMERR, 0));
     }
 }
 
@@ -148,19 +148,60 @@ fn names_that_grow_too_long_are_an_error() {
 }
 
 #[test]
-fn large_sets_fill_an_answer_and_no_more() {
+fn a_referral_has_all_the_glue_there_is() {
+    let mut text = String::from("zone test. 3600 300\n");
+    for host in 0..200 {
+        for line in [
+            format!("cut.test. NS ns{host}.cut.test."),
+            format!("cut.test. NS ns{host}.test."),
+            format!("ns{host}.cut.test. A 10.0.0.{host}"),
+            format!("ns{host}.cut.test. AAAA 2001:db8::{host}"),
+            format!("ns{host}.test. A 10.0.0.{host}"),
+        ] {
+            text += &line;
+            text.push('\n');
+        }
+    }
+    let view = view(&text);
+    let answer = answer(&view, "x.cut.test.", "A");
+    assert_eq!(answer.matches("authority cut.test. NS").count(), 400);
+    assert_eq!(answer.matches("glue").count(), 400);
+    assert_eq!(answer.matches("additional").count(), 200);
+}
+
+#[test]
+fn addresses_of_answers_fill_the_list_and_no_more() {
     let mut text = String::from("zone test. 3600 300\n");
     for host in 0..200 {
         writeln!(
             text,
-            "cut.test. NS ns{host}.cut.test.\nns{host}.cut.test. A 10.0.0.{host}"
+            "test. MX 0 mx{host}.test.\nmx{host}.test. A 10.0.0.{host}"
         )
         .unwrap();
     }
+    let answer = answer(&view(&text), "test.", "MX");
+    assert_eq!(answer.matches("answer test. MX").count(), 200);
+    assert_eq!(answer.matches("additional").count(), 95);
+}
+
+#[test]
+fn a_dname_is_never_without_its_cname() {
+    // Each leads to the next, with names that are as long as names can be: 240 octets in front of the zone's.
+    let label = "a".repeat(58);
+    let front = [&label[..]; 4].join(".");
+    let mut text = String::from("zone test. 3600 300\n");
+    for link in 0..17 {
+        writeln!(text, "d{link:02}.test. DNAME d{:02}.test.", link + 1).unwrap();
+    }
+    writeln!(text, "{front}.d17.test. A 192.0.2.1").unwrap();
     let view = view(&text);
-    let answer = answer(&view, "x.cut.test.", "A");
-    assert_eq!(answer.matches("authority cut.test. NS").count(), 200);
-    assert_eq!(answer.matches("glue").count(), 95);
+    let answer = answer(&view, &format!("{front}.d00.test."), "A");
+    assert_eq!(answer.matches(" DNAME ").count(), 17);
+    assert_eq!(answer.matches(" CNAME ").count(), 17, "{answer}");
+    // As many links as are followed: the chain is whole.
+    let answer = self::answer(&view, &format!("{front}.d01.test."), "A");
+    assert_eq!(answer.matches(" CNAME ").count(), 16);
+    assert!(answer.ends_with(&format!("answer {front}.d17.test. A 192.0.2.1\n")));
 }
 
 #[test]
@@ -217,7 +258,7 @@ fn a_suffix_within_a_label_is_no_ancestor() {
         name: apex.wire(),
         rtype: Rtype::NS,
     };
-    assert_eq!(resolve(&view, &question).entries().len(), 1);
+    assert_eq!(entries(&resolve(&view, &question)).len(), 1);
 }
 
 #[test]
@@ -249,7 +290,7 @@ fn malformed_rdata_is_passed_on_and_leads_nowhere() {
                             rtype,
                         },
                     );
-                    assert!(answer.entries().len() < 3);
+                    assert!(entries(&answer).len() < 3);
                 }
             }
         }
