@@ -1,19 +1,25 @@
 //! What can be typed.
 
+mod order;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use etcd::client::{Config, Tls};
 use etcd::model::{Consistency, Name, Rtype, TTL_MAX, duration, period};
 use etcd::schema::Prefix;
 
 use crate::error::Error;
+use crate::frontends::Awaited;
 use crate::output;
 
 /// Serials compare up to a distance of 2^31 (RFC 1982 3.2), and what is added to the revision adds to that.
 const RAISE_MAX: i64 = 1 << 30;
+
+/// How long `--wait` waits where it does not say.
+const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Adds, removes, lists, imports and exports DNS records in etcd.
 #[derive(Debug, Parser)]
@@ -111,12 +117,27 @@ pub(crate) enum Output {
     Json,
 }
 
-/// `--wait`, on every command that writes.
-#[derive(Clone, Copy, Debug, Args)]
+/// `--wait` and `--expect`, on every command that writes.
+#[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct Wait {
-    /// Return when every live front-end serves the change; at the most after TIME.
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "10s", value_parser = time)]
-    pub(crate) wait: Option<Duration>,
+    /// Return when every live front-end serves the change, after TIME at the latest [default TIME: 10s].
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "10s", value_parser = time)]
+    wait: Option<Duration>,
+    /// Wait until COUNT front-ends or more serve it, too; --wait says how long.
+    #[arg(long, value_name = "COUNT")]
+    expect: Option<usize>,
+}
+
+impl Wait {
+    /// What to wait for after a change at this revision, if anything.
+    pub(crate) fn awaited(self, revision: i64) -> Option<Awaited> {
+        let limit = self.wait.or(self.expect.map(|_| WAIT_DEFAULT))?;
+        Some(Awaited {
+            revision,
+            limit,
+            count: self.expect.unwrap_or(1),
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -160,8 +181,17 @@ pub(crate) enum Command {
     /// Zones.
     #[command(subcommand)]
     Zone(ZoneCommand),
-    /// Shows the members of etcd and the front-ends.
-    Status,
+    /// Shows the members of etcd and the front-ends, and what is wrong with them. Exit code 3 if something is.
+    ///
+    /// Where etcd has no quorum it shows what any member still knows, with exit code 4.
+    Status {
+        /// Ask one front-end by the address of its admin listener, without etcd.
+        #[arg(long, value_name = "HOST:PORT")]
+        frontend: Option<String>,
+        /// Exit with 0 whatever is wrong.
+        #[arg(long)]
+        no_fail: bool,
+    },
     /// Says that what etcd has lost is meant to be gone, where front-ends hold that back.
     ///
     /// A front-end that would lose more than half of its records at once serves the old ones on: somebody may have
@@ -372,6 +402,13 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
 }
 
 impl Arguments {
+    /// Reads the command line.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut program = Arguments::command();
+        program.build();
+        Arguments::try_parse_from(order::arranged(std::env::args_os().collect(), &program))
+    }
+
     /// Logs go to stderr, beside the error line.
     pub(crate) fn log(&self) {
         let filter = tracing_subscriber::EnvFilter::new(&self.store.log_level);
@@ -465,7 +502,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        use clap::CommandFactory;
         Arguments::command().debug_assert();
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use etcd::client::{Fleet, Store, StoreError};
+use etcd::client::{Store, StoreError};
 use etcd::schema::Frontend;
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
 
 use crate::error::Error;
-use crate::output;
 
 /// How long one front-end may take for an answer that it has at hand.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -19,6 +18,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// What a front-end says of itself, as far as it matters here.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct State {
+    #[serde(default, skip_serializing)]
+    pub(crate) id: Option<String>,
     pub(crate) ready: bool,
     pub(crate) applied: Option<i64>,
     pub(crate) fresh_age_ms: Option<u64>,
@@ -43,6 +44,9 @@ pub(crate) struct State {
     pub(crate) trouble: Option<String>,
 }
 
+/// The id of a front-end that is registered, and how, if that can be read.
+pub(crate) type Registration = (String, Result<Frontend, String>);
+
 /// A key whose value a front-end cannot use.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Quarantined {
@@ -65,18 +69,17 @@ pub(crate) struct Audit {
     pub(crate) agrees: bool,
 }
 
-/// Asks one front-end how it stands, once it serves a revision, or when the time is over.
-async fn ask(
-    id: &str,
-    frontend: &Frontend,
+/// Asks all registered front-ends how they stand, each once it serves a revision, or when the time is over.
+async fn ask_for(
+    registered: &[Registration],
     revision: i64,
     limit: Duration,
-) -> Result<State, String> {
+) -> Vec<(String, Result<State, String>)> {
     let path = format!(
         "status?min_revision={revision}&timeout_ms={}",
         limit.as_millis()
     );
-    get(id, frontend, &path, limit).await
+    get_all(registered, &path, limit).await
 }
 
 /// Gets a path of a front-end's admin listener. Another front-end that answers there is not taken for this one.
@@ -87,9 +90,25 @@ async fn get<T: DeserializeOwned>(
     limit: Duration,
 ) -> Result<T, String> {
     let admin = frontend.admin.as_ref().ok_or("it has no admin listener")?;
+    get_at(admin, Some(id), path, limit).await
+}
+
+/// Asks the front-end whose admin listener is at an address how it stands, whoever it is.
+pub(crate) async fn ask_at(admin: &str, limit: Duration) -> Result<State, String> {
+    get_at(admin, None, "status", limit.min(ANSWER)).await
+}
+
+async fn get_at<T: DeserializeOwned>(
+    admin: &str,
+    id: Option<&str>,
+    path: &str,
+    limit: Duration,
+) -> Result<T, String> {
     let mut url = reqwest::Url::parse(&format!("http://{admin}/{path}"))
         .map_err(|error| format!("{admin} is no address: {error}"))?;
-    url.query_pairs_mut().append_pair("id", id);
+    if let Some(id) = id {
+        url.query_pairs_mut().append_pair("id", id);
+    }
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(limit + Duration::from_millis(500))
@@ -123,7 +142,7 @@ async fn get<T: DeserializeOwned>(
 
 /// Gets a path of all registered front-ends at the same time, by id.
 pub(crate) async fn get_all<T: DeserializeOwned + Send + 'static>(
-    registered: &[(String, Frontend)],
+    registered: &[Registration],
     path: &str,
     limit: Duration,
 ) -> Vec<(String, Result<T, String>)> {
@@ -132,7 +151,10 @@ pub(crate) async fn get_all<T: DeserializeOwned + Send + 'static>(
         .map(|(id, frontend)| {
             let (id, frontend, path) = (id.clone(), frontend.clone(), path.to_string());
             tokio::spawn(async move {
-                let answer = get(&id, &frontend, &path, limit).await;
+                let answer = match frontend {
+                    Ok(frontend) => get(&id, &frontend, &path, limit).await,
+                    Err(error) => Err(error),
+                };
                 (id, answer)
             })
         })
@@ -146,100 +168,117 @@ pub(crate) async fn get_all<T: DeserializeOwned + Send + 'static>(
 
 /// Asks all registered front-ends how they stand, by id.
 pub(crate) async fn ask_all(
-    registered: &[(String, Frontend)],
+    registered: &[Registration],
     limit: Duration,
 ) -> Vec<(String, Result<State, String>)> {
     get_all(registered, "status", limit.min(ANSWER)).await
 }
 
-/// Waits until every live front-end serves `revision`.
-///
-/// Who is live is read again as long as one is missing: it may have left meanwhile.
-pub(crate) async fn wait(store: &Store, revision: i64, limit: Duration) -> Result<usize, Error> {
+/// What is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Awaited {
+    /// The revision that is to be served.
+    pub(crate) revision: i64,
+    /// For how long.
+    pub(crate) limit: Duration,
+    /// By how many front-ends at least.
+    pub(crate) count: usize,
+}
+
+/// Waits until every live front-end serves a revision: every one that is registered, and every one that was when the
+/// waiting began and has not served it since. How many there are.
+pub(crate) async fn wait(store: &Store, awaited: Awaited) -> Result<usize, Error> {
+    let Awaited {
+        revision,
+        limit,
+        count,
+    } = awaited;
     let end = Instant::now() + limit;
     // Whoever has answered may have needed all the time: to read who is live takes a moment more.
     let latest = end + Duration::from_secs(1);
-    let in_time = |error: Option<StoreError>| {
-        let error = error.unwrap_or_else(|| StoreError::Unreachable("no answer in time".into()));
-        Error::Wait(format!(
-            "revision {revision} is written, but who serves it is unknown: {error}"
-        ))
-    };
     let store = store.within(limit + Duration::from_secs(1));
-    let mut is_warned = false;
+    let mut lagging: BTreeMap<String, String> = BTreeMap::new();
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let fleet = timeout_at(latest.into(), store.frontends()).await;
-        let Fleet {
-            frontends,
-            unreadable,
-            cluster_id,
-        } = fleet
-            .map_err(|_| in_time(None))?
-            .map_err(|error| in_time(Some(error)))?;
-        if !std::mem::replace(&mut is_warned, true) {
-            output::left_out(&unreadable);
+        let fleet = fleet.unwrap_or_else(|_| Err(late()));
+        let fleet = fleet.map_err(|error| unknown(revision, &error))?;
+        for (id, lag) in &mut lagging {
+            let has_left = fleet.frontends.iter().all(|(other, _)| other != id);
+            if has_left && !lag.starts_with(LEFT) {
+                *lag = format!("{LEFT}; before that: {lag}");
+            }
         }
         // Not all of the time at once: a front-end that has died is not asked to the end, and one that has
         // come is not overlooked.
         let step = left.min(Duration::from_secs(1));
-        let asked: Vec<_> = frontends
-            .iter()
-            .map(|(id, frontend)| {
-                let (id, frontend) = (id.clone(), frontend.clone());
-                tokio::spawn(async move {
-                    let state = ask(&id, &frontend, revision, step).await;
-                    (id, state)
-                })
-            })
-            .collect();
-        let count = asked.len();
-        let mut lagging: BTreeMap<String, String> = BTreeMap::new();
-        let mut ahead: Vec<(String, i64)> = Vec::new();
-        for task in asked {
-            let (id, state) = task
-                .await
-                .map_err(|error| Error::Failed(error.to_string()))?;
-            match state.and_then(|state| state.serves(revision, cluster_id)) {
-                Ok(applied) if applied > revision => ahead.push((id, applied)),
-                Ok(_) => {}
+        let mut serving = BTreeMap::new();
+        for (id, state) in ask_for(&fleet.frontends, revision, step).await {
+            match state.and_then(|state| state.serves(revision, fleet.cluster_id)) {
+                Ok(applied) => {
+                    lagging.remove(&id);
+                    serving.insert(id, applied);
+                }
                 Err(lag) => drop(lagging.insert(id, lag)),
             }
         }
         // Others have written meanwhile; or these revisions are of a history that is not there any more.
-        if lagging.is_empty() && !ahead.is_empty() {
+        if lagging.is_empty() && serving.values().any(|applied| *applied > revision) {
             let head = timeout_at(latest.into(), store.head()).await;
-            let head = head
-                .map_err(|_| in_time(None))?
-                .map_err(|error| in_time(Some(error)))?;
-            ahead.retain(|(_, applied)| *applied > head.store);
-            lagging.extend(ahead.into_iter().map(|(id, applied)| {
-                (
-                    id,
-                    format!("at revision {applied}, which etcd does not have"),
-                )
-            }));
+            let head = head.unwrap_or_else(|_| Err(late()));
+            let head = head.map_err(|error| unknown(revision, &error))?;
+            serving.retain(|id, applied| {
+                let is_there = *applied <= head.store;
+                if !is_there {
+                    let lag = format!("at revision {applied}, which etcd does not have");
+                    lagging.insert(id.clone(), lag);
+                }
+                is_there
+            });
         }
-        if count > 0 && lagging.is_empty() {
-            return Ok(count);
+        if lagging.is_empty() && serving.len() >= count {
+            return Ok(serving.len());
         }
         if Instant::now() >= end {
-            let who = match count {
-                0 => "no front-end is registered".to_string(),
-                _ => lagging
-                    .iter()
-                    .map(|(id, state)| format!("{id} ({state})"))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            };
-            return Err(Error::Wait(format!(
-                "revision {revision} is written, but not served everywhere after {}: {who}",
-                shown(limit)
-            )));
+            return Err(not_served(awaited, serving.len(), &lagging));
         }
         // Who lags has been waited for; who does not answer, or serves something else, is not to be asked in a rush.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// What is said of a front-end that drops out before it has served what is waited for.
+const LEFT: &str = "not registered any more";
+
+fn late() -> StoreError {
+    StoreError::Unreachable("no answer in time".into())
+}
+
+fn unknown(revision: i64, error: &StoreError) -> Error {
+    Error::Wait(format!(
+        "revision {revision} is written, but who serves it is unknown: {error}"
+    ))
+}
+
+fn not_served(awaited: Awaited, serving: usize, lagging: &BTreeMap<String, String>) -> Error {
+    let mut who: Vec<String> = lagging
+        .iter()
+        .map(|(id, lag)| format!("{id} ({lag})"))
+        .collect();
+    if lagging.is_empty() && serving == 0 {
+        who.push("no front-end is registered".into());
+    } else if serving < awaited.count && awaited.count > 1 {
+        who.push(format!(
+            "{serving} of the {} front-ends expected serve it",
+            awaited.count
+        ));
+    }
+    Error::Wait(format!(
+        "revision {} is written, but not served everywhere after {}: {}",
+        awaited.revision,
+        shown(awaited.limit),
+        who.join(", ")
+    ))
 }
 
 impl State {

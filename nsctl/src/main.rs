@@ -12,11 +12,9 @@ mod rdata;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match arguments::Arguments::try_parse() {
+    let arguments = match arguments::Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => return arguments::refused(&error),
     };

@@ -91,7 +91,7 @@ async fn a_deleted_prefix_is_held_back_until_it_is_accepted() {
     // They register again, as that was deleted, too.
     world.registered(2).await;
     eventually("status tells of it", Duration::from_secs(20), async || {
-        let status = nsctl.run("status").await.expect(0).stdout;
+        let status = nsctl.run("status").await.expect(3).stdout;
         let told = |id| status.contains(&format!("{id}: etcd has lost 20"));
         let all_told = told("fe1") && told("fe2") && status.contains("nsctl accept");
         ensure(all_told, || status.clone())

@@ -27,6 +27,7 @@ mod refusals;
 mod restore;
 mod rolling;
 mod snapshot;
+mod status;
 mod tls;
 mod torn;
 mod unreadable;

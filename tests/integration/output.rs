@@ -16,7 +16,7 @@ const COMMANDS: [&str; 13] = [
     "zone check {file} --zone example.org",
     "zone import example.org {file} --dry-run",
     "verify",
-    "status",
+    "status --no-fail",
     "set www.example.org A 192.0.2.1",
     "zone set example.org --default-ttl 300",
 ];

@@ -43,7 +43,7 @@ async fn a_poisoned_value_is_put_aside_and_all_else_goes_on() {
     let metrics = world.frontends[0].get("/metrics").await;
     let metrics = metrics.expect("an answer").body;
     assert!(metrics.contains("nsd_quarantined 1.0\n"), "{metrics}");
-    let status = world.nsctl.run("status").await.expect(0).stdout;
+    let status = world.nsctl.run("status").await.expect(3).stdout;
     let named = format!("fe1: {key} cannot be used: ");
     assert!(status.contains(&named), "{status}");
 

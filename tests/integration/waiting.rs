@@ -38,8 +38,29 @@ async fn a_frozen_front_end_is_named(world: &World) {
     // The write is done all the same, and says so.
     assert!(late.stdout.contains("192.0.2.1"), "{:?}", late.stdout);
 
-    // Once its lease has ended it is not waited for; when it goes on it registers again, and catches up.
+    // One that drops out while it is waited for, as its lease ends, is named.
+    let dropped = world
+        .nsctl
+        .run("add late.example.org A 192.0.2.1 --wait 15s")
+        .await
+        .expect(5);
+    let complaint = dropped.complaint();
+    assert!(
+        complaint.contains("fe3 (not registered any more") && !complaint.contains("fe1"),
+        "{complaint}"
+    );
+
+    // From then on it is not waited for; when it goes on it registers again, and catches up.
     registered(world, 2, Duration::from_secs(20)).await;
+    for (expected, code) in [(2, 0), (3, 5)] {
+        let command = format!("add late.example.org A 192.0.2.1 --wait 1s --expect {expected}");
+        let output = world.nsctl.run(&command).await.expect(code);
+        if code == 5 {
+            let complaint = output.complaint();
+            let words = "2 of the 3 front-ends expected serve it";
+            assert!(complaint.contains(words), "{complaint}");
+        }
+    }
     let two = world
         .nsctl
         .ok("add lease.example.org A 192.0.2.1 --wait 5s")
@@ -78,7 +99,22 @@ async fn registered(world: &World, count: usize, limit: Duration) {
     .await;
 }
 
+/// `--wait` takes a time, and nothing else that follows it.
 async fn an_empty_wait_waits_for_nothing(world: &World) {
+    for command in [
+        "add --wait quick.example.org A 192.0.2.1",
+        "add quick.example.org MX --wait 10 mail.example.net",
+        "set quick.example.org TXT -all --wait=20s --ttl 60",
+        "remove --wait=20s --expect 3 quick.example.org A",
+        "add quick.example.org A 192.0.2.1 --wait 20",
+    ] {
+        let json = world.nsctl.ok(command).await;
+        assert_eq!(json["frontends"].as_u64(), Some(3), "{command}: {json}");
+    }
+    let txt = "quick.example.org. 60 TXT \"-all\"";
+    world
+        .expect("quick.example.org", Rtype::TXT, "NOERROR", &[txt])
+        .await;
     let output = world
         .nsctl
         .run("add quick.example.org A 192.0.2.1 --wait")
@@ -108,7 +144,7 @@ async fn nobody_answers_for_another(world: &World) {
             && complaint.contains("this is fe1"),
         "{complaint}"
     );
-    let status = world.nsctl.ok("status").await;
+    let status = world.nsctl.ok("status --no-fail").await;
     let lines = status["frontends"].as_array().expect("front-ends");
     let ghost = lines.iter().find(|line| line["id"] == "ghost");
     let error = ghost.and_then(|line| line["error"].as_str());
@@ -116,6 +152,16 @@ async fn nobody_answers_for_another(world: &World) {
         error.is_some_and(|error| error.contains("this is fe1")),
         "{status}"
     );
+    // Nor is one left out whose registration cannot be read.
+    world.cluster.etcdctl(&["put", key, "{"]).await;
+    let output = world
+        .nsctl
+        .run("add ghost.example.org A 192.0.2.1 --wait 1s")
+        .await
+        .expect(5);
+    let complaint = output.complaint();
+    let words = "ghost (its registration cannot be read: ";
+    assert!(complaint.contains(words), "{complaint}");
     world.cluster.etcdctl(&["del", key]).await;
     for (id, code) in [("fe1", 200), ("ghost", 421)] {
         for path in [
@@ -195,6 +241,7 @@ async fn a_front_end_that_dies_is_waited_for_until_its_lease_ends(world: &mut Wo
         .await
         .expect(5);
     assert!(late.complaint().contains("fe2"), "{:?}", late.stderr);
+    registered(world, 1, Duration::from_secs(20)).await;
     let output = world
         .nsctl
         .run("add buried.example.org A 192.0.2.1 --wait 30s")

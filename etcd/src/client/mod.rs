@@ -52,6 +52,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How long to wait for one answer before another endpoint is asked.
     pub request_timeout: Duration,
+    /// Whether a member without a leader shall refuse, so that another one is asked.
+    pub needs_leader: bool,
     /// Whether the driver of the mirror asks the cluster for its members.
     pub discover: bool,
     /// What it has found; clones share it.
@@ -67,6 +69,7 @@ impl Config {
             user: None,
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(2),
+            needs_leader: true,
             discover: false,
             learned: Learned::default(),
         }
@@ -132,7 +135,7 @@ impl Config {
             // etcd refuses pings more often than every 5 s.
             .with_keep_alive(Duration::from_secs(10), Duration::from_secs(3))
             .with_keep_alive_while_idle(true)
-            .with_require_leader(true);
+            .with_require_leader(self.needs_leader);
         if let Some((user, password)) = &self.user {
             options = options.with_user(user, password);
         }

@@ -41,10 +41,8 @@ impl fmt::Display for Unreadable {
 /// The front-ends that are registered.
 #[derive(Debug)]
 pub struct Fleet {
-    /// What they say of themselves, by id.
-    pub frontends: Vec<(String, Frontend)>,
-    /// Registrations that say nothing.
-    pub unreadable: Vec<Unreadable>,
+    /// What they say of themselves, by id, or why that cannot be read.
+    pub frontends: Vec<(String, Result<Frontend, String>)>,
     /// The cluster that they are registered in.
     pub cluster_id: u64,
 }
@@ -82,25 +80,24 @@ impl Store {
     /// The front-ends that are registered.
     pub async fn frontends(&self) -> Result<Fleet, StoreError> {
         let listed = self.list(self.prefix().frontends(), None).await?;
-        let mut fleet = Fleet {
-            frontends: Vec::new(),
-            unreadable: Vec::new(),
-            cluster_id: listed.cluster_id,
-        };
-        for item in &listed.items {
-            match (
-                self.prefix().decode(&item.key),
-                schema::decode_frontend(&item.value),
-            ) {
-                (Ok(Key::Frontend(id)), Ok(frontend)) => fleet.frontends.push((id, frontend)),
-                (Ok(_), Err(error)) => {
-                    fleet.unreadable.push(Unreadable::new(&item.key, error));
+        let frontends = listed.items.iter().filter_map(|item| {
+            let told = schema::decode_frontend(&item.value);
+            match self.prefix().decode(&item.key) {
+                Ok(Key::Frontend(id)) => Some((
+                    id,
+                    told.map_err(|error| format!("its registration cannot be read: {error}")),
+                )),
+                Ok(_) => None,
+                Err(error) => {
+                    let key = String::from_utf8_lossy(&item.key).into_owned();
+                    Some((key, Err(format!("this key names no front-end: {error}"))))
                 }
-                (Ok(_), Ok(_)) => {}
-                (Err(error), _) => fleet.unreadable.push(Unreadable::new(&item.key, error)),
             }
-        }
-        Ok(fleet)
+        });
+        Ok(Fleet {
+            frontends: frontends.collect(),
+            cluster_id: listed.cluster_id,
+        })
     }
 
     /// All zones.

@@ -25,6 +25,8 @@ const MESSAGE_MAX: usize = 1 << 30;
 pub struct Store {
     config: Arc<Config>,
     prefix: Prefix,
+    /// Whether a member answers reads from its own copy, which may be old.
+    serializable: bool,
     /// How long one step may take: a change to records, a page of a list, a batch of an import.
     timeout: Duration,
     /// The step that is under way is to be done by then.
@@ -112,12 +114,11 @@ impl Pages<'_> {
 }
 
 /// A member of the etcd cluster, as `nsctl status` shows it.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug)]
 pub struct Member {
     /// The endpoint asked.
     pub endpoint: String,
     /// What it said of itself, or why it did not.
-    #[serde(flatten)]
     pub state: Result<MemberState, String>,
 }
 
@@ -134,6 +135,8 @@ pub struct MemberState {
     pub revision: i64,
     /// Whether it leads.
     pub leader: bool,
+    /// Whether it knows of a leader: one that does not answers no linearizable read, and takes no write.
+    pub has_leader: bool,
     /// The size of its database in octets.
     pub db_size: i64,
     /// What it complains of: alarms, no leader.
@@ -151,6 +154,7 @@ impl Store {
         Store {
             config: Arc::new(config),
             prefix,
+            serializable: false,
             timeout,
             deadline: Instant::now() + timeout,
             current: Arc::new(current),
@@ -355,9 +359,12 @@ impl Store {
         options: GetOptions,
         revision: Option<i64>,
     ) -> Result<GetResponse, StoreError> {
-        let options = options
+        let mut options = options
             .with_range(range.end.clone())
             .with_revision(revision.unwrap_or(0));
+        if self.serializable {
+            options = options.with_serializable();
+        }
         self.read(|client| {
             let (start, options) = (range.start.clone(), options.clone());
             async move { kv(&client).get(start, Some(options)).await }
@@ -475,46 +482,42 @@ impl Store {
         Store::new(config, self.prefix.clone(), self.timeout)
     }
 
+    /// This store as any member has it that answers, with or without a quorum. What it reads may be old.
+    pub fn without_quorum(&self) -> Self {
+        let config = Config {
+            needs_leader: false,
+            ..(*self.config).clone()
+        };
+        Store {
+            serializable: true,
+            ..Store::new(config, self.prefix.clone(), self.timeout)
+        }
+    }
+
     /// The URLs that it asks.
     pub fn endpoints(&self) -> &[String] {
         &self.config.endpoints
     }
 
-    /// Asks every endpoint about itself, side by side.
+    /// Asks every endpoint about itself, side by side. A member needs neither a leader nor a quorum for that.
     pub async fn members(&self) -> Vec<Member> {
         let asked = self.config.endpoints.iter().map(|endpoint| {
-            let (config, endpoint, deadline) =
-                (self.config.clone(), endpoint.clone(), self.deadline);
+            let (endpoint, deadline) = (endpoint.clone(), self.deadline);
+            let config = Config {
+                needs_leader: false,
+                ..(*self.config).clone()
+            };
             tokio::spawn(async move {
-                let state = async {
-                    let mut client = config.connect(&endpoint).await?;
-                    client
-                        .status()
-                        .await
-                        .map_err(|error| StoreError::from_etcd(error, &endpoint))
-                };
                 let limit = deadline.min(Instant::now() + config.request_timeout);
-                let state = match tokio::time::timeout_at(limit, state).await {
-                    Ok(Err(error)) if error.is_transient() => {
-                        Err(config.diagnose(&endpoint).await.unwrap_or(error))
-                    }
-                    Ok(state) => state,
-                    Err(_) => Err(StoreError::timeout(&endpoint)),
-                };
-                let state = state.map_err(|error| error.to_string()).map(|status| {
-                    let (id, cluster, revision) = status.header().map_or((0, 0, 0), |header| {
-                        (header.member_id(), header.cluster_id(), header.revision())
-                    });
-                    MemberState {
-                        id: format!("{id:x}"),
-                        cluster: format!("{cluster:x}"),
-                        version: status.version().into(),
-                        revision,
-                        leader: status.leader() == id,
-                        db_size: status.db_size(),
-                        errors: status.errors().to_vec(),
-                    }
-                });
+                let state =
+                    match tokio::time::timeout_at(limit, config.member_state(&endpoint)).await {
+                        Ok(Err(error)) if error.is_transient() => {
+                            Err(config.diagnose(&endpoint).await.unwrap_or(error))
+                        }
+                        Ok(state) => state,
+                        Err(_) => Err(StoreError::timeout(&endpoint)),
+                    };
+                let state = state.map_err(|error| error.to_string());
                 Member { endpoint, state }
             })
         });
@@ -523,6 +526,37 @@ impl Store {
             members.extend(task.await);
         }
         members
+    }
+}
+
+impl Config {
+    async fn member_state(&self, endpoint: &str) -> Result<MemberState, StoreError> {
+        // A token takes a quorum, and no known release asks for one here.
+        let anybody = Config {
+            user: None,
+            ..self.clone()
+        };
+        let mut client = match anybody.connect(endpoint).await {
+            Err(StoreError::Unauthenticated(_) | StoreError::Denied(_)) => {
+                self.connect(endpoint).await
+            }
+            client => client,
+        }?;
+        let status = client.status().await;
+        let status = status.map_err(|error| StoreError::from_etcd(error, endpoint))?;
+        let (id, cluster, revision) = status.header().map_or((0, 0, 0), |header| {
+            (header.member_id(), header.cluster_id(), header.revision())
+        });
+        Ok(MemberState {
+            id: format!("{id:x}"),
+            cluster: format!("{cluster:x}"),
+            version: status.version().into(),
+            revision,
+            leader: status.leader() == id,
+            has_leader: status.leader() != 0,
+            db_size: status.db_size(),
+            errors: status.errors().to_vec(),
+        })
     }
 }
 

@@ -27,7 +27,6 @@ struct Shown {
 
 pub(super) async fn accept(context: &Context, wait: Wait) -> Result<(), Error> {
     let fleet = context.store().frontends().await?;
-    output::left_out(&fleet.unreadable);
     let registered = fleet.frontends;
     if registered.is_empty() {
         return Err(Error::Conflict(

@@ -97,7 +97,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             subtree,
         } => list::list(&context, name, zone, rtype, subtree).await,
         Command::Zone(command) => zone::run(&context, command).await,
-        Command::Status => status::status(&context).await,
+        Command::Status { frontend, no_fail } => {
+            status::status(&context, frontend.as_deref(), no_fail).await
+        }
         Command::Accept { wait } => accept::accept(&context, wait).await,
         Command::Verify => verify::verify(&context).await,
     }
@@ -187,8 +189,8 @@ impl Context {
         if self.output == Output::Table {
             output::print(text).map_err(unprinted)?;
         }
-        let waited = match revision.zip(wait.wait) {
-            Some((revision, limit)) => Some(frontends::wait(&self.store(), revision, limit).await),
+        let waited = match revision.and_then(|revision| wait.awaited(revision)) {
+            Some(awaited) => Some(frontends::wait(&self.store(), awaited).await),
             None => None,
         };
         let frontends = waited

@@ -81,7 +81,6 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
 /// The serials that front-ends have served and that zones are behind now; the latest of each.
 async fn served_before(context: &Context) -> Result<BTreeMap<Name, u32>, Error> {
     let fleet = context.store().frontends().await?;
-    output::left_out(&fleet.unreadable);
     let registered = fleet.frontends;
     let mut served: BTreeMap<Name, u32> = BTreeMap::new();
     for (id, answer) in frontends::get_all(&registered, "serials", context.timeout).await {

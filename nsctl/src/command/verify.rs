@@ -107,7 +107,6 @@ async fn compare(context: &Context) -> Result<Report, Error> {
         context.timeout.as_millis()
     );
     let fleet = context.store().frontends().await?;
-    output::left_out(&fleet.unreadable);
     let registered = fleet.frontends;
     let answers = frontends::get_all::<Had>(&registered, &path, context.timeout).await;
     let had = |answer: Result<Had, String>| {

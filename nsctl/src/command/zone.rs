@@ -293,7 +293,7 @@ async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
     context
         .finish(
             report(apex, revision, swept > 0 || forgotten),
-            Wait { wait: None },
+            Wait::default(),
             &line,
         )
         .await

@@ -1,0 +1,330 @@
+//! What is wrong with a cluster and its front-ends, a line each.
+
+use std::collections::BTreeSet;
+
+use super::{Shown, ShownMember, Status};
+use crate::frontends::{Audit, Held, Quarantined, State};
+
+/// How many keys that cannot be used are shown of each front-end; its `/status` has more.
+const QUARANTINED_SHOWN: usize = 5;
+
+/// Copies are proved complete once a second; one that was not for so long is old, also where its front-end does not
+/// know yet why.
+const FRESH_MS_MAX: u64 = 10_000;
+
+/// What is wrong now, and what to do.
+pub(super) fn faults(status: &Status) -> Vec<String> {
+    let mut faults: Vec<String> = status.members.iter().flat_map(of_member).collect();
+    let frontends = status.frontends.iter().flatten();
+    let clusters: BTreeSet<&String> = status
+        .members
+        .iter()
+        .filter_map(|member| Some(&member.state.as_ref()?.cluster))
+        .collect();
+    for shown in frontends {
+        let found = of_frontend(shown, &clusters);
+        faults.extend(
+            found
+                .into_iter()
+                .map(|fault| format!("{}: {fault}", shown.id)),
+        );
+    }
+    if status.frontends.as_ref().is_some_and(Vec::is_empty) {
+        faults.push("no front-end is registered: nobody answers queries".into());
+    }
+    faults
+}
+
+/// What is not wrong now, but worth knowing.
+pub(super) fn hints(status: &Status) -> Vec<String> {
+    let versions: BTreeSet<&str> = status
+        .members
+        .iter()
+        .filter_map(|member| Some(member.state.as_ref()?.version.as_str()))
+        .filter(|version| may_lose_changes(version))
+        .collect();
+    let mut hints: Vec<String> = versions
+        .into_iter()
+        .map(|version| {
+            format!(
+                "etcd {version}: releases before 3.4.31 and 3.5.13 are known to lose changes of a watch at times \
+                 (etcd#17529), which only the front-ends' audits find: better upgrade"
+            )
+        })
+        .collect();
+    for Shown { id, state, .. } in status.frontends.iter().flatten() {
+        if let Some(State {
+            doubted: false,
+            audit:
+                Some(Audit {
+                    revision,
+                    agrees: false,
+                    ..
+                }),
+            ..
+        }) = state
+        {
+            hints.push(format!(
+                "{id}: its last audit, at revision {revision}, found a difference, and everything was listed again"
+            ));
+        }
+    }
+    hints
+}
+
+fn of_member(member: &ShownMember) -> Vec<String> {
+    let endpoint = &member.endpoint;
+    let Some(state) = &member.state else {
+        let reason = member.error.as_deref().unwrap_or("no answer");
+        return vec![format!("{endpoint}: {reason}")];
+    };
+    let mut faults = state.errors.clone();
+    if !state.has_leader && faults.iter().all(|fault| !fault.contains("no leader")) {
+        faults.push("it has no leader".into());
+    }
+    faults
+        .into_iter()
+        .map(|fault| format!("{endpoint}: {fault}"))
+        .collect()
+}
+
+fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
+    let Some(state) = &shown.state else {
+        return shown.error.iter().cloned().collect();
+    };
+    let mut faults = Vec::new();
+    match (&state.trouble, state.fresh_age_ms) {
+        (Some(trouble), _) => faults.push(trouble.clone()),
+        (None, _) if !state.ready => {
+            faults.push("it is not ready: it has nothing to serve yet".into())
+        }
+        (None, None) => faults.push("what it serves has not been proved complete yet".into()),
+        (None, Some(age)) if age > FRESH_MS_MAX => faults.push(format!(
+            "what it serves was proved complete {:.1} s ago, and not since",
+            age as f64 / 1000.0
+        )),
+        (None, Some(_)) => {}
+    }
+    if let Some(Held { gone, of }) = state.held {
+        faults.push(format!(
+            "etcd has lost {gone} of {of} RRsets; the old ones are served on until they are there again, or until \
+             `nsctl accept` says that this is meant"
+        ));
+    }
+    if state.serials_behind > 0 {
+        let plural = if state.serials_behind == 1 { "" } else { "s" };
+        faults.push(format!(
+            "{} zone{plural} with a serial behind one served before: `nsctl zone raise-serials`",
+            state.serials_behind
+        ));
+    }
+    if let Some(cluster) = &state.cluster
+        && !clusters.is_empty()
+        && !clusters.contains(cluster)
+    {
+        faults.push(format!("mirrors the cluster {cluster}, not this one"));
+    }
+    if state.doubted {
+        faults.push(match state.audit {
+            Some(Audit {
+                revision,
+                agrees: false,
+                ..
+            }) => format!(
+                "its last audit, at revision {revision}, found a difference, and everything is listed again now"
+            ),
+            _ => "its copy may differ from etcd, and everything is listed again now".into(),
+        });
+    }
+    let named = state.quarantine.iter().take(QUARANTINED_SHOWN);
+    let more = state.quarantined.saturating_sub(named.len() as u64);
+    faults
+        .extend(named.map(|Quarantined { key, reason }| format!("{key} cannot be used: {reason}")));
+    if more > 0 {
+        faults.push(format!("{more} more keys cannot be used"));
+    }
+    faults
+}
+
+/// Whether watches of this release of etcd are known to lose changes.
+fn may_lose_changes(version: &str) -> bool {
+    let mut numbers = version.split(['.', '-']).map(str::parse::<u32>);
+    let mut next = || numbers.next().and_then(Result::ok);
+    match (next(), next(), next()) {
+        (Some(3), Some(4), Some(patch)) => patch < 31,
+        (Some(3), Some(5), Some(patch)) => patch < 13,
+        (Some(3), Some(minor), _) => minor < 4,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd::client::MemberState;
+    use etcd::schema::Frontend;
+
+    use super::*;
+
+    fn member(cluster: &str) -> ShownMember {
+        let state = MemberState {
+            id: "1".into(),
+            cluster: cluster.into(),
+            version: "3.5.21".into(),
+            revision: 9,
+            leader: true,
+            has_leader: true,
+            db_size: 0,
+            errors: vec![],
+        };
+        ShownMember {
+            endpoint: "http://10.0.0.1:2379".into(),
+            state: Some(state),
+            error: None,
+        }
+    }
+
+    fn status(members: Vec<ShownMember>, frontends: Option<Vec<Shown>>) -> Status {
+        Status {
+            members,
+            frontends,
+            faults: vec![],
+            hints: vec![],
+        }
+    }
+
+    /// The faults and hints about a front-end that says this of itself, beside what it always says.
+    fn about(state: &str) -> (Vec<String>, Vec<String>) {
+        let text = format!(
+            r#"{{"ready":true,"applied":9,"fresh_age_ms":1,"zones":1,"rrsets":1,"endpoint":"",{state}}}"#
+        );
+        let state: State = serde_json::from_str(&text).expect(&text);
+        let registered = Frontend {
+            dns: vec![],
+            admin: None,
+            version: String::new(),
+        };
+        let shown = Shown {
+            id: "fe1".into(),
+            registered: Some(registered),
+            lag: Some(0),
+            state: Some(state),
+            error: None,
+        };
+        let status = status(vec![member("a1")], Some(vec![shown]));
+        (faults(&status), hints(&status))
+    }
+
+    #[test]
+    fn old_releases_are_told() {
+        for version in ["3.4.23", "3.4.30", "3.5.1", "3.5.12", "3.3.27"] {
+            assert!(may_lose_changes(version), "{version}");
+        }
+        for version in ["3.4.31", "3.5.13", "3.6.0", "3.6.0-rc.1", "4.0.0", "", "x"] {
+            assert!(!may_lose_changes(version), "{version}");
+        }
+        let mut members = vec![member("a1"), member("a1"), member("a1")];
+        for member in &mut members[..2] {
+            let Some(state) = &mut member.state else {
+                continue;
+            };
+            state.version = "3.4.23".into();
+        }
+        let hints = hints(&status(members, None));
+        assert!(
+            hints.len() == 1 && hints[0].starts_with("etcd 3.4.23: "),
+            "{hints:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_what_to_do() {
+        let nothing = (vec![], vec![]);
+        assert_eq!(about(r#""quarantined":0,"cluster":"a1""#), nothing);
+        // A front-end of an earlier release says less.
+        assert_eq!(about(r#""quarantined":0"#), nothing);
+        for (state, words) in [
+            (
+                r#""quarantined":0,"cluster":"b2""#,
+                "mirrors the cluster b2, not this one",
+            ),
+            (
+                r#""quarantined":0,"held":{"gone":1600,"of":3000}"#,
+                "lost 1600 of 3000 RRsets",
+            ),
+            (
+                r#""quarantined":0,"serials_behind":1"#,
+                "1 zone with a serial behind",
+            ),
+            (
+                r#""quarantined":0,"serials_behind":2"#,
+                "`nsctl zone raise-serials`",
+            ),
+            (r#""quarantined":0,"trouble":"it hurts""#, "it hurts"),
+            (r#""quarantined":0,"doubted":true"#, "may differ from etcd"),
+            (
+                r#""quarantined":0,"doubted":true,"audit":{"age_ms":1,"revision":7,"agrees":false}"#,
+                "at revision 7, found a difference, and everything is listed again now",
+            ),
+            (
+                r#""quarantined":1,"quarantine":[{"key":"/ns/v1/x","reason":"no JSON"}]"#,
+                "/ns/v1/x cannot be used: no JSON",
+            ),
+        ] {
+            let (faults, hints) = about(state);
+            let one = faults.len() == 1 && faults[0].starts_with("fe1: ");
+            let told = one && faults[0].contains(words) && hints.is_empty();
+            assert!(told, "{state}: {faults:?} {hints:?}");
+        }
+        let (many, _) = about(r#""quarantined":7,"quarantine":[{"key":"k","reason":"r"}]"#);
+        assert_eq!(
+            many.last().map(String::as_str),
+            Some("fe1: 6 more keys cannot be used")
+        );
+        // What has been mended is no fault.
+        let audit = r#""quarantined":0,"audit":{"age_ms":1,"revision":7,"agrees":false}"#;
+        let (faults, hints) = about(audit);
+        assert!(
+            faults.is_empty() && hints[0].contains("at revision 7, found a difference"),
+            "{faults:?} {hints:?}"
+        );
+    }
+
+    #[test]
+    fn what_does_not_answer_or_is_old_is_a_fault() {
+        let mut silent = member("a1");
+        silent.state = None;
+        silent.error = Some("no answer in time".into());
+        let mut alone = member("a1");
+        if let Some(state) = &mut alone.state {
+            (state.leader, state.has_leader) = (false, false);
+            state.errors = vec!["NOSPACE".into()];
+        }
+        let told = faults(&status(vec![silent, alone], Some(vec![])));
+        let expected = [
+            "http://10.0.0.1:2379: no answer in time",
+            "http://10.0.0.1:2379: NOSPACE",
+            "http://10.0.0.1:2379: it has no leader",
+            "no front-end is registered: nobody answers queries",
+        ];
+        assert_eq!(told, expected);
+        // Who is registered could not be read: that says nothing about the front-ends.
+        assert_eq!(faults(&status(vec![], None)), [""; 0]);
+        for (ready, age, words) in [
+            (false, "null", "not ready"),
+            (true, "null", "has not been proved complete yet"),
+            (true, "25000", "25.0 s ago, and not since"),
+            (true, "2500", ""),
+        ] {
+            let text = format!(
+                r#"{{"ready":{ready},"applied":9,"fresh_age_ms":{age},"zones":1,"rrsets":1,"quarantined":0,"endpoint":""}}"#
+            );
+            let state: State = serde_json::from_str(&text).expect(&text);
+            let shown = Shown::new(("fe1".into(), Err(String::new())), Ok(state), None);
+            let told = faults(&status(vec![], Some(vec![shown]))).join("\n");
+            assert!(
+                told.contains(words) && told.is_empty() == words.is_empty(),
+                "{text}: {told}"
+            );
+        }
+    }
+}
