@@ -118,8 +118,8 @@ impl<'a> Entries<'a> {
     }
 
     fn skip(&mut self, count: usize) {
-        for &octet in &self.rest[..count] {
-            if octet == b'\n' {
+        for at in 0..count {
+            if ends_line(&self.rest[at..]) {
                 self.at = Position {
                     line: self.at.line + 1,
                     column: 1,
@@ -132,8 +132,9 @@ impl<'a> Entries<'a> {
     }
 
     fn skip_line(&mut self) {
-        let end = self.rest.iter().position(|&octet| octet == b'\n');
-        self.skip(end.unwrap_or(self.rest.len()));
+        let len = self.rest.len();
+        let end = (0..len).find(|at| ends_line(&self.rest[*at..]));
+        self.skip(end.unwrap_or(len));
     }
 
     fn token(&mut self) -> Result<Token<'a>, (Position, TextError)> {
@@ -141,6 +142,16 @@ impl<'a> Entries<'a> {
         let (token, len) = token(self.rest, self.at, ends).map_err(|error| (self.at, error))?;
         self.skip(len);
         Ok(token)
+    }
+}
+
+/// Whether `text` begins with the end of a line: LF, or a CR without one, as old systems had it. The CR before
+/// an LF is white space.
+fn ends_line(text: &[u8]) -> bool {
+    match text {
+        [b'\r', b'\n', ..] => false,
+        [b'\n' | b'\r', ..] => true,
+        _ => false,
     }
 }
 
@@ -247,7 +258,8 @@ impl<'a> Iterator for Entries<'a> {
     /// The next entry that has a token. After an error it goes on with the next line.
     fn next(&mut self) -> Option<Self::Item> {
         let mut entry = Entry::default();
-        let mut opened: Option<Position> = None;
+        // Where the outermost parenthesis was opened, and how many are open.
+        let (mut opened, mut depth) = (self.at, 0usize);
         let fail = |entries: &mut Self, at, error| {
             entries.skip_line();
             Some(Err((at, TextError(error))))
@@ -255,9 +267,9 @@ impl<'a> Iterator for Entries<'a> {
         entry.indented = matches!(self.rest.first(), Some(b' ' | b'\t'));
         while let Some(&octet) = self.rest.first() {
             match octet {
-                b'\n' => {
+                _ if ends_line(self.rest) => {
                     self.skip(1);
-                    if opened.is_none() {
+                    if depth == 0 {
                         if !entry.tokens.is_empty() {
                             return Some(Ok(entry));
                         }
@@ -266,14 +278,14 @@ impl<'a> Iterator for Entries<'a> {
                 }
                 b' ' | b'\t' | b'\r' => self.skip(1),
                 b';' => self.skip_line(),
-                b'(' if opened.is_some() => {
-                    return fail(self, self.at, "parentheses do not nest");
-                }
                 b'(' => {
-                    opened = Some(self.at);
+                    if depth == 0 {
+                        opened = self.at;
+                    }
+                    depth += 1;
                     self.skip(1);
                 }
-                b')' if opened.is_none() => {
+                b')' if depth == 0 => {
                     return fail(
                         self,
                         self.at,
@@ -281,7 +293,7 @@ impl<'a> Iterator for Entries<'a> {
                     );
                 }
                 b')' => {
-                    opened = None;
+                    depth -= 1;
                     self.skip(1);
                 }
                 _ => match self.token() {
@@ -290,8 +302,8 @@ impl<'a> Iterator for Entries<'a> {
                 },
             }
         }
-        if let Some(at) = opened {
-            return Some(Err((at, TextError("the parenthesis is never closed"))));
+        if depth > 0 {
+            return Some(Err((opened, TextError("the parenthesis is never closed"))));
         }
         (!entry.tokens.is_empty()).then_some(Ok(entry))
     }
@@ -422,13 +434,27 @@ mod tests {
     #[test]
     fn goes_on_after_an_error() {
         assert_eq!(
-            entries("a \"open\nb )\nc ( (\nd\ne ("),
+            entries("a \"open\nb )\nc ( ( 1\n) 2 )\nd\ne ( ( 1\n)\nf"),
             [
                 Err("1:3 the quoted string has no end".into()),
                 Err("2:3 a closing parenthesis without an opening one".into()),
-                Err("3:5 parentheses do not nest".into()),
+                ok(false, &["c", "1", "2"]),
                 ok(false, &["d"]),
-                Err("5:3 the parenthesis is never closed".into()),
+                Err("6:3 the parenthesis is never closed".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_end_with_lf_crlf_or_cr() {
+        assert_eq!(
+            entries("a\rb ; c\r d\r\ne )\r\n\r\rf )"),
+            [
+                ok(false, &["a"]),
+                ok(false, &["b"]),
+                ok(true, &["d"]),
+                Err("4:3 a closing parenthesis without an opening one".into()),
+                Err("7:3 a closing parenthesis without an opening one".into()),
             ]
         );
     }

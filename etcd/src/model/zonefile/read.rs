@@ -172,7 +172,9 @@ impl Reader<'_> {
             ("$GENERATE", [range, owner, record @ ..]) if !record.is_empty() => {
                 self.generated(scope, directive.at, range, owner, record)?;
             }
-            ("$ORIGIN" | "$TTL", _) => {
+            // BIND writes it in front of what it dumps; no TTL depends on it here.
+            ("$DATE", [_]) => {}
+            ("$ORIGIN" | "$TTL" | "$DATE", _) => {
                 return fail(directive.at, format!("{name} takes one argument"));
             }
             ("$INCLUDE", _) => {
@@ -287,8 +289,8 @@ impl Reader<'_> {
             tokens = rest;
             let word = shown(token).to_ascii_uppercase();
             match word.as_str() {
-                "IN" if !class_seen => class_seen = true,
-                "CH" | "HS" | "CS" => {
+                "IN" | "CLASS1" if !class_seen => class_seen = true,
+                _ if is_other_class(&word) => {
                     return fail(token.at, format!("class {word} is not served: only IN is"));
                 }
                 _ if ttl.is_none() && word.starts_with(|first: char| first.is_ascii_digit()) => {
@@ -335,6 +337,13 @@ impl Reader<'_> {
             Err(error) => fail(error.at, error.to_string()),
         }
     }
+}
+
+/// Whether the word, in upper case, is a class that is not IN: by its mnemonic, or as RFC 3597 5 has it.
+fn is_other_class(word: &str) -> bool {
+    let number = word.strip_prefix("CLASS").map(str::parse::<u16>);
+    matches!(number, Some(Ok(number)) if number != 1)
+        || matches!(word, "CH" | "CHAOS" | "HS" | "HESIOD" | "CS" | "NONE")
 }
 
 /// Takes a byte order mark off the text and says what it is.

@@ -390,6 +390,32 @@ fn doubts_what_is_likely_not_meant() {
 }
 
 #[test]
+fn classes_and_directives_of_other_servers_are_read() {
+    let text = "$DATE 20240101000000\na CLASS1 60 TYPE1 192.0.2.1\na 60 class1 A 192.0.2.2\na 60 IN A ( ( 192.0.2.3 ) )\n";
+    let records = read(text.as_bytes(), &origin()).expect("sound").records;
+    assert_eq!(
+        lines(&records),
+        [
+            "a.example.org. 60 A 192.0.2.1",
+            "a.example.org. 60 A 192.0.2.2",
+            "a.example.org. 60 A 192.0.2.3",
+        ]
+    );
+    for class in ["CH", "chaos", "HS", "NONE", "CLASS3", "CLASS65535"] {
+        let text = format!("a {class} A 192.0.2.1");
+        let faults = read(text.as_bytes(), &origin()).expect_err(class);
+        assert!(shown(&faults)[0].contains("is not served"), "{class}");
+    }
+    for text in [
+        "a CLASS1 CLASS1 A 192.0.2.1",
+        "a CLASS65536 A 192.0.2.1",
+        "$DATE",
+    ] {
+        assert!(read(text.as_bytes(), &origin()).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn records_outside_of_the_zone_are_left_out() {
     let sound = checked(&format!("{BASE}other.com. A 1.2.3.4\nx A 192.0.2.1")).expect("sound");
     let owners: Vec<String> = sound
