@@ -64,7 +64,7 @@ ns-47.many.test. AAAA 2001:db8::3
 big.test. TXT *40 %-this-is-one-of-many-strings-that-together-are-too-long-for-a-datagram
 wide.test. MX *60 1 a%.b%.c%.wide.test.
 huge.test. PTR *300 a-name-so-long-that-many-are-more-than-a-pointer-can-span.%.huge.test.
-fat.test. SVCB *70 1 t%.fat.test. key9=after-the-many-octets-of-this-value-the-addresses-have-no-place-that-a-pointer-can-say-which-has-fourteen-bits-only-so-that-their-owners-are-written-out-each-time-instead-of-once-and-that-is-all-there-is-to-say-about-it
+fat.test. SVCB *70 1 t%.fat.test. key65280=after-the-many-octets-of-this-value-the-addresses-have-no-place-that-a-pointer-can-say-which-has-fourteen-bits-only-so-that-their-owners-are-written-out-each-time-instead-of-once-and-that-is-all-there-is-to-say-about-it
 t3.fat.test. A *2 192.0.2.%
 t69.fat.test. AAAA *3 2001:db8::%
 ",
