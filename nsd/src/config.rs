@@ -124,7 +124,8 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
 
-    /// Addresses and ports to answer DNS on, over UDP and TCP [default: 127.0.0.1:53 [::1]:53].
+    /// Addresses and ports to answer DNS on, over UDP and TCP. [::]:53 is all of IPv6 and no IPv4: for both, give
+    /// 0.0.0.0:53 [::]:53 [default: 127.0.0.1:53 [::1]:53, where the host has them].
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", env = "NSD_LISTEN", help_heading = "Service")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<Vec<SocketAddr>>,
@@ -270,6 +271,8 @@ pub struct Config {
     pub mirror: mirror::Settings,
     /// Where to answer DNS.
     pub listen: Vec<SocketAddr>,
+    /// Whether addresses of a family that the host does not have are left out, as nobody asked for them.
+    pub listens_where_possible: bool,
     /// Where the admin listener is.
     pub admin: SocketAddr,
     /// Threads a UDP address.
@@ -354,6 +357,7 @@ impl Options {
         };
         store.tls.check()?;
         let prefix = self.prefix.as_deref().unwrap_or("/ns");
+        let listens_where_possible = self.listen.is_none();
         let listen = self.listen.unwrap_or_else(|| {
             let port = 53;
             vec![
@@ -416,6 +420,7 @@ impl Options {
         Ok(Config {
             mirror,
             listen,
+            listens_where_possible,
             admin: self.admin.unwrap_or_else(|| ([127, 0, 0, 1], 9053).into()),
             udp_workers: count("udp-workers", self.udp_workers, cores.min(1024), 1024)?,
             stale_after: match self.stale_after.unwrap_or(30) {

@@ -22,6 +22,8 @@ mod announce;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "daemon")]
+mod descriptors;
+#[cfg(feature = "daemon")]
 pub mod dev;
 #[cfg(feature = "daemon")]
 mod memory;

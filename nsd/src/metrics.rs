@@ -78,11 +78,21 @@ impl Counters {
     }
 }
 
+/// Connections, of all listeners.
+#[derive(Debug, Default)]
+pub struct Seats {
+    /// How many there are.
+    pub taken: AtomicU64,
+    /// How many were closed so far to make room for others.
+    pub dismissed: AtomicU64,
+}
+
 /// The counters of all threads.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     udp: Vec<Arc<Counters>>,
     tcp: Arc<Counters>,
+    seats: Arc<Seats>,
 }
 
 impl Metrics {
@@ -91,6 +101,7 @@ impl Metrics {
         Metrics {
             udp: (0..udp_workers).map(|_| Arc::default()).collect(),
             tcp: Arc::default(),
+            seats: Arc::default(),
         }
     }
 
@@ -102,6 +113,11 @@ impl Metrics {
     /// Those of TCP.
     pub fn tcp(&self) -> Arc<Counters> {
         self.tcp.clone()
+    }
+
+    /// The connections.
+    pub fn seats(&self) -> Arc<Seats> {
+        self.seats.clone()
     }
 
     /// The sum over all threads.
@@ -207,7 +223,13 @@ impl Collector for Collected {
             .collect();
         counter(encoder, "nsd_responses", "Responses by code", &responses)?;
         let freshness = self.freshness.borrow().clone();
+        let seats = &self.metrics.seats;
         for (name, help, count) in [
+            (
+                "nsd_tcp_dismissed",
+                "TCP connections closed to make room for others",
+                seats.dismissed.load(Ordering::Relaxed),
+            ),
             (
                 "nsd_lists",
                 "How often everything was listed from etcd",
@@ -235,6 +257,11 @@ impl Collector for Collected {
             |revision: Option<i64>| revision.map_or(f64::NAN, |revision| revision as f64);
         let age = freshness.age().map_or(f64::NAN, |age| age.as_secs_f64());
         for (name, help, value) in [
+            (
+                "nsd_tcp_connections",
+                "TCP connections that are open",
+                seats.taken.load(Ordering::Relaxed) as f64,
+            ),
             (
                 "nsd_ready",
                 "Whether there is something to serve",

@@ -17,8 +17,8 @@ use tracing::{info, warn};
 use crate::config::{Config, LogFormat, Options};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Freshness, Mirrored, Published};
-use crate::server::{self, Barrier, Limits, Proved, Service, Workers};
-use crate::{admin, announce};
+use crate::server::{self, Barrier, Connections, Limits, Proved, Service, Sockets, Workers};
+use crate::{admin, announce, descriptors};
 
 /// How long what has come may take to be answered when all ends: as long as a query may wait for etcd, and a little more.
 const DRAIN: Duration = Duration::from_millis(2_500);
@@ -155,14 +155,11 @@ impl Running {
             .await
             .with_context(|| format!("cannot listen on TCP {} (admin)", config.admin))?;
         let admin = admin_listener.local_addr()?;
-        let (workers, tcp) = bind(&service, &config, &metrics).await?;
-        let dns = workers.addresses.clone();
-
-        let limits = Limits {
-            connections: config.tcp_connections,
-            idle: config.tcp_idle,
-            drain: DRAIN,
-        };
+        let (sockets, connections) = bind(&config, &metrics)?;
+        let dns = sockets.addresses.clone();
+        let tcp = sockets.tcp.into_iter().map(TcpListener::from_std);
+        let tcp: Vec<TcpListener> = tcp.collect::<std::io::Result<_>>()?;
+        let workers = server::start_udp(&service, sockets.udp, &metrics)?;
         let (quit, quitting) = watch::channel(false);
         let (part, parting) = watch::channel(false);
         let listeners = tcp
@@ -171,7 +168,7 @@ impl Running {
                 tokio::spawn(server::serve_tcp(
                     service.clone(),
                     listener,
-                    limits,
+                    connections.clone(),
                     metrics.tcp(),
                     quitting.clone(),
                 ))
@@ -311,32 +308,16 @@ fn barrier(
     })
 }
 
-/// Binds UDP and TCP to the same ports. Where a port is left to the system, one that is free for both is
-/// looked for.
-async fn bind(
-    service: &Service,
-    config: &Config,
-    metrics: &Metrics,
-) -> anyhow::Result<(Workers, Vec<TcpListener>)> {
-    let chosen = config.listen.iter().any(|address| address.port() == 0);
-    let mut tries = if chosen { 20 } else { 1 };
-    loop {
-        tries -= 1;
-        let mut tcp = Vec::new();
-        let mut addresses = Vec::new();
-        for address in &config.listen {
-            let listener = TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on TCP {address}"))?;
-            addresses.push(listener.local_addr()?);
-            tcp.push(listener);
-        }
-        match server::start_udp(service, &addresses, config.udp_workers, metrics) {
-            Ok(workers) => return Ok((workers, tcp)),
-            Err(error) if tries == 0 => return Err(error.into()),
-            Err(_) => {}
-        }
-    }
+/// Binds every address, and finds out how many TCP connections there may be.
+fn bind(config: &Config, metrics: &Metrics) -> anyhow::Result<(Sockets, Arc<Connections>)> {
+    let limit = descriptors::raise_limit();
+    let (listen, workers) = (&config.listen, config.udp_workers);
+    // One more than its sockets, as a connection is accepted before it has a seat.
+    let always_open = listen.len() * (workers + 2);
+    let seats = descriptors::connections(limit, always_open, config.tcp_connections)?;
+    let sockets = server::bind(listen, config.listens_where_possible, workers)?;
+    let limits = Limits::new(seats, config.tcp_idle, DRAIN);
+    Ok((sockets, Connections::new(limits, metrics.seats())))
 }
 
 /// The host's name and the first port: the same after a restart, another one for another front-end there.
@@ -372,15 +353,21 @@ async fn addresses(config: &Config, reached: Vec<SocketAddr>) -> Frontend {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
-    let mut reached = reached.into_iter().map(|address| match host {
-        Some(host) if address.ip().is_unspecified() => {
-            SocketAddr::new(host, address.port()).to_string()
-        }
-        _ => address.to_string(),
-    });
+    let at_host = |address: SocketAddr| match host {
+        Some(host) if address.ip().is_unspecified() => SocketAddr::new(host, address.port()),
+        _ => address,
+    };
+    // The admin listener on [::] is for IPv4, too; those for DNS are not.
+    let at_host_of_family = |address: SocketAddr| match host {
+        Some(host) if host.is_ipv4() == address.is_ipv4() => at_host(address),
+        _ => address,
+    };
+    let mut reached = reached.into_iter();
     Frontend {
-        admin: reached.next(),
-        dns: reached.collect(),
+        admin: reached.next().map(|address| at_host(address).to_string()),
+        dns: reached
+            .map(|address| at_host_of_family(address).to_string())
+            .collect(),
         version: env!("CARGO_PKG_VERSION").into(),
     }
 }

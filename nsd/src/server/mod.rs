@@ -5,7 +5,10 @@
 mod barrier;
 #[cfg(target_os = "linux")]
 mod batch;
+mod connections;
 mod freshness;
+mod listen;
+mod seldom;
 mod tcp;
 mod udp;
 
@@ -16,8 +19,11 @@ use std::time::{Duration, Instant};
 use tracing::error;
 
 pub use barrier::Barrier;
+pub(crate) use connections::LEAVING_MAX;
+pub use connections::{Connections, Limits};
 pub use freshness::{Proof, Proved};
-pub use tcp::{Limits, serve as serve_tcp};
+pub use listen::{Sockets, bind};
+pub use tcp::serve as serve_tcp;
 pub use udp::{Workers, start as start_udp};
 
 use crate::message::{self, Chaos, Class, Options, Query, Reject};

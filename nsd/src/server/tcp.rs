@@ -1,82 +1,38 @@
-//! TCP (RFC 7766): many queries a connection, answered in the order they come; idle connections are closed,
-//! and there is a limit to how many there are.
+//! TCP (RFC 7766): many queries a connection, answered in the order they come.
+//!
+//! A connection has no buffers of its own. It is read into those of its thread, answered, and written from there in one
+//! go; only the beginning of a query, and what a slow client does not accept, is kept beside it, and counts against a
+//! limit for all connections ([`super::connections`]).
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
+use super::connections::{Connections, Limits, Seat};
+use super::listen::BACKLOG;
+use super::seldom::Seldom;
 use super::{Asked, OCTETS_MAX, Reply, Service, Transport};
 use crate::metrics::{Counters, Tally};
-
-/// Limits that keep one client, or all of them, from taking everything.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Connections at most.
-    pub connections: usize,
-    /// When an idle connection is closed, and one whose client does not take its answers.
-    pub idle: Duration,
-    /// How long what has come may take to be answered when all ends.
-    pub drain: Duration,
-}
-
-/// Connections that there are, by client.
-#[derive(Default)]
-struct Open {
-    total: usize,
-    by_client: HashMap<IpAddr, usize>,
-}
-
-/// Counts a connection as long as it lives.
-struct Seat {
-    open: Arc<Mutex<Open>>,
-    client: IpAddr,
-}
-
-impl Seat {
-    /// A seat for a connection of this client. None if all are taken, or a quarter of all by this client.
-    fn take(open: &Arc<Mutex<Open>>, client: IpAddr, limits: Limits) -> Option<Self> {
-        let mut table = open.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = table.by_client.get(&client).copied().unwrap_or(0);
-        if table.total >= limits.connections || own >= limits.connections.div_ceil(4) {
-            return None;
-        }
-        table.total += 1;
-        table.by_client.insert(client, own + 1);
-        Some(Seat {
-            open: open.clone(),
-            client,
-        })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut table = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        table.total -= 1;
-        match table.by_client.get_mut(&self.client) {
-            Some(own) if *own > 1 => *own -= 1,
-            _ => drop(table.by_client.remove(&self.client)),
-        }
-    }
-}
 
 /// Accepts connections until `stop` comes true; then what has come is answered, for so long as the limits say.
 pub async fn serve(
     service: Service,
     listener: TcpListener,
-    limits: Limits,
+    connections: Arc<Connections>,
     counters: Arc<Counters>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let open = Arc::new(Mutex::new(Open::default()));
     let (alive, mut ended) = mpsc::channel::<()>(1);
     // Connections that have come before the end are served, but not for ever.
     let mut last = BACKLOG;
@@ -93,31 +49,52 @@ pub async fn serve(
         let (stream, client) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: others will be closed.
-                warn!(%error, "cannot accept");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                pause_after(&error, &connections).await;
                 continue;
             }
         };
-        // Beyond the limit a connection is closed at once: the client tells that from a lost one.
-        let Some(seat) = Seat::take(&open, SocketAddr::ip(&client), limits) else {
-            continue;
-        };
+        let mut seat = connections.seat(SocketAddr::ip(&client)).await;
         let (service, counters, stop) = (service.clone(), counters.clone(), stop.clone());
-        let alive = alive.clone();
+        let (alive, limits) = (alive.clone(), connections.limits);
         tokio::spawn(async move {
-            // What a client does to its own connection is no news.
-            let _ = converse(&service, stream, limits.idle, &counters, stop).await;
+            if stream.set_nodelay(true).is_err() {
+                return;
+            }
+            let dismissed = seat.is_dismissed();
+            tokio::select! {
+                // In this order a query that has come before the dismissal is answered.
+                biased;
+                // What a client does to its own connection is no news.
+                _ = converse(&service, stream, &mut seat, limits, &counters, stop) => {}
+                () = dismissed => {}
+            }
             drop((seat, alive));
         });
     }
     drop((listener, alive));
     // Nobody sends: it ends with the last connection.
-    let _ = timeout(limits.drain, ended.recv()).await;
+    let _ = timeout(connections.limits.drain, ended.recv()).await;
 }
 
-/// So many connections may have come that were not accepted yet.
-const BACKLOG: usize = 1024;
+/// Copes with an error of `accept`. None of them ends the listener, and none is tried again at once if it would only come
+/// back.
+async fn pause_after(error: &io::Error, connections: &Connections) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    static TOLD: Seldom = Seldom::new();
+    // The client was gone before it was its turn: the next one may be there.
+    if matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    ) {
+        return;
+    }
+    if let Some(times) = TOLD.tell() {
+        warn!(%error, times, "cannot accept TCP connections: closing idle ones, and trying again");
+    }
+    // Most likely the system is out of file descriptors or memory, and a connection has some of both.
+    connections.dismiss_idlest();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
 
 /// How long a connection is still read from at the end: what was sent before may be on its way.
 const LINGER: Duration = Duration::from_millis(100);
@@ -125,64 +102,151 @@ const LINGER: Duration = Duration::from_millis(100);
 /// A message with its length in front.
 const FRAME_MAX: usize = 2 + OCTETS_MAX;
 
+/// So much is read at once, about a hundred queries. Then it is the other connections' turn.
+const READ: usize = 4 << 10;
+
+/// Room for what is read, and for the responses to it: one more behind as many as make a full one.
+struct Buffers {
+    input: Box<[u8]>,
+    output: Box<[u8]>,
+}
+
+thread_local! {
+    /// One for each thread of the runtime. No connection needs it between two turns, so that thousands of them take no
+    /// more memory than a few.
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
+        input: vec![0; FRAME_MAX].into(),
+        output: vec![0; 2 * FRAME_MAX].into(),
+    });
+}
+
+/// What a connection keeps between two turns: nothing, as long as whole queries come and responses are accepted.
+#[derive(Default)]
+struct Kept {
+    /// The beginning of a query, or queries that have to wait.
+    input: Vec<u8>,
+    /// Responses that the client has not accepted yet.
+    output: Vec<u8>,
+    /// Whether more has come than was read at once.
+    left_behind: bool,
+}
+
 /// Serves one connection: takes what has come, answers all of it, sends all answers with one system call.
-async fn converse(
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     service: &Service,
-    mut stream: TcpStream,
-    idle: Duration,
+    mut stream: S,
+    seat: &mut Seat,
+    limits: Limits,
     counters: &Counters,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    // Room for one more response behind as many as make a full one. Untouched memory is not there yet.
-    let (mut input, mut output) = (vec![0; FRAME_MAX], vec![0; 2 * FRAME_MAX]);
-    let mut filled = 0;
-    // Renewed by whole messages only: one octet now and then keeps no connection.
-    let mut due = Instant::now() + idle;
+    let mut kept = Kept::default();
+    // Renewed by whole queries, and once by the beginning of one: an octet now and then keeps no connection.
+    let mut due = Instant::now() + limits.idle;
     let mut is_last = false;
+    let (mut reads, mut asked) = (true, Asked::Now);
     loop {
-        let read = tokio::select! {
+        let had_begun = !kept.input.is_empty();
+        let turn = poll_fn(|context| {
+            let stream = Pin::new(&mut stream);
+            kept.turn(context, stream, reads, |queries, out| {
+                answer_now(service, asked, counters, queries, out)
+            })
+        });
+        let batch = tokio::select! {
             biased;
-            read = timeout_at(due, stream.read(&mut input[filled..])) => read??,
+            turn = timeout_at(due, turn) => match turn?? {
+                Some(batch) => batch,
+                None => return Ok(()),
+            },
             _ = stop.wait_for(|stop| *stop), if !is_last => {
                 (is_last, due) = (true, Instant::now() + LINGER);
                 continue;
             }
         };
-        if read == 0 {
-            return Ok(());
+        if batch.taken > 0 {
+            seat.is_in_use();
         }
-        filled += read;
-        let (mut taken, mut asked) = (0, Asked::Now);
-        loop {
-            let mut tally = Tally::default();
-            let batch = {
-                let (proof, view) = (service.proved.last(), service.view.load());
-                let mut responder = service.responder(proof, &view);
-                answer(&input[taken..filled], &mut output, |query, out| {
-                    responder.respond(query, Transport::Tcp, asked, &mut tally, out)
-                })
-            };
-            counters.add(&tally);
-            taken += batch.taken;
-            if batch.taken > 0 && !is_last {
-                due = Instant::now() + idle;
-            }
-            if batch.made > 0 {
-                timeout(idle, stream.write_all(&output[..batch.made])).await??;
-            }
-            match batch.end {
-                End::Input => break,
-                End::Output => {}
-                // All that has come by now may be answered with what is told now.
-                End::Later => asked = Asked::Confirmed(service.barrier.confirmed().await),
-                // Nothing that follows such a message makes sense.
-                End::Senseless => return Ok(()),
-            }
+        if !is_last && (batch.taken > 0 || !had_begun) {
+            let is_idle = kept.input.is_empty();
+            due = Instant::now() + if is_idle { limits.idle } else { limits.query };
         }
-        input.copy_within(taken..filled, 0);
-        filled -= taken;
+        seat.hold(kept.input.len() + kept.output.len());
+        if !kept.output.is_empty() {
+            timeout(limits.write, stream.write_all(&kept.output)).await??;
+            kept.output = Vec::new();
+            seat.is_in_use();
+            seat.hold(kept.input.len());
+        }
+        if kept.left_behind || batch.end == End::Output {
+            tokio::task::yield_now().await;
+        }
+        (reads, asked) = match batch.end {
+            End::Input => (true, Asked::Now),
+            End::Output => (false, asked),
+            // All that has come by now may be answered with what is told now.
+            End::Later => (false, Asked::Confirmed(service.barrier.confirmed().await)),
+            // Nothing that follows such a message makes sense.
+            End::Senseless => return Ok(()),
+        };
     }
+}
+
+impl Kept {
+    /// Takes in what has come, unless only what is kept is to be answered; answers as much as possible, and sends the
+    /// responses as far as the client accepts them. None at the end of the stream.
+    fn turn<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut stream: Pin<&mut S>,
+        reads: bool,
+        answer: impl FnOnce(&[u8], &mut [u8]) -> Batch,
+    ) -> Poll<io::Result<Option<Batch>>> {
+        BUFFERS.with_borrow_mut(|Buffers { input, output }| {
+            let mut filled = self.input.len();
+            if reads {
+                let end = input.len().min(filled + READ);
+                let mut room = ReadBuf::new(&mut input[filled..end]);
+                ready!(stream.as_mut().poll_read(context, &mut room))?;
+                if room.filled().is_empty() {
+                    return Poll::Ready(Ok(None));
+                }
+                self.left_behind = room.remaining() == 0;
+                filled += room.filled().len();
+            }
+            input[..self.input.len()].copy_from_slice(&self.input);
+            let batch = answer(&input[..filled], output);
+            self.input = input[batch.taken..filled].to_vec();
+            let mut unsent = &output[..batch.made];
+            while !unsent.is_empty() {
+                match stream.as_mut().poll_write(context, unsent)? {
+                    Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(sent) => unsent = &unsent[sent..],
+                    Poll::Pending => break,
+                }
+            }
+            self.output = unsent.to_vec();
+            Poll::Ready(Ok(Some(batch)))
+        })
+    }
+}
+
+/// Answers a batch from the view that is published now.
+fn answer_now(
+    service: &Service,
+    asked: Asked,
+    counters: &Counters,
+    queries: &[u8],
+    out: &mut [u8],
+) -> Batch {
+    let mut tally = Tally::default();
+    let (proof, view) = (service.proved.last(), service.view.load());
+    let mut responder = service.responder(proof, &view);
+    let batch = answer(queries, out, |query, out| {
+        responder.respond(query, Transport::Tcp, asked, &mut tally, out)
+    });
+    counters.add(&tally);
+    batch
 }
 
 /// What was done with messages that have come in.
@@ -244,6 +308,9 @@ fn answer(
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpStream;
+
     use super::*;
     use crate::server::QUERY;
 
@@ -298,14 +365,46 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_connection_keeps_only_what_has_to_wait() {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        // Room for 8 octets each way.
+        let (mut client, mut server) = tokio::io::duplex(8);
+        let mut kept = Kept::default();
+        let mut turn = |reads| {
+            let echo = |input: &[u8], output: &mut [u8]| {
+                answer(input, output, |query, out| {
+                    out[..query.len()].copy_from_slice(query);
+                    Reply::Ready(query.len())
+                })
+            };
+            let turn = kept.turn(&mut context, Pin::new(&mut server), reads, echo);
+            let taken = match turn {
+                Poll::Ready(Ok(Some(batch))) => Some(batch.taken),
+                _ => None,
+            };
+            let capacity = [kept.input.capacity(), kept.output.capacity()];
+            (taken, [kept.input.len(), kept.output.len()], capacity)
+        };
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut send = |octets: &[u8]| {
+            let sent = Pin::new(&mut client).poll_write(&mut context, octets);
+            assert!(matches!(sent, Poll::Ready(Ok(sent)) if sent == octets.len()));
+        };
+        assert_eq!(turn(true), (None, [0, 0], [0, 0]), "nothing has come");
+        send(b"\0\x01a\0\x03b");
+        assert_eq!(turn(true), (Some(3), [3, 0], [3, 0]), "half a query waits");
+        send(b"cd");
+        assert_eq!(turn(true), (Some(5), [0, 0], [0, 0]), "it is answered");
+        send(b"\0\x02ef");
+        assert_eq!(turn(true), (Some(4), [0, 4], [0, 4]), "nobody reads");
+    }
+
     #[tokio::test]
     async fn who_has_come_before_the_end_is_served() {
         let service = Service::without_data();
-        let limits = Limits {
-            connections: 1000,
-            idle: Duration::from_secs(5),
-            drain: Duration::from_secs(5),
-        };
+        let limit = Duration::from_secs(5);
+        let connections = Connections::new(Limits::new(1000, limit, limit), Arc::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         // Nobody has accepted these yet.
@@ -318,7 +417,7 @@ mod tests {
         }
         let counters = Arc::new(Counters::default());
         let (stop, stopped) = watch::channel(true);
-        serve(service, listener, limits, counters, stopped).await;
+        serve(service, listener, connections, counters, stopped).await;
         for mut client in clients {
             let mut response = Vec::new();
             client.read_to_end(&mut response).await.expect("an answer");
@@ -326,26 +425,5 @@ mod tests {
             assert!(response.len() > 5 && response[5] & 15 == 2, "{response:?}");
         }
         drop(stop);
-    }
-
-    #[test]
-    fn seats_are_limited_and_given_back() {
-        let open = Arc::new(Mutex::new(Open::default()));
-        let limits = Limits {
-            connections: 4,
-            idle: Duration::from_secs(1),
-            drain: Duration::ZERO,
-        };
-        let client = |last| IpAddr::from([192, 0, 2, last]);
-        let first = Seat::take(&open, client(1), limits);
-        assert!(first.is_some() && Seat::take(&open, client(1), limits).is_none());
-        let others: Vec<Seat> = (2..=4)
-            .filter_map(|last| Seat::take(&open, client(last), limits))
-            .collect();
-        assert!(others.len() == 3 && Seat::take(&open, client(5), limits).is_none());
-        drop(first);
-        assert!(Seat::take(&open, client(5), limits).is_some());
-        drop(others);
-        assert!(open.lock().expect("the table").by_client.is_empty());
     }
 }

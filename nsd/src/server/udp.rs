@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use arc_swap::Cache;
 #[cfg(target_os = "linux")]
 use arrayvec::ArrayVec;
-use socket2::{Domain, Protocol, Socket, Type};
 use tracing::warn;
 
 #[cfg(target_os = "linux")]
 use super::batch::{self, Batch};
+use super::seldom::Seldom;
 use super::{Asked, Reply, Service, Transport, UDP_OCTETS_MAX, undeterred};
 #[cfg(target_os = "linux")]
 use crate::message;
@@ -24,60 +24,35 @@ use crate::metrics::{Counters, Metrics, Tally};
 use crate::zone::{Probe, View};
 
 /// How often a thread without queries looks whether it is to end.
-const STOP_POLL: Duration = Duration::from_millis(100);
+pub(super) const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// How long a thread that is to end answers what still comes.
 const DRAIN: Duration = Duration::from_millis(500);
-
-/// Octets that wait in the kernel when a thread is behind.
-const BUFFER_OCTETS: usize = 4 << 20;
 
 /// The threads that answer.
 #[derive(Debug)]
 pub struct Workers {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
-    /// The addresses, with the ports that were chosen where none was given.
-    pub addresses: Vec<SocketAddr>,
 }
 
-/// Binds every address and starts to answer.
+/// Starts to answer on these sockets.
 pub fn start(
     service: &Service,
-    listen: &[SocketAddr],
-    workers: usize,
+    sockets: Vec<Vec<UdpSocket>>,
     metrics: &Metrics,
 ) -> io::Result<Workers> {
-    let mut sockets = Vec::new();
-    let mut addresses = Vec::new();
-    for &address in listen {
-        let first = bind(address).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot listen on UDP {address}: {error}"),
-            )
-        })?;
-        let bound = first.local_addr()?;
-        addresses.push(bound);
-        sockets.push((0, first));
-        for worker in 1..workers {
-            sockets.push((worker, bind(bound)?));
-        }
-    }
     let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
-    for (worker, socket) in sockets {
+    let numbered = |sockets: Vec<UdpSocket>| sockets.into_iter().enumerate();
+    for (worker, socket) in sockets.into_iter().flat_map(numbered) {
         let (service, stop, counters) = (service.clone(), stop.clone(), metrics.udp(worker));
         let thread = std::thread::Builder::new().name(format!("udp-{worker}"));
         let socket = Arc::new(socket);
         let answer = move || answer(&service, &socket, &stop, &counters);
         threads.push(thread.spawn(move || while !undeterred("a batch of queries", &answer) {})?);
     }
-    Ok(Workers {
-        stop,
-        threads,
-        addresses,
-    })
+    Ok(Workers { stop, threads })
 }
 
 impl Workers {
@@ -89,29 +64,6 @@ impl Workers {
             let _ = thread.join();
         }
     }
-}
-
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    socket.set_reuse_port(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // The kernel grants what it may; that is no reason not to serve.
-    let _ = socket.set_recv_buffer_size(BUFFER_OCTETS);
-    let _ = socket.set_send_buffer_size(BUFFER_OCTETS);
-    socket.bind(&address.into())?;
-    let socket = UdpSocket::from(socket);
-    socket.set_read_timeout(Some(STOP_POLL))?;
-    #[cfg(target_os = "linux")]
-    if address.ip().is_unspecified() {
-        batch::tell_destination(&socket, address.is_ipv6())?;
-    }
-    Ok(socket)
 }
 
 /// Says when a thread ends: once it is to, and there is nothing left to be answered.
@@ -266,12 +218,15 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
 /// Waits a little after an error that would come again at once.
 fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
+    static TOLD: Seldom = Seldom::new();
     // A client that went away before its answer came is reported here, too.
     if !matches!(
         error.kind(),
         WouldBlock | TimedOut | Interrupted | ConnectionRefused
     ) {
-        warn!(%error, "cannot receive");
+        if let Some(times) = TOLD.tell() {
+            warn!(%error, times, "cannot receive over UDP: trying again");
+        }
         std::thread::sleep(STOP_POLL);
     }
 }
@@ -279,15 +234,16 @@ fn pause_after(error: &io::Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::QUERY;
+    use crate::server::{QUERY, listen};
 
     #[test]
     fn who_has_an_answer_is_counted() {
         let metrics = Metrics::new(1);
         let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
-        let workers = start(&Service::without_data(), &listen, 1, &metrics).expect("a port");
+        let sockets = listen::bind(&listen, false, 1).expect("a port");
+        let workers = start(&Service::without_data(), sockets.udp, &metrics).expect("threads");
         let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        client.connect(workers.addresses[0]).expect("an address");
+        client.connect(sockets.addresses[0]).expect("an address");
         // It looks without a pause: the answer is seen as soon as it is there.
         client.set_nonblocking(true).expect("a socket");
         for queries in 1..=1000 {

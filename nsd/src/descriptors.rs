@@ -1,0 +1,84 @@
+//! File descriptors: as many as the system grants, and some of them kept back.
+//!
+//! A front-end that has run out of them cannot reach etcd again. So TCP clients get no more than what is left after the
+//! sockets that have to be there and a reserve.
+
+use anyhow::bail;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::{debug, warn};
+
+use crate::server::LEAVING_MAX;
+
+/// Descriptors for everything but DNS: connections to etcd, to old and new members at once; the admin listener and its
+/// clients; the snapshot; the runtime's own. And for TCP connections that are about to leave.
+const RESERVE: usize = 192 + LEAVING_MAX;
+
+/// Fewer TCP connections than this are no service.
+const CONNECTIONS_MIN: usize = 16;
+
+/// Raises the soft limit of open files to the hard one, and returns what is granted then; none without a limit.
+pub(crate) fn raise_limit() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum,
+        Err(error) => {
+            debug!(%error, "the soft limit of open files stays as it is");
+            current
+        }
+    }
+}
+
+/// How many TCP connections there may be: those wanted, or fewer where the limit of open files asks for that. `sockets`
+/// are those that are always open.
+pub(crate) fn connections(
+    limit: Option<u64>,
+    sockets: usize,
+    wanted: usize,
+) -> anyhow::Result<usize> {
+    let limit = limit.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX));
+    let remedy = "raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd)";
+    let needed = RESERVE + sockets;
+    let left = limit.saturating_sub(needed);
+    if left < CONNECTIONS_MIN.min(wanted) {
+        bail!(
+            "the limit of {limit} open files is too low: the UDP and TCP sockets need {sockets}, etcd and the admin \
+             listener {RESERVE}, and {CONNECTIONS_MIN} TCP connections have to be possible: {remedy}, or use fewer \
+             --udp-workers or addresses"
+        );
+    }
+    if left < wanted {
+        warn!(
+            tcp_connections = left,
+            wanted,
+            limit,
+            "serving fewer TCP connections than --tcp-connections says, as the limit of open files is low: {remedy}"
+        );
+    }
+    Ok(wanted.min(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_get_what_is_left() {
+        let granted = |limit, wanted| connections(limit, 20, wanted);
+        assert_eq!(granted(None, 1000).expect("no limit"), 1000);
+        assert_eq!(granted(Some(1 << 30), 1000).expect("enough"), 1000);
+        assert_eq!(
+            granted(Some(1024), 1000).expect("enough"),
+            1024 - 20 - RESERVE
+        );
+        assert_eq!(
+            granted(Some(20 + RESERVE as u64 + 1), 1).expect("enough"),
+            1
+        );
+        let error = granted(Some(200), 1000).expect_err("not even the reserve");
+        assert!(error.to_string().contains("ulimit -Hn"), "{error}");
+    }
+}

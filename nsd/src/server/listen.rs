@@ -1,0 +1,177 @@
+//! Binding: UDP and TCP sockets on the same addresses and ports.
+//!
+//! Every IPv6 socket is for IPv6 only, so that `0.0.0.0:53 [::]:53` are two addresses that do not get in each other's
+//! way, and UDP and TCP answer the same clients.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tracing::info;
+
+#[cfg(target_os = "linux")]
+use super::batch;
+use super::udp;
+
+/// Connections that wait in the kernel to be accepted.
+pub(super) const BACKLOG: usize = 1024;
+
+/// Octets that wait in the kernel when a UDP thread is behind.
+const UDP_BUFFER_OCTETS: usize = 4 << 20;
+
+/// How many ports to try where the system chooses one, which then has to be free for UDP, too.
+const PORTS_TRIED: usize = 20;
+
+/// Sockets that are bound.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// The addresses, with the ports that were chosen where none was given.
+    pub addresses: Vec<SocketAddr>,
+    /// One a worker, for each address.
+    pub udp: Vec<Vec<UdpSocket>>,
+    /// One for each address.
+    pub tcp: Vec<TcpListener>,
+}
+
+/// Binds every address. With `where_possible`, addresses of a family that this host does not have are left out, as long
+/// as one address remains.
+pub fn bind(listen: &[SocketAddr], where_possible: bool, workers: usize) -> io::Result<Sockets> {
+    let mut sockets = Sockets::default();
+    let mut left_out = None;
+    for &address in listen {
+        match bind_free(address, workers) {
+            Ok((tcp, udp)) => {
+                sockets.addresses.push(tcp.local_addr()?);
+                sockets.tcp.push(tcp);
+                sockets.udp.push(udp);
+            }
+            Err(refused) if where_possible && refused.is_missing_family() => {
+                info!(%address, error = %refused.error, "not listening here: the host does not have this address family");
+                left_out.get_or_insert((address, refused));
+            }
+            Err(refused) => return Err(refused.told(address)),
+        }
+    }
+    match left_out {
+        Some((address, refused)) if sockets.addresses.is_empty() => Err(refused.told(address)),
+        _ => Ok(sockets),
+    }
+}
+
+/// Why an address cannot be listened on.
+struct Refused {
+    protocol: &'static str,
+    error: io::Error,
+}
+
+impl Refused {
+    /// IPv6 is compiled out or switched off for the kernel, or for its interfaces.
+    fn is_missing_family(&self) -> bool {
+        self.error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+            || self.error.kind() == io::ErrorKind::AddrNotAvailable
+    }
+
+    fn told(self, address: SocketAddr) -> io::Error {
+        let Refused { protocol, error } = self;
+        let told = format!("cannot listen on {protocol} {address}: {error}");
+        io::Error::new(error.kind(), told)
+    }
+}
+
+/// Binds one address. Where the port is left to the system, it is one that is free for TCP and UDP.
+fn bind_free(
+    address: SocketAddr,
+    workers: usize,
+) -> Result<(TcpListener, Vec<UdpSocket>), Refused> {
+    let mut tries = if address.port() == 0 { PORTS_TRIED } else { 1 };
+    loop {
+        tries -= 1;
+        let refused = |protocol| move |error| Refused { protocol, error };
+        let tcp = bind_tcp(address).map_err(refused("TCP"))?;
+        let bound = tcp.local_addr().map_err(refused("TCP"))?;
+        let udp: io::Result<Vec<UdpSocket>> = (0..workers).map(|_| bind_udp(bound)).collect();
+        match udp {
+            Ok(udp) => return Ok((tcp, udp)),
+            Err(error) if tries == 0 => return Err(refused("UDP")(error)),
+            Err(_) => {}
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address, Type::STREAM, Protocol::TCP)?;
+    // After a restart connections of the process before it may still be around.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG as i32)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
+    socket.set_reuse_port(true)?;
+    // The kernel grants what it may; that is no reason not to serve.
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER_OCTETS);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER_OCTETS);
+    socket.bind(&address.into())?;
+    let socket = UdpSocket::from(socket);
+    socket.set_read_timeout(Some(udp::STOP_POLL))?;
+    #[cfg(target_os = "linux")]
+    if address.ip().is_unspecified() {
+        batch::tell_destination(&socket, address.is_ipv6())?;
+    }
+    Ok(socket)
+}
+
+fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An address that no host has (RFC 5737, RFC 3849).
+    const NOWHERE: [&str; 2] = ["192.0.2.1:0", "[2001:db8::1]:0"];
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        let parse = |text: &&str| text.parse().expect("an address");
+        texts.iter().map(parse).collect()
+    }
+
+    #[test]
+    fn families_that_are_not_there_are_left_out_if_that_is_asked_for() {
+        let listen = addresses(&[NOWHERE[1], "127.0.0.1:0"]);
+        let sockets = bind(&listen, true, 2).expect("one of them can be bound");
+        assert_eq!(sockets.addresses.len(), 1);
+        assert_eq!(sockets.addresses[0].ip(), listen[1].ip());
+        assert_eq!((sockets.udp[0].len(), sockets.tcp.len()), (2, 1));
+        let error = bind(&listen, false, 2).expect_err("an address that is not there");
+        assert!(error.to_string().contains("TCP [2001:db8::1]:0"), "{error}");
+        let error = bind(&addresses(&NOWHERE), true, 1).expect_err("none is there");
+        assert!(error.to_string().contains("192.0.2.1"), "{error}");
+        // Taken is not missing.
+        let taken = sockets.addresses;
+        bind(&taken, true, 1).expect_err("another one listens there");
+    }
+
+    #[test]
+    fn ipv6_sockets_leave_ipv4_alone() {
+        let any = addresses(&["[::]:0"]);
+        if bind(&any, false, 1).is_err() {
+            return; // There is no IPv6 here.
+        }
+        // Another process may have the port for IPv4, but not time and again.
+        let both = (0..PORTS_TRIED).any(|_| {
+            let ipv6 = bind(&any, false, 1).expect("it was there a moment ago");
+            let ipv4 = SocketAddr::from(([0, 0, 0, 0], ipv6.addresses[0].port()));
+            bind(&[ipv4], false, 1).is_ok()
+        });
+        assert!(both, "an IPv6 socket takes the port for IPv4, too");
+    }
+}

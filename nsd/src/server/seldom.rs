@@ -1,0 +1,47 @@
+//! Log lines that would come again and again.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often one may come.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Lets one line a minute through, and counts what it stands for.
+pub(super) struct Seldom(Mutex<(Option<Instant>, u64)>);
+
+impl Seldom {
+    pub(super) const fn new() -> Self {
+        Seldom(Mutex::new((None, 0)))
+    }
+
+    /// How often it has happened since the last line, if it is time for another one.
+    pub(super) fn tell(&self) -> Option<u64> {
+        self.tell_at(Instant::now())
+    }
+
+    fn tell_at(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, times) = &mut *state;
+        *times += 1;
+        if last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
+            return None;
+        }
+        *last = Some(now);
+        Some(std::mem::take(times))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_minute_says_how_often_it_happened() {
+        let seldom = Seldom::new();
+        let start = Instant::now();
+        let told: Vec<Option<u64>> = [0, 1, 59, 60, 61, 119, 200]
+            .map(|seconds| seldom.tell_at(start + Duration::from_secs(seconds)))
+            .into();
+        assert_eq!(told, [Some(1), None, None, Some(3), None, None, Some(3)]);
+    }
+}
