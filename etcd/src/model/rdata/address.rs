@@ -141,7 +141,7 @@ impl Field for Groups {
 /// Reads what a gateway's type asks for: nothing, an address or a name.
 fn parse_host(kind: u8, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
     match kind {
-        0 => match cursor.text("a dot")?.as_str() {
+        0 => match cursor.text("a dot")? {
             "." => Ok(()),
             text => cursor.fail(format!("nothing is written as a dot, and not as '{text}'")),
         },

@@ -113,7 +113,7 @@ impl Field for Base64OrDash {
 
 impl Field for Salt {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
-        match cursor.text("a salt")?.as_str() {
+        match cursor.text("a salt")? {
             "-" => {
                 out.push(0);
                 Ok(())

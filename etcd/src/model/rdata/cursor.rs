@@ -43,13 +43,20 @@ impl<'t, 'a> Cursor<'t, 'a> {
         Err(RdataError::new(self.at, reason))
     }
 
-    /// The next token as the text it stands for. Quotes are for strings only.
-    pub(super) fn text(&mut self, what: &str) -> Result<String, RdataError> {
+    /// The next token as it is written: quotes and escapes are for strings, and escapes for names.
+    pub(super) fn text(&mut self, what: &str) -> Result<&'a str, RdataError> {
         self.refuse_quotes(what)?;
-        let octets = self.octets(what)?;
-        String::from_utf8(octets).or_else(|_| self.fail(format!("{what} is not text")))
+        let raw = self.next(what)?.raw;
+        match std::str::from_utf8(raw) {
+            Ok(text) if !text.contains('\\') => Ok(text),
+            Ok(text) => self.fail(format!(
+                "{what} is written without escapes, and not as '{text}'"
+            )),
+            Err(_) => self.fail(format!("{what} is not text")),
+        }
     }
 
+    /// The octets that the next token stands for.
     pub(super) fn octets(&mut self, what: &str) -> Result<Vec<u8>, RdataError> {
         let token = self.next(what)?;
         text::unescaped(token.raw).or_else(|error| self.fail(error.0))
@@ -57,7 +64,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
 
     pub(super) fn number(&mut self, what: &str, max: u32) -> Result<u32, RdataError> {
         let text = self.text(what)?;
-        match digits(&text).filter(|number| *number <= max) {
+        match digits(text).filter(|number| *number <= max) {
             Some(number) => Ok(number),
             None => self.fail(format!(
                 "expected {what}, a number up to {max}, and got '{text}'"
@@ -75,11 +82,11 @@ impl<'t, 'a> Cursor<'t, 'a> {
         let text = self.text(what)?;
         let found = known
             .iter()
-            .find(|(_, name)| name.eq_ignore_ascii_case(&text));
+            .find(|(_, name)| name.eq_ignore_ascii_case(text));
         if let Some((number, _)) = found {
             return Ok((*number).into());
         }
-        match digits(&text).filter(|number| *number <= max) {
+        match digits(text).filter(|number| *number <= max) {
             Some(number) => Ok(number as u16),
             None => self.fail(format!("'{text}' is not {what}")),
         }
@@ -89,7 +96,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
     pub(super) fn joined(&mut self) -> Result<String, RdataError> {
         let mut joined = String::new();
         while !self.is_empty() {
-            joined.push_str(&self.text("data")?);
+            joined.push_str(self.text("data")?);
         }
         Ok(joined)
     }

@@ -96,12 +96,12 @@ fn angle(
         let text = cursor.text(what)?;
         if let Some(side) = sides
             .iter()
-            .position(|side| side.eq_ignore_ascii_case(&text))
+            .position(|side| side.eq_ignore_ascii_case(text))
         {
             break side;
         }
         let scale = if parts == 0 { 0 } else { 3 };
-        match decimal(&text, scale).filter(|value| (0..60 * 10i64.pow(scale)).contains(value)) {
+        match decimal(text, scale).filter(|value| (0..60 * 10i64.pow(scale)).contains(value)) {
             Some(value) if parts == 0 => minutes = value as u32,
             Some(value) if parts == 1 => thousandths = value as u32,
             _ => return cursor.fail(format!("'{text}' cannot be part of {what}: expected degrees, minutes, seconds and {} or {}", sides[0], sides[1])),
@@ -138,7 +138,7 @@ fn decimal(text: &str, scale: u32) -> Option<i64> {
 
 fn centimetres(cursor: &mut Cursor<'_, '_>, what: &str) -> Result<i64, RdataError> {
     let text = cursor.text(what)?;
-    match decimal(text.strip_suffix(['m', 'M']).unwrap_or(&text), 2) {
+    match decimal(text.strip_suffix(['m', 'M']).unwrap_or(text), 2) {
         Some(value) => Ok(value),
         None => cursor.fail(format!("'{text}' is not {what} in metres")),
     }

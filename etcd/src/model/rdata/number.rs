@@ -203,7 +203,7 @@ impl Field for U64 {
 impl Field for Period {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         let text = cursor.text("a period")?;
-        match text::period(&text) {
+        match text::period(text) {
             Some(seconds) => out.extend(seconds.to_be_bytes()),
             None => {
                 return cursor.fail(format!(
@@ -226,7 +226,7 @@ impl Field for Period {
 impl Field for Time {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         let text = cursor.text("a time")?;
-        match time(&text).or_else(|| digits(&text)) {
+        match time(text).or_else(|| digits(text)) {
             Some(seconds) => out.extend(seconds.to_be_bytes()),
             None => {
                 return cursor.fail(format!(
@@ -303,7 +303,7 @@ impl Covered {
     /// Takes a record type by mnemonic or, as RFC 2535 has it, by number.
     pub(super) fn rtype(cursor: &mut Cursor<'_, '_>) -> Result<Rtype, RdataError> {
         let text = cursor.text("a record type")?;
-        let number = digits(&text).and_then(|number| u16::try_from(number).ok());
+        let number = digits(text).and_then(|number| u16::try_from(number).ok());
         match number.map_or_else(|| text.parse(), |number| Ok(Rtype(number))) {
             Ok(rtype) => Ok(rtype),
             Err(error) => cursor.fail(format!("'{text}' is {error}")),
@@ -351,7 +351,7 @@ impl Field for Mnemonic {
 impl Field for KeyFlags {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         let text = cursor.text("flags")?;
-        if let Some(flags) = digits(&text).and_then(|flags| u16::try_from(flags).ok()) {
+        if let Some(flags) = digits(text).and_then(|flags| u16::try_from(flags).ok()) {
             out.extend(flags.to_be_bytes());
             return Ok(());
         }

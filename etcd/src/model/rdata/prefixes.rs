@@ -14,7 +14,7 @@ impl Field for Prefixes {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         while !cursor.is_empty() {
             let text = cursor.text("an address prefix")?;
-            let Some((family, prefix, negated, mut address)) = prefix(&text) else {
+            let Some((family, prefix, negated, mut address)) = prefix(text) else {
                 return cursor.fail(format!(
                     "'{text}' is not an address prefix, as in 1:192.0.2.0/24 or !2:2001:db8::/32"
                 ));

@@ -155,11 +155,11 @@ impl Field for Decimal {
 
 impl Field for Tag {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
-        let tag = cursor.octets("a tag")?;
+        let tag = cursor.text("a tag")?.as_bytes();
         if tag.is_empty() || tag.len() > 255 || !tag.iter().all(u8::is_ascii_alphanumeric) {
             return cursor.fail("a tag is made of letters and digits (RFC 8659, 4.1)");
         }
-        cursor.counted(&tag, out)
+        cursor.counted(tag, out)
     }
 
     fn len(&self, rest: &[u8]) -> Option<usize> {

@@ -245,6 +245,17 @@ const NEAREST: &[(&str, &str, &str, &str)] = &[
         "00-00-5e-ef-10-00-00-2a",
     ),
     // Quotes are for strings.
+    // So are escapes, and for names.
+    (
+        "L64",
+        "10 0014:4fff\\:ff20:ee64",
+        "without escapes",
+        "10 0014:4fff:ff20:ee64",
+    ),
+    ("MX", "\\049 a.", "without escapes", "1 \\097."),
+    ("CAA", "0 \\105ssue a", "without escapes", "0 issue \\097"),
+    ("TLSA", "3 1 1 \\097a", "without escapes", "3 1 1 aa"),
+    ("NSEC", "a. N\\S", "without escapes", "a. NS"),
     ("A", "\"192.0.2.1\"", "quoted string", "192.0.2.1"),
     ("MX", "10 \"a.\"", "quoted string", "10 a."),
     ("MX", "\"10\" a.", "quoted string", "10 a."),
