@@ -117,18 +117,21 @@ pub(crate) enum Output {
     Json,
 }
 
-/// `--wait` and `--expect`, on every command that writes.
-#[derive(Clone, Copy, Debug, Default, Args)]
-pub(crate) struct Wait {
+/// What every command that writes takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Writing {
     /// Return when every live front-end serves the change, after TIME at the latest [default TIME: 10s].
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "10s", value_parser = time)]
     wait: Option<Duration>,
     /// Wait until COUNT front-ends or more serve it, too; --wait says how long.
     #[arg(long, value_name = "COUNT")]
     expect: Option<usize>,
+    /// Print what would change, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
-impl Wait {
+impl Writing {
     /// What to wait for after a change at this revision, if anything.
     pub(crate) fn awaited(self, revision: i64) -> Option<Awaited> {
         let limit = self.wait.or(self.expect.map(|_| WAIT_DEFAULT))?;
@@ -147,8 +150,22 @@ pub(crate) enum Command {
     /// Each RDATA is one record; where that gives none, all together are one: MX 10 mail.example.org.
     /// A TXT text without double quotes is taken as it is, whatever its length.
     Add(Records),
-    /// Replaces all records of a type at a name.
-    Set(Records),
+    /// Replaces all records of a type at a name; without RDATA, changes their TTL.
+    Set {
+        /// The owner.
+        name: Name,
+        /// The record type, as in AAAA or TYPE65280.
+        #[arg(value_name = "TYPE")]
+        rtype: Rtype,
+        /// The records.
+        #[arg(required_unless_present = "ttl")]
+        rdata: Vec<String>,
+        /// Remove the records of all other types at the name in the same step, as to replace an address by a CNAME.
+        #[arg(long, requires = "rdata")]
+        replace_all: bool,
+        #[command(flatten)]
+        placed: Placed,
+    },
     /// Removes records: those given, all of a type, or all at a name.
     Remove {
         /// The owner.
@@ -162,7 +179,7 @@ pub(crate) enum Command {
         #[arg(long)]
         zone: Option<Name>,
         #[command(flatten)]
-        wait: Wait,
+        writing: Writing,
     },
     /// Lists records.
     List {
@@ -198,13 +215,38 @@ pub(crate) enum Command {
     /// deleted a prefix, or restored the wrong backup.
     Accept {
         #[command(flatten)]
-        wait: Wait,
+        writing: Writing,
     },
     /// Compares every member of etcd and every front-end at one revision. Exit code 3 if they differ.
     Verify,
 }
 
-/// The records to add or set.
+impl Command {
+    /// Whether it is to write nothing.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        let writing = match self {
+            Command::Add(Records { placed, .. }) | Command::Set { placed, .. } => &placed.writing,
+            Command::Remove { writing, .. } | Command::Accept { writing } => writing,
+            Command::Zone(command) => match command {
+                ZoneCommand::Add { writing, .. }
+                | ZoneCommand::Set { writing, .. }
+                | ZoneCommand::Remove { writing, .. }
+                | ZoneCommand::Import { writing, .. }
+                | ZoneCommand::RaiseSerials { writing, .. }
+                | ZoneCommand::Clean { writing, .. } => writing,
+                ZoneCommand::List
+                | ZoneCommand::Show { .. }
+                | ZoneCommand::Diff { .. }
+                | ZoneCommand::Check { .. }
+                | ZoneCommand::Export { .. } => return false,
+            },
+            Command::List { .. } | Command::Status { .. } | Command::Verify => return false,
+        };
+        writing.dry_run
+    }
+}
+
+/// The records to add.
 #[derive(Debug, Args)]
 pub(crate) struct Records {
     /// The owner.
@@ -215,6 +257,13 @@ pub(crate) struct Records {
     /// The records.
     #[arg(required = true)]
     pub(crate) rdata: Vec<String>,
+    #[command(flatten)]
+    pub(crate) placed: Placed,
+}
+
+/// Where and how records come.
+#[derive(Debug, Args)]
+pub(crate) struct Placed {
     /// Time to live, in seconds or as in 1h30m [default: the set's, else the zone's].
     #[arg(long, value_parser = ttl)]
     pub(crate) ttl: Option<u32>,
@@ -222,7 +271,7 @@ pub(crate) struct Records {
     #[arg(long)]
     pub(crate) zone: Option<Name>,
     #[command(flatten)]
-    pub(crate) wait: Wait,
+    pub(crate) writing: Writing,
 }
 
 #[derive(Debug, Subcommand)]
@@ -237,7 +286,7 @@ pub(crate) enum ZoneCommand {
         #[command(flatten)]
         settings: Settings,
         #[command(flatten)]
-        wait: Wait,
+        writing: Writing,
     },
     /// Changes settings of a zone.
     Set {
@@ -249,7 +298,7 @@ pub(crate) enum ZoneCommand {
         #[command(flatten)]
         settings: Settings,
         #[command(flatten)]
-        wait: Wait,
+        writing: Writing,
     },
     /// Lists the zones.
     List,
@@ -258,15 +307,18 @@ pub(crate) enum ZoneCommand {
         /// The apex.
         zone: Name,
     },
-    /// Removes a zone and all its records.
+    /// Removes a zone and all its records. On a terminal it asks first.
     Remove {
         /// The apex.
         zone: Name,
         /// Remove it though its settings in etcd cannot be read.
         #[arg(long)]
         force: bool,
+        /// Remove it without asking.
+        #[arg(short, long)]
+        yes: bool,
         #[command(flatten)]
-        wait: Wait,
+        writing: Writing,
     },
     /// Writes a master file into the store. A zone that is not there is made.
     ///
@@ -279,14 +331,11 @@ pub(crate) enum ZoneCommand {
         /// Remove what is not in the file. The zone switches to its new content in one step.
         #[arg(long)]
         replace: bool,
-        /// Print what would change, and write nothing.
-        #[arg(long)]
-        dry_run: bool,
         /// Import in spite of warnings; errors stay errors.
         #[arg(long)]
         force: bool,
         #[command(flatten)]
-        wait: Wait,
+        writing: Writing,
     },
     /// Prints how a master file differs from the zone in the store. Exit code 3 if it does.
     Diff {
@@ -324,7 +373,7 @@ pub(crate) enum ZoneCommand {
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
         by: Option<u32>,
         #[command(flatten)]
-        wait: Wait,
+        writing: Writing,
     },
     /// Deletes what is not served: records that a broken import has left behind.
     ///
@@ -333,6 +382,8 @@ pub(crate) enum ZoneCommand {
     Clean {
         /// The apex.
         zone: Name,
+        #[command(flatten)]
+        writing: Writing,
     },
 }
 

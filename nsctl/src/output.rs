@@ -93,6 +93,16 @@ pub(crate) fn exit_code(result: Result<(), Error>) -> ExitCode {
     }
 }
 
+/// Asks a question on stderr. Whether the answer is yes.
+pub(crate) fn confirm(question: &str) -> bool {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    // No answer is no.
+    let _ = io::stdin().read_line(&mut answer);
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
 /// One line on stderr.
 pub(crate) fn error(error: &Error) {
     note(&format!("nsctl: {error}"));

@@ -10,6 +10,7 @@ mod auth;
 mod compaction;
 mod consistency;
 mod dev;
+mod editing;
 mod flood;
 mod guard;
 mod harness;

@@ -61,6 +61,28 @@ async fn a_poisoned_value_is_put_aside_and_all_else_goes_on() {
         .await;
     new_keys_are_ignored(&world, &key).await;
 
+    // What goes is told, as far as it can be.
+    let other = key.replace("/www/", "/mail/");
+    world.cluster.etcdctl(&["put", &other, "no JSON"]).await;
+    let removed = world
+        .nsctl
+        .run("remove mail.example.org")
+        .await
+        .expect(0)
+        .stdout;
+    assert!(
+        removed
+            .starts_with("- mail.example.org. A, whose value could not be read\ndone, revision "),
+        "{removed}"
+    );
+    let again = world
+        .nsctl
+        .run("remove mail.example.org")
+        .await
+        .expect(0)
+        .stdout;
+    assert!(again.starts_with("unchanged: not there"), "{again}");
+
     // What is there cannot be added to, as nobody knows what it is; it can be replaced.
     let refused = world
         .nsctl

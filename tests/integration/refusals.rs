@@ -32,6 +32,13 @@ const RECORDS: &str = "
 23 | new.example.org. CNAME       | add new.example.org CNAME a.example.org. b.example.org.
 3  | example.org. CNAME           | add example.org CNAME www.example.org.
 3  | example.org. NS              | remove example.org NS
+3  | none.example.org. TTL        | set none.example.org A --ttl 60
+2  | RDATA                        | set www.example.org A --replace-all
+2  | RDATA                        | set www.example.org A --replace-all --ttl 60
+3  | example.org. CNAME           | set example.org CNAME www.example.org. --replace-all
+3  | example.org. NS              | set example.org A 192.0.2.1 --replace-all
+2  | --tll                        | add www.example.org TXT -all --tll 60
+2  | -all                         | add www.example.org A -all
 ";
 
 const ZONES: &str = "
@@ -40,6 +47,9 @@ const ZONES: &str = "
 2  | bad..example                 | zone add example.net --ns bad..example
 3  | example.net.                 | zone show example.net
 3  | example.net.                 | zone export example.net
+3  | example.net.                 | zone remove example.net
+3  | example.net.                 | zone remove example.net --dry-run
+3  | example.net.                 | zone clean example.net
 2  | NOTYPE                       | list --type NOTYPE
 2  | ftp                          | --endpoints ftp://x:1 list
 ";
@@ -102,7 +112,7 @@ async fn bad_input_is_refused_and_writes_nothing() {
         let output = nsctl
             .run_args(&["zone", "import", "example.net", &file])
             .await;
-        faults.extend(fault(&output, "23", words));
+        faults.extend(fault(&output, "3", words));
         assert_eq!(
             cluster.revision().await,
             before,

@@ -170,7 +170,7 @@ impl Store {
         loop {
             let mut plans = txn::stage(self.prefix(), apex, present, generation, rrsets);
             let Some(first) = plans.next() else {
-                return Err(Refusal::Usage(format!("the zone {apex} would be empty")).into());
+                return Err(Refusal::Content(format!("the zone {apex} would be empty")).into());
             };
             let committed = match self.anew().commit(&first).await {
                 Err(StoreError::Unreachable(_)) if !first_step.is_late() => {
@@ -262,7 +262,7 @@ impl Store {
         let (merged, plans) = txn::merge(self.prefix(), present, &stored, &file.rrsets)?;
         let clashes = zonefile::faults(&present.apex, &merged);
         if let Some(clash) = clashes.first() {
-            return Err(Refusal::Usage(clash.reason.clone()).into());
+            return Err(Refusal::Content(clash.reason.clone()).into());
         }
         // To read and to check all of it has taken its time.
         attempts.renew();

@@ -264,6 +264,20 @@ impl Store {
         Ok(stored)
     }
 
+    /// The first RRsets that a zone served when it was read, as they lie in the store.
+    pub async fn some_rrsets(
+        &self,
+        read: &ZoneRead,
+        limit: i64,
+    ) -> Result<Vec<(Name, RrsetRead)>, StoreError> {
+        let range = self.prefix().generation(&read.apex, read.zone.generation);
+        let (_, page, _) = self.page(range, limit, Some(read.as_of), false).await?;
+        Ok(page
+            .iter()
+            .filter_map(|item| self.rrset_of(item).ok())
+            .collect())
+    }
+
     /// The zone that holds records of this type at `owner`, with the names closer to it that are no zones.
     pub async fn zone_for(
         &self,

@@ -20,6 +20,8 @@ pub struct Changed {
     pub added: Vec<Line>,
     /// The records that went.
     pub removed: Vec<Line>,
+    /// The types of the sets that went and whose values could not be read.
+    pub unreadable: Vec<Rtype>,
 }
 
 impl Store {
@@ -31,7 +33,10 @@ impl Store {
         change: &Change,
     ) -> Result<Changed, ChangeError> {
         let rtype = match change {
-            Change::Add { rtype, .. } | Change::Set { rtype, .. } => Some(*rtype),
+            Change::Add { rtype, .. }
+            | Change::Set { rtype, .. }
+            | Change::Replace { rtype, .. }
+            | Change::Ttl { rtype, .. } => Some(*rtype),
             Change::Remove { rtype, .. } => *rtype,
         };
         let mut attempts = Attempts::new(self, owner);
@@ -62,16 +67,23 @@ impl Store {
                     written: false,
                     added: vec![],
                     removed: vec![],
+                    unreadable: vec![],
                 });
             };
             if let Some(revision) = attempts.commit(&planned.plan, around.revision).await? {
-                let txn::Planned { added, removed, .. } = planned;
+                let txn::Planned {
+                    added,
+                    removed,
+                    unreadable,
+                    ..
+                } = planned;
                 return Ok(Changed {
                     zone: read.apex,
                     revision,
                     written: true,
                     added,
                     removed,
+                    unreadable,
                 });
             }
         }

@@ -27,6 +27,8 @@ pub struct Store {
     prefix: Prefix,
     /// Whether a member answers reads from its own copy, which may be old.
     serializable: bool,
+    /// Whether changes are planned only, and not made.
+    dry_run: bool,
     /// How long one step may take: a change to records, a page of a list, a batch of an import.
     timeout: Duration,
     /// The step that is under way is to be done by then.
@@ -155,6 +157,7 @@ impl Store {
             config: Arc::new(config),
             prefix,
             serializable: false,
+            dry_run: false,
             timeout,
             deadline: Instant::now() + timeout,
             current: Arc::new(current),
@@ -181,6 +184,19 @@ impl Store {
     /// The same store with its time for a step anew.
     pub(super) fn anew(&self) -> Self {
         self.within(self.timeout)
+    }
+
+    /// The same store, which only plans changes, and reports them as if they were made.
+    pub fn dry_run(self) -> Self {
+        Store {
+            dry_run: true,
+            ..self
+        }
+    }
+
+    /// Whether changes are not made.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     /// The prefix of all keys.

@@ -150,9 +150,12 @@ impl Store {
         gone: impl Fn(u64) -> bool,
     ) -> Result<usize, StoreError> {
         let mut swept = 0;
-        for (generation, _) in self.generations(apex, None).await? {
+        for (generation, count) in self.generations(apex, None).await? {
             if gone(generation) {
-                swept += self.sweep_generation(apex, generation).await?;
+                swept += match self.is_dry_run() {
+                    true => count,
+                    false => self.sweep_generation(apex, generation).await?,
+                };
             }
         }
         Ok(swept)

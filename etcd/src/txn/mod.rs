@@ -103,6 +103,8 @@ pub struct Planned {
     pub added: Vec<Line>,
     /// The records that go. One whose TTL changes goes and comes.
     pub removed: Vec<Line>,
+    /// The types of the sets that go and whose values cannot be read.
+    pub unreadable: Vec<Rtype>,
 }
 
 /// A zone as it was read.
@@ -192,12 +194,16 @@ pub enum Refusal {
     DnameAtCut(Name),
     /// The apex would be left without NS records.
     LastNs(Name),
+    /// There is no set whose TTL could be changed.
+    NothingThere(Name, Rtype),
     /// The SOA is made of the zone's settings.
     Soa(Name),
     /// The records make no RRset.
     Rrset(Name, Rtype, RrsetError),
     /// What is stored under this key cannot be read.
     Stored(String, String),
+    /// The zone would be one that no server can serve.
+    Content(String),
     /// The command makes no sense as it is.
     Usage(String),
 }
@@ -258,6 +264,10 @@ impl fmt::Display for Refusal {
                 f,
                 "a zone needs an NS record at its apex: {zone} keeps its last one"
             ),
+            Refusal::NothingThere(owner, rtype) => write!(
+                f,
+                "{owner} has no {rtype} records: there is no TTL to change"
+            ),
             Refusal::Soa(zone) => write!(
                 f,
                 "the SOA record is made of the zone's settings and its serial of etcd's revision: use nsctl zone set {zone}"
@@ -269,7 +279,7 @@ impl fmt::Display for Refusal {
                     "the value of {key} in etcd cannot be read: {error}; nsctl set or remove replaces it"
                 )
             }
-            Refusal::Usage(reason) => f.write_str(reason),
+            Refusal::Content(reason) | Refusal::Usage(reason) => f.write_str(reason),
         }
     }
 }

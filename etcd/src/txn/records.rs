@@ -28,6 +28,22 @@ pub enum Change {
         /// The records.
         rdata: Vec<Rdata>,
     },
+    /// These records are there, and no others of any type, all in one step.
+    Replace {
+        /// The type.
+        rtype: Rtype,
+        /// The TTL in seconds.
+        ttl: Option<u32>,
+        /// The records.
+        rdata: Vec<Rdata>,
+    },
+    /// The set of this type has this TTL.
+    Ttl {
+        /// The type.
+        rtype: Rtype,
+        /// The TTL in seconds.
+        ttl: u32,
+    },
     /// No record is there, of the type if one is named, with this rdata if some is named.
     Remove {
         /// The type.
@@ -89,7 +105,7 @@ pub fn apply(
     let mut planned = Planned::default();
     match change {
         Change::Add { rtype, ttl, rdata } => {
-            site.admit(*rtype, &mut planned.plan)?;
+            site.admit(*rtype, false, &mut planned.plan)?;
             let old = site.at(*rtype)?;
             let mut all = old.map_or_else(Vec::new, |old| old.rdata().to_vec());
             all.extend(rdata.iter().cloned());
@@ -98,12 +114,31 @@ pub fn apply(
             site.write(*rtype, ttl, all, rdata.is_empty(), &mut planned)?;
         }
         Change::Set { rtype, ttl, rdata } => {
-            site.admit(*rtype, &mut planned.plan)?;
-            let old = site.at(*rtype).ok().flatten();
-            let ttl = ttl.or(old.map(Rrset::ttl)).unwrap_or(read.zone.default_ttl);
-            site.write(*rtype, ttl, rdata.clone(), rdata.is_empty(), &mut planned)?;
+            site.admit(*rtype, false, &mut planned.plan)?;
+            site.set(*rtype, *ttl, rdata, &mut planned)?;
         }
-        Change::Remove { rtype, rdata } => site.remove(*rtype, rdata, &mut planned)?,
+        Change::Replace { rtype, ttl, rdata } => {
+            site.admit(*rtype, true, &mut planned.plan)?;
+            site.set(*rtype, *ttl, rdata, &mut planned)?;
+            site.remove(|other| other != *rtype, &[], &mut planned)?;
+        }
+        Change::Ttl { rtype, ttl } => {
+            if *rtype == Rtype::SOA {
+                return Err(Refusal::Soa(read.apex.clone()));
+            }
+            let Some(old) = site.at(*rtype)? else {
+                return Err(Refusal::NothingThere(owner.clone(), *rtype));
+            };
+            let rdata = old.rdata().to_vec();
+            site.write(*rtype, *ttl, rdata, false, &mut planned)?;
+        }
+        Change::Remove { rtype, .. } if *rtype == Some(Rtype::SOA) => {
+            return Err(Refusal::Soa(read.apex.clone()));
+        }
+        Change::Remove { rtype, rdata } => {
+            let is_meant = |other| rtype.is_none_or(|rtype| rtype == other);
+            site.remove(is_meant, rdata, &mut planned)?;
+        }
     }
     if planned.plan.ops.is_empty() {
         return Ok(None);
@@ -157,8 +192,9 @@ impl Site<'_> {
         }
     }
 
-    /// Whether records of this type may be at the owner, with the comparisons that keep it so.
-    fn admit(&self, rtype: Rtype, plan: &mut Plan) -> Result<(), Refusal> {
+    /// Whether records of this type may be at the owner, with the comparisons that keep it so. Where all others go from
+    /// there, none of them is in the way.
+    fn admit(&self, rtype: Rtype, others_go: bool, plan: &mut Plan) -> Result<(), Refusal> {
         let apex = self.owner == &self.read.apex;
         if rtype == Rtype::SOA {
             return Err(Refusal::Soa(self.read.apex.clone()));
@@ -178,13 +214,15 @@ impl Site<'_> {
         for name in dname_candidates(&self.read.apex, self.owner) {
             plan.unchanged(self.prefix, &self.key_at(&name, Rtype::DNAME), 0);
         }
-        if !may_stand_beside_cname(rtype) {
+        if others_go {
+            self.nothing_new(plan);
+        } else if !may_stand_beside_cname(rtype) {
             self.admit_beside_cname(rtype, plan)?;
         }
         match rtype {
-            Rtype::DNAME => self.admit_dname(apex, plan),
+            Rtype::DNAME => self.admit_dname(apex || others_go, plan),
             // At the apex they are the zone's own, and no cut (RFC 6672 2.3).
-            Rtype::NS if !apex => {
+            Rtype::NS if !apex && !others_go => {
                 if self.read(Rtype::DNAME).is_some() {
                     return Err(Refusal::DnameAtCut(self.owner.clone()));
                 }
@@ -207,13 +245,7 @@ impl Site<'_> {
             if let Some(other) = self.around.present.iter().find(stands) {
                 return Err(clash(other.rtype));
             }
-            let range = self
-                .prefix
-                .owner(&self.read.apex, self.read.zone.generation, self.owner);
-            plan.compares.push(Compare::NotWrittenSince {
-                range,
-                revision: self.around.revision,
-            });
+            self.nothing_new(plan);
         } else {
             if self.read(Rtype::CNAME).is_some() {
                 return Err(clash(Rtype::CNAME));
@@ -223,14 +255,26 @@ impl Site<'_> {
         Ok(())
     }
 
-    fn admit_dname(&self, apex: bool, plan: &mut Plan) -> Result<(), Refusal> {
+    /// Nothing was written at the owner since it was read.
+    fn nothing_new(&self, plan: &mut Plan) {
+        let range = self
+            .prefix
+            .owner(&self.read.apex, self.read.zone.generation, self.owner);
+        plan.compares.push(Compare::NotWrittenSince {
+            range,
+            revision: self.around.revision,
+        });
+    }
+
+    /// NS records are no zone cut at the apex, nor where they go.
+    fn admit_dname(&self, no_cut: bool, plan: &mut Plan) -> Result<(), Refusal> {
         if let Some(below) = &self.around.below {
             return Err(Refusal::BelowDname {
                 owner: below.clone(),
                 dname: self.owner.clone(),
             });
         }
-        if !apex {
+        if !no_cut {
             if self.read(Rtype::NS).is_some() {
                 return Err(Refusal::DnameAtCut(self.owner.clone()));
             }
@@ -245,6 +289,19 @@ impl Site<'_> {
                 .push(Compare::NotWrittenSince { range, revision: 0 });
         }
         Ok(())
+    }
+
+    /// Makes `rdata` the whole set of this type, whatever that was.
+    fn set(
+        &self,
+        rtype: Rtype,
+        ttl: Option<u32>,
+        rdata: &[Rdata],
+        planned: &mut Planned,
+    ) -> Result<(), Refusal> {
+        let old = self.at(rtype).ok().flatten().map(Rrset::ttl);
+        let ttl = ttl.or(old).unwrap_or(self.read.zone.default_ttl);
+        self.write(rtype, ttl, rdata.to_vec(), rdata.is_empty(), planned)
     }
 
     /// Makes `rdata` the whole set of this type.
@@ -265,6 +322,12 @@ impl Site<'_> {
             Some(read) => (read.rrset.as_ref().ok(), read.revision),
             None => (None, 0),
         };
+        if old.is_none() && revision != 0 {
+            planned.unreadable.push(rtype);
+        }
+        planned
+            .plan
+            .unchanged(self.prefix, &self.key(rtype), revision);
         if old == Some(&new) {
             return Ok(());
         }
@@ -282,28 +345,19 @@ impl Site<'_> {
         });
         planned
             .plan
-            .unchanged(self.prefix, &self.key(rtype), revision);
-        planned
-            .plan
             .put(self.prefix, &self.key(rtype), encode(&(rtype, &new)));
         Ok(())
     }
 
+    /// Removes these records of the types that are meant, or all of them if none is given.
     fn remove(
         &self,
-        rtype: Option<Rtype>,
+        is_meant: impl Fn(Rtype) -> bool,
         rdata: &[Rdata],
         planned: &mut Planned,
     ) -> Result<(), Refusal> {
-        if rtype == Some(Rtype::SOA) {
-            return Err(Refusal::Soa(self.read.apex.clone()));
-        }
-        for read in self
-            .around
-            .present
-            .iter()
-            .filter(|read| rtype.is_none_or(|rtype| rtype == read.rtype))
-        {
+        let meant = self.around.present.iter();
+        for read in meant.filter(|read| is_meant(read.rtype)) {
             let key = self.key(read.rtype);
             let old = match (&read.rrset, rdata) {
                 (Ok(rrset), _) => Some(rrset),
@@ -331,6 +385,9 @@ impl Site<'_> {
                 return Err(Refusal::LastNs(self.read.apex.clone()));
             }
             let ttl = old.map_or(0, Rrset::ttl);
+            if old.is_none() {
+                planned.unreadable.push(read.rtype);
+            }
             planned
                 .removed
                 .extend(lines(self.owner, read.rtype, ttl, &gone));

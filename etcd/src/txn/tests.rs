@@ -442,7 +442,14 @@ fn a_poisoned_value_is_replaced_but_not_added_to() {
             .expect("allowed")
             .expect("a change");
         assert!(shown(&planned).contains(&"del /ns/v1/rr/x/7/a/A".into()));
+        // It is told what went.
+        assert_eq!(planned.unreadable, [Rtype::A]);
     }
+    let planned = plan("a.x", &present(), &set);
+    assert_eq!(
+        planned.expect("allowed").expect("a change").unreadable,
+        [Rtype::A]
+    );
     assert!(matches!(
         plan("a.x", &present(), &remove(Some(Rtype::A), &["192.0.2.1"])),
         Err(Refusal::Stored(..))
@@ -663,4 +670,124 @@ fn settings_are_written_only_when_they_change() {
             .any(|op| matches!(op, Op::Put { value: put, .. } if *put == value))
     );
     assert_eq!(plan.ops.len(), 3);
+}
+
+fn replace(rtype: Rtype, texts: &[&str]) -> Change {
+    Change::Replace {
+        rtype,
+        ttl: None,
+        rdata: rdata(rtype, texts),
+    }
+}
+
+#[test]
+fn everything_at_a_name_is_replaced_in_one_step() {
+    let present = [
+        read(Rtype::A, &["192.0.2.1"], 45),
+        read(Rtype::TXT, &["\"t\""], 46),
+    ];
+    let planned = plan("a.x", &present, &replace(Rtype::CNAME, &["b.x."]));
+    let planned = planned.expect("allowed").expect("a change");
+    assert_eq!(
+        shown(&planned),
+        [
+            "if /ns/v1/rr/x/7/@/DNAME = 0",
+            // Nothing has come to the name since.
+            "if /ns/v1/rr/x/7/a/… <= 50",
+            "if /ns/v1/rr/x/7/a/CNAME = 0",
+            "if /ns/v1/rr/x/7/a/A = 45",
+            "if /ns/v1/rr/x/7/a/TXT = 46",
+            "if /ns/v1/zone/x = 40",
+            "if /ns/v1/zone/x.b.a = 0",
+            "put /ns/v1/rr/x/7/a/CNAME {\"ttl\":300,\"rdata\":[\"b.x.\"]}",
+            "del /ns/v1/rr/x/7/a/A",
+            "del /ns/v1/rr/x/7/a/TXT",
+            "put /ns/v1/serial/x {}",
+            "put /ns/v1/head {}",
+        ]
+    );
+    assert_eq!((planned.added.len(), planned.removed.len()), (1, 2));
+    // And back; an unreadable set goes, too.
+    let present = [read(Rtype::CNAME, &["b.x."], 45), poisoned(Rtype::TXT, 46)];
+    let planned = plan("a.x", &present, &replace(Rtype::A, &["192.0.2.1"]));
+    let planned = planned.expect("allowed").expect("a change");
+    let lines = shown(&planned);
+    for line in [
+        "if /ns/v1/rr/x/7/a/CNAME = 45",
+        "del /ns/v1/rr/x/7/a/CNAME",
+        "del /ns/v1/rr/x/7/a/TXT",
+    ] {
+        assert!(lines.contains(&line.to_string()), "{line}: {lines:?}");
+    }
+    assert_eq!(planned.unreadable, [Rtype::TXT]);
+    // What stays as it is, is compared all the same: its deletion would leave the name empty.
+    let present = [
+        read(Rtype::CNAME, &["b.x."], 45),
+        read(Rtype::TXT, &["\"t\""], 46),
+    ];
+    let planned = plan("a.x", &present, &replace(Rtype::CNAME, &["b.x."]));
+    let lines = shown(&planned.expect("allowed").expect("a change"));
+    assert!(
+        lines.contains(&"if /ns/v1/rr/x/7/a/CNAME = 45".into()),
+        "{lines:?}"
+    );
+    assert!(
+        !lines.iter().any(|line| line.contains("put /ns/v1/rr")),
+        "{lines:?}"
+    );
+    // A zone cut becomes a DNAME, and a DNAME a zone cut.
+    for (from, to) in [(Rtype::NS, Rtype::DNAME), (Rtype::DNAME, Rtype::NS)] {
+        let present = [read(from, &["b.y."], 45)];
+        let planned = plan("a.x", &present, &replace(to, &["c.y."]));
+        let lines = shown(&planned.expect("allowed").expect("a change"));
+        let gone = format!("del /ns/v1/rr/x/7/a/{from}");
+        assert!(lines.contains(&gone), "{lines:?}");
+        assert!(
+            !lines.contains(&format!("if /ns/v1/rr/x/7/a/{from} = 0")),
+            "{lines:?}"
+        );
+    }
+    // The zone keeps its name servers, and its apex is no alias.
+    let servers = || [read(Rtype::NS, &["ns.x."], 45)];
+    assert!(matches!(
+        plan("x", &servers(), &replace(Rtype::A, &["192.0.2.1"])),
+        Err(Refusal::LastNs(_))
+    ));
+    assert!(matches!(
+        plan("x", &servers(), &replace(Rtype::CNAME, &["a.y."])),
+        Err(Refusal::CnameAtApex(_))
+    ));
+}
+
+#[test]
+fn a_ttl_changes_alone() {
+    let ttl = |ttl| Change::Ttl {
+        rtype: Rtype::A,
+        ttl,
+    };
+    let present = || [read(Rtype::A, &["192.0.2.1", "192.0.2.2"], 45)];
+    let planned = plan("a.x", &present(), &ttl(5)).expect("allowed");
+    let planned = planned.expect("a change");
+    let put = "put /ns/v1/rr/x/7/a/A {\"ttl\":5,\"rdata\":[\"192.0.2.1\",\"192.0.2.2\"]}";
+    let lines = shown(&planned);
+    assert!(lines.contains(&put.into()), "{lines:?}");
+    assert!(
+        lines.contains(&"if /ns/v1/rr/x/7/a/A = 45".into()),
+        "{lines:?}"
+    );
+    assert_eq!((planned.added.len(), planned.removed.len()), (2, 2));
+    assert!(
+        plan("a.x", &present(), &ttl(60))
+            .expect("allowed")
+            .is_none()
+    );
+    assert!(matches!(
+        plan("a.x", &[], &ttl(5)),
+        Err(Refusal::NothingThere(..))
+    ));
+    let poison = [poisoned(Rtype::A, 45)];
+    assert!(matches!(
+        plan("a.x", &poison, &ttl(5)),
+        Err(Refusal::Stored(..))
+    ));
 }

@@ -6,7 +6,7 @@ use etcd::schema::Accepted;
 use serde::Serialize;
 
 use super::Context;
-use crate::arguments::Wait;
+use crate::arguments::Writing;
 use crate::error::Error;
 use crate::frontends::{self, Held};
 use crate::output;
@@ -25,7 +25,7 @@ struct Shown {
     held: Held,
 }
 
-pub(super) async fn accept(context: &Context, wait: Wait) -> Result<(), Error> {
+pub(super) async fn accept(context: &Context, writing: Writing) -> Result<(), Error> {
     let fleet = context.store().frontends().await?;
     let registered = fleet.frontends;
     if registered.is_empty() {
@@ -60,6 +60,6 @@ pub(super) async fn accept(context: &Context, wait: Wait) -> Result<(), Error> {
         text += &format!("accepted, revision {revision}\n");
     }
     context
-        .conclude(&report, report.revision, wait, &text)
+        .conclude(&report, report.revision, writing, &text)
         .await
 }

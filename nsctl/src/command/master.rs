@@ -1,5 +1,6 @@
 //! `zone import`, `zone diff`, `zone check`: master files.
 
+use std::fmt;
 use std::path::Path;
 
 use etcd::client::{ImportMode, MasterText};
@@ -10,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::zone::{existing, report};
-use super::{Context, Shown};
-use crate::arguments::{Output, Wait};
+use super::{Context, Shown, plural};
+use crate::arguments::{Output, Writing};
 use crate::error::Error;
 use crate::output;
 
@@ -19,12 +20,7 @@ use crate::output;
 #[derive(Clone, Copy)]
 pub(super) struct How {
     pub(super) replace: bool,
-    pub(super) dry_run: bool,
     pub(super) force: bool,
-}
-
-fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Reads and checks a file. Every error and warning is told, a line each.
@@ -42,7 +38,7 @@ fn checked(zone: &Name, file: &Path, text: &MasterText) -> Result<Checked, Error
         .and_then(|file| zonefile::check(zone, file));
     let checked = checked.map_err(|faults| {
         tell(&faults, "error");
-        Error::usage(format!(
+        Error::Conflict(format!(
             "{} in {}",
             plural(faults.len(), "error"),
             file.display()
@@ -64,10 +60,15 @@ pub(super) async fn import(
     apex: &Name,
     file: &Path,
     how: How,
-    wait: Wait,
+    writing: Writing,
 ) -> Result<(), Error> {
     let checked = read(apex, file)?;
-    if how.dry_run {
+    if !how.replace
+        && let Some(present) = context.store().zone(apex).await?.1
+    {
+        tell_kept(apex, &soa_differences(&present.zone.soa, &checked.zone.soa));
+    }
+    if context.dry_run {
         return dry_run(context, apex, &checked, how.replace).await;
     }
     if !checked.warnings.is_empty() && !how.force {
@@ -119,10 +120,25 @@ pub(super) async fn import(
     context
         .finish(
             report(apex, imported.revision, imported.written > 0),
-            wait,
+            writing,
             &line,
         )
         .await
+}
+
+/// Says that a merge leaves the SOA record as it is.
+fn tell_kept(apex: &Name, differences: &[SoaDifference]) {
+    if differences.is_empty() {
+        return;
+    }
+    let fields: Vec<String> = differences
+        .iter()
+        .map(|SoaDifference { field, old, new }| format!("{field} {old}, not {new}"))
+        .collect();
+    output::note(&format!(
+        "nsctl: the zone {apex} keeps its SOA record ({}): nsctl zone set changes it, and --replace takes the file's",
+        fields.join("; ")
+    ));
 }
 
 async fn dry_run(
@@ -180,14 +196,21 @@ pub(super) async fn diff(context: &Context, apex: &Name, file: &Path) -> Result<
 
 /// A field of the SOA record that differs.
 #[derive(Serialize)]
-struct SoaDifference {
+pub(super) struct SoaDifference {
     field: &'static str,
     old: String,
     new: String,
 }
 
+impl fmt::Display for SoaDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SoaDifference { field, old, new } = self;
+        write!(f, "~ SOA {field}: {old} -> {new}")
+    }
+}
+
 /// What differs between two SOA records, their serials apart.
-fn soa_differences(old: &Soa, new: &Soa) -> Vec<SoaDifference> {
+pub(super) fn soa_differences(old: &Soa, new: &Soa) -> Vec<SoaDifference> {
     let fields = |soa: &Soa| {
         [
             ("mname", soa.mname.to_string()),
@@ -229,8 +252,8 @@ fn show(context: &Context, soa: &[SoaDifference], differences: &[Difference]) ->
         });
     }
     let mut text = String::new();
-    for SoaDifference { field, old, new } in soa {
-        text += &format!("~ SOA {field}: {old} -> {new}\n");
+    for difference in soa {
+        text += &format!("{difference}\n");
     }
     for difference in differences {
         text += &format!("{difference}\n");

@@ -16,15 +16,21 @@ use etcd::model::zonefile::Difference;
 use etcd::txn::{Change, Line};
 use serde::Serialize;
 
-use crate::arguments::{Arguments, Command, Output, Wait};
+use crate::arguments::{Arguments, Command, Output, Records, Writing};
 use crate::error::Error;
 use crate::{frontends, output, rdata};
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
 
 /// What every command needs.
 pub(crate) struct Context {
     store: Store,
     pub(crate) output: Output,
     pub(crate) timeout: Duration,
+    /// Whether nothing is written.
+    pub(crate) dry_run: bool,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
@@ -34,61 +40,62 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         command,
     } = arguments;
     let timeout = store.timeout;
+    let dry_run = command.is_dry_run();
+    let reached = Store::new(store.config()?, store.prefix(), timeout);
     let context = Context {
-        store: Store::new(store.config()?, store.prefix(), timeout),
+        store: if dry_run { reached.dry_run() } else { reached },
         output,
         timeout,
+        dry_run,
     };
     match command {
-        Command::Add(given) => {
+        Command::Add(Records {
+            name,
+            rtype,
+            rdata,
+            placed,
+        }) => {
             let change = Change::Add {
-                rtype: given.rtype,
-                ttl: given.ttl,
-                rdata: rdata::records(given.rtype, &given.rdata)?,
+                rtype,
+                ttl: placed.ttl,
+                rdata: rdata::records(rtype, &rdata)?,
             };
-            records::change(
-                &context,
-                &given.name,
-                given.zone.as_ref(),
-                &change,
-                given.wait,
-            )
-            .await
+            let zone = placed.zone.as_ref();
+            records::change(&context, &name, zone, &change, placed.writing).await
         }
-        Command::Set(given) => {
-            let change = Change::Set {
-                rtype: given.rtype,
-                ttl: given.ttl,
-                rdata: rdata::records(given.rtype, &given.rdata)?,
+        Command::Set {
+            name,
+            rtype,
+            rdata,
+            replace_all,
+            placed,
+        } => {
+            let change = match (placed.ttl, replace_all) {
+                (Some(ttl), _) if rdata.is_empty() => Change::Ttl { rtype, ttl },
+                (ttl, replace_all) => {
+                    let rdata = rdata::records(rtype, &rdata)?;
+                    match replace_all {
+                        true => Change::Replace { rtype, ttl, rdata },
+                        false => Change::Set { rtype, ttl, rdata },
+                    }
+                }
             };
-            records::change(
-                &context,
-                &given.name,
-                given.zone.as_ref(),
-                &change,
-                given.wait,
-            )
-            .await
+            let zone = placed.zone.as_ref();
+            records::change(&context, &name, zone, &change, placed.writing).await
         }
         Command::Remove {
             name,
             rtype,
             rdata,
             zone,
-            wait,
+            writing,
         } => {
             let rdata = match rtype {
                 Some(rtype) if !rdata.is_empty() => rdata::records(rtype, &rdata)?,
                 _ => Vec::new(),
             };
-            records::change(
-                &context,
-                &name,
-                zone.as_ref(),
-                &Change::Remove { rtype, rdata },
-                wait,
-            )
-            .await
+            let change = Change::Remove { rtype, rdata };
+            records::change(&context, &name, zone.as_ref(), &change, writing).await
         }
         Command::List {
             name,
@@ -100,7 +107,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Status { frontend, no_fail } => {
             status::status(&context, frontend.as_deref(), no_fail).await
         }
-        Command::Accept { wait } => accept::accept(&context, wait).await,
+        Command::Accept { writing } => accept::accept(&context, writing).await,
         Command::Verify => verify::verify(&context).await,
     }
 }
@@ -147,15 +154,20 @@ struct Report {
     added: Option<Vec<Shown>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     removed: Option<Vec<Shown>>,
+    /// The types of the sets that went and whose values could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<String>,
 }
 
-/// A report, and how many front-ends serve what it is about, if that was waited for.
+/// A report, how many front-ends serve what it is about, if that was waited for, and whether it is of what would be.
 #[derive(Serialize)]
 struct Waited<'r, R> {
     #[serde(flatten)]
     report: &'r R,
     #[serde(skip_serializing_if = "Option::is_none")]
     frontends: Option<usize>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
 }
 
 impl Context {
@@ -164,10 +176,11 @@ impl Context {
         self.store.within(self.timeout)
     }
 
-    /// Waits if asked to, and prints the report; for people, as the line given.
-    async fn finish(&self, report: Report, wait: Wait, line: &str) -> Result<(), Error> {
+    /// Waits if asked to, and prints the report; for people, as the text given. The last line of that says what was
+    /// done, which a dry run leaves out.
+    async fn finish(&self, report: Report, writing: Writing, text: &str) -> Result<(), Error> {
         let revision = Some(report.revision);
-        self.conclude(&report, revision, wait, line).await
+        self.conclude(&report, revision, writing, text).await
     }
 
     /// The same for a report of any form, of a change at this revision, if there was one.
@@ -175,9 +188,12 @@ impl Context {
         &self,
         report: &impl Serialize,
         revision: Option<i64>,
-        wait: Wait,
+        writing: Writing,
         text: &str,
     ) -> Result<(), Error> {
+        if self.dry_run {
+            return self.conclude_dry_run(report, text);
+        }
         // Whoever reads that the output failed shall not take the change for undone.
         let unprinted = |error: Error| match revision {
             Some(revision) => {
@@ -189,7 +205,7 @@ impl Context {
         if self.output == Output::Table {
             output::print(text).map_err(unprinted)?;
         }
-        let waited = match revision.and_then(|revision| wait.awaited(revision)) {
+        let waited = match revision.and_then(|revision| writing.awaited(revision)) {
             Some(awaited) => Some(frontends::wait(&self.store(), awaited).await),
             None => None,
         };
@@ -203,8 +219,32 @@ impl Context {
                     .map_err(unprinted)?;
             }
             (Output::Table, None) => {}
-            (Output::Json, _) => output::json(&Waited { report, frontends }).map_err(unprinted)?,
+            (Output::Json, _) => {
+                let dry_run = false;
+                let waited = Waited {
+                    report,
+                    frontends,
+                    dry_run,
+                };
+                output::json(&waited).map_err(unprinted)?;
+            }
         }
         waited.transpose().map(|_| ())
+    }
+
+    fn conclude_dry_run(&self, report: &impl Serialize, text: &str) -> Result<(), Error> {
+        match self.output {
+            Output::Json => output::json(&Waited {
+                report,
+                frontends: None,
+                dry_run: true,
+            })?,
+            Output::Table => {
+                let lines = text.trim_end_matches('\n').rsplit_once('\n');
+                output::print(&lines.map_or_else(String::new, |(lines, _)| format!("{lines}\n")))?;
+            }
+        }
+        output::note("dry run: nothing was written");
+        Ok(())
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use etcd::model::Name;
+use etcd::model::{Name, Rtype};
 use etcd::txn::Change;
 
 use super::{Context, Report, Shown};
-use crate::arguments::Wait;
+use crate::arguments::Writing;
 use crate::error::Error;
 
 pub(super) async fn change(
@@ -14,7 +14,7 @@ pub(super) async fn change(
     owner: &Name,
     zone: Option<&Name>,
     change: &Change,
-    wait: Wait,
+    writing: Writing,
 ) -> Result<(), Error> {
     let changed = context.store().change(owner, zone, change).await?;
     let mut text = String::new();
@@ -30,8 +30,10 @@ pub(super) async fn change(
             );
         }
     }
+    for rtype in &changed.unreadable {
+        let _ = writeln!(text, "- {owner} {rtype}, whose value could not be read");
+    }
     let outcome = match (changed.written, change) {
-        (true, _) if text.is_empty() => "done by an earlier try of this command",
         (true, _) => "done",
         (false, Change::Remove { .. }) => "unchanged: not there",
         (false, _) => "unchanged: already so",
@@ -43,6 +45,7 @@ pub(super) async fn change(
         changed: changed.written,
         added: Some(changed.added.iter().map(Shown::from).collect()),
         removed: Some(changed.removed.iter().map(Shown::from).collect()),
+        unreadable: changed.unreadable.iter().map(Rtype::to_string).collect(),
     };
-    context.finish(report, wait, &text).await
+    context.finish(report, writing, &text).await
 }

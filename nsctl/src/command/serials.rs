@@ -6,7 +6,7 @@ use etcd::model::{Name, is_serial_before};
 use serde::Serialize;
 
 use super::Context;
-use crate::arguments::{Output, Wait};
+use crate::arguments::{Output, Writing};
 use crate::error::Error;
 use crate::{frontends, output};
 
@@ -24,7 +24,11 @@ struct Raised {
     after: u32,
 }
 
-pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Result<(), Error> {
+pub(super) async fn raise(
+    context: &Context,
+    by: Option<u32>,
+    writing: Writing,
+) -> Result<(), Error> {
     let served = served_before(context).await?;
     let zones = context.store().zones().await?;
     output::left_out(&zones.unreadable);
@@ -74,7 +78,7 @@ pub(super) async fn raise(context: &Context, by: Option<u32>, wait: Wait) -> Res
         None => "unchanged: no front-end has served a later serial (--by raises all)\n".into(),
     };
     context
-        .conclude(&report, report.revision, wait, &line)
+        .conclude(&report, report.revision, writing, &line)
         .await
 }
 

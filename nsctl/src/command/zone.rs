@@ -1,12 +1,14 @@
 //! `zone …`.
 
-use etcd::client::Removed;
+use std::io::{self, IsTerminal};
+
+use etcd::client::{Removed, StoreError};
 use etcd::model::{Name, Rdata, Rtype, Zone, zonefile};
 use etcd::txn::ZoneRead;
 use serde::Serialize;
 
-use super::{Context, Report, master, serials};
-use crate::arguments::{Output, Settings, Wait, ZoneCommand};
+use super::{Context, Report, master, plural, serials};
+use crate::arguments::{Output, Settings, Writing, ZoneCommand};
 use crate::error::Error;
 use crate::output;
 
@@ -24,31 +26,31 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
             zone,
             ns,
             settings,
-            wait,
-        } => add(context, &zone, &ns, &settings, wait).await,
+            writing,
+        } => add(context, &zone, &ns, &settings, writing).await,
         ZoneCommand::Set {
             zone,
             mname,
             settings,
-            wait,
-        } => set(context, &zone, mname, &settings, wait).await,
+            writing,
+        } => set(context, &zone, mname, &settings, writing).await,
         ZoneCommand::List => list(context).await,
         ZoneCommand::Show { zone } => show(context, &zone).await,
-        ZoneCommand::Remove { zone, force, wait } => remove(context, &zone, force, wait).await,
+        ZoneCommand::Remove {
+            zone,
+            force,
+            yes,
+            writing,
+        } => remove(context, &zone, force, yes, writing).await,
         ZoneCommand::Import {
             zone,
             file,
             replace,
-            dry_run,
             force,
-            wait,
+            writing,
         } => {
-            let how = master::How {
-                replace,
-                dry_run,
-                force,
-            };
-            master::import(context, &zone, &file, how, wait).await
+            let how = master::How { replace, force };
+            master::import(context, &zone, &file, how, writing).await
         }
         ZoneCommand::Diff { zone, file } => master::diff(context, &zone, &file).await,
         ZoneCommand::Check {
@@ -57,8 +59,8 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
             zone_option,
         } => master::check(context, &file, zone.or(zone_option)),
         ZoneCommand::Export { zone } => export(context, &zone).await,
-        ZoneCommand::RaiseSerials { by, wait } => serials::raise(context, by, wait).await,
-        ZoneCommand::Clean { zone } => clean(context, &zone).await,
+        ZoneCommand::RaiseSerials { by, writing } => serials::raise(context, by, writing).await,
+        ZoneCommand::Clean { zone, writing } => clean(context, &zone, writing).await,
     }
 }
 
@@ -95,12 +97,17 @@ pub(super) fn report(zone: &Name, revision: i64, changed: bool) -> Report {
         changed,
         added: None,
         removed: None,
+        unreadable: Vec::new(),
     }
 }
 
 pub(super) async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
     let read = context.store().zone(apex).await?.1;
-    read.ok_or_else(|| Error::Conflict(format!("there is no zone {apex}")))
+    read.ok_or_else(|| no_zone(apex))
+}
+
+fn no_zone(apex: &Name) -> Error {
+    Error::Conflict(format!("there is no zone {apex}"))
 }
 
 async fn add(
@@ -108,7 +115,7 @@ async fn add(
     apex: &Name,
     ns: &[Name],
     settings: &Settings,
-    wait: Wait,
+    writing: Writing,
 ) -> Result<(), Error> {
     let hostmaster = Name::from_labels([&b"hostmaster"[..]].into_iter(), apex);
     let rname = hostmaster.map_err(|error| {
@@ -126,7 +133,7 @@ async fn add(
     let revision = context.store().zone_add(apex, &zone, &servers).await?;
     let line = format!("zone {apex} added, revision {revision}\n");
     context
-        .finish(report(apex, revision, true), wait, &line)
+        .finish(report(apex, revision, true), writing, &line)
         .await
 }
 
@@ -135,7 +142,7 @@ async fn set(
     apex: &Name,
     mname: Option<Name>,
     settings: &Settings,
-    wait: Wait,
+    writing: Writing,
 ) -> Result<(), Error> {
     let edit = |zone: &mut Zone| {
         settings.apply(zone);
@@ -143,6 +150,9 @@ async fn set(
             zone.soa.mname = mname.clone();
         }
     };
+    let before = existing(context, apex).await?.zone;
+    let mut after = before.clone();
+    edit(&mut after);
     let (revision, changed) = context.store().zone_set(apex, edit).await?;
     let outcome = if changed {
         "done"
@@ -152,8 +162,11 @@ async fn set(
     context
         .finish(
             report(apex, revision, changed),
-            wait,
-            &format!("{outcome}, revision {revision}\n"),
+            writing,
+            &format!(
+                "{}{outcome}, revision {revision}\n",
+                settings_changed(&before, &after)
+            ),
         )
         .await
 }
@@ -240,27 +253,104 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
     output::table(&["SETTING", "VALUE"], rows, "")
 }
 
-async fn remove(context: &Context, apex: &Name, force: bool, wait: Wait) -> Result<(), Error> {
-    match context.store().zone_remove(apex, force).await? {
-        Some(Removed { revision, left }) => {
-            if let Some(error) = left {
-                output::note(&format!(
-                    "nsctl: its records are still in the store ({error}): nsctl zone clean {apex} deletes them"
-                ));
-            }
-            let line = format!("zone {apex} removed, revision {revision}\n");
-            context
-                .finish(report(apex, revision, true), wait, &line)
-                .await
+/// What differs between the settings of a zone, a line each.
+fn settings_changed(before: &Zone, after: &Zone) -> String {
+    let consistency = |zone: &Zone| {
+        zone.consistency
+            .map_or("default".into(), |one| one.to_string())
+    };
+    let others = [
+        (
+            "default TTL",
+            before.default_ttl.to_string(),
+            after.default_ttl.to_string(),
+        ),
+        ("consistency", consistency(before), consistency(after)),
+    ];
+    let others = others.into_iter().filter(|(_, old, new)| old != new);
+    let others = others.map(|(setting, old, new)| format!("~ {setting}: {old} -> {new}\n"));
+    let soa = master::soa_differences(&before.soa, &after.soa);
+    soa.iter()
+        .map(|one| format!("{one}\n"))
+        .chain(others)
+        .collect()
+}
+
+/// How many RRsets of a zone that is removed are shown.
+const REMOVED_SHOWN: usize = 10;
+
+async fn remove(
+    context: &Context,
+    apex: &Name,
+    force: bool,
+    yes: bool,
+    writing: Writing,
+) -> Result<(), Error> {
+    let (count, mut text) = match context.store().zone(apex).await {
+        Ok((_, Some(present))) => going(context, &present).await?,
+        Ok((_, None)) => return Err(no_zone(apex)),
+        // Which of its records are served is not known.
+        Err(StoreError::Unreadable(_)) if force => ("all its records".into(), String::new()),
+        Err(error) => return Err(error.into()),
+    };
+    if !yes && !context.dry_run && io::stdin().is_terminal() {
+        // What is asked about is to be seen, also where the output goes elsewhere.
+        let question = format!("{text}Remove the zone {apex} with {count}? [y/N] ");
+        if !output::confirm(&question) {
+            return Err(Error::Failed("nothing was removed".into()));
         }
-        None => {
-            let revision = context.store().head().await?.revision;
-            let line = format!("unchanged: there is no zone {apex}, revision {revision}\n");
-            context
-                .finish(report(apex, revision, false), wait, &line)
-                .await
+        text.clear();
+    }
+    let removed = context.store().zone_remove(apex, force).await?;
+    let Some(Removed { revision, left }) = removed else {
+        return Err(no_zone(apex));
+    };
+    if let Some(error) = left {
+        output::note(&format!(
+            "nsctl: its records are still in the store ({error}): nsctl zone clean {apex} deletes them"
+        ));
+    }
+    text += &format!("zone {apex} removed, revision {revision}\n");
+    context
+        .finish(report(apex, revision, true), writing, &text)
+        .await
+}
+
+/// What goes with a zone: how many RRsets, and the first of them, a record a line.
+async fn going(context: &Context, present: &ZoneRead) -> Result<(String, String), Error> {
+    let generations = context
+        .store()
+        .generations(&present.apex, Some(present.as_of))
+        .await?;
+    let served = generations
+        .iter()
+        .find(|(generation, _)| *generation == present.zone.generation);
+    let count = served.map_or(0, |(_, count)| *count);
+    let some = context
+        .store()
+        .some_rrsets(present, REMOVED_SHOWN as i64)
+        .await?;
+    let mut text = String::new();
+    for (owner, stored) in &some {
+        let rtype = stored.rtype;
+        match &stored.rrset {
+            Ok(rrset) => {
+                let ttl = rrset.ttl();
+                text.extend(
+                    rrset
+                        .rdata()
+                        .iter()
+                        .map(|rdata| format!("- {owner} {ttl} {rtype} {}\n", rdata.text(rtype))),
+                );
+            }
+            Err(_) => text += &format!("- {owner} {rtype}, whose value could not be read\n"),
         }
     }
+    let more = count.saturating_sub(some.len());
+    if more > 0 {
+        text += &format!("- and {} more\n", plural(more, "RRset"));
+    }
+    Ok((plural(count, "RRset"), text))
 }
 
 async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
@@ -273,28 +363,29 @@ async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
     output::print(&text)
 }
 
-async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
-    let served = context
-        .store()
-        .zone(apex)
-        .await?
-        .1
-        .map(|read| read.zone.generation);
+async fn clean(context: &Context, apex: &Name, writing: Writing) -> Result<(), Error> {
+    let read = context.store().zone(apex).await?.1;
+    let served = read.as_ref().map(|read| read.zone.generation);
     let swept = context
         .store()
         .sweep(apex, |generation| Some(generation) != served)
         .await?;
     let forgotten = context.store().zone_forget(apex).await?;
-    let revision = context.store().head().await?.revision;
-    let mut line = format!("{swept} RRsets deleted that were not served\n");
-    if forgotten {
-        line += "forgotten: how far the serials of the removed zone had come\n";
+    if read.is_none() && swept == 0 && !forgotten {
+        return Err(no_zone(apex));
     }
-    context
-        .finish(
-            report(apex, revision, swept > 0 || forgotten),
-            Wait::default(),
-            &line,
-        )
-        .await
+    let revision = context.store().head().await?.revision;
+    let mut text = String::new();
+    if swept > 0 {
+        text += &format!("- {} that are not served\n", plural(swept, "RRset"));
+    }
+    if forgotten {
+        text += "- how far the serials of the removed zone had come\n";
+    }
+    text += &match text.is_empty() {
+        true => format!("unchanged: all records are served, revision {revision}\n"),
+        false => format!("done, revision {revision}\n"),
+    };
+    let report = report(apex, revision, swept > 0 || forgotten);
+    context.finish(report, writing, &text).await
 }
