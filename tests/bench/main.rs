@@ -22,6 +22,7 @@ mod propagation;
 mod report;
 mod scale;
 mod server;
+mod stall;
 mod store;
 mod updates;
 

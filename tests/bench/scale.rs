@@ -14,6 +14,7 @@ use crate::data::{Data, ZONE};
 use crate::net::{CLIENT_CORE, Net, SERVER_CORE};
 use crate::report::{Report, Series, lines, median};
 use crate::server::{self, Kind};
+use crate::stall;
 use crate::store::{self, Store};
 
 const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
@@ -39,6 +40,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
             "Knot MiB",
             "one update us",
             "1,000 updates ms",
+            "longest stall ms",
         ],
     );
     for &size in sizes {
@@ -96,6 +98,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
             None => "-".into(),
         };
         let (one, thousand) = updates(size);
+        let stall = stall::longest(size, run.pick(20, 2))?;
         report.row([
             size.to_string(),
             format!("{:.1}", median(&import)),
@@ -106,13 +109,15 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
             peer(all[2]),
             format!("{:.1}", one * 1e6),
             format!("{:.2}", thousand * 1e3),
+            format!("{:.2} ({:.2} idle)", stall.replaced * 1e3, stall.idle * 1e3),
         ]);
     }
     report.note(
         "Import by `nsctl zone import` into one member of etcd; first sync from the start of the process until it answers over DNS, and from a snapshot the same \
          without etcd; \
          memory is the proportional set size after that, etcd not counted. An update is one RRset changed and the view published, \
-         in process, without etcd.",
+         in process, without etcd. The longest stall is the longest that a query waited for its answer while all RRsets were replaced, 20 times, and \
+         the old ones freed; beside it, in as much time without a replacement.",
     );
     report.write(run)?;
     let axes = ("thousand RRsets", "MiB");

@@ -2,12 +2,14 @@
 //! keeps track of how fresh they are.
 //!
 //! - `tables`: what etcd holds, decoded; `builder`: the view that this makes; `guard`: what a view may lose.
+//! - `publish`: puts a view in the place of another, and frees that one.
 //! - `snapshot`: the tables in a file, for a restart without etcd.
 //! - `audit`: the tables held against etcd.
 
 mod audit;
 mod builder;
 mod guard;
+mod publish;
 mod snapshot;
 mod tables;
 
@@ -15,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use etcd::client::{self, Head, Status, Store};
 use etcd::mirror::{Config as Pace, Event, Failure, Resume};
 use etcd::schema::Prefix;
@@ -27,21 +28,18 @@ pub use audit::Audit;
 pub use builder::Builder;
 use builder::Edition;
 pub use guard::{Guard, Loss};
+pub use publish::{Published, Publisher};
 pub use snapshot::check as check_snapshot;
 
 use crate::memory;
 use crate::model::Consistency;
 use crate::server::Proved;
-use crate::zone::View;
 
 /// How long etcd may take for one page of an audit.
 const PAGE: Duration = Duration::from_secs(10);
 
 /// What makes the mirror panic would most likely do so again at once.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
-
-/// The view that is served. Readers load it without waiting; it is replaced as a whole.
-pub type Published = Arc<ArcSwap<View>>;
 
 /// How the mirror is kept.
 #[derive(Clone, Debug)]
@@ -209,11 +207,12 @@ pub async fn run(
     freshness: watch::Sender<Freshness>,
     stop: watch::Receiver<bool>,
 ) {
+    let publisher = Publisher::start(published);
     loop {
         let follow = tokio::spawn(follow(
             settings.clone(),
             (mirrored.clone(), resume.take()),
-            published.clone(),
+            publisher.clone(),
             proved.clone(),
             freshness.clone(),
             stop.clone(),
@@ -223,7 +222,7 @@ pub async fn run(
                 error!("the mirror has panicked, which is a defect: listing all of it again");
                 // What was taken in before that may not have been published, and will be told of as served.
                 let view = mirrored.lock().view().clone();
-                published.store(Arc::new(view));
+                publisher.publish(view);
                 sleep(PANIC_PAUSE).await;
             }
             _ => return,
@@ -234,7 +233,7 @@ pub async fn run(
 async fn follow(
     settings: Settings,
     (mirrored, resume): (Mirrored, Option<Resume>),
-    published: Published,
+    publisher: Publisher,
     proved: Arc<Proved>,
     freshness: watch::Sender<Freshness>,
     mut stop: watch::Receiver<bool>,
@@ -244,7 +243,7 @@ async fn follow(
     let mut saved = saver.as_ref().and_then(|saver| saver.edition());
     let mut feed = Feed {
         mirrored: mirrored.clone(),
-        published,
+        publisher,
         proved,
         freshness: freshness.clone(),
         store: settings.store.clone(),
@@ -365,7 +364,7 @@ impl Saver {
 /// Takes what the watch brings.
 struct Feed {
     mirrored: Mirrored,
-    published: Published,
+    publisher: Publisher,
     proved: Arc<Proved>,
     freshness: watch::Sender<Freshness>,
     store: client::Config,
@@ -396,7 +395,7 @@ impl Feed {
         self.is_trim_due |= lists > 0;
         if changed {
             let view = self.mirrored.lock().view().clone();
-            self.published.store(Arc::new(view));
+            self.publisher.publish(view);
         }
         let is_held = self.mirrored.lock().held().is_some();
         // Only now: what is proved is what is published, and what is held back proves nothing.
@@ -487,7 +486,7 @@ mod tests {
         let (freshness, told) = watch::channel(Freshness::default());
         let mut feed = Feed {
             mirrored: Mirrored::open(&settings).0,
-            published: Published::default(),
+            publisher: Publisher::new(Published::default()).0,
             proved: Arc::new(Proved::never(start)),
             freshness,
             store: settings.store,

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use arc_swap::Cache;
 #[cfg(target_os = "linux")]
 use arrayvec::ArrayVec;
+#[cfg(not(target_os = "linux"))]
+use socket2::SockRef;
 use tracing::warn;
 
 #[cfg(target_os = "linux")]
@@ -106,6 +108,8 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
             Ok(count) => count,
             Err(error) if end.is_empty(&error) => return,
             Err(error) => {
+                // A thread without queries lets go of a view that was replaced, too.
+                view.load();
                 pause_after(&error);
                 continue;
             }
@@ -185,6 +189,7 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
             Ok(received) => received,
             Err(error) if end.is_empty(&error) => return,
             Err(error) => {
+                view.load();
                 pause_after(&error);
                 continue;
             }
@@ -202,7 +207,10 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counter
         if reply == Reply::Later {
             let later = socket.clone();
             // Whatever fails is the client's loss, who asks again.
-            let send = move |response: &[u8]| drop(later.send_to(response, client));
+            let send = move |response: &[u8]| {
+                let socket = SockRef::from(&*later);
+                let _ = socket.send_to_with_flags(response, &client.into(), libc::MSG_DONTWAIT);
+            };
             reply = match answer_later(service, query, counters, send) {
                 true => Reply::Silent,
                 false => respond(Asked::Confirmed(false)),
@@ -234,7 +242,49 @@ fn pause_after(error: &io::Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mirror::Publisher;
     use crate::server::{QUERY, listen};
+    use crate::zone::View;
+
+    /// Waits until nobody but the caller has the view.
+    fn wait_until_let_go(view: &Arc<View>, why: &str) {
+        let start = Instant::now();
+        while Arc::strong_count(view) > 1 {
+            assert!(start.elapsed() < Duration::from_secs(10), "{why}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_view_that_was_replaced_is_let_go_and_not_freed() {
+        let (metrics, service) = (Metrics::new(1), Service::without_data());
+        let (publisher, replaced) = Publisher::new(service.view.clone());
+        let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
+        let sockets = listen::bind(&listen, false, 1).expect("a port");
+        let workers = start(&service, sockets.udp, &metrics).expect("threads");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        client.connect(sockets.addresses[0]).expect("an address");
+        let limit = Some(Duration::from_secs(10));
+        client.set_read_timeout(limit).expect("a socket");
+        let ask = || {
+            client.send(&QUERY).expect("sent");
+            client.recv(&mut [0; 512]).expect("an answer");
+        };
+        ask();
+        publisher.publish(View::default());
+        let old = replaced
+            .recv()
+            .expect("the publisher keeps what it replaces");
+        // The thread moves on at its next query, and this is not the last that holds the view.
+        ask();
+        wait_until_let_go(&old, "it was asked");
+        publisher.publish(View::default());
+        let old = replaced
+            .recv()
+            .expect("the publisher keeps what it replaces");
+        wait_until_let_go(&old, "it is idle");
+        workers.stop();
+    }
 
     #[test]
     fn who_has_an_answer_is_counted() {
