@@ -12,6 +12,8 @@
 //!
 //! With `?id=ID` all of them answer 421 if this is not the front-end of that name.
 
+mod listen;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::metrics::{Counters, Metrics, registry};
-use crate::mirror::{Freshness, Mirrored};
+use crate::mirror::{Builder, Freshness, Mirrored};
 use crate::model::{Digest, Name};
 use crate::server::Barrier;
 
@@ -185,6 +187,17 @@ impl Shared {
         }
     }
 
+    /// Looks into the builder, on a thread that may wait for it: the mirror may have it for a good part of a second, and
+    /// nothing else of the process shall wait for that.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Builder) -> T + Send + 'static,
+    ) -> Result<T, StatusCode> {
+        let mirrored = self.mirrored.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&mirrored.lock()));
+        looked.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// Waits until a revision is there, or until the time is over.
     async fn wait(&mut self, wanted: &Wanted, there: impl Fn(&Freshness) -> Option<i64>) {
         if let Some(revision) = wanted.min_revision {
@@ -197,11 +210,7 @@ impl Shared {
 }
 
 /// Serves until `stop` comes true.
-pub async fn serve(
-    listener: TcpListener,
-    shared: Shared,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, shared: Shared, stop: impl Future<Output = ()>) {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -211,9 +220,7 @@ pub async fn serve(
         .route("/metrics", get(openmetrics))
         .layer(middleware::from_fn_with_state(shared.clone(), is_meant))
         .with_state(shared);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .await
+    listen::serve(listen::Limits::DEFAULT, listener, router, stop).await;
 }
 
 /// Answers whoever means another front-end that this is not it.
@@ -240,7 +247,10 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
     }
 }
 
-async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) -> Json<Status> {
+async fn status(
+    State(mut shared): State<Shared>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Status>, StatusCode> {
     shared.wait(&wanted, |freshness| freshness.applied).await;
     let freshness = shared.freshness.borrow().clone();
     // Before the queries: these are some of them.
@@ -248,8 +258,7 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         .metrics
         .total(|counters: &Counters| &counters.malformed);
     // At one moment: the number is of what is named.
-    let (quarantined, quarantine) = {
-        let builder = shared.mirrored.lock();
+    let named = |builder: &Builder| {
         let keys = builder.quarantine().iter().take(NAMED_MAX);
         let named = keys.map(|(key, reason)| Quarantined {
             key: String::from_utf8_lossy(key).into_owned(),
@@ -257,7 +266,8 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
         });
         (builder.quarantine().len(), named.collect())
     };
-    Json(Status {
+    let (quarantined, quarantine) = shared.look(named).await?;
+    Ok(Json(Status {
         id: shared.id.to_string(),
         version: env!("CARGO_PKG_VERSION"),
         ready: freshness.ready,
@@ -291,14 +301,14 @@ async fn status(State(mut shared): State<Shared>, Query(wanted): Query<Wanted>) 
             .total(|counters: &Counters| &counters.queries),
         malformed,
         trouble: freshness.trouble,
-    })
+    }))
 }
 
 async fn digest(
     State(mut shared): State<Shared>,
     Query(wanted): Query<Wanted>,
     Query(at): Query<Revision>,
-) -> Json<DigestAt> {
+) -> Result<Json<DigestAt>, StatusCode> {
     // Who does not say which was the last change before it means the revision itself.
     let wanted = Wanted {
         min_revision: wanted.min_revision.or(Some(at.revision)),
@@ -306,15 +316,20 @@ async fn digest(
     };
     shared.wait(&wanted, |freshness| freshness.mirrored).await;
     let has_come = shared.freshness.borrow().mirrored >= wanted.min_revision;
-    let digest = shared.mirrored.lock().digest_at(at.revision);
-    Json(DigestAt {
+    let digest = shared
+        .look(move |builder| builder.digest_at(at.revision))
+        .await?;
+    Ok(Json(DigestAt {
         revision: at.revision,
         digest: digest.filter(|_| has_come),
-    })
+    }))
 }
 
-async fn serials(State(shared): State<Shared>) -> Json<BTreeMap<Name, u32>> {
-    Json(shared.mirrored.lock().serials_behind())
+async fn serials(State(shared): State<Shared>) -> Result<Json<BTreeMap<Name, u32>>, StatusCode> {
+    shared
+        .look(|builder| builder.serials_behind())
+        .await
+        .map(Json)
 }
 
 async fn openmetrics(State(shared): State<Shared>) -> impl IntoResponse {
@@ -329,94 +344,4 @@ async fn openmetrics(State(shared): State<Shared>) -> impl IntoResponse {
 }
 
 #[cfg(test)]
-mod tests {
-    use etcd::mirror::Event;
-
-    use super::*;
-    use crate::mirror::Settings;
-
-    /// A front-end with nothing in it.
-    struct Bench {
-        shared: Shared,
-        mirrored: Mirrored,
-        freshness: watch::Sender<Freshness>,
-        stop: watch::Sender<bool>,
-    }
-
-    fn bench() -> Bench {
-        let settings = Settings {
-            store: etcd::client::Config::new(vec![]),
-            prefix: etcd::schema::Prefix::default(),
-            consistency: crate::model::Consistency::Available,
-            guard: crate::mirror::Guard::default(),
-            snapshot: None,
-            audit: None,
-        };
-        let (mirrored, _) = Mirrored::open(&settings);
-        let (freshness, told) = watch::channel(Freshness::default());
-        let (stop, stopping) = watch::channel(false);
-        let (_held, registered) = watch::channel(Registered::default());
-        let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
-        let shared = Shared::new(
-            "fe1",
-            Metrics::new(1),
-            told,
-            mirrored.clone(),
-            barrier,
-            registered,
-            stopping,
-        );
-        Bench {
-            shared,
-            mirrored,
-            freshness,
-            stop,
-        }
-    }
-
-    #[tokio::test]
-    async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
-        let bench = bench();
-        let status = async || {
-            let response = ready(State(bench.shared.clone())).await;
-            response.into_response().status()
-        };
-        assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
-        bench
-            .freshness
-            .send_modify(|freshness| freshness.ready = true);
-        assert_eq!(status().await, StatusCode::OK);
-        bench.stop.send_replace(true);
-        assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
-    }
-
-    #[tokio::test]
-    async fn the_digest_of_a_revision_that_has_not_come_is_not_known() {
-        let bench = bench();
-        {
-            let mut builder = bench.mirrored.lock();
-            builder.apply(Event::Listing);
-            builder.apply(Event::Listed { revision: 9 });
-        }
-        bench
-            .freshness
-            .send_modify(|freshness| freshness.mirrored = Some(9));
-        let is_known = async |revision, min_revision| {
-            let wanted = Wanted {
-                min_revision,
-                timeout_ms: None,
-            };
-            let shared = State(bench.shared.clone());
-            let Json(told) = digest(shared, Query(wanted), Query(Revision { revision })).await;
-            told.digest.is_some()
-        };
-        assert!(is_known(9, None).await);
-        assert!(!is_known(8, None).await, "it is not known any more");
-        assert!(!is_known(10, None).await, "it has not come");
-        assert!(
-            !is_known(12, Some(10)).await,
-            "nor has the last change before it"
-        );
-        assert!(is_known(12, Some(9)).await, "nothing has changed since");
-    }
-}
+mod tests;

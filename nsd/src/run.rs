@@ -119,7 +119,7 @@ pub(crate) struct Running {
     part: watch::Sender<bool>,
     /// Ends the admin listener.
     quit_admin: oneshot::Sender<()>,
-    admin_server: tokio::task::JoinHandle<std::io::Result<()>>,
+    admin_server: tokio::task::JoinHandle<()>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
 }
 

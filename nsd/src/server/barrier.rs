@@ -12,30 +12,56 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::error;
 
 use super::undeterred;
 
 /// How many queries may wait. More are refused at once: an outage shall not fill the memory.
 const WAITING_MAX: usize = 65_536;
 
-/// A query that waits.
+/// How many of them are told before others have their turn on the thread: each answers its query then.
+const AT_ONCE: usize = 64;
+
+/// How long the barrier rests after a panic, which would most likely come again at once.
+const PANIC_PAUSE: Duration = Duration::from_millis(100);
+
+/// A query that waits. If it is dropped before it was told, as by a panic, it is told that nothing is confirmed.
 struct Waiter {
     /// Until when.
     until: Instant,
     /// What it does once it is known whether the view is complete.
-    then: Box<dyn FnOnce(bool) + Send>,
+    then: Option<Box<dyn FnOnce(bool) + Send>>,
+    /// How many wait.
+    count: Arc<AtomicUsize>,
 }
 
 impl Waiter {
-    fn tell(self, confirmed: bool) {
-        undeterred("a query that has waited", || (self.then)(confirmed));
+    fn tell(mut self, confirmed: bool) {
+        self.tell_once(confirmed);
+    }
+
+    fn tell_once(&mut self, confirmed: bool) {
+        if let Some(then) = self.then.take() {
+            undeterred("a query that has waited", || then(confirmed));
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.tell_once(false);
+        self.count.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -67,14 +93,15 @@ impl Barrier {
             patience,
             round: VecDeque::new(),
             late: VecDeque::new(),
-            count: barrier.count.clone(),
+            rounds: barrier.rounds.clone(),
         };
-        let rounds = barrier.rounds.clone();
         let serve = async move {
-            while queue.next_round().await {
-                rounds.fetch_add(1, Ordering::Relaxed);
-                let confirmed = queue.expire_while(confirm()).await;
-                queue.end_round(confirmed);
+            while caught(queue.serve(&confirm)).await.is_none() {
+                error!(
+                    "the barrier has panicked, which is a defect: refusing the queries of that round"
+                );
+                queue.end_round(false).await;
+                sleep(PANIC_PAUSE).await;
             }
         };
         (barrier, serve)
@@ -82,16 +109,23 @@ impl Barrier {
 
     /// Calls `then` when it is known whether the view is complete. Does not wait itself; false where too many do.
     pub fn wait(&self, then: impl FnOnce(bool) + Send + 'static) -> bool {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
         let waiter = Waiter {
             until: Instant::now() + self.patience,
-            then: Box::new(then),
+            then: Some(Box::new(then)),
+            count: self.count.clone(),
         };
-        let before = self.count.fetch_add(1, Ordering::Relaxed);
-        let waits = before < WAITING_MAX && self.waiting.try_send(waiter).is_ok();
-        if !waits {
-            self.count.fetch_sub(1, Ordering::Relaxed);
+        match self.waiting.try_send(waiter) {
+            Ok(()) => true,
+            Err(refused) => {
+                // The caller answers it.
+                refused.into_inner().then = None;
+                false
+            }
         }
-        waits
     }
 
     /// Whether no query waits.
@@ -124,10 +158,20 @@ struct Queue {
     round: VecDeque<Waiter>,
     /// Those that came after it had begun.
     late: VecDeque<Waiter>,
-    count: Arc<AtomicUsize>,
+    /// How many rounds there were.
+    rounds: Arc<AtomicU64>,
 }
 
 impl Queue {
+    /// One round after the other, as long as queries may come.
+    async fn serve<F: Future<Output = bool>>(&mut self, confirm: &impl Fn() -> F) {
+        while self.next_round().await {
+            self.rounds.fetch_add(1, Ordering::Relaxed);
+            let confirmed = self.expire_while(confirm()).await;
+            self.end_round(confirmed).await;
+        }
+    }
+
     /// Waits for queries, and begins a round with all that are there. False where none will come any more.
     async fn next_round(&mut self) -> bool {
         if self.late.is_empty() {
@@ -152,27 +196,32 @@ impl Queue {
             tokio::select! {
                 biased;
                 confirmed = &mut round => return confirmed,
-                () = sleep_until(until) => self.expire(),
+                () = sleep_until(until) => {
+                    self.expire();
+                    yield_now().await;
+                }
             }
         }
     }
 
+    /// Lets some of those go that have waited for long enough.
     fn expire(&mut self) {
         self.take_in();
         let now = Instant::now();
         for queue in [&mut self.round, &mut self.late] {
             let expired = queue.partition_point(|waiter| waiter.until <= now);
-            for waiter in queue.drain(..expired) {
+            for waiter in queue.drain(..expired.min(AT_ONCE)) {
                 waiter.tell(false);
-                self.count.fetch_sub(1, Ordering::Release);
             }
         }
     }
 
-    fn end_round(&mut self, confirmed: bool) {
-        for waiter in self.round.drain(..) {
-            waiter.tell(confirmed);
-            self.count.fetch_sub(1, Ordering::Release);
+    async fn end_round(&mut self, confirmed: bool) {
+        while !self.round.is_empty() {
+            for waiter in self.round.drain(..self.round.len().min(AT_ONCE)) {
+                waiter.tell(confirmed);
+            }
+            yield_now().await;
         }
     }
 
@@ -181,6 +230,17 @@ impl Queue {
             self.late.push_back(waiter);
         }
     }
+}
+
+/// What comes of a future; none if it panics.
+async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    // What a panic leaves half done is dropped; the queue is whole after every step.
+    let poll = poll_fn(|context| {
+        let poll = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        poll.map_or(Poll::Ready(None), |poll| poll.map(Some))
+    });
+    poll.await
 }
 
 #[cfg(test)]
@@ -215,14 +275,14 @@ mod tests {
         wait("a");
         wait("b");
         while calls.load(Ordering::SeqCst) == 0 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         wait("late");
         gate.notify_one();
         assert_eq!(tell.recv().await, Some(("a", true)));
         assert_eq!(tell.recv().await, Some(("b", true)));
         while calls.load(Ordering::SeqCst) == 1 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         assert!(
             tell.try_recv().is_err(),
@@ -232,7 +292,7 @@ mod tests {
         assert_eq!(tell.recv().await, Some(("late", false)));
         assert_eq!(barrier.rounds(), 2);
         while !barrier.is_idle() {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         drop(barrier);
         served.await.expect("it ends with the last barrier");
@@ -268,7 +328,7 @@ mod tests {
         assert_eq!(asked().await, (false, true), "late for it");
         let end = async {
             while barrier.is_idle() {
-                tokio::task::yield_now().await;
+                yield_now().await;
             }
             failed.notify_one();
         };
@@ -276,7 +336,7 @@ mod tests {
         assert_eq!(last, (true, false), "late for it, and in time for the next");
         assert_eq!(barrier.rounds(), 2);
         while !barrier.is_idle() {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         drop(barrier);
         served.await.expect("it ends with the last barrier");
@@ -289,10 +349,88 @@ mod tests {
         assert!(barrier.wait(|_| panic!("as this test wants it")));
         assert!(barrier.confirmed().await);
         while !barrier.is_idle() {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         drop(barrier);
         served.await.expect("it ends with the last barrier");
+    }
+
+    #[tokio::test]
+    async fn a_round_that_panics_is_refused_and_the_next_one_is_not() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let confirm = {
+            let calls = calls.clone();
+            move || {
+                let call = calls.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    assert!(call > 0, "as this test wants it");
+                    true
+                }
+            }
+        };
+        // Nobody is told because its time is up.
+        let (barrier, serve) = Barrier::new(Duration::from_secs(3600), confirm);
+        let served = tokio::spawn(serve);
+        assert!(!barrier.confirmed().await);
+        assert!(barrier.confirmed().await);
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+        drop(barrier);
+        served.await.expect("it ends with the last barrier");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_told_also_where_the_barrier_ends() {
+        let patience = Duration::from_secs(3600);
+        let (barrier, serve) = Barrier::new(patience, std::future::pending);
+        let (told, mut tell) = mpsc::unbounded_channel();
+        for _ in 0..3 {
+            let told = told.clone();
+            assert!(barrier.wait(move |confirmed| told.send(confirmed).expect("it is waited for")));
+        }
+        drop(serve);
+        for _ in 0..3 {
+            assert_eq!(tell.recv().await, Some(false));
+        }
+        assert!(barrier.is_idle());
+        // One that is refused is not told besides.
+        let refused = told.clone();
+        assert!(!barrier.wait(move |confirmed| refused.send(confirmed).expect("sent")));
+        drop(told);
+        assert_eq!(tell.recv().await, None);
+        assert!(barrier.is_idle());
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_while_many_are_told() {
+        const MANY: usize = 20 * AT_ONCE;
+        let told = Arc::new(AtomicUsize::new(0));
+        for patience in [Duration::from_secs(3600), Duration::ZERO] {
+            // With no time to wait all of them expire in the round.
+            let (barrier, serve) = Barrier::new(patience, move || async move {
+                match patience.is_zero() {
+                    true => std::future::pending().await,
+                    false => true,
+                }
+            });
+            told.store(0, Ordering::SeqCst);
+            for _ in 0..MANY {
+                let told = told.clone();
+                let count = move |_| {
+                    told.fetch_add(1, Ordering::SeqCst);
+                };
+                assert!(barrier.wait(count));
+            }
+            let served = tokio::spawn(serve);
+            let (mut before, mut most) = (0, 0);
+            while before < MANY {
+                yield_now().await;
+                let now = told.load(Ordering::SeqCst);
+                most = most.max(now - before);
+                before = now;
+            }
+            assert!(most <= 2 * AT_ONCE, "{most} at once");
+            served.abort();
+        }
     }
 
     #[tokio::test]
@@ -314,7 +452,7 @@ mod tests {
         };
         assert!((0..WAITING_MAX).all(|_| wait()));
         while barrier.rounds() == 0 {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         assert!(!wait(), "whether they are in the channel or in a round");
         end.send_replace(true);
@@ -322,7 +460,7 @@ mod tests {
             assert_eq!(tell.recv().await, Some(false));
         }
         while !barrier.is_idle() {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
         assert!(wait());
         served.abort();

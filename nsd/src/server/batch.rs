@@ -189,7 +189,7 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Sends a response. What fails is the client's loss, who asks again.
+    /// Sends a response, without waiting for room in the socket's buffer. What fails is the client's loss, who asks again.
     pub(super) fn send(mut self, socket: &UdpSocket, response: &[u8]) {
         let mut part = iovec {
             iov_base: response.as_ptr().cast_mut().cast(),
@@ -209,7 +209,7 @@ impl Envelope {
         // SAFETY: the header's pointers lead to the address, the control message and the response, which live until
         // the call returns; sendmsg writes to none of them.
         unsafe {
-            libc::sendmsg(socket.as_raw_fd(), &raw const header, 0);
+            libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT);
         }
     }
 }

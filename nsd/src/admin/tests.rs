@@ -1,0 +1,225 @@
+//! The admin listener, without a front-end behind it.
+
+use etcd::mirror::Event;
+
+use super::*;
+use crate::mirror::Settings;
+
+/// A front-end with nothing in it.
+struct Bench {
+    shared: Shared,
+    mirrored: Mirrored,
+    freshness: watch::Sender<Freshness>,
+    stop: watch::Sender<bool>,
+}
+
+fn bench() -> Bench {
+    let settings = Settings {
+        store: etcd::client::Config::new(vec![]),
+        prefix: etcd::schema::Prefix::default(),
+        consistency: crate::model::Consistency::Available,
+        guard: crate::mirror::Guard::default(),
+        snapshot: None,
+        audit: None,
+    };
+    let (mirrored, _) = Mirrored::open(&settings);
+    let (freshness, told) = watch::channel(Freshness::default());
+    let (stop, stopping) = watch::channel(false);
+    let (_held, registered) = watch::channel(Registered::default());
+    let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
+    let shared = Shared::new(
+        "fe1",
+        Metrics::new(1),
+        told,
+        mirrored.clone(),
+        barrier,
+        registered,
+        stopping,
+    );
+    Bench {
+        shared,
+        mirrored,
+        freshness,
+        stop,
+    }
+}
+
+#[tokio::test]
+async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
+    let bench = bench();
+    let status = async || {
+        let response = ready(State(bench.shared.clone())).await;
+        response.into_response().status()
+    };
+    assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+    bench
+        .freshness
+        .send_modify(|freshness| freshness.ready = true);
+    assert_eq!(status().await, StatusCode::OK);
+    bench.stop.send_replace(true);
+    assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn the_digest_of_a_revision_that_has_not_come_is_not_known() {
+    let bench = bench();
+    {
+        let mut builder = bench.mirrored.lock();
+        builder.apply(Event::Listing);
+        builder.apply(Event::Listed { revision: 9 });
+    }
+    bench
+        .freshness
+        .send_modify(|freshness| freshness.mirrored = Some(9));
+    let is_known = async |revision, min_revision| {
+        let wanted = Wanted {
+            min_revision,
+            timeout_ms: None,
+        };
+        let shared = State(bench.shared.clone());
+        let told = digest(shared, Query(wanted), Query(Revision { revision })).await;
+        let Json(told) = told.expect("nothing panics");
+        told.digest.is_some()
+    };
+    assert!(is_known(9, None).await);
+    assert!(!is_known(8, None).await, "it is not known any more");
+    assert!(!is_known(10, None).await, "it has not come");
+    assert!(
+        !is_known(12, Some(10)).await,
+        "nor has the last change before it"
+    );
+    assert!(is_known(12, Some(9)).await, "nothing has changed since");
+}
+
+/// Has somebody else hold the builder until `done` is called, for ten seconds at the most. What that returns says
+/// whether it was called in time.
+fn hold(mirrored: &Mirrored) -> impl FnOnce() -> bool {
+    let (mirrored, (held, is_held)) = (mirrored.clone(), std::sync::mpsc::channel());
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        let _builder = mirrored.lock();
+        held.send(()).expect("it is waited for");
+        is_done.recv_timeout(Duration::from_secs(10)).is_ok()
+    });
+    is_held.recv().expect("it is held");
+    move || {
+        // It may be too late.
+        let _ = done.send(());
+        holder.join().expect("no panic")
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_who_waits_for_the_builder() {
+    let bench = bench();
+    let release = hold(&bench.mirrored);
+    // All of them on the one thread that the test has.
+    let (wanted, at) = (
+        || {
+            Query(Wanted {
+                min_revision: None,
+                timeout_ms: None,
+            })
+        },
+        || Query(Revision { revision: 1 }),
+    );
+    let shared = || State(bench.shared.clone());
+    let asked = tokio::spawn({
+        let all = (
+            status(shared(), wanted()),
+            digest(shared(), wanted(), at()),
+            serials(shared()),
+        );
+        async move {
+            let (status, digest, serials) = tokio::join!(all.0, all.1, all.2);
+            status.is_ok() && digest.is_ok() && serials.is_ok()
+        }
+    });
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!asked.is_finished(), "they have to wait");
+    assert!(release(), "the thread has waited for the builder");
+    assert!(asked.await.expect("no panic"));
+}
+
+/// A listener with room for two, and its address.
+async fn listening(
+    head: Duration,
+) -> (
+    std::net::SocketAddr,
+    watch::Sender<bool>,
+    tokio::task::JoinHandle<()>,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let limits = listen::Limits {
+        connections: 2,
+        head,
+        request: Duration::from_secs(60),
+    };
+    let router = Router::new().route("/healthz", get(|| async { "ok\n" }));
+    let (quit, mut quitting) = watch::channel(false);
+    let stop = async move { drop(quitting.wait_for(|quit| *quit).await) };
+    let served = tokio::spawn(listen::serve(limits, listener, router, stop));
+    (address, quit, served)
+}
+
+/// Sends this, and reads until the other side closes; none if it does not.
+async fn told(address: std::net::SocketAddr, request: &[u8]) -> Option<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
+    stream.write_all(request).await.ok()?;
+    let mut told = Vec::new();
+    let read = stream.read_to_end(&mut told);
+    // Closed with octets unread is closed, too.
+    let _ = tokio::time::timeout(Duration::from_secs(20), read)
+        .await
+        .ok()?;
+    Some(String::from_utf8_lossy(&told).into_owned())
+}
+
+#[tokio::test]
+async fn requests_that_never_end_do_not_keep_others_out() {
+    let (address, quit, served) = listening(Duration::from_millis(200)).await;
+    let endless = ["", "GET /heal", "GET /healthz HTTP/1.1\r\nx: y\r\n", ""];
+    let endless = endless.map(|part| tokio::spawn(told(address, part.as_bytes())));
+    let sound = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let answer = told(address, sound).await.expect("an answer");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"),
+        "{answer}"
+    );
+    for one in endless {
+        let told = one.await.expect("no panic");
+        assert!(told.is_some(), "it is still open");
+    }
+    // A body that never ends is not read, and a head without end is refused.
+    let body = b"POST /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999999\r\n\r\nx";
+    let answer = told(address, body).await.expect("it is closed");
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+    let head = [&b"GET /healthz HTTP/1.1\r\nx: "[..], &[b'x'; 100_000]].concat();
+    let answer = told(address, &head).await;
+    assert!(
+        answer.is_none_or(|answer| !answer.contains("200")),
+        "a head of 100 kB"
+    );
+    quit.send_replace(true);
+    served.await.expect("it ends");
+}
+
+#[tokio::test]
+async fn whoever_has_not_asked_does_not_hold_up_the_end() {
+    let (address, quit, served) = listening(Duration::from_millis(200)).await;
+    let idle = tokio::spawn(told(address, b"GET"));
+    // Another one is served, so that the end comes amid the first.
+    let sound = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    assert!(told(address, sound).await.is_some());
+    quit.send_replace(true);
+    let ended = tokio::time::timeout(Duration::from_secs(20), served).await;
+    assert!(
+        ended.is_ok_and(|ended| ended.is_ok()),
+        "it is still waited for"
+    );
+    idle.await.expect("no panic");
+}
