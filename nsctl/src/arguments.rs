@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use etcd::client::{Config, Tls};
-use etcd::model::{Consistency, Name, Rtype, TTL_MAX, duration, period};
+use etcd::client::{self, Config, Tls};
+use etcd::model::{Consistency, Name, Rtype, TTL_MAX, Time, TimeError};
 use etcd::schema::Prefix;
 
 use crate::error::Error;
@@ -103,6 +103,7 @@ pub(crate) struct StoreArguments {
         global = true,
         value_name = "LEVEL",
         default_value = "error",
+        value_parser = log_directives,
         env = "NSCTL_LOG_LEVEL"
     )]
     log_level: String,
@@ -452,6 +453,15 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
     error.exit_code()
 }
 
+/// Adds the variables that a command and those below it read.
+fn add_variables(command: &clap::Command, known: &mut Vec<String>) {
+    let names = command.get_arguments().filter_map(clap::Arg::get_env);
+    known.extend(names.map(|name| name.to_string_lossy().into_owned()));
+    for command in command.get_subcommands() {
+        add_variables(command, known);
+    }
+}
+
 impl Arguments {
     /// Reads the command line.
     pub(crate) fn read() -> Result<Self, clap::Error> {
@@ -463,6 +473,11 @@ impl Arguments {
     /// Logs go to stderr, beside the error line.
     pub(crate) fn log(&self) {
         let filter = tracing_subscriber::EnvFilter::new(&self.store.log_level);
+        let mut known = Vec::new();
+        add_variables(&Arguments::command(), &mut known);
+        for line in client::unknown_variables("NSCTL_", &known) {
+            output::note(&format!("nsctl: warning: {line}"));
+        }
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
@@ -498,24 +513,31 @@ impl StoreArguments {
 }
 
 fn ttl(text: &str) -> Result<u32, String> {
-    let ttl = text
-        .bytes()
-        .all(|octet| octet.is_ascii_digit())
-        .then(|| text.parse::<u64>().ok())
-        .flatten();
-    match ttl.map_or_else(|| period(text).map(u64::from), Some) {
-        Some(ttl) if ttl <= u64::from(TTL_MAX) => Ok(ttl as u32),
-        Some(_) => Err(format!("a TTL is {TTL_MAX} seconds at most (RFC 2181, 8)")),
-        None => Err("expected seconds, or a time such as 1h30m".into()),
+    let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    match seconds(text) {
+        Ok(ttl) if ttl <= TTL_MAX => Ok(ttl),
+        // A number that has too many digits is none of the wrong form.
+        Err(error) if !is_number => Err(error),
+        _ => Err(format!("a TTL is {TTL_MAX} seconds at most (RFC 2181, 8)")),
     }
 }
 
+fn log_directives(text: &str) -> Result<String, String> {
+    client::log_directives(text, "error")
+}
+
 fn seconds(text: &str) -> Result<u32, String> {
-    period(text).ok_or_else(|| "expected seconds, or a time such as 1h30m".into())
+    let time: Time = text.parse().map_err(|error: TimeError| error.to_string())?;
+    time.seconds()
+        .ok_or_else(|| "expected whole seconds, or a time such as 1h30m".into())
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    duration(text).ok_or_else(|| "expected a time such as 500ms, 5s or 1m".into())
+    match text.parse() {
+        Ok(Time(Duration::ZERO)) => Err("expected a time longer than nothing".into()),
+        Ok(Time(time)) => Ok(time),
+        Err(error) => Err(TimeError::to_string(&error)),
+    }
 }
 
 /// A mailbox as people write it, or as RFC 1035 3.3.13 does.

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use etcd::client::{self, Tls};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Consistency, duration};
+use crate::model::{Consistency, Time};
 use crate::{dev, mirror};
 
 /// Authoritative DNS front-end that answers from an in-memory mirror of etcd.
@@ -156,15 +156,15 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
-    /// Seconds without a proof of freshness after which answers say that they are stale (EDE 3); 0 for never [default: 30].
+    /// Time without a proof of freshness after which answers say that they are stale (EDE 3); 0 for never [default: 30s].
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         env = "NSD_STALE_AFTER",
         help_heading = "Freshness"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stale_after: Option<u64>,
+    pub stale_after: Option<Time>,
 
     /// File for what is served, for a restart without etcd [default: none].
     #[arg(
@@ -183,7 +183,7 @@ pub struct Options {
         help_heading = "Outages"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub snapshot_interval: Option<String>,
+    pub snapshot_interval: Option<Time>,
     /// Percentage of all RRsets that etcd may lose at once before that is held back; 100 for all [default: 50].
     #[arg(
         long,
@@ -201,7 +201,7 @@ pub struct Options {
         help_heading = "Outages"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub audit_interval: Option<String>,
+    pub audit_interval: Option<Time>,
 
     /// TCP connections at most at once [default: 1000].
     #[arg(
@@ -212,15 +212,15 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_connections: Option<usize>,
-    /// Seconds after which an idle TCP connection is closed [default: 10].
+    /// Time after which an idle TCP connection is closed, from 1s to 1h [default: 10s].
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         env = "NSD_TCP_IDLE",
         help_heading = "Service"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tcp_idle: Option<u64>,
+    pub tcp_idle: Option<Time>,
 
     /// Name of this front-end, unique in the fleet [default: host name and port].
     #[arg(long, value_name = "NAME", env = "NSD_ID", help_heading = "Identity")]
@@ -307,6 +307,34 @@ impl std::fmt::Display for Unusable {
     }
 }
 
+/// The variables that are read.
+pub fn variables() -> Vec<String> {
+    let command = Arguments::command();
+    let commands = std::iter::once(&command).chain(command.get_subcommands());
+    let variables = commands
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_env);
+    variables
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// What is wrong with a key that no setting has, and which one may have been meant.
+fn unknown_key(table: &toml::Table) -> Option<String> {
+    let command = Arguments::command();
+    let settings: Vec<&str> = command
+        .get_arguments()
+        .filter(|setting| setting.get_id() != "config")
+        .filter_map(clap::Arg::get_long)
+        .collect();
+    let key = table.keys().find(|key| !settings.contains(&key.as_str()))?;
+    let hint = match client::nearest(key, settings.iter().copied()) {
+        Some(nearest) => format!(", did you mean '{nearest}'?"),
+        None => ": nsd --help lists them".into(),
+    };
+    Some(format!("there is no setting '{key}'{hint}"))
+}
+
 impl Options {
     /// Adds what the configuration file says, and checks all of it. Errors are [`Unusable`].
     pub fn complete(self) -> anyhow::Result<Config> {
@@ -321,9 +349,13 @@ impl Options {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let place = || format!("in {}", path.display());
-        // Once into the type, for an error that names the line; then key by key, so that what is typed wins.
-        toml::from_str::<Options>(&text).with_context(place)?;
         let mut table: toml::Table = toml::from_str(&text).with_context(place)?;
+        // Once into the type, for an error that names the line; then key by key, so that what is typed wins.
+        let typed = toml::from_str::<Options>(&text);
+        typed.map_err(|error| match unknown_key(&table) {
+            Some(told) => anyhow!(told).context(place()),
+            None => anyhow!(error).context(place()),
+        })?;
         table.extend(toml::Table::try_from(self)?);
         Ok(table.try_into()?)
     }
@@ -391,11 +423,14 @@ impl Options {
             _ => Err(anyhow!("{what} is a number from 1 to {max}")),
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let time = |what: &str, given: &str| {
-            duration(given).with_context(|| format!("{what} is a time such as 500ms, 5s or 1h"))
+        let time = |given: Option<Time>, default: u64| {
+            given.map_or(Duration::from_secs(default), |Time(time)| time)
         };
-        let interval = self.snapshot_interval.as_deref().unwrap_or("1m");
-        let snapshot_interval = time("snapshot-interval", interval)?;
+        let or_never = |given: Option<Time>, default: u64| {
+            Some(time(given, default)).filter(|time| !time.is_zero())
+        };
+        let snapshot_interval = or_never(self.snapshot_interval, 60)
+            .context("snapshot-interval is a time longer than nothing")?;
         if let Some(path) = &self.snapshot {
             // Better found out now than when it is needed.
             mirror::check_snapshot(path)
@@ -412,10 +447,7 @@ impl Options {
                 _ => bail!("hold-loss-over is a percentage from 0 to 100"),
             },
             snapshot: self.snapshot.map(|path| (path, snapshot_interval)),
-            audit: match self.audit_interval.as_deref().unwrap_or("1h") {
-                "0" => None,
-                given => Some(time("audit-interval", given)?),
-            },
+            audit: or_never(self.audit_interval, 3600),
         };
         Ok(Config {
             mirror,
@@ -423,17 +455,16 @@ impl Options {
             listens_where_possible,
             admin: self.admin.unwrap_or_else(|| ([127, 0, 0, 1], 9053).into()),
             udp_workers: count("udp-workers", self.udp_workers, cores.min(1024), 1024)?,
-            stale_after: match self.stale_after.unwrap_or(30) {
-                0 => None,
-                seconds => Some(Duration::from_secs(seconds)),
-            },
+            stale_after: or_never(self.stale_after, 30),
             tcp_connections: count("tcp-connections", self.tcp_connections, 1000, 1_000_000)?,
-            tcp_idle: Duration::from_secs(self.tcp_idle.unwrap_or(10).clamp(1, 3600)),
+            tcp_idle: time(self.tcp_idle, 10)
+                .clamp(Duration::from_secs(1), Duration::from_secs(3600)),
             id: self.id,
             advertise: self.advertise,
             nsid: self.nsid.unwrap_or_default(),
             server_version: self.server_version.unwrap_or_default(),
-            log_level: self.log_level.unwrap_or_else(|| "info".into()),
+            log_level: client::log_directives(self.log_level.as_deref().unwrap_or("info"), "info")
+                .map_err(|error| anyhow!("log-level: {error}"))?,
             log_format: self.log_format.unwrap_or_default(),
         })
     }
@@ -490,9 +521,62 @@ mod tests {
     }
 
     #[test]
+    fn times_are_written_in_one_way() {
+        let minute = Some(Duration::from_secs(60));
+        for text in [
+            "60",
+            "60.0",
+            "\"60\"",
+            "\"1m\"",
+            "\"60s\"",
+            "\"0m60s\"",
+            "\"60000ms\"",
+        ] {
+            let keys = [
+                "stale-after",
+                "tcp-idle",
+                "audit-interval",
+                "snapshot-interval",
+            ];
+            let lines = keys.map(|key| format!("{key} = {text}\n")).concat();
+            let file = file(&lines);
+            let options = parse(&["--config", file.path().to_str().expect("a path")]);
+            let config = options.complete().expect(text);
+            assert_eq!(config.stale_after, minute, "{text}");
+            assert_eq!(Some(config.tcp_idle), minute, "{text}");
+            assert_eq!(config.mirror.audit, minute, "{text}");
+        }
+        for text in ["60", "1m", "60s", "0.5m30s"] {
+            let config = parse(&["--stale-after", text, "--audit-interval", "0"]).complete();
+            let config = config.expect(text);
+            assert_eq!((config.stale_after, config.mirror.audit), (minute, None));
+        }
+        let never = parse(&["--stale-after", "0s"]).complete();
+        assert_eq!(never.expect("sound settings").stale_after, None);
+    }
+
+    #[test]
+    fn all_variables_are_known() {
+        let variables = variables();
+        for name in ["NSD_LISTEN", "NSD_CONFIG", "NSD_ETCD", "NSD_LOG_LEVEL"] {
+            assert!(variables.iter().any(|known| known == name), "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
         for (text, reason) in [
-            ("listn = []", "unknown field `listn`"),
+            ("listn = []", "no setting 'listn', did you mean 'listen'"),
+            ("stale_after = 5", "did you mean 'stale-after'"),
+            ("config = \"x\"", "no setting 'config'"),
+            (
+                "id = \"a\"\nwhatever = 1",
+                "no setting 'whatever': nsd --help",
+            ),
+            ("log-level = \"nonsense\"", "'nonsense' is no log level"),
+            ("stale-after = -1", "a number alone counts seconds"),
+            ("tcp-idle = \"1y\"", "line 1"),
+            ("snapshot-interval = 0", "snapshot-interval is a time"),
             ("listen = [\"x\"]", "line 1"),
             ("udp-workers = 0", "udp-workers is a number from 1"),
             ("user = \"x\"", "NAME:PASSWORD"),
@@ -501,14 +585,11 @@ mod tests {
             ("prefix = \"/\"", "prefix"),
             ("consistency = \"bounded\"", "available, bounded:TIME"),
             ("id = \"a/b\"", "slash"),
-            (
-                "snapshot-interval = \"often\"",
-                "snapshot-interval is a time",
-            ),
+            ("snapshot-interval = \"often\"", "expected a time such as"),
             ("snapshot = \"/nonexistent/file\"", "/nonexistent/file"),
             ("snapshot = \"/\"", "to /: it is a folder"),
             ("hold-loss-over = 101", "percentage"),
-            ("audit-interval = \"-1s\"", "audit-interval is a time"),
+            ("audit-interval = \"-1s\"", "expected a time such as"),
         ] {
             let file = file(text);
             let error = parse(&["--config", file.path().to_str().expect("a path")])

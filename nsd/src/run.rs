@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
-use crate::config::{Config, LogFormat, Options};
+use crate::config::{self, Config, LogFormat, Options};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Freshness, Mirrored, Published};
 use crate::server::{self, Barrier, Connections, Limits, Proved, Service, Sockets, Workers};
@@ -68,8 +68,9 @@ pub(crate) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyh
 
 /// Sends log lines to stderr.
 pub(crate) fn log(level: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level)
-        .with_context(|| format!("the log level '{level}' does not do"))?;
+    let directives = client::log_directives(level, "info").map_err(anyhow::Error::msg)?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&directives)
+        .with_context(|| format!("'{level}' does not say what to log"))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -77,6 +78,9 @@ pub(crate) fn log(level: &str, format: LogFormat) -> anyhow::Result<()> {
     match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
+    }
+    for line in client::unknown_variables("NSD_", &config::variables()) {
+        warn!("{line}");
     }
     Ok(())
 }

@@ -55,7 +55,14 @@ impl Process {
         let folder = TempDir::new();
         let file =
             |name| File::create(folder.path().join(name)).expect("a new file in a new folder");
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        // These are for the tests, and nsd would say that it does not know them.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("NSD_TEST_") {
+                command.env_remove(name);
+            }
+        }
+        let child = command
             .args(args)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())

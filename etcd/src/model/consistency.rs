@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::period;
+use super::Time;
 
 /// The least limit of `bounded`, in seconds: freshness is proved every second, and the proof takes a moment.
 const LIMIT_MIN: u32 = 2;
@@ -55,10 +55,10 @@ impl FromStr for Consistency {
         match text.split_once(':') {
             None if text == "available" => Ok(Consistency::Available),
             None if text == "linearizable" => Ok(Consistency::Linearizable),
-            Some(("bounded", limit)) => match period(limit) {
+            Some(("bounded", limit)) => match limit.parse().ok().and_then(Time::seconds) {
                 Some(limit) if limit >= LIMIT_MIN => Ok(Consistency::Bounded(limit)),
                 _ => Err(format!(
-                    "'{limit}' is no limit: a time of {LIMIT_MIN} s or more, as in bounded:10s"
+                    "'{limit}' is no limit: whole seconds, {LIMIT_MIN} or more, as in bounded:10s or bounded:1m"
                 )),
             },
             _ => Err(format!(
@@ -92,6 +92,8 @@ mod tests {
             ("available", "available"),
             ("bounded:1m", "bounded:60s"),
             ("bounded:2", "bounded:2s"),
+            ("bounded:1h30m", "bounded:5400s"),
+            ("bounded:3000ms", "bounded:3s"),
             ("linearizable", "linearizable"),
         ] {
             let parsed: Consistency = text.parse().expect(text);
@@ -103,6 +105,7 @@ mod tests {
             "bounded",
             "bounded:",
             "bounded:1s",
+            "bounded:2500ms",
             "bounded:x",
             "Available",
             "linearizable:1s",

@@ -13,6 +13,7 @@ mod rdata;
 mod rrset;
 mod rtype;
 mod text;
+mod time;
 mod zone;
 pub mod zonefile;
 
@@ -22,7 +23,8 @@ pub use name::{Labels, Name, NameError};
 pub use rdata::{Rdata, RdataError};
 pub use rrset::{Rrset, RrsetError, TTL_MAX};
 pub use rtype::{Rtype, RtypeError};
-pub use text::{Cut, Position, TextError, duration, period};
+pub use text::{Cut, Position, TextError};
+pub use time::{Time, TimeError};
 pub use zone::{Soa, Zone, is_serial_before};
 
 /// Writes a label for a key: as in presentation form, and slashes escaped too.

@@ -5,7 +5,6 @@
 //! only the field that a token is for knows what they mean.
 
 use std::fmt;
-use std::time::Duration;
 
 /// One octet of a token, and whether a backslash made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,69 +308,9 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// Reads a time that is waited: a number with an optional unit, as in `500ms`, `5s`, `1.5m` or `1h`; seconds without
-/// one. More than nothing, and a day at most.
-pub fn duration(text: &str) -> Option<Duration> {
-    let at = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let number: f64 = text[..at].parse().ok()?;
-    let seconds = match &text[at..] {
-        "ms" => number / 1000.0,
-        "" | "s" => number,
-        "m" => number * 60.0,
-        "h" => number * 3600.0,
-        _ => return None,
-    };
-    (seconds > 0.0 && seconds <= 86_400.0).then(|| Duration::from_secs_f64(seconds))
-}
-
-/// Reads a TTL or another period: seconds, or numbers with units as in `1h30m`.
-pub fn period(text: &str) -> Option<u32> {
-    if let Ok(seconds) = text.parse::<u32>() {
-        return text
-            .bytes()
-            .all(|octet| octet.is_ascii_digit())
-            .then_some(seconds);
-    }
-    let mut total = 0u32;
-    let mut digits: Option<u32> = None;
-    for octet in text.bytes() {
-        if octet.is_ascii_digit() {
-            let digit = u32::from(octet - b'0');
-            digits = Some(digits.unwrap_or(0).checked_mul(10)?.checked_add(digit)?);
-            continue;
-        }
-        let unit = match octet.to_ascii_lowercase() {
-            b's' => 1,
-            b'm' => 60,
-            b'h' => 3_600,
-            b'd' => 86_400,
-            b'w' => 604_800,
-            _ => return None,
-        };
-        total = total.checked_add(digits.take()?.checked_mul(unit)?)?;
-    }
-    if digits.is_some() || text.is_empty() {
-        None
-    } else {
-        Some(total)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations() {
-        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(duration("2"), Some(Duration::from_secs(2)));
-        assert_eq!(duration("1.5m"), Some(Duration::from_secs(90)));
-        for bad in ["", "s", "0", "-1s", "1d", "1e9s", "99999h"] {
-            assert_eq!(duration(bad), None, "{bad}");
-        }
-    }
 
     fn entries(text: &str) -> Vec<Result<(bool, Vec<String>), String>> {
         Entries::new(text.as_bytes())
@@ -457,30 +396,5 @@ mod tests {
                 Err("7:3 a closing parenthesis without an opening one".into()),
             ]
         );
-    }
-
-    #[test]
-    fn periods() {
-        for (text, seconds) in [
-            ("0", 0),
-            ("300", 300),
-            ("1h", 3600),
-            ("1W2d3H4m5s", 788_645),
-        ] {
-            assert_eq!(period(text), Some(seconds), "{text}");
-        }
-        for text in [
-            "",
-            "h",
-            "1x",
-            "1h5",
-            "-1",
-            "+1",
-            "4294967296",
-            "9999999w",
-            "1.5h",
-        ] {
-            assert_eq!(period(text), None, "{text}");
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::super::rtype::Rtype;
-use super::super::text;
+use super::super::time::period;
 use super::RdataError;
 use super::cursor::{Cursor, digits};
 use super::field::{Field, number};
@@ -203,7 +203,7 @@ impl Field for U64 {
 impl Field for Period {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         let text = cursor.text("a period")?;
-        match text::period(text) {
+        match period(text) {
             Some(seconds) => out.extend(seconds.to_be_bytes()),
             None => {
                 return cursor.fail(format!(

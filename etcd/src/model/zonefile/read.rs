@@ -6,7 +6,8 @@ use super::super::name::{self, Name};
 use super::super::rdata::Rdata;
 use super::super::rrset::TTL_MAX;
 use super::super::rtype::Rtype;
-use super::super::text::{Entries, Entry, Position, Token, period, unescaped};
+use super::super::text::{Entries, Entry, Position, Token, unescaped};
+use super::super::time::period;
 use super::generate::Generate;
 use super::{Fault, MasterFile, Place, Record};
 
