@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
 use etcd::client::{self, Store};
 use etcd::schema::Frontend;
@@ -157,7 +157,8 @@ impl Running {
 
         let admin_listener = TcpListener::bind(config.admin)
             .await
-            .with_context(|| format!("cannot listen on TCP {} (admin)", config.admin))?;
+            .map_err(|error| server::cannot_listen("TCP", config.admin, &error))
+            .map_err(|told| anyhow!("admin listener: {told}"))?;
         let admin = admin_listener.local_addr()?;
         let (sockets, connections) = bind(&config, &metrics)?;
         let dns = sockets.addresses.clone();

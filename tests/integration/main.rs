@@ -29,6 +29,7 @@ mod records;
 mod refusals;
 mod restore;
 mod rolling;
+mod settings;
 mod snapshot;
 mod status;
 mod tls;

@@ -11,7 +11,7 @@ use tracing::info;
 
 #[cfg(target_os = "linux")]
 use super::batch;
-use super::udp;
+use super::{cannot_listen, udp};
 
 /// Connections that wait in the kernel to be accepted.
 pub(super) const BACKLOG: usize = 1024;
@@ -73,8 +73,7 @@ impl Refused {
 
     fn told(self, address: SocketAddr) -> io::Error {
         let Refused { protocol, error } = self;
-        let told = format!("cannot listen on {protocol} {address}: {error}");
-        io::Error::new(error.kind(), told)
+        io::Error::new(error.kind(), cannot_listen(protocol, address, &error))
     }
 }
 

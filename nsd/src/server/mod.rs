@@ -8,6 +8,7 @@ mod batch;
 mod connections;
 mod freshness;
 mod listen;
+mod refusal;
 mod seldom;
 mod tcp;
 mod udp;
@@ -23,6 +24,7 @@ pub(crate) use connections::LEAVING_MAX;
 pub use connections::{Connections, Limits};
 pub use freshness::{Proof, Proved};
 pub use listen::{Sockets, bind};
+pub(crate) use refusal::cannot_listen;
 pub use tcp::serve as serve_tcp;
 pub use udp::{Workers, start as start_udp};
 
