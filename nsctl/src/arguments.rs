@@ -579,6 +579,31 @@ mod tests {
     }
 
     #[test]
+    fn every_command_that_writes_can_be_tried() {
+        for command in [
+            "add x A 192.0.2.1",
+            "set x A 192.0.2.1",
+            "set x A --ttl 5",
+            "remove x",
+            "accept",
+            "zone add x --ns y",
+            "zone set x",
+            "zone remove x",
+            "zone import x file",
+            "zone raise-serials",
+            "zone clean x",
+        ] {
+            let read = |more: &[&str]| {
+                let words = ["nsctl"].into_iter().chain(command.split(' '));
+                let words = words.chain(more.iter().copied());
+                let read = Arguments::try_parse_from(words).expect(command);
+                read.command.is_dry_run()
+            };
+            assert!(read(&["--dry-run"]) && !read(&[]), "{command}");
+        }
+    }
+
+    #[test]
     fn mailboxes_and_times() {
         assert_eq!(
             mailbox("john.doe@example.org")

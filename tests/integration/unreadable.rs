@@ -30,21 +30,28 @@ async fn what_cannot_be_read_is_left_out_and_named() {
 
     // Whoever reads all zones, a person or a program.
     let json_too = nsctl.with("-o", "json");
-    for (command, named) in [
-        ("zone list", vec![ZONE, "/ns/v1/zone/NET"]),
-        ("list", vec![ZONE, "/ns/v1/zone/NET"]),
+    for (command, code, named) in [
+        ("zone list", 0, vec![ZONE, "/ns/v1/zone/NET"]),
+        ("list", 0, vec![ZONE, "/ns/v1/zone/NET"]),
         (
             "zone raise-serials --by 5",
-            vec![ZONE, "/ns/v1/zone/NET", "/ns/v1/frontend/fe9"],
+            0,
+            vec![ZONE, "/ns/v1/zone/NET"],
         ),
-        ("status", vec!["/ns/v1/frontend/fe9"]),
-        ("verify", vec!["/ns/v1/frontend/fe9"]),
+        ("status", 3, vec![]),
+        ("verify", 1, vec![]),
     ] {
         for nsctl in [&nsctl, &json_too] {
-            let told = nsctl.run(command).await.expect(0);
+            let told = nsctl.run(command).await.expect(code);
             for key in &named {
                 let line = format!("nsctl: {key} is left out: ");
                 assert!(told.stderr.contains(&line), "{command}: {told:?}");
+            }
+            // A front-end whose registration cannot be read is one that cannot be asked.
+            if command != "zone list" && command != "list" {
+                let all = format!("{}{}", told.stdout, told.stderr);
+                let words = "its registration cannot be read: ";
+                assert!(all.contains("fe9") && all.contains(words), "{told:?}");
             }
         }
     }
