@@ -323,7 +323,8 @@ pub(crate) enum ZoneCommand {
     },
     /// Writes a master file into the store. A zone that is not there is made.
     ///
-    /// Records are added to those that are there; with --replace they take their place, in one step.
+    /// Records are added to those that are there; with --replace they take their place, in one step. Errors in the
+    /// file end the import, warnings do not.
     Import {
         /// The apex, and the origin of the file.
         zone: Name,
@@ -332,7 +333,10 @@ pub(crate) enum ZoneCommand {
         /// Remove what is not in the file. The zone switches to its new content in one step.
         #[arg(long)]
         replace: bool,
-        /// Import in spite of warnings; errors stay errors.
+        /// Write nothing if there are warnings.
+        #[arg(long)]
+        strict: bool,
+        /// Leave out the records of a signed zone, such as RRSIG and DNSKEY.
         #[arg(long)]
         force: bool,
         #[command(flatten)]

@@ -79,6 +79,22 @@ impl Rtype {
         }
     }
 
+    /// Whether only a signed zone has records of this type (RFC 4034, 5155, 7344). A DS record is not one of them:
+    /// it belongs to the parent. The KEY, SIG and NXT records of RFC 2535 mean nothing to resolvers of today, and
+    /// KEY has another use (RFC 2931).
+    pub fn is_of_signed_zone(self) -> bool {
+        matches!(
+            self,
+            Rtype::RRSIG
+                | Rtype::NSEC
+                | Rtype::NSEC3
+                | Rtype::NSEC3PARAM
+                | Rtype::DNSKEY
+                | Rtype::CDS
+                | Rtype::CDNSKEY
+        )
+    }
+
     /// Whether a set of this type has one member at most (RFC 2181 10.1, RFC 6672 2.4).
     pub fn is_singleton(self) -> bool {
         matches!(self, Rtype::CNAME | Rtype::DNAME | Rtype::SOA)

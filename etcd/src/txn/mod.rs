@@ -198,6 +198,8 @@ pub enum Refusal {
     NothingThere(Name, Rtype),
     /// The SOA is made of the zone's settings.
     Soa(Name),
+    /// Records that only a signed zone has.
+    Signed(Name, Rtype),
     /// The records make no RRset.
     Rrset(Name, Rtype, RrsetError),
     /// What is stored under this key cannot be read.
@@ -218,6 +220,7 @@ impl Refusal {
                 _,
                 RrsetError::Empty | RrsetError::Ttl(_) | RrsetError::NoData(_)
             ) | Refusal::Soa(_)
+                | Refusal::Signed(..)
                 | Refusal::Usage(_)
         )
     }
@@ -271,6 +274,10 @@ impl fmt::Display for Refusal {
             Refusal::Soa(zone) => write!(
                 f,
                 "the SOA record is made of the zone's settings and its serial of etcd's revision: use nsctl zone set {zone}"
+            ),
+            Refusal::Signed(owner, rtype) => write!(
+                f,
+                "{owner} {rtype}: only a signed zone has {rtype} records, and nsd serves no signatures yet; publish the zone unsigned, without DS records at its parent"
             ),
             Refusal::Rrset(owner, rtype, error) => write!(f, "{owner} {rtype}: {error}"),
             Refusal::Stored(key, error) => {

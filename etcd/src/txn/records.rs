@@ -199,6 +199,9 @@ impl Site<'_> {
         if rtype == Rtype::SOA {
             return Err(Refusal::Soa(self.read.apex.clone()));
         }
+        if rtype.is_of_signed_zone() {
+            return Err(Refusal::Signed(self.owner.clone(), rtype));
+        }
         if rtype == Rtype::CNAME && apex {
             return Err(Refusal::CnameAtApex(self.read.apex.clone()));
         }

@@ -384,6 +384,32 @@ fn the_apex_keeps_soa_and_ns() {
 }
 
 #[test]
+fn records_of_signed_zones_are_refused_and_can_be_removed() {
+    for (rtype, text) in [
+        (
+            Rtype::RRSIG,
+            "A 13 1 60 20300101000000 20200101000000 1 x. aaaa",
+        ),
+        (Rtype::NSEC, "x. A"),
+        (Rtype::NSEC3PARAM, "1 0 0 -"),
+        (Rtype::DNSKEY, "257 3 13 aaaa"),
+        (Rtype::CDS, "0 0 0 00"),
+        (Rtype::CDNSKEY, "0 3 0 AA=="),
+    ] {
+        let refused = plan("x", &[], &add(rtype, &[text])).expect_err(text);
+        assert!(matches!(refused, Refusal::Signed(_, refused) if refused == rtype));
+        assert!(refused.is_usage());
+        let present = [read(rtype, &[text], 45)];
+        assert!(
+            plan("x", &present, &remove(Some(rtype), &[])).is_ok(),
+            "{rtype}"
+        );
+    }
+    let ds = "1 13 1 0123456789abcdef0123456789abcdef01234567";
+    assert!(plan("a.x", &[], &add(Rtype::DS, &[ds])).is_ok());
+}
+
+#[test]
 fn sets_that_are_none_are_refused() {
     let set = |ttl, rdata| Change::Set {
         rtype: Rtype::A,

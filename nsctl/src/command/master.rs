@@ -20,22 +20,38 @@ use crate::output;
 #[derive(Clone, Copy)]
 pub(super) struct How {
     pub(super) replace: bool,
+    pub(super) strict: bool,
     pub(super) force: bool,
 }
 
 /// Reads and checks a file. Every error and warning is told, a line each.
-fn read(zone: &Name, file: &Path) -> Result<Checked, Error> {
-    checked(zone, file, &open(file)?)
+fn read(zone: &Name, file: &Path, signatures: Signatures) -> Result<Checked, Error> {
+    checked(zone, file, &open(file)?, signatures)
+}
+
+/// What becomes of the records that only a signed zone has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signatures {
+    Refuse,
+    LeaveOut,
 }
 
 fn open(file: &Path) -> Result<MasterText, Error> {
     MasterText::open(file).map_err(Error::Failed)
 }
 
-fn checked(zone: &Name, file: &Path, text: &MasterText) -> Result<Checked, Error> {
-    let checked = text
-        .records(zone)
-        .and_then(|file| zonefile::check(zone, file));
+fn checked(
+    zone: &Name,
+    file: &Path,
+    text: &MasterText,
+    signatures: Signatures,
+) -> Result<Checked, Error> {
+    let checked = text.records(zone).and_then(|mut file| {
+        if signatures == Signatures::LeaveOut {
+            file.leave_out_dnssec();
+        }
+        zonefile::check(zone, file)
+    });
     let checked = checked.map_err(|faults| {
         tell(&faults, "error");
         Error::Conflict(format!(
@@ -62,20 +78,26 @@ pub(super) async fn import(
     how: How,
     writing: Writing,
 ) -> Result<(), Error> {
-    let checked = read(apex, file)?;
+    let signatures = if how.force {
+        Signatures::LeaveOut
+    } else {
+        Signatures::Refuse
+    };
+    let checked = read(apex, file, signatures)?;
     if !how.replace
         && let Some(present) = context.store().zone(apex).await?.1
     {
         tell_kept(apex, &soa_differences(&present.zone.soa, &checked.zone.soa));
     }
-    if context.dry_run {
-        return dry_run(context, apex, &checked, how.replace).await;
-    }
-    if !checked.warnings.is_empty() && !how.force {
+    if how.strict && !checked.warnings.is_empty() {
         let warnings = plural(checked.warnings.len(), "warning");
         return Err(Error::Conflict(format!(
-            "{warnings}: nothing was written; --force imports all the same"
+            "{warnings} in {}: nothing was written, as --strict asks for",
+            file.display()
         )));
+    }
+    if context.dry_run {
+        return dry_run(context, apex, &checked, how.replace).await;
     }
     let total = checked.rrsets.len();
     let bar = ProgressBar::new(total as u64);
@@ -178,7 +200,7 @@ async fn dry_run(
 }
 
 pub(super) async fn diff(context: &Context, apex: &Name, file: &Path) -> Result<(), Error> {
-    let checked = read(apex, file)?;
+    let checked = read(apex, file, Signatures::Refuse)?;
     let present = existing(context, apex).await?;
     let stored = context.store().content(&present).await??;
     let differences = zonefile::diff(&stored, &checked.rrsets);
@@ -278,7 +300,7 @@ pub(super) fn check(context: &Context, file: &Path, zone: Option<Name>) -> Resul
         Some(zone) => zone,
         None => guess_apex(file, &text)?,
     };
-    let checked = checked(&apex, file, &text)?;
+    let checked = checked(&apex, file, &text, Signatures::Refuse)?;
     let records = 1 + checked
         .rrsets
         .values()

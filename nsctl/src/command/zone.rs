@@ -46,10 +46,15 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
             zone,
             file,
             replace,
+            strict,
             force,
             writing,
         } => {
-            let how = master::How { replace, force };
+            let how = master::How {
+                replace,
+                strict,
+                force,
+            };
             master::import(context, &zone, &file, how, writing).await
         }
         ZoneCommand::Diff { zone, file } => master::diff(context, &zone, &file).await,

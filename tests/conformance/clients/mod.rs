@@ -220,7 +220,7 @@ impl Scene {
         let mut types = None;
         for (apex, text) in [("big.test", &big()[..]), ("types.test", TYPES)] {
             let apex: Name = apex.parse().unwrap();
-            let checked = zones::check(&apex, text);
+            let checked = zones::check_signed(&apex, text);
             let checked = checked.unwrap_or_else(|faults| panic!("{apex}: {faults:#?}"));
             let imported = store
                 .import(&apex, &checked, ImportMode::Replace, &|_| {})

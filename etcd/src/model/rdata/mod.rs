@@ -13,6 +13,7 @@ mod address;
 mod binary;
 mod bitmap;
 mod cursor;
+mod doubt;
 mod field;
 mod hip;
 mod location;
@@ -203,6 +204,11 @@ impl Rdata {
     /// rdata points to (CNAME, DNAME, PTR).
     pub fn names(&self, rtype: Rtype) -> Vec<Name> {
         field::names(rtype, &self.0)
+    }
+
+    /// What is well-formed here and likely not meant, such as a digest that is too short.
+    pub fn doubt(&self, rtype: Rtype) -> Option<String> {
+        doubt::doubt(rtype, &self.0)
     }
 }
 

@@ -8,7 +8,8 @@ use super::super::rdata::Rdata;
 use super::super::rrset::{Rrset, TTL_MAX};
 use super::super::rtype::Rtype;
 use super::super::zone::{Soa, Zone};
-use super::{Fault, MasterFile, Place, Record, Rrsets};
+use super::doubts::doubts;
+use super::{Fault, MasterFile, Place, Record, Rrsets, dnssec};
 
 /// A zone made of the records of a master file.
 #[derive(Clone, Debug)]
@@ -53,7 +54,9 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
     let mut errors = Vec::new();
     let mut soa: Option<(Record, Soa, u32)> = None;
     let mut sets: BTreeMap<(Name, Rtype), Gathered> = BTreeMap::new();
-    for record in records {
+    let mut records = records.into_iter().peekable();
+    while let Some(record) = records.next() {
+        let is_last = records.peek().is_none();
         if !record.owner.is_within(apex) {
             warnings.push(fault(
                 &record.at,
@@ -63,7 +66,7 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
                 ),
             ));
         } else if record.rtype == Rtype::SOA {
-            take_soa(apex, record, &mut soa, &mut errors, &mut warnings);
+            take_soa(apex, record, is_last, &mut soa, &mut errors, &mut warnings);
         } else {
             gather(record, &mut sets, &mut warnings);
         }
@@ -81,25 +84,19 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
             Err(error) => errors.push(fault(&at, format!("{} {}: {error}", key.0, key.1))),
         }
     }
-    let place = |found: Found| Fault {
-        at: places.get(&found.key).cloned(),
+    if let Some((record, ..)) = &soa {
+        places.insert((apex.clone(), Rtype::SOA), record.at.clone());
+    }
+    let place = |found: Finding| Fault {
+        at: places.get(&(found.owner, found.rtype)).cloned(),
         reason: found.reason,
     };
-    errors.extend(rule_breaks(apex, &rrsets).into_iter().map(&place));
-    if soa.is_none() {
-        errors.push(whole(format!(
-            "the zone has no SOA record at its apex {apex}"
-        )));
-    }
-    if !rrsets.contains_key(&(apex.clone(), Rtype::NS)) {
-        errors.push(whole(format!(
-            "the zone has no NS record at its apex {apex}"
-        )));
-    }
+    let found = examine(apex, soa.as_ref().map(|(_, soa, _)| soa), &rrsets);
+    errors.extend(found.errors.into_iter().map(&place));
     let Some((_, fields, serial)) = soa.filter(|_| errors.is_empty()) else {
         return Err(errors);
     };
-    warnings.extend(doubts(apex, &rrsets).into_iter().map(&place));
+    warnings.extend(found.doubts.into_iter().map(&place));
     let mut zone = Zone::new(fields.mname.clone(), fields.rname.clone());
     zone.soa = fields;
     Ok(Checked {
@@ -113,6 +110,7 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
 fn take_soa(
     apex: &Name,
     record: Record,
+    is_last: bool,
     soa: &mut Option<(Record, Soa, u32)>,
     errors: &mut Vec<Fault>,
     warnings: &mut Vec<Fault>,
@@ -134,6 +132,8 @@ fn take_soa(
                 "a zone has one SOA record, and this is another one",
             ));
         }
+        // A zone transfer ends with the record that it began with (RFC 5936 2.2).
+        Some(_) if is_last => {}
         Some(_) => warnings.push(fault(&record.at, "the SOA record is there twice")),
         None => {
             let mut fields = soa_fields(&record);
@@ -229,10 +229,53 @@ fn soa_fields(record: &Record) -> Option<(Soa, u32)> {
     ))
 }
 
-/// A finding at an RRset.
-struct Found {
-    key: (Name, Rtype),
-    reason: String,
+/// Something about an RRset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The owner.
+    pub owner: Name,
+    /// The type.
+    pub rtype: Rtype,
+    /// What is wrong or likely not meant, for a person.
+    pub reason: String,
+}
+
+impl Finding {
+    pub(super) fn new(owner: &Name, rtype: Rtype, reason: String) -> Self {
+        Finding {
+            owner: owner.clone(),
+            rtype,
+            reason,
+        }
+    }
+}
+
+/// What the checks of a zone as a whole have found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// What no front-end could serve as the RFCs say.
+    pub errors: Vec<Finding>,
+    /// What is likely not meant.
+    pub doubts: Vec<Finding>,
+}
+
+/// Checks a zone as a whole.
+pub fn examine(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Findings {
+    let mut errors = rule_breaks(apex, rrsets);
+    errors.extend(dnssec::finding(rrsets));
+    for (rtype, is_there) in [
+        (Rtype::SOA, soa.is_some()),
+        (Rtype::NS, rrsets.contains_key(&(apex.clone(), Rtype::NS))),
+    ] {
+        if !is_there {
+            let reason = format!("the zone has no {rtype} record at its apex {apex}");
+            errors.push(Finding::new(apex, rtype, reason));
+        }
+    }
+    Findings {
+        errors,
+        doubts: doubts(apex, soa, rrsets),
+    }
 }
 
 /// Whether records of this type may share their owner with a CNAME: those of DNSSEC (RFC 4034 2.5).
@@ -249,17 +292,12 @@ pub fn faults(apex: &Name, rrsets: &Rrsets) -> Vec<Fault> {
 }
 
 /// What stands where it must not.
-fn rule_breaks(apex: &Name, rrsets: &Rrsets) -> Vec<Found> {
+fn rule_breaks(apex: &Name, rrsets: &Rrsets) -> Vec<Finding> {
     let mut found = Vec::new();
     // The DNAME that was passed last: in canonical order all names below it come right behind it.
     let mut above: Option<&Name> = None;
     for (owner, rtype) in rrsets.keys() {
-        let mut break_rule = |reason: String| {
-            found.push(Found {
-                key: (owner.clone(), *rtype),
-                reason,
-            })
-        };
+        let mut break_rule = |reason: String| found.push(Finding::new(owner, *rtype, reason));
         if let Some(dname) = above.filter(|dname| *dname != owner) {
             if owner.is_within(dname) {
                 break_rule(format!(
@@ -303,124 +341,4 @@ fn rule_breaks(apex: &Name, rrsets: &Rrsets) -> Vec<Found> {
         }
     }
     found
-}
-
-/// What is likely not meant.
-fn doubts(apex: &Name, rrsets: &Rrsets) -> Vec<Found> {
-    let mut found = Vec::new();
-    let mut cut: Option<&Name> = None;
-    for ((owner, rtype), rrset) in rrsets {
-        let mut doubt = |reason: String| {
-            found.push(Found {
-                key: (owner.clone(), *rtype),
-                reason,
-            })
-        };
-        cut = cut.filter(|cut| owner.is_within(cut));
-        match cut {
-            Some(cut) if cut != owner && !matches!(*rtype, Rtype::A | Rtype::AAAA) => {
-                doubt(format!(
-                    "{owner} {rtype} is below the zone cut at {cut} and never answered"
-                ));
-            }
-            Some(cut)
-                if cut == owner
-                    && !matches!(
-                        *rtype,
-                        Rtype::NS | Rtype::DS | Rtype::A | Rtype::AAAA | Rtype::NSEC | Rtype::RRSIG
-                    ) =>
-            {
-                doubt(format!(
-                    "{owner} {rtype} is at a zone cut and never answered"
-                ));
-            }
-            _ => {}
-        }
-        if *rtype == Rtype::NS && owner != apex && cut.is_none() && !is_wildcard(owner) {
-            cut = Some(owner);
-        }
-        if *rtype == Rtype::DS && !rrsets.contains_key(&(owner.clone(), Rtype::NS)) {
-            doubt(format!("{owner} has DS records, but is no zone cut"));
-        }
-        if !matches!(*rtype, Rtype::NS | Rtype::MX | Rtype::SRV) {
-            continue;
-        }
-        for target in rrset.rdata().iter().flat_map(|rdata| rdata.names(*rtype)) {
-            match address(apex, rrsets, &target) {
-                Address::Missing
-                    if *rtype == Rtype::NS && owner != apex && target.is_within(owner) =>
-                {
-                    doubt(format!(
-                        "{owner} is delegated to {target}, whose glue is missing: no address is there"
-                    ));
-                }
-                Address::Missing => doubt(format!(
-                    "{owner} {rtype} points to {target}, which is in this zone and has no address"
-                )),
-                Address::Alias => doubt(format!(
-                    "{owner} {rtype} points to {target}, which is an alias (RFC 2181, 10.3)"
-                )),
-                Address::Present | Address::Elsewhere => {}
-            }
-        }
-    }
-    found
-}
-
-fn is_wildcard(name: &Name) -> bool {
-    name.labels().next() == Some(b"*")
-}
-
-enum Address {
-    Present,
-    /// A CNAME is there, or a DNAME above makes one.
-    Alias,
-    Missing,
-    /// In another zone, so that it is not for us to say.
-    Elsewhere,
-}
-
-/// What the zone says about the address of a name.
-fn address(apex: &Name, rrsets: &Rrsets, target: &Name) -> Address {
-    if !target.is_within(apex) || target.is_root() {
-        return Address::Elsewhere;
-    }
-    let has = |name: &Name, rtype| rrsets.contains_key(&(name.clone(), rtype));
-    let at = |name: &Name| -> Option<Address> {
-        if has(name, Rtype::A) || has(name, Rtype::AAAA) {
-            return Some(Address::Present);
-        }
-        has(name, Rtype::CNAME).then_some(Address::Alias)
-    };
-    if let Some(address) = at(target) {
-        return address;
-    }
-    // A cut below which only glue would be here, a redirection, or a wildcard that makes the name.
-    let mut exists = exists(rrsets, target);
-    for name in target.ancestors().take_while(|name| name != apex) {
-        if name != *target && has(&name, Rtype::DNAME) {
-            return Address::Alias;
-        }
-        if has(&name, Rtype::NS) && name != *target {
-            return Address::Missing;
-        }
-        let Some(parent) = name.parent() else { break };
-        if !exists {
-            let wildcard = Name::from_labels([&b"*"[..]].into_iter(), &parent);
-            if let Some(address) = wildcard.ok().and_then(|wildcard| at(&wildcard)) {
-                return address;
-            }
-            exists = self::exists(rrsets, &parent);
-        }
-    }
-    if has(apex, Rtype::DNAME) && target != apex {
-        return Address::Alias;
-    }
-    Address::Missing
-}
-
-/// Whether the name or one below it has records.
-fn exists(rrsets: &Rrsets, name: &Name) -> bool {
-    let next = rrsets.range((name.clone(), Rtype(0))..).next();
-    next.is_some_and(|((owner, _), _)| owner.is_within(name))
 }

@@ -2,6 +2,8 @@
 
 mod check;
 mod diff;
+mod dnssec;
+mod doubts;
 mod generate;
 mod read;
 mod write;
@@ -16,8 +18,9 @@ use super::rrset::Rrset;
 use super::rtype::Rtype;
 use super::text::Position;
 
-pub use check::{Checked, check, faults, may_stand_beside_cname};
+pub use check::{Checked, Finding, Findings, check, examine, faults, may_stand_beside_cname};
 pub use diff::{Difference, diff};
+pub use doubts::{doubts, names_around};
 pub use read::{Include, read, read_file};
 pub use write::write;
 

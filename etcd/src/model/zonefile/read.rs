@@ -39,6 +39,7 @@ pub fn read_file(
         include,
         ttl_default: None,
         ttl_last: None,
+        ttl_doubted: false,
         read: MasterFile::default(),
         faults: Vec::new(),
         depth: 0,
@@ -63,6 +64,8 @@ struct Reader<'i> {
     include: Include<'i>,
     ttl_default: Option<u32>,
     ttl_last: Option<u32>,
+    /// Whether a record without a TTL has been told: the first one is enough.
+    ttl_doubted: bool,
     read: MasterFile,
     faults: Vec<Fault>,
     depth: usize,
@@ -308,6 +311,18 @@ impl Reader<'_> {
         };
         // A TTL that is written is the last one for the records that follow (RFC 1035 5.1).
         self.ttl_last = ttl.or(self.ttl_last);
+        if ttl.or(self.ttl_default).is_none() && !self.ttl_doubted {
+            self.ttl_doubted = true;
+            let source = match self.ttl_last {
+                Some(last) => format!("{last}, as the record before"),
+                None => "the SOA record's minimum".into(),
+            };
+            self.warn(
+                scope,
+                at,
+                format!("there is no TTL, and no $TTL above: it is taken for {source}; other servers differ here"),
+            );
+        }
         Ok(Head {
             ttl: ttl.or(self.ttl_default).or(self.ttl_last),
             rtype,

@@ -313,7 +313,7 @@ fn records_are_generated() {
     }
 }
 
-const BASE: &str = "@ 60 SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n";
+const BASE: &str = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n";
 
 #[test]
 fn refuses_what_is_no_zone() {
@@ -362,19 +362,63 @@ fn doubts_what_is_likely_not_meant() {
         ("x 2147483648 A 192.0.2.1", "becomes 0"),
         ("$TTL 4294967295\nx A 192.0.2.1", "becomes 0"),
         (
-            "@ 60 SOA ns hostmaster 1 2 3 4 5",
+            "@ 60 SOA ns hostmaster 1 2 3 4 5\nx A 192.0.2.1",
             "SOA record is there twice",
         ),
         ("x 1 A 192.0.2.1\nx 2 A 192.0.2.2", "TTL 2 differs"),
         ("x NS a.x", "glue is missing"),
         ("x NS ns2", "no address"),
         ("x MX 1 nowhere", "no address"),
-        ("x SRV 1 1 1 ns.y\ny NS ns.elsewhere.", "no address"),
+        ("x NS ns.y\ny NS ns.elsewhere.", "no glue"),
         ("x MX 1 y\ny CNAME ns", "is an alias"),
         ("x MX 1 y.d\nd DNAME elsewhere.", "is an alias"),
         ("x NS a.\ny.x TXT t", "below the zone cut"),
         ("x NS a.\nx TXT t", "at a zone cut"),
         ("x DS 1 8 2 aa", "no zone cut"),
+        ("x NS ns\nx DS 1 8 2 aa", "has 32 octets"),
+        (
+            "x HTTPS 1 ns no-default-alpn",
+            "no-default-alpn without alpn",
+        ),
+        (
+            "x NS 192.0.2.1",
+            "192.0.2.1.example.org., which is an address",
+        ),
+        ("x MX 1 192.0.2.1.", "192.0.2.1., which is an address"),
+        ("x SRV 1 1 1 2001:db8::1", "which is an address"),
+        ("x CNAME 192.0.2.1.", "which is an address"),
+        ("x MX 1 mail.example.org", "is a final dot missing?"),
+        (
+            "x MX 1 mail.example.net",
+            "has no address; is a final dot missing?",
+        ),
+        (
+            "x CNAME www.example.net",
+            "does not exist; is a final dot missing?",
+        ),
+        (
+            "x CNAME nowhere",
+            "nowhere.example.org., which is in this zone and does not exist",
+        ),
+        (
+            "x PTR host.example.net",
+            "does not exist; is a final dot missing?",
+        ),
+        ("x HTTPS 1 nowhere", "does not exist"),
+        ("x.example.org A 192.0.2.1", "is a final dot missing?"),
+        (
+            "$ORIGIN x\ny A 192.0.2.1\nz MX 1 y.example.org",
+            "is a final dot missing?",
+        ),
+        (
+            "* A 192.0.2.1\n_443._tcp.www TLSA 3 1 0 aa",
+            "*.example.org. does not apply to www.example.org.: it exists, as _443._tcp.www",
+        ),
+        (
+            "* CNAME ns\nnews MX 1 ns",
+            "does not apply to news.example.org.: it has records of its own (MX)",
+        ),
+        ("@ ZONEMD 1 1 1 aa", "with another serial"),
     ] {
         let sound =
             checked(&format!("{BASE}{text}")).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
@@ -429,14 +473,14 @@ fn records_outside_of_the_zone_are_left_out() {
     );
     assert_eq!(
         shown(&sound.warnings),
-        ["4:1: other.com. is outside of the zone example.org.: this record is left out"]
+        ["5:1: other.com. is outside of the zone example.org.: this record is left out"]
     );
 }
 
 /// RFC 2181 8: a TTL with its highest bit set counts as 0.
 #[test]
 fn ttls_over_the_limit_become_0() {
-    let text = "@ 2147483647 SOA ns hostmaster 1 2 3 4 4294967295\n@ NS ns.other.\n\
+    let text = "@ 2147483647 SOA ns hostmaster 1 2 3 4 4294967295\n@ 1 NS ns.other.\n\
                 a 2147483648 A 192.0.2.1\n$TTL 4000000000\nb A 192.0.2.1\nc 2147483647 A 192.0.2.1\n\
                 $GENERATE 1-3 d$ 3000000000 A 192.0.2.1\n";
     let sound = checked(text).expect("sound");
@@ -484,19 +528,127 @@ fn a_byte_order_mark_is_named() {
 }
 
 #[test]
+fn doubts_the_soa_record_and_omitted_ttls() {
+    for (text, doubts) in [
+        (
+            "$TTL 1\n@ SOA ns.example.org host@example.net. 1 2 3 4 5\n@ NS ns.",
+            &[
+                "2:1: the SOA record names ns.example.org.example.org., which has the name of the zone twice: is a final dot missing?",
+                "2:1: the SOA record's mailbox host\\@example.net. has an @; a dot is its place there (RFC 1035, 8)",
+            ][..],
+        ),
+        (
+            "$TTL 1\n@ SOA 192.0.2.1 host 1 2 3 4 5\n@ NS ns.",
+            &[
+                "2:1: the SOA record names 192.0.2.1.example.org., which is an address: a name is needed",
+            ],
+        ),
+        (
+            "@ SOA a. b. 1 2 3 4 5\n@ NS ns.\n",
+            &[
+                "1:1: there is no TTL, and no $TTL above: it is taken for the SOA record's minimum; other servers differ here",
+            ],
+        ),
+        (
+            "@ 7 SOA a. b. 1 2 3 4 5\n@ NS ns.\n@ NS ns2.\n",
+            &[
+                "2:1: there is no TTL, and no $TTL above: it is taken for 7, as the record before; other servers differ here",
+            ],
+        ),
+        ("@ 7 SOA a. b. 1 2 3 4 5\n@ 7 NS ns.", &[]),
+        ("$TTL 7\n@ SOA a. b. 1 2 3 4 5\n@ NS ns.", &[]),
+    ] {
+        let sound = checked(text).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+        assert_eq!(shown(&sound.warnings), doubts, "{text}");
+    }
+}
+
+/// What `dig axfr` and `kdig axfr` print.
+#[test]
+fn a_zone_transfer_is_read() {
+    let soa = "example.org.\t\t60\tIN\tSOA\tns.example.org. h.example.org. 7 2 3 4 5";
+    let text = format!(
+        "\n; <<>> DiG 9.18 <<>> example.org axfr\n;; global options: +cmd\n{soa}\n\
+         example.org.\t60\tIN\tNS\tns.example.org.\nns.example.org.\t60\tIN\tA\t192.0.2.53\n{soa}\n\
+         ;; Query time: 0 msec\n;; XFR size: 4 records (messages 1, bytes 200)\n\n"
+    );
+    let sound = checked(&text).expect("sound");
+    assert_eq!((sound.serial, sound.rrsets.len()), (7, 2));
+    assert_eq!(shown(&sound.warnings), Vec::<String>::new());
+}
+
+#[test]
+fn a_signed_zone_is_refused_or_left_without_its_signatures() {
+    let text = format!(
+        "{BASE}x NS ns\nx DS 1 13 1 0123456789abcdef0123456789abcdef01234567\n\
+         @ DNSKEY 257 3 13 aaaa\n@ DNSKEY 256 3 13 bbbb\n@ NSEC ns A RRSIG\n\
+         @ RRSIG SOA 13 2 60 20300101000000 20200101000000 1 @ aaaa\nns RRSIG A 13 2 60 20300101000000 20200101000000 1 @ aaaa\n\
+         0123456789abcdefghijklmnopqrstuv NSEC3 1 0 0 - 0123456789ABCDEFGHIJKLMNOPQRSTUV A\n"
+    );
+    let faults = shown(&checked(&text).expect_err("it is signed"));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(
+        faults[0].starts_with(
+            "10:1: the zone is signed, with 2 RRSIG, 1 NSEC, 2 DNSKEY and 1 NSEC3 records, and"
+        ),
+        "{faults:?}"
+    );
+    let mut file = read(text.as_bytes(), &origin()).expect("sound");
+    file.leave_out_dnssec();
+    let left = check(&origin(), file).expect("sound");
+    let types: Vec<String> = left
+        .rrsets
+        .keys()
+        .map(|(owner, rtype)| format!("{owner} {rtype}"))
+        .collect();
+    assert_eq!(
+        types,
+        [
+            "example.org. NS",
+            "ns.example.org. A",
+            "x.example.org. NS",
+            "x.example.org. DS"
+        ]
+    );
+    assert_eq!(
+        shown(&left.warnings),
+        [
+            "2 RRSIG, 1 NSEC, 2 DNSKEY and 1 NSEC3 records of a signed zone are left out; the zone's DS records must be gone from its parent"
+        ]
+    );
+    for (record, counts) in [
+        ("@ CDS 0 0 0 00", "with 1 CDS record, and"),
+        ("@ CDNSKEY 0 3 0 AA==", "with 1 CDNSKEY record, and"),
+        ("@ NSEC3PARAM 1 0 0 -", "with 1 NSEC3PARAM record, and"),
+    ] {
+        let faults = shown(&checked(&format!("{BASE}{record}")).expect_err(record));
+        assert!(faults[0].contains(counts), "{faults:?}");
+    }
+    checked(&format!("{BASE}x KEY 0 3 13 aaaa")).expect("for SIG(0)");
+}
+
+#[test]
 fn has_no_doubts_about_sound_zones() {
     for text in [
-        "x NS a.x\na.x A 192.0.2.1\nx DS 1 8 2 aa",
+        "x NS a.x\na.x A 192.0.2.1\nx DS 1 13 1 0123456789abcdef0123456789abcdef01234567",
+        "x SRV 1 1 1 ns.y\ny NS ns.elsewhere.",
+        "* A 192.0.2.1\nwww A 192.0.2.2\nalias CNAME www\nsub NS ns\n_dmarc TXT x\n_sip._tcp SRV 1 1 1 x",
+        "*.w A 192.0.2.1\na.v A 192.0.2.1",
+        "* TXT t\nnews A 192.0.2.1",
+        "x CNAME a.y\ny NS ns.elsewhere.\nz CNAME a.w\n*.w A 192.0.2.1\nv CNAME _u\na._u TXT t",
+        "x RP me.example .\ny CNAME z.\n10 CNAME 10.0/25\n0/25 NS ns",
+        "x HTTPS 0 y.\nz HTTPS 1 . alpn=h2 no-default-alpn",
+        "@ SOA ns hostmaster 1 2 3 4 5",
         "x NS ns.elsewhere.",
         "x MX 1 y.w\n*.w A 192.0.2.1",
         "x MX 0 .",
         "*.w NS ns",
-        "x CNAME y.z\nb.x.a A 192.0.2.1",
+        "x CNAME y.z.\nb.x.a A 192.0.2.1",
         "@ DNAME elsewhere.",
     ] {
         let text = match text {
             "@ DNAME elsewhere." => {
-                "@ 60 SOA ns. hostmaster 1 2 3 4 5\n@ NS ns.\n@ DNAME elsewhere.".to_string()
+                "$TTL 60\n@ SOA ns. hostmaster 1 2 3 4 5\n@ NS ns.\n@ DNAME elsewhere.".to_string()
             }
             text => format!("{BASE}{text}"),
         };
@@ -525,8 +677,8 @@ fn differences_are_told_record_by_record() {
             "+ a.example.org. 60 A 192.0.2.4",
             "- b.example.org. 5 A 192.0.2.3",
             "+ b.example.org. 6 A 192.0.2.3",
-            "- c.example.org. 5 TXT \"t\"",
-            "+ d.example.org. 6 TXT \"t\"",
+            "- c.example.org. 60 TXT \"t\"",
+            "+ d.example.org. 60 TXT \"t\"",
         ]
     );
     assert!(diff(&old, &old).is_empty());

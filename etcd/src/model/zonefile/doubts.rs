@@ -1,0 +1,371 @@
+//! What is likely not meant in a zone.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::super::name::Name;
+use super::super::rdata::Rdata;
+use super::super::rrset::Rrset;
+use super::super::rtype::Rtype;
+use super::super::zone::Soa;
+use super::Rrsets;
+use super::check::Finding;
+
+/// Finds what is likely not meant. What there is about an owner and its targets only depends on the RRsets at
+/// [`names_around`] them, and on whether these names have others below them.
+pub fn doubts(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Vec<Finding> {
+    let mut search = Search {
+        apex,
+        rrsets,
+        found: Vec::new(),
+    };
+    if let Some(soa) = soa {
+        search.soa(soa);
+    }
+    let mut cut: Option<&Name> = None;
+    for ((owner, rtype), rrset) in rrsets {
+        cut = cut.filter(|cut| owner.is_within(cut));
+        search.hidden(owner, *rtype, cut);
+        if *rtype == Rtype::NS && owner != apex && cut.is_none() && !is_wildcard(owner) {
+            cut = Some(owner);
+        }
+        search.rrset(owner, *rtype, rrset);
+    }
+    let mut wildcards: Vec<&Name> = rrsets.keys().map(|(owner, _)| owner).collect();
+    wildcards.retain(|owner| is_wildcard(owner));
+    wildcards.dedup();
+    for wildcard in wildcards {
+        search.shadowed(wildcard);
+    }
+    search.found
+}
+
+/// The names whose RRsets decide what there is to say about records at `owner`.
+pub fn names_around(apex: &Name, owner: &Name, rtype: Rtype, rdata: &[Rdata]) -> BTreeSet<Name> {
+    let targets = rdata.iter().flat_map(|rdata| rdata.names(rtype));
+    let mut names = BTreeSet::new();
+    for start in targets.chain([owner.clone()]) {
+        if !start.is_within(apex) {
+            continue;
+        }
+        for name in start.ancestors() {
+            let is_apex = name == *apex;
+            names.extend(name.parent().filter(|_| !is_apex).and_then(wildcard_below));
+            names.insert(name);
+            if is_apex {
+                break;
+            }
+        }
+    }
+    names
+}
+
+fn wildcard_below(name: Name) -> Option<Name> {
+    Name::from_labels([&b"*"[..]].into_iter(), &name).ok()
+}
+
+fn is_wildcard(name: &Name) -> bool {
+    name.labels().next() == Some(b"*")
+}
+
+/// What a name in rdata leads to.
+enum Target {
+    /// Another zone, whose records we do not know.
+    Elsewhere,
+    /// A zone below a cut of this one.
+    BelowCut,
+    /// A DNAME record above it redirects it.
+    Redirected,
+    /// This name's records: its own, or those of a wildcard.
+    Records(Name),
+    /// Nothing: the name does not exist.
+    Nothing,
+}
+
+struct Search<'z> {
+    apex: &'z Name,
+    rrsets: &'z Rrsets,
+    found: Vec<Finding>,
+}
+
+impl Search<'_> {
+    fn doubt(&mut self, owner: &Name, rtype: Rtype, reason: String) {
+        self.found.push(Finding::new(owner, rtype, reason));
+    }
+
+    fn has(&self, name: &Name, rtype: Rtype) -> bool {
+        self.rrsets.contains_key(&(name.clone(), rtype))
+    }
+
+    fn has_address(&self, name: &Name) -> bool {
+        self.has(name, Rtype::A) || self.has(name, Rtype::AAAA)
+    }
+
+    fn types(&self, name: &Name) -> impl Iterator<Item = Rtype> {
+        let here = (name.clone(), Rtype(0))..=(name.clone(), Rtype(u16::MAX));
+        self.rrsets.range(here).map(|((_, rtype), _)| *rtype)
+    }
+
+    /// The first RRset at a name or below it.
+    fn first(&self, name: &Name) -> Option<&(Name, Rtype)> {
+        let (key, _) = self.rrsets.range((name.clone(), Rtype(0))..).next()?;
+        key.0.is_within(name).then_some(key)
+    }
+
+    fn soa(&mut self, soa: &Soa) {
+        let apex = self.apex;
+        for name in [&soa.mname, &soa.rname] {
+            if let Some(reason) = self.misspelt(name) {
+                self.doubt(apex, Rtype::SOA, format!("the SOA record names {reason}"));
+            }
+        }
+        if soa
+            .rname
+            .labels()
+            .next()
+            .is_some_and(|label| label.contains(&b'@'))
+        {
+            let reason = format!(
+                "the SOA record's mailbox {} has an @; a dot is its place there (RFC 1035, 8)",
+                soa.rname
+            );
+            self.doubt(apex, Rtype::SOA, reason);
+        }
+    }
+
+    /// Records that a zone cut hides.
+    fn hidden(&mut self, owner: &Name, rtype: Rtype, cut: Option<&Name>) {
+        let Some(cut) = cut else { return };
+        if cut != owner && !matches!(rtype, Rtype::A | Rtype::AAAA) {
+            let reason =
+                format!("{owner} {rtype} is below the zone cut at {cut} and never answered");
+            self.doubt(owner, rtype, reason);
+        } else if cut == owner && !matches!(rtype, Rtype::NS | Rtype::DS | Rtype::A | Rtype::AAAA) {
+            let reason = format!("{owner} {rtype} is at a zone cut and never answered");
+            self.doubt(owner, rtype, reason);
+        }
+    }
+
+    fn rrset(&mut self, owner: &Name, rtype: Rtype, rrset: &Rrset) {
+        if self.repeats_apex(owner) {
+            let reason = format!("{owner} has the name of the zone twice: is a final dot missing?");
+            self.doubt(owner, rtype, reason);
+        }
+        if rtype == Rtype::DS && !self.has(owner, Rtype::NS) {
+            self.doubt(
+                owner,
+                rtype,
+                format!("{owner} has DS records, but is no zone cut"),
+            );
+        }
+        if rtype == Rtype::ZONEMD {
+            let reason = format!(
+                "{owner} ZONEMD is the digest of a zone with another serial, and does not hold for what is served"
+            );
+            self.doubt(owner, rtype, reason);
+        }
+        for rdata in rrset.rdata() {
+            if let Some(reason) = rdata.doubt(rtype) {
+                self.doubt(owner, rtype, format!("{owner} {rtype}: {reason}"));
+            }
+            if rtype.is_of_signed_zone() || rtype == Rtype::SIG {
+                continue;
+            }
+            for target in rdata.names(rtype) {
+                self.target(owner, rtype, &target);
+            }
+        }
+    }
+
+    fn target(&mut self, owner: &Name, rtype: Rtype, target: &Name) {
+        if let Some(reason) = self.misspelt(target) {
+            return self.doubt(owner, rtype, format!("{owner} {rtype} points to {reason}"));
+        }
+        let points = format!("{owner} {rtype} points to {target}");
+        let needs_address = matches!(rtype, Rtype::NS | Rtype::MX | Rtype::SRV);
+        let reason = match self.lookup(target) {
+            Target::Elsewhere => return,
+            Target::BelowCut if rtype != Rtype::NS || self.has_address(target) => return,
+            Target::BelowCut if owner != self.apex && target.is_within(owner) => {
+                format!(
+                    "{owner} is delegated to {target}, whose glue is missing: no address is there"
+                )
+            }
+            Target::BelowCut => format!("{points}, which is below a zone cut and has no glue"),
+            Target::Redirected if needs_address => {
+                format!("{points}, which is an alias (RFC 2181, 10.3)")
+            }
+            Target::Records(name) if needs_address && self.has(&name, Rtype::CNAME) => {
+                format!("{points}, which is an alias (RFC 2181, 10.3)")
+            }
+            Target::Records(name) if needs_address && !self.has_address(&name) => {
+                format!("{points}, which is in this zone and has no address")
+            }
+            Target::Nothing if needs_address => {
+                format!(
+                    "{points}, which is in this zone and has no address{}",
+                    self.dot_missing(target)
+                )
+            }
+            Target::Nothing if must_exist(rtype) => {
+                format!(
+                    "{points}, which is in this zone and does not exist{}",
+                    self.dot_missing(target)
+                )
+            }
+            Target::Redirected | Target::Records(_) | Target::Nothing => return,
+        };
+        self.doubt(owner, rtype, reason);
+    }
+
+    fn lookup(&self, target: &Name) -> Target {
+        if !target.is_within(self.apex) || target.is_root() {
+            return Target::Elsewhere;
+        }
+        if target != self.apex && self.has(self.apex, Rtype::DNAME) {
+            return Target::Redirected;
+        }
+        let mut path: Vec<Name> = target
+            .ancestors()
+            .take_while(|name| name != self.apex)
+            .collect();
+        path.reverse();
+        for name in path {
+            if self.has(&name, Rtype::NS) {
+                return Target::BelowCut;
+            }
+            if name != *target && self.has(&name, Rtype::DNAME) {
+                return Target::Redirected;
+            }
+            if self.first(&name).is_none() {
+                let wildcard = name.parent().and_then(wildcard_below);
+                return match wildcard.filter(|wildcard| self.first(wildcard).is_some()) {
+                    Some(wildcard) => Target::Records(wildcard),
+                    None => Target::Nothing,
+                };
+            }
+        }
+        Target::Records(target.clone())
+    }
+
+    /// What is odd about a name in rdata, whatever it leads to.
+    fn misspelt(&self, name: &Name) -> Option<String> {
+        if self.address(name).is_some() {
+            return Some(format!("{name}, which is an address: a name is needed"));
+        }
+        self.repeats_apex(name).then(|| {
+            format!("{name}, which has the name of the zone twice: is a final dot missing?")
+        })
+    }
+
+    /// The address that a name is, with or without the zone's name behind it.
+    fn address(&self, name: &Name) -> Option<IpAddr> {
+        // In reverse zones digits between dots are names.
+        if name.labels().last() == Some(b"arpa") {
+            return None;
+        }
+        let all: Vec<&[u8]> = name.labels().collect();
+        let inside = if name.is_within(self.apex) {
+            self.apex.label_count()
+        } else {
+            0
+        };
+        [all.len(), all.len() - inside]
+            .into_iter()
+            .find_map(|count| {
+                let text = all.get(..count)?.join(&b'.');
+                std::str::from_utf8(&text).ok()?.parse().ok()
+            })
+    }
+
+    /// Whether the apex stands within the name once more, as in `www.example.org.example.org`. A top-level domain
+    /// may well have a name below it that is called like itself.
+    fn repeats_apex(&self, name: &Name) -> bool {
+        let apex: Vec<&[u8]> = self.apex.labels().collect();
+        if apex.len() < 2 || !name.is_within(self.apex) {
+            return false;
+        }
+        let own: Vec<&[u8]> = name.labels().collect();
+        own[..own.len() - apex.len()]
+            .windows(apex.len())
+            .any(|labels| labels == apex)
+    }
+
+    fn dot_missing(&self, target: &Name) -> &'static str {
+        match target.label_count() - self.apex.label_count() {
+            0 | 1 => "",
+            _ => "; is a final dot missing?",
+        }
+    }
+
+    /// Names that a wildcard does not make, as they exist, and that lack what it would give them (RFC 4592 2.2.2). A
+    /// name with an address is meant to differ from the others, and one with an underscore is no host's.
+    fn shadowed(&mut self, wildcard: &Name) {
+        let Some(parent) = wildcard.parent() else {
+            return;
+        };
+        if matches!(self.lookup(wildcard), Target::BelowCut | Target::Redirected) {
+            return;
+        }
+        let is_host = |rtype| matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::CNAME);
+        let gives_host = self.types(wildcard).any(is_host);
+        let depth = parent.label_count() + 1;
+        let mut found = Vec::new();
+        let mut last: Option<Name> = None;
+        for (key, _) in self.rrsets.range((parent.clone(), Rtype(0))..) {
+            let (owner, rtype) = key;
+            if !owner.is_within(&parent) {
+                break;
+            }
+            if *owner == parent || last.as_ref().is_some_and(|last| owner.is_within(last)) {
+                continue;
+            }
+            let Some(name) = owner.ancestors().nth(owner.label_count() - depth) else {
+                continue;
+            };
+            let first_label = name.labels().next().unwrap_or_default();
+            if first_label != b"*" && !first_label.starts_with(b"_") {
+                let types: Vec<Rtype> = self.types(&name).collect();
+                let reason = if types.is_empty() {
+                    Some(format!("it exists, as {owner} {rtype} is below it"))
+                } else if gives_host
+                    && !types
+                        .iter()
+                        .any(|rtype| is_host(*rtype) || *rtype == Rtype::NS)
+                {
+                    Some(format!(
+                        "it has records of its own ({rtype}), but no address"
+                    ))
+                } else {
+                    None
+                };
+                found.extend(reason.map(|reason| {
+                    Finding::new(
+                        owner,
+                        *rtype,
+                        format!("{wildcard} does not apply to {name}: {reason} (RFC 4592, 2.2.2)"),
+                    )
+                }));
+            }
+            last = Some(name);
+        }
+        self.found.extend(found);
+    }
+}
+
+/// Whether records of this type are of no use if the name that they point to does not exist.
+fn must_exist(rtype: Rtype) -> bool {
+    matches!(
+        rtype,
+        Rtype::CNAME
+            | Rtype::DNAME
+            | Rtype::PTR
+            | Rtype::SVCB
+            | Rtype::HTTPS
+            | Rtype::NAPTR
+            | Rtype::KX
+            | Rtype::AFSDB
+            | Rtype::RT
+            | Rtype::LP
+    )
+}
