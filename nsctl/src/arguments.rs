@@ -349,13 +349,17 @@ pub(crate) enum ZoneCommand {
         /// The master file; - for standard input.
         file: PathBuf,
     },
-    /// Checks a master file; the store is not asked.
+    /// Checks a master file, without the store; or a zone in the store, with --stored.
     #[command(allow_missing_positional = true)]
     Check {
         /// The apex, and the origin of the file [default: where the SOA record is, else the file's name].
         zone: Option<Name>,
         /// The master file; - for standard input.
-        file: PathBuf,
+        #[arg(required_unless_present = "stored")]
+        file: Option<PathBuf>,
+        /// Check this zone as it is in the store. Exit code 3 if it has errors.
+        #[arg(long, value_name = "ZONE", conflicts_with_all = ["zone", "file", "zone_option"])]
+        stored: Option<Name>,
         /// The same as ZONE, as earlier releases had it.
         #[arg(
             long = "zone",

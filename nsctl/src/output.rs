@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use etcd::client::Unreadable;
+use etcd::model::zonefile::Finding;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -112,6 +113,13 @@ pub(crate) fn error(error: &Error) {
 pub(crate) fn left_out(unreadable: &[Unreadable]) {
     for one in unreadable {
         note(&format!("nsctl: {one}"));
+    }
+}
+
+/// What is likely not meant, on stderr.
+pub(crate) fn warnings(found: Vec<Finding>) {
+    for Finding { reason, .. } in found {
+        note(&format!("warning: {reason}"));
     }
 }
 

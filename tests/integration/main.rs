@@ -37,4 +37,5 @@ mod torn;
 mod unreadable;
 mod verify;
 mod waiting;
+mod warnings;
 mod writers;

@@ -110,7 +110,7 @@ async fn bad_input_is_refused_and_writes_nothing() {
             .to_string();
         // A line a fault, and one that sums up.
         let output = nsctl
-            .run_args(&["zone", "import", "example.net", &file])
+            .run_args(&["zone", "import", "example.net", &file, "--strict"])
             .await;
         faults.extend(fault(&output, "3", words));
         assert_eq!(

@@ -5,6 +5,7 @@
 //! connection is to one endpoint, and whoever uses it goes on to the next one where it does not answer.
 
 mod attempts;
+mod doubts;
 mod error;
 mod fault;
 mod file;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
-use etcd::client::{ImportMode, MasterText};
-use etcd::model::zonefile::{self, Checked, Difference, Fault, Rrsets};
+use etcd::client::{ImportMode, MasterText, Scope};
+use etcd::model::zonefile::{self, Checked, Difference, Fault, Finding, Rrsets};
 use etcd::model::{Name, Rtype, Soa};
-use etcd::txn;
+use etcd::txn::{self, RrsetRead};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -301,27 +301,76 @@ pub(super) fn check(context: &Context, file: &Path, zone: Option<Name>) -> Resul
         None => guess_apex(file, &text)?,
     };
     let checked = checked(&apex, file, &text, Signatures::Refuse)?;
-    let records = 1 + checked
-        .rrsets
+    let warnings = checked.warnings.iter().map(Fault::to_string).collect();
+    sound(context, &apex, checked.serial, &checked.rrsets, warnings)
+}
+
+/// Checks what is in the store.
+pub(super) async fn check_stored(context: &Context, apex: &Name) -> Result<(), Error> {
+    let read = existing(context, apex).await?;
+    let serial = context.store().serial(&read).await?;
+    let stored = context.store().rrsets(&read, apex, Scope::Subtree).await?;
+    output::left_out(&stored.unreadable);
+    let mut rrsets = Rrsets::new();
+    let mut errors = stored.unreadable.len();
+    for (owner, RrsetRead { rtype, rrset, .. }) in stored.rrsets {
+        match rrset {
+            Ok(rrset) => drop(rrsets.insert((owner, rtype), rrset)),
+            Err(error) => {
+                errors += 1;
+                let key = context.store().key_text(&read, &owner, rtype);
+                output::note(&format!(
+                    "error: the value of {key} cannot be read: {error}"
+                ));
+            }
+        }
+    }
+    let found = zonefile::examine(apex, Some(&read.zone.soa), &rrsets);
+    errors += found.errors.len();
+    for Finding { reason, .. } in &found.errors {
+        output::note(&format!("error: {reason}"));
+    }
+    let warnings = found
+        .doubts
+        .iter()
+        .map(|doubt| doubt.reason.clone())
+        .collect();
+    output::warnings(found.doubts);
+    if errors > 0 {
+        return Err(Error::Conflict(format!(
+            "{} in {apex}",
+            plural(errors, "error")
+        )));
+    }
+    sound(context, apex, serial, &rrsets, warnings)
+}
+
+/// Tells that a zone has no errors.
+fn sound(
+    context: &Context,
+    apex: &Name,
+    serial: u32,
+    rrsets: &Rrsets,
+    warnings: Vec<String>,
+) -> Result<(), Error> {
+    let records = 1 + rrsets
         .values()
         .map(|rrset| rrset.rdata().len())
         .sum::<usize>();
     if context.output == Output::Json {
-        let warnings = checked.warnings.iter().map(Fault::to_string).collect();
         return output::json(&Verdict {
             zone: apex.to_string(),
-            serial: checked.serial,
+            serial,
             records,
             warnings,
         });
     }
-    let warnings = match checked.warnings.len() {
+    let warned = match warnings.len() {
         0 => String::new(),
         count => format!(", {}", plural(count, "warning")),
     };
     output::print(&format!(
-        "zone {apex} is sound: serial {}, {}{warnings}\n",
-        checked.serial,
+        "zone {apex} is sound: serial {serial}, {}{warned}\n",
         plural(records, "record")
     ))
 }

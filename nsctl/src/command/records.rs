@@ -8,6 +8,7 @@ use etcd::txn::Change;
 use super::{Context, Report, Shown};
 use crate::arguments::Writing;
 use crate::error::Error;
+use crate::output;
 
 pub(super) async fn change(
     context: &Context,
@@ -47,5 +48,16 @@ pub(super) async fn change(
         removed: Some(changed.removed.iter().map(Shown::from).collect()),
         unreadable: changed.unreadable.iter().map(Rtype::to_string).collect(),
     };
+    warn(context, &changed.zone, owner, change).await;
     context.finish(report, writing, &text).await
+}
+
+/// Tells what is likely not meant about the records. What keeps us from finding out is no failure: they are written.
+async fn warn(context: &Context, zone: &Name, owner: &Name, change: &Change) {
+    let (Change::Add { rtype, rdata, .. } | Change::Set { rtype, rdata, .. }) = change else {
+        return;
+    };
+    let store = context.store();
+    let found = store.doubts(zone, owner, *rtype, rdata).await;
+    output::warnings(found.unwrap_or_default());
 }

@@ -3,7 +3,8 @@
 use std::io::{self, IsTerminal};
 
 use etcd::client::{Removed, StoreError};
-use etcd::model::{Name, Rdata, Rtype, Zone, zonefile};
+use etcd::model::zonefile::{self, Rrsets};
+use etcd::model::{Name, Rdata, Rrset, Rtype, Zone};
 use etcd::txn::ZoneRead;
 use serde::Serialize;
 
@@ -62,7 +63,13 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
             zone,
             file,
             zone_option,
-        } => master::check(context, &file, zone.or(zone_option)),
+            stored,
+        } => match (stored, file) {
+            (Some(apex), _) => master::check_stored(context, &apex).await,
+            (None, Some(file)) => master::check(context, &file, zone.or(zone_option)),
+            // The command line does not allow it.
+            (None, None) => Err(Error::usage("a file or --stored is needed")),
+        },
         ZoneCommand::Export { zone } => export(context, &zone).await,
         ZoneCommand::RaiseSerials { by, writing } => serials::raise(context, by, writing).await,
         ZoneCommand::Clean { zone, writing } => clean(context, &zone, writing).await,
@@ -136,6 +143,13 @@ async fn add(
         .collect();
     let servers = servers.map_err(|error| Error::usage(error.to_string()))?;
     let revision = context.store().zone_add(apex, &zone, &servers).await?;
+    let content = Rrset::new(Rtype::NS, zone.default_ttl, servers)
+        .map(|servers| Rrsets::from([((apex.clone(), Rtype::NS), servers)]));
+    output::warnings(zonefile::doubts(
+        apex,
+        Some(&zone.soa),
+        &content.unwrap_or_default(),
+    ));
     let line = format!("zone {apex} added, revision {revision}\n");
     context
         .finish(report(apex, revision, true), writing, &line)

@@ -11,9 +11,8 @@ pub(super) fn doubt(rtype: Rtype, wire: &[u8]) -> Option<String> {
     match rtype {
         // Algorithm 0 asks for the deletion of all DS records (RFC 8078 4).
         Rtype::CDS if wire.get(2) == Some(&0) => None,
-        Rtype::DS | Rtype::CDS => digest("digest", wire, 3, DS_DIGESTS),
-        Rtype::SSHFP => digest("fingerprint", wire, 1, SSHFP_FINGERPRINTS),
-        Rtype::TLSA | Rtype::SMIMEA => digest("digest", wire, 2, TLSA_DIGESTS),
+        Rtype::DS | Rtype::CDS | Rtype::DLV | Rtype::TA => digest(wire, 3, DS_DIGESTS),
+        Rtype::TLSA | Rtype::SMIMEA => digest(wire, 2, TLSA_DIGESTS),
         Rtype::SVCB | Rtype::HTTPS => parameters(wire),
         _ => None,
     }
@@ -21,18 +20,16 @@ pub(super) fn doubt(rtype: Rtype, wire: &[u8]) -> Option<String> {
 
 /// Lengths by digest type (RFC 4034 A.2, 4509, 5933, 6605, 9558, 9563).
 const DS_DIGESTS: &[(u8, usize)] = &[(1, 20), (2, 32), (3, 32), (4, 48), (5, 32), (6, 32)];
-/// RFC 4255 3.1.2, 6594 4.
-const SSHFP_FINGERPRINTS: &[(u8, usize)] = &[(1, 20), (2, 32)];
 /// RFC 6698 2.1.3.
 const TLSA_DIGESTS: &[(u8, usize)] = &[(1, 32), (2, 64)];
 
 /// Compares the length of what follows the octet at `at`, which is its type.
-fn digest(what: &str, wire: &[u8], at: usize, lengths: &[(u8, usize)]) -> Option<String> {
+fn digest(wire: &[u8], at: usize, lengths: &[(u8, usize)]) -> Option<String> {
     let kind = wire.get(at)?;
     let len = wire.len() - at - 1;
     let (_, wanted) = lengths.iter().find(|(known, _)| known == kind)?;
     (len != *wanted)
-        .then(|| format!("a {what} of type {kind} has {wanted} octets, and this one has {len}"))
+        .then(|| format!("a digest of type {kind} has {wanted} octets, and this one has {len}"))
 }
 
 fn parameters(wire: &[u8]) -> Option<String> {
@@ -75,11 +72,6 @@ mod tests {
                 "a digest of type 4 has 48",
             ),
             (
-                Rtype::SSHFP,
-                format!("4 2 {sha1}"),
-                "a fingerprint of type 2 has 32",
-            ),
-            (
                 Rtype::TLSA,
                 format!("3 1 2 {sha256}"),
                 "a digest of type 2 has 64",
@@ -99,7 +91,6 @@ mod tests {
             (Rtype::DS, format!("1 13 4 {sha384}")),
             (Rtype::DS, format!("1 8 77 {sha1}")),
             (Rtype::CDS, "0 0 0 00".into()),
-            (Rtype::SSHFP, format!("4 1 {sha1}")),
             (Rtype::TLSA, format!("3 0 0 {sha1}")),
             (Rtype::HTTPS, "1 . alpn=h2 no-default-alpn port=1".into()),
             (Rtype::HTTPS, "0 x.".into()),

@@ -418,7 +418,10 @@ fn doubts_what_is_likely_not_meant() {
             "* CNAME ns\nnews MX 1 ns",
             "does not apply to news.example.org.: it has records of its own (MX)",
         ),
-        ("@ ZONEMD 1 1 1 aa", "with another serial"),
+        (
+            "@ ZONEMD 1 1 240 0123456789abcdef01234567",
+            "with another serial",
+        ),
     ] {
         let sound =
             checked(&format!("{BASE}{text}")).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));

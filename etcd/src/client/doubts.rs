@@ -1,0 +1,98 @@
+//! What is likely not meant about records that were just written.
+
+use std::ops::Range;
+
+use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
+
+use super::store::{key_value, kv};
+use super::{Store, StoreError};
+use crate::model::zonefile::{self, Finding, Rrsets};
+use crate::model::{Name, Rdata, Rrset, Rtype};
+
+/// How many ranges are read in one transaction; etcd takes 128 operations.
+const RANGES_MAX: usize = 120;
+
+/// How many RRsets below a wildcard's parent are looked at.
+const SHADOWED_MAX: i64 = 1000;
+
+/// A range of keys, and how many of them to read; 0 for all.
+type Limited = (Range<Vec<u8>>, i64);
+
+impl Store {
+    /// Finds what is likely not meant and comes of these records at `owner` in the zone `apex`. Not all of the zone is
+    /// read, only what is around the owner and the names that the records point to.
+    pub async fn doubts(
+        &self,
+        apex: &Name,
+        owner: &Name,
+        rtype: Rtype,
+        rdata: &[Rdata],
+    ) -> Result<Vec<Finding>, StoreError> {
+        let Some(read) = self.zone(apex).await?.1 else {
+            return Ok(Vec::new());
+        };
+        let (prefix, generation) = (self.prefix(), read.zone.generation);
+        let mut ranges: Vec<Limited> = Vec::new();
+        for name in zonefile::names_around(apex, owner, rtype, rdata) {
+            ranges.push((prefix.owner(apex, generation, &name), 0));
+            if name != *apex {
+                // Whether it exists, if only as an empty non-terminal.
+                let below = prefix.below(apex, generation, &name).into_iter();
+                ranges.extend(below.map(|range| (range, 1)));
+            }
+        }
+        if owner.labels().next() == Some(b"*")
+            && let Some(parent) = owner.parent()
+        {
+            let subtree = prefix.subtree(apex, generation, &parent);
+            ranges.push((subtree, SHADOWED_MAX));
+        }
+        let mut rrsets = Rrsets::new();
+        for ranges in ranges.chunks(RANGES_MAX) {
+            self.gather(ranges, &mut rrsets).await?;
+        }
+        let key = (owner.clone(), rtype);
+        // They need not be there, as after a dry run, and what else there is of the type is not asked for.
+        if let Ok(rrset) = Rrset::new(rtype, 0, rdata.to_vec()) {
+            rrsets.insert(key.clone(), rrset);
+        }
+        let with = zonefile::doubts(apex, None, &rrsets);
+        rrsets.remove(&key);
+        let without = zonefile::doubts(apex, None, &rrsets);
+        Ok(with
+            .into_iter()
+            .filter(|finding| !without.contains(finding))
+            .collect())
+    }
+
+    async fn gather(&self, ranges: &[Limited], rrsets: &mut Rrsets) -> Result<(), StoreError> {
+        let gets: Vec<TxnOp> = ranges
+            .iter()
+            .map(|(range, limit)| {
+                let options = GetOptions::new().with_range(range.end.clone());
+                TxnOp::get(range.start.clone(), Some(options.with_limit(*limit)))
+            })
+            .collect();
+        let txn = Txn::new().and_then(gets);
+        let response = self
+            .read(|client| {
+                let txn = txn.clone();
+                async move { kv(&client).txn(txn).await }
+            })
+            .await?;
+        for response in response.op_responses() {
+            let TxnOpResponse::Get(mut got) = response else {
+                continue;
+            };
+            for item in got.take_kvs() {
+                // What cannot be read is told elsewhere.
+                if let Ok((owner, stored)) = self.rrset_of(&key_value(item))
+                    && let Ok(rrset) = stored.rrset
+                {
+                    rrsets.insert((owner, stored.rtype), rrset);
+                }
+            }
+        }
+        Ok(())
+    }
+}
