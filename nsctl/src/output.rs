@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use etcd::client::Unreadable;
+use etcd::model::Name;
 use etcd::model::zonefile::Finding;
 use serde::Serialize;
 
@@ -72,7 +73,8 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, none: &str) -> Resu
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().copied());
-    table.add_rows(rows);
+    let readable = |row: Vec<String>| row.into_iter().map(|cell| readable(&cell));
+    table.add_rows(rows.into_iter().map(readable));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -116,6 +118,26 @@ pub(crate) fn left_out(unreadable: &[Unreadable]) {
     }
 }
 
+/// A line or a cell for people: behind it, in parentheses, its names with A-labels in Unicode.
+pub(crate) fn readable(text: &str) -> String {
+    let mut names: Vec<String> = Vec::new();
+    // Names have no white space. What is a text and no name stands in quotes.
+    for word in text.split_whitespace().filter(|word| word.contains("xn--")) {
+        let word = word.trim_matches([',', ':', '\'', '(', ')']);
+        let unicode = word.parse().ok().and_then(|name: Name| name.unicode());
+        names.extend(unicode.filter(|name| !names.contains(name)));
+    }
+    match names.is_empty() {
+        true => text.to_string(),
+        false => format!("{text} ({})", names.join(", ")),
+    }
+}
+
+/// The same for each of several lines.
+pub(crate) fn readable_lines(text: &str) -> String {
+    text.lines().map(|line| readable(line) + "\n").collect()
+}
+
 /// What is likely not meant, on stderr.
 pub(crate) fn warnings(found: Vec<Finding>) {
     for Finding { reason, .. } in found {
@@ -125,5 +147,32 @@ pub(crate) fn warnings(found: Vec<Finding>) {
 
 /// A line on stderr, beside the result.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", readable(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_labels_are_shown_in_unicode_behind() {
+        for (text, shown) in [
+            ("xn--tda.example.", "xn--tda.example. (ü.example.)"),
+            (
+                "+ xn--tda.x. 300 MX 10 mail.xn--tda.x.",
+                "+ xn--tda.x. 300 MX 10 mail.xn--tda.x. (ü.x., mail.ü.x.)",
+            ),
+            (
+                "error: 'xn--tda.x.': it is xn--tda.x., is it?",
+                "error: 'xn--tda.x.': it is xn--tda.x., is it? (ü.x.)",
+            ),
+            // Texts are no names, and what does not convert back is not shown.
+            ("\"see xn--tda.x.\"", "\"see xn--tda.x.\""),
+            ("xn--abc-.x.", "xn--abc-.x."),
+            ("www.example.org.", "www.example.org."),
+        ] {
+            assert_eq!(readable(text), shown);
+        }
+        assert_eq!(readable_lines("a\nxn--tda.\n"), "a\nxn--tda. (ü.)\n");
+    }
 }

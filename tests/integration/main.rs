@@ -34,6 +34,7 @@ mod snapshot;
 mod status;
 mod tls;
 mod torn;
+mod unicode;
 mod unreadable;
 mod verify;
 mod waiting;

@@ -12,6 +12,8 @@ use crate::output;
 #[derive(Serialize)]
 struct Listed {
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unicode: Option<String>,
     ttl: u32,
     #[serde(rename = "type")]
     rtype: String,
@@ -48,6 +50,7 @@ pub(super) async fn list(
             match stored.rrset {
                 Ok(rrset) => listed.push(Listed {
                     name: owner.to_string(),
+                    unicode: owner.unicode(),
                     ttl: rrset.ttl(),
                     rtype: stored.rtype.to_string(),
                     rdata: rrset

@@ -283,7 +283,7 @@ fn show(context: &Context, soa: &[SoaDifference], differences: &[Difference]) ->
     if text.is_empty() {
         text = "no differences\n".into();
     }
-    output::print(&text)
+    output::print(&output::readable_lines(&text))
 }
 
 #[derive(Serialize)]
@@ -369,10 +369,10 @@ fn sound(
         0 => String::new(),
         count => format!(", {}", plural(count, "warning")),
     };
-    output::print(&format!(
+    output::print(&output::readable_lines(&format!(
         "zone {apex} is sound: serial {serial}, {}{warned}\n",
         plural(records, "record")
-    ))
+    )))
 }
 
 /// Where the SOA record is, if the file says so by itself; else the file's name without its ending.

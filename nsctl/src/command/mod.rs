@@ -116,6 +116,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
 #[derive(Serialize)]
 struct Shown {
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unicode: Option<String>,
     ttl: u32,
     #[serde(rename = "type")]
     rtype: String,
@@ -126,6 +128,7 @@ impl From<&Line> for Shown {
     fn from(line: &Line) -> Self {
         Shown {
             name: line.owner.to_string(),
+            unicode: line.owner.unicode(),
             ttl: line.ttl,
             rtype: line.rtype.to_string(),
             rdata: line.rdata.text(line.rtype),
@@ -137,6 +140,7 @@ impl From<&Difference> for Shown {
     fn from(one: &Difference) -> Self {
         Shown {
             name: one.owner.to_string(),
+            unicode: one.owner.unicode(),
             ttl: one.ttl,
             rtype: one.rtype.to_string(),
             rdata: one.rdata.text(one.rtype),
@@ -203,7 +207,7 @@ impl Context {
             None => error,
         };
         if self.output == Output::Table {
-            output::print(text).map_err(unprinted)?;
+            output::print(&output::readable_lines(text)).map_err(unprinted)?;
         }
         let waited = match revision.and_then(|revision| writing.awaited(revision)) {
             Some(awaited) => Some(frontends::wait(&self.store(), awaited).await),

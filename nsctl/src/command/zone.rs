@@ -16,6 +16,8 @@ use crate::output;
 #[derive(Serialize)]
 struct Shown<'a> {
     zone: &'a Name,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unicode: Option<String>,
     serial: u32,
     #[serde(flatten)]
     settings: &'a Zone,
@@ -196,6 +198,7 @@ async fn list(context: &Context) -> Result<(), Error> {
     let serials = context.store().serials(&zones).await?;
     let shown = zones.zones.iter().zip(serials).map(|(read, serial)| Shown {
         zone: &read.apex,
+        unicode: read.apex.unicode(),
         serial,
         settings: &read.zone,
     });
@@ -223,6 +226,7 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
     if context.output == Output::Json {
         return output::json(&Shown {
             zone: apex,
+            unicode: apex.unicode(),
             serial,
             settings: &read.zone,
         });

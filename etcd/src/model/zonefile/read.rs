@@ -97,6 +97,14 @@ fn shown(token: &Token<'_>) -> String {
     String::from_utf8_lossy(token.raw).into_owned()
 }
 
+/// Whether these are TTL, class and type of a TSIG record, which `dig` and `kdig` print behind a zone that they were
+/// sent with a signature.
+fn is_message_signature(tokens: &[Token<'_>]) -> bool {
+    matches!(tokens, [ttl, class, rtype, ..] if ttl.raw == b"0"
+        && class.raw.eq_ignore_ascii_case(b"ANY")
+        && rtype.raw.eq_ignore_ascii_case(b"TSIG"))
+}
+
 impl Reader<'_> {
     fn file(&mut self, mut scope: Scope, mut text: &[u8]) {
         let start = Position { line: 1, column: 1 };
@@ -157,6 +165,9 @@ impl Reader<'_> {
         let Some(owner) = scope.owner.clone() else {
             return fail(first.at, "the first record has no owner");
         };
+        if is_message_signature(tokens) {
+            return Ok(());
+        }
         let head = self.head(scope, tokens, first.at)?;
         self.record(scope, owner, head, first.at)
     }

@@ -573,6 +573,7 @@ fn a_zone_transfer_is_read() {
     let text = format!(
         "\n; <<>> DiG 9.18 <<>> example.org axfr\n;; global options: +cmd\n{soa}\n\
          example.org.\t60\tIN\tNS\tns.example.org.\nns.example.org.\t60\tIN\tA\t192.0.2.53\n{soa}\n\
+         key.\t\t\t0\tANY\tTSIG\thmac-sha256. 1795739958 300 32 kWlmPeSNfx0= 48203 NOERROR 0 \n\
          ;; Query time: 0 msec\n;; XFR size: 4 records (messages 1, bytes 200)\n\n"
     );
     let sound = checked(&text).expect("sound");
