@@ -54,7 +54,10 @@ pub(super) async fn change(
 
 /// Tells what is likely not meant about the records. What keeps us from finding out is no failure: they are written.
 async fn warn(context: &Context, zone: &Name, owner: &Name, change: &Change) {
-    let (Change::Add { rtype, rdata, .. } | Change::Set { rtype, rdata, .. }) = change else {
+    let (Change::Add { rtype, rdata, .. }
+    | Change::Set { rtype, rdata, .. }
+    | Change::Replace { rtype, rdata, .. }) = change
+    else {
         return;
     };
     let store = context.store();
