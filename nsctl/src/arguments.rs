@@ -271,6 +271,9 @@ pub(crate) struct Placed {
     /// The zone, if not the closest that holds the name.
     #[arg(long)]
     pub(crate) zone: Option<Name>,
+    /// Write records that a zone below ZONE hides.
+    #[arg(long, requires = "zone")]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) writing: Writing,
 }
@@ -284,6 +287,12 @@ pub(crate) enum ZoneCommand {
         /// Name servers of the zone; the first is the primary in the SOA record.
         #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
         ns: Vec<Name>,
+        /// Move records of the zone above that this one would hide into this one, in the same step.
+        #[arg(long = "move", conflicts_with = "force")]
+        move_hidden: bool,
+        /// Hide records of the zone above.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         settings: Settings,
         #[command(flatten)]
@@ -336,7 +345,12 @@ pub(crate) enum ZoneCommand {
         /// Write nothing if there are warnings.
         #[arg(long)]
         strict: bool,
-        /// Leave out the records of a signed zone, such as RRSIG and DNSKEY.
+        /// Move records of the zone above into a new zone that would hide them.
+        #[arg(long = "move")]
+        move_hidden: bool,
+        /// Leave out the records of a signed zone, such as RRSIG and DNSKEY. Overwrite what others have changed since
+        /// the file was exported. Hide records of the zone above, unless they are moved, or of this one behind a zone
+        /// below.
         #[arg(long)]
         force: bool,
         #[command(flatten)]

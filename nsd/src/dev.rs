@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use etcd::client::{self, ImportMode, MasterText, Store};
+use etcd::client::{self, ImportHow, ImportMode, MasterText, Store};
 use etcd::schema::Prefix;
 use tokio::sync::watch;
 use tracing::warn;
@@ -124,7 +124,7 @@ async fn serve(
     let mut example = None;
     for (zone, checked) in &zones {
         let imported = store
-            .import(zone, checked, ImportMode::Replace, &|_| {})
+            .import(zone, checked, &ImportHow::new(ImportMode::Replace), &|_| {})
             .await;
         revision = imported
             .with_context(|| format!("cannot import {zone}"))?

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
-use etcd::client::{Config, ImportMode, Store};
+use etcd::client::{Config, ImportHow, ImportMode, Store};
 use etcd::schema::Prefix;
 use serde_json::Value;
 use tests::dns::{self, PATIENCE};
@@ -53,7 +53,8 @@ async fn a_sample_is_the_same_over_the_wire() {
         let zone = text(case, "zone");
         let origin = origin(zone);
         let checked = zones::check(&origin, zone).unwrap();
-        let imported = store.import(&origin, &checked, ImportMode::Replace, &|_| {});
+        let how = ImportHow::new(ImportMode::Replace);
+        let imported = store.import(&origin, &checked, &how, &|_| {});
         let revision = imported.await.expect("an import").revision;
         frontend.applied(revision, PATIENCE).await;
         let octets = dns::exchange_udp(frontend.dns, &query(case), PATIENCE).await;

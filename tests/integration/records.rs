@@ -298,7 +298,8 @@ async fn zones_are_exported_and_imported(world: &World) {
         .expect(0);
     assert_eq!(records(&elsewhere, "example.org").await, before);
 
-    // Over itself it changes nothing; with --replace it takes away what the file does not have.
+    // Over itself it changes nothing; with --replace it takes away what the file does not have. It was exported before
+    // that was written: by force, then.
     world
         .nsctl
         .write("add extra.example.org A 192.0.2.9 --wait")
@@ -325,6 +326,7 @@ async fn zones_are_exported_and_imported(world: &World) {
             "example.org",
             &file,
             "--replace",
+            "--force",
             "--wait",
         ])
         .await

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::Exported;
 use crate::model::Name;
 use crate::model::zonefile::{self, Fault, MasterFile};
 
@@ -33,6 +34,11 @@ impl MasterText {
             file,
             octets: octets?,
         })
+    }
+
+    /// Where the file was exported from, if it says so.
+    pub fn exported(&self) -> Option<Exported> {
+        Exported::find(&self.octets)
     }
 
     /// The records, where relative names end in `origin`.

@@ -1,19 +1,17 @@
 //! Whole zones into the store.
 
-use std::collections::VecDeque;
-
-use tokio::task::JoinHandle;
+use std::borrow::Cow;
 
 use super::attempts::Attempts;
-use super::store::Committed;
-use super::{ChangeError, Scope, Store, StoreError};
-use crate::model::zonefile::{self, Checked, Rrsets};
-use crate::model::{Name, Zone};
+use super::{ChangeError, Exported, Store, StoreError};
+use crate::model::zonefile::{self, Checked, Difference, Rrsets};
+use crate::model::{Name, Rdata, Soa, Zone};
 use crate::schema::Key;
-use crate::txn::{self, Compare, Op, Plan, Refusal, Slot, Staged, ZoneRead};
+use crate::txn::{self, Compare, Overlap, Refusal, Room, Slot, Staged, Wanted, ZoneRead};
 
-/// How many batches are under way at once.
-const PARALLEL: usize = 8;
+/// How often a difference that others outrun is tried as one transaction. A generation that is switched to does not
+/// depend on what they write.
+const DIFFERENCE_TRIES: u32 = 5;
 
 /// What becomes of the records that are there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +22,79 @@ pub enum ImportMode {
     Replace,
 }
 
+/// How to import.
+#[derive(Clone, Debug)]
+pub struct ImportHow {
+    /// What becomes of the records that are there already.
+    pub mode: ImportMode,
+    /// What becomes of records that one zone would hide from another.
+    pub overlap: Overlap,
+    /// Where the file was exported from: it replaces nothing that has changed since.
+    pub exported: Option<Exported>,
+}
+
+impl ImportHow {
+    /// A file that says nothing of where it comes from, and hides nothing.
+    pub fn new(mode: ImportMode) -> Self {
+        ImportHow {
+            mode,
+            overlap: Overlap::Refuse,
+            exported: None,
+        }
+    }
+}
+
 /// Called with how many RRsets have been written.
 pub type Progress<'a> = &'a (dyn Fn(usize) + Send + Sync);
 
-/// What an import came to.
-#[derive(Debug)]
+/// What an import came to, or would come to.
+#[derive(Debug, Default)]
 pub struct Imported {
     /// The revision at which all of it is there.
     pub revision: i64,
-    /// How many RRsets were written; 0 where the zone is already as the file says.
+    /// Whether anything was written; not where the zone is already as the file says.
+    pub changed: bool,
+    /// How many RRsets were written or deleted.
     pub written: usize,
     /// Whether the zone is new.
     pub created: bool,
+    /// What changed in a zone that was there; nothing where it could not be read.
+    pub differences: Vec<Difference>,
+    /// The SOA record that was replaced, and the one that is there now.
+    pub soa: Option<(Soa, Soa)>,
+    /// How many RRsets were moved into the new zone, from the one above it.
+    pub moved: usize,
     /// Why the records that were replaced are still in the store; nobody serves them.
     pub left: Option<StoreError>,
+}
+
+/// One import, tried until it is done.
+struct Import<'a> {
+    store: &'a Store,
+    apex: &'a Name,
+    wanted: Wanted,
+    how: &'a ImportHow,
+    /// Whether there must be no such zone yet.
+    is_new: bool,
+    progress: Progress<'a>,
+    staged: Option<StagedContent>,
+    /// How often others were faster.
+    lost: u32,
+}
+
+/// A generation that is staged for one state of the zone's settings.
+struct StagedContent {
+    staged: Staged,
+    zone_revision: i64,
+    moved: Rrsets,
+}
+
+/// What is to be written, given what was read.
+struct Prepared {
+    wanted: Wanted,
+    /// What is there, if it is, and can be read.
+    old: Option<Rrsets>,
+    room: Room,
 }
 
 impl Store {
@@ -46,224 +103,353 @@ impl Store {
         &self,
         apex: &Name,
         file: &Checked,
-        mode: ImportMode,
+        how: &ImportHow,
         progress: Progress<'_>,
     ) -> Result<Imported, ChangeError> {
-        let mut attempts = Attempts::new(self, apex);
-        let imported = self.attempt(apex, file, mode, &mut attempts, progress);
-        let imported = imported.await;
-        imported.map_err(|error| attempts.told(error))
+        let how = self.comparable(apex, how).await?;
+        let mut import = Import::new(self, apex, file.into(), &how);
+        import.progress = progress;
+        import.run().await
+    }
+
+    /// What an import would come to.
+    pub async fn import_preview(
+        &self,
+        apex: &Name,
+        file: &Checked,
+        how: &ImportHow,
+    ) -> Result<Imported, ChangeError> {
+        let how = self.comparable(apex, how).await?;
+        Import::new(self, apex, file.into(), &how).preview().await
+    }
+
+    /// Adds a zone with these name servers.
+    pub async fn zone_add(
+        &self,
+        apex: &Name,
+        zone: &Zone,
+        servers: &[Rdata],
+        overlap: Overlap,
+    ) -> Result<Imported, ChangeError> {
+        let wanted = txn::new_zone(apex, zone.clone(), servers.to_vec())?;
+        let how = ImportHow {
+            overlap,
+            ..ImportHow::new(ImportMode::Replace)
+        };
+        let mut import = Import::new(self, apex, wanted, &how);
+        import.is_new = true;
+        import.run().await
+    }
+
+    /// The same without an export of another zone or of another store, which tells nothing of this one.
+    async fn comparable(&self, apex: &Name, how: &ImportHow) -> Result<ImportHow, StoreError> {
+        let mut how = how.clone();
+        if let Some(exported) = &how.exported {
+            let cluster_id = self.anew().head().await?.cluster_id;
+            let is_ours = exported.zone == *apex
+                && exported.cluster_id == cluster_id
+                && exported.prefix == *self.prefix();
+            how.exported = how.exported.filter(|_| is_ours);
+        }
+        Ok(how)
+    }
+}
+
+impl From<&Checked> for Wanted {
+    fn from(file: &Checked) -> Self {
+        Wanted {
+            zone: file.zone.clone(),
+            serial: Some(file.serial),
+            rrsets: file.rrsets.clone(),
+        }
+    }
+}
+
+impl<'a> Import<'a> {
+    fn new(store: &'a Store, apex: &'a Name, wanted: Wanted, how: &'a ImportHow) -> Self {
+        Import {
+            store,
+            apex,
+            wanted,
+            how,
+            is_new: false,
+            progress: &|_| {},
+            staged: None,
+            lost: 0,
+        }
+    }
+
+    async fn run(mut self) -> Result<Imported, ChangeError> {
+        let mut attempts = Attempts::new(self.store, self.apex);
+        loop {
+            let done = self.attempt(&mut attempts).await;
+            match done {
+                Ok(None) => self.lost += 1,
+                Ok(Some(imported)) => return Ok(imported),
+                Err(error) => {
+                    // After other failures it may yet be switched to what is staged.
+                    if matches!(error, ChangeError::Refused(_)) {
+                        self.give_up_staged().await?;
+                    }
+                    return Err(attempts.told(error));
+                }
+            }
+        }
     }
 
     async fn attempt(
-        &self,
-        apex: &Name,
-        file: &Checked,
-        mode: ImportMode,
+        &mut self,
         attempts: &mut Attempts<'_>,
-        progress: Progress<'_>,
-    ) -> Result<Imported, ChangeError> {
-        loop {
-            let slot = self.anew().slot(apex).await?;
-            let done = match (&slot.present, mode) {
-                (Some(present), ImportMode::Merge) => {
-                    self.merge(present, file, attempts, progress).await?
-                }
-                _ => self.replace(&slot, file, attempts, progress).await?,
-            };
-            if let Some(imported) = done {
-                return Ok(imported);
+    ) -> Result<Option<Imported>, ChangeError> {
+        let slot = self.slot().await?;
+        match (&slot.present, self.how.mode) {
+            (Some(present), ImportMode::Merge) => {
+                self.merge(present, slot.serial.revision, attempts).await
             }
+            _ => self.replace(&slot, attempts).await,
         }
     }
 
-    async fn replace(
-        &self,
-        slot: &Slot,
-        file: &Checked,
-        attempts: &mut Attempts<'_>,
-        progress: Progress<'_>,
-    ) -> Result<Option<Imported>, ChangeError> {
-        let (apex, present, revision) = (&slot.apex, slot.present.as_ref(), slot.revision);
-        let mut zone = file.zone.clone();
-        if let Some(present) = present {
-            zone.default_ttl = present.zone.default_ttl;
-            zone.consistency = present.zone.consistency;
-            let same = Zone {
-                generation: present.zone.generation,
-                serial_base: present.zone.serial_base,
-                ..zone.clone()
-            };
-            let stored = self.content(present).await?;
-            if same == present.zone && stored.is_ok_and(|stored| stored == file.rrsets) {
-                return Ok(Some(Imported {
-                    revision: self.anew().head().await?.revision,
-                    written: 0,
-                    created: false,
-                    left: None,
-                }));
+    async fn slot(&self) -> Result<Slot, ChangeError> {
+        let slot = self.store.anew().slot(self.apex).await?;
+        match self.is_new && slot.present.is_some() {
+            true => Err(Refusal::ZoneExists(self.apex.clone()).into()),
+            false => Ok(slot),
+        }
+    }
+
+    async fn preview(self) -> Result<Imported, ChangeError> {
+        let slot = self.slot().await?;
+        let none = Rrsets::new();
+        if let (Some(present), ImportMode::Merge) = (&slot.present, self.how.mode) {
+            let old = self.store.content(present).await??;
+            let prefix = self.store.prefix();
+            let (merged, _) = txn::merge(prefix, present, &old, &self.wanted.rrsets)?;
+            if let Some(clash) = zonefile::faults(self.apex, &merged).first() {
+                return Err(Refusal::Content(clash.reason.clone()).into());
+            }
+            self.below(slot.revision, &merged, Some(&old)).await?;
+            return Ok(Imported {
+                differences: zonefile::diff(&old, &merged),
+                ..Imported::default()
+            });
+        }
+        let prepared = self.prepare(&slot).await?;
+        let old = prepared.old.as_ref().unwrap_or(&none);
+        Ok(Imported {
+            created: slot.present.is_none(),
+            differences: zonefile::diff(old, &prepared.wanted.rrsets),
+            soa: prepared.soa(&slot),
+            moved: prepared.room.moved.len(),
+            ..Imported::default()
+        })
+    }
+
+    /// Reads what is there, and finds out what is to be written.
+    async fn prepare(&self, slot: &Slot) -> Result<Prepared, ChangeError> {
+        let mut wanted = self.wanted.clone();
+        let (mut old, mut room) = (None, Room::default());
+        match &slot.present {
+            None if self.how.overlap == Overlap::Hide => {}
+            None => {
+                let above = self.store.anew().above(self.apex).await?;
+                let (prefix, overlap) = (self.store.prefix(), self.how.overlap);
+                room = txn::make_room(prefix, self.apex, &above, &wanted.rrsets, overlap)?;
+                wanted.rrsets.extend(room.moved.clone());
+            }
+            Some(present) => {
+                wanted.zone.default_ttl = present.zone.default_ttl;
+                wanted.zone.consistency = present.zone.consistency;
+                let (content, newest) = self.store.content_and_newest(present).await?;
+                old = content.ok();
+                let changed = slot.serial.revision.max(present.revision).max(newest);
+                let exported = self.how.exported.as_ref().map(|exported| exported.revision);
+                if let Some(exported) =
+                    exported.filter(|exported| *exported < changed || *exported > slot.revision)
+                {
+                    return Err(Refusal::ChangedSince {
+                        zone: self.apex.clone(),
+                        exported,
+                        changed,
+                    }
+                    .into());
+                }
             }
         }
-        let staged = self
-            .stage(apex, present, &file.rrsets, revision, progress)
+        let below = self
+            .below(slot.revision, &wanted.rrsets, old.as_ref())
             .await?;
-        let Some(staged) = staged else {
+        room.compares.extend(below);
+        Ok(Prepared { wanted, old, room })
+    }
+
+    /// Sees to it that nothing of the content is behind zones below, and says what to compare so that it stays so.
+    async fn below(
+        &self,
+        as_of: i64,
+        content: &Rrsets,
+        old: Option<&Rrsets>,
+    ) -> Result<Option<Compare>, ChangeError> {
+        if self.how.overlap == Overlap::Hide {
             return Ok(None);
-        };
-        let plan = txn::flip(self.prefix(), slot, zone, &staged, file.serial);
-        let written = file.rrsets.len();
-        attempts.renew();
-        let revision = loop {
-            let (since, now) = attempts.store().zone(apex).await?;
-            let is_changed = revision_of(now.as_ref()) != revision_of(present);
-            if is_changed {
-                // The flip can no longer be done.
-                self.sweep(apex, |other| other == staged.generation).await?;
-            }
-            // Or somebody has begun to clean up.
-            if is_changed || !attempts.store().holds(&staged).await? {
-                return Ok(None);
-            }
-            // A failure leaves the staged generation where it is: it serves nobody, and the flip may yet be done.
-            if let Some(revision) = attempts.commit(&plan, since).await? {
-                break revision;
-            }
-        };
-        let left = match present {
-            // Later generations may be imports that are under way.
-            Some(present) => self
-                .sweep(apex, |other| other == present.zone.generation)
-                .await
-                .err(),
-            None => None,
-        };
-        Ok(Some(Imported {
-            revision,
-            written,
-            created: present.is_none(),
-            left,
+        }
+        let children = self.store.children(self.apex, as_of).await?;
+        txn::check_below(self.apex, &children, content, old)?;
+        Ok(Some(Compare::NotWrittenSince {
+            range: self.store.prefix().zones_below(self.apex),
+            revision: as_of,
         }))
     }
 
-    /// Whether a staged generation is still there from its first key on.
-    async fn holds(&self, staged: &Staged) -> Result<bool, StoreError> {
-        let (_, values) = self
-            .get_all(std::slice::from_ref(&staged.first), None)
-            .await?;
-        Ok(values
-            .into_iter()
-            .flatten()
-            .any(|item| item.mod_revision == staged.revision))
+    async fn replace(
+        &mut self,
+        slot: &Slot,
+        attempts: &mut Attempts<'_>,
+    ) -> Result<Option<Imported>, ChangeError> {
+        let prepared = self.prepare(slot).await?;
+        if prepared.is_there(slot) {
+            self.give_up_staged().await?;
+            return Ok(Some(Imported {
+                revision: self.store.anew().head().await?.revision,
+                ..Imported::default()
+            }));
+        }
+        let imported = Imported {
+            changed: true,
+            created: slot.present.is_none(),
+            soa: prepared.soa(slot),
+            moved: prepared.room.moved.len(),
+            ..Imported::default()
+        };
+        match prepared.difference(self.store, slot) {
+            Some((plan, written)) if self.lost < DIFFERENCE_TRIES => {
+                attempts.renew();
+                let Some(revision) = attempts.commit(&plan, slot.revision).await? else {
+                    return Ok(None);
+                };
+                self.give_up_staged().await?;
+                let old = prepared.old.as_ref().filter(|_| slot.present.is_some());
+                Ok(Some(Imported {
+                    revision,
+                    written,
+                    differences: differences(old, &prepared.wanted.rrsets),
+                    ..imported
+                }))
+            }
+            _ => self.switch(slot, &prepared, attempts, imported).await,
+        }
     }
 
-    /// Writes a generation that nobody serves. Nothing where the zone changes meanwhile.
+    /// Stages all of it, and switches to that.
+    async fn switch(
+        &mut self,
+        slot: &Slot,
+        prepared: &Prepared,
+        attempts: &mut Attempts<'_>,
+        imported: Imported,
+    ) -> Result<Option<Imported>, ChangeError> {
+        let rrsets = &prepared.wanted.rrsets;
+        if self.store.is_dry_run() {
+            return Ok(Some(Imported {
+                revision: slot.revision,
+                written: rrsets.len(),
+                differences: differences(prepared.old.as_ref(), rrsets),
+                ..imported
+            }));
+        }
+        let Some(staged) = self.stage(slot, prepared).await? else {
+            return Ok(None);
+        };
+        let is_exact = self.how.exported.is_some();
+        let mut plan = txn::flip(
+            self.store.prefix(),
+            slot,
+            &prepared.wanted,
+            &staged,
+            is_exact,
+        );
+        prepared.room.add_to(&mut plan);
+        attempts.renew();
+        let since = attempts.store().head().await?.store;
+        // A failure leaves the staged generation where it is: it serves nobody, and the flip may yet be done.
+        let Some(revision) = attempts.commit(&plan, since).await? else {
+            return Ok(None);
+        };
+        self.staged = None;
+        let (mut left, mut old) = (None, None);
+        if let Some(present) = &slot.present {
+            // What it replaced, with all that others have written until then.
+            let before = ZoneRead {
+                as_of: revision - 1,
+                ..present.clone()
+            };
+            let before = self.store.content(&before).await;
+            old = before.ok().and_then(Result::ok).map(Cow::Owned);
+            old = old.or(prepared.old.as_ref().map(Cow::Borrowed));
+            // Later generations may be imports that are under way.
+            let replaced = present.zone.generation;
+            let swept = self.store.sweep(self.apex, |other| other == replaced);
+            left = swept.await.err();
+        }
+        Ok(Some(Imported {
+            revision,
+            written: rrsets.len(),
+            differences: differences(old.as_deref(), rrsets),
+            left,
+            ..imported
+        }))
+    }
+
+    /// Stages the content, unless that is done already and still there. Nothing where the zone changes meanwhile.
     async fn stage(
-        &self,
-        apex: &Name,
-        present: Option<&ZoneRead>,
-        rrsets: &Rrsets,
-        revision: i64,
-        progress: Progress<'_>,
+        &mut self,
+        slot: &Slot,
+        prepared: &Prepared,
     ) -> Result<Option<Staged>, ChangeError> {
-        let mut generation = revision.unsigned_abs() + 1;
-        let first_step = self.anew();
-        loop {
-            let mut plans = txn::stage(self.prefix(), apex, present, generation, rrsets);
-            let Some(first) = plans.next() else {
-                return Err(Refusal::Content(format!("the zone {apex} would be empty")).into());
-            };
-            let committed = match self.anew().commit(&first).await {
-                Err(StoreError::Unreachable(_)) if !first_step.is_late() => {
-                    // It may have been done, or be done yet, and serves nobody; or the generation is somebody else's.
-                    // So another one is begun, and this one left to `zone clean`.
-                    generation += 1;
-                    continue;
-                }
-                committed => committed?,
-            };
-            match committed {
-                Committed::Lost => {
-                    let (_, now) = self.anew().zone(apex).await?;
-                    if revision_of(now.as_ref()) != revision_of(present) {
-                        return Ok(None);
-                    }
-                    generation += 1;
-                }
-                Committed::At(revision) => {
-                    let staged = Staged {
-                        generation,
-                        first: first_key(&first),
-                        revision,
-                    };
-                    let mut written = first.ops.len();
-                    progress(written);
-                    let mut under_way: VecDeque<(usize, JoinHandle<Result<bool, StoreError>>)> =
-                        VecDeque::new();
-                    loop {
-                        let next = plans.next();
-                        if (next.is_none() || under_way.len() >= PARALLEL)
-                            && let Some((count, task)) = under_way.pop_front()
-                        {
-                            let result = task
-                                .await
-                                .map_err(|error| StoreError::Other(error.to_string()));
-                            if !result.and_then(|result| result)? {
-                                // Those that are under way can no more be done than this one.
-                                self.sweep(apex, |other| other == generation).await?;
-                                return Ok(None);
-                            }
-                            written += count;
-                            progress(written);
-                        }
-                        match next {
-                            Some(plan) => {
-                                let (store, count) = (self.clone(), plan.ops.len());
-                                under_way.push_back((
-                                    count,
-                                    tokio::spawn(
-                                        async move { store.anew().put_staged(&plan).await },
-                                    ),
-                                ));
-                            }
-                            None if under_way.is_empty() => return Ok(Some(staged)),
-                            None => {}
-                        }
-                    }
-                }
+        if let Some(content) = &self.staged {
+            let is_fit = content.zone_revision == slot.zone_revision()
+                && content.moved == prepared.room.moved;
+            if is_fit && self.store.anew().holds(&content.staged).await? {
+                return Ok(Some(content.staged.clone()));
             }
+            self.give_up_staged().await?;
         }
+        let rrsets = &prepared.wanted.rrsets;
+        let staged = self.store.stage(slot, rrsets, self.progress).await?;
+        self.staged = staged.clone().map(|staged| StagedContent {
+            staged,
+            zone_revision: slot.zone_revision(),
+            moved: prepared.room.moved.clone(),
+        });
+        Ok(staged)
     }
 
-    /// Nobody else writes to a staged generation, so a batch may be sent as often as it takes. Says whether it was
-    /// done: not where the zone has changed.
-    async fn put_staged(&self, plan: &Plan) -> Result<bool, StoreError> {
-        loop {
-            match self.commit(plan).await {
-                Ok(done) => return Ok(matches!(done, Committed::At(_))),
-                Err(StoreError::Unreachable(_)) if !self.is_late() => {
-                    tokio::time::sleep(std::time::Duration::from_millis(50 + fastrand::u64(..100)))
-                        .await;
-                }
-                Err(error) => return Err(error),
-            }
+    /// Deletes what was staged and can no longer be switched to.
+    async fn give_up_staged(&mut self) -> Result<(), StoreError> {
+        if let Some(StagedContent { staged, .. }) = self.staged.take() {
+            let sweep = self
+                .store
+                .sweep(self.apex, |other| other == staged.generation);
+            sweep.await?;
         }
+        Ok(())
     }
 
     async fn merge(
         &self,
         present: &ZoneRead,
-        file: &Checked,
+        mut touched: i64,
         attempts: &mut Attempts<'_>,
-        progress: Progress<'_>,
     ) -> Result<Option<Imported>, ChangeError> {
-        let serial = self.prefix().encode(&Key::Serial(present.apex.clone()));
-        let mut touched = self.anew().touched(present).await?;
-        let stored = self.content(present).await??;
-        let (merged, plans) = txn::merge(self.prefix(), present, &stored, &file.rrsets)?;
+        let Import { store, wanted, .. } = self;
+        let serial = store.prefix().encode(&Key::Serial(present.apex.clone()));
+        let old = store.content(present).await??;
+        let (merged, plans) = txn::merge(store.prefix(), present, &old, &wanted.rrsets)?;
         let clashes = zonefile::faults(&present.apex, &merged);
         if let Some(clash) = clashes.first() {
             return Err(Refusal::Content(clash.reason.clone()).into());
         }
+        let below = self.below(present.as_of, &merged, Some(&old)).await?;
         // To read and to check all of it has taken its time.
         attempts.renew();
         let mut since = attempts.store().head().await?.store;
@@ -273,52 +459,60 @@ impl Store {
                 key: serial.clone(),
                 revision: touched,
             });
+            plan.compares.extend(below.iter().cloned());
             match attempts.commit(&plan, since).await? {
                 Some(revision) => (touched, since) = (revision, revision),
                 None => return Ok(None),
             }
             // The serial and the head are no RRsets.
             written += plan.ops.len() - 2;
-            progress(written);
+            (self.progress)(written);
         }
         Ok(Some(Imported {
             revision: touched,
+            changed: written > 0,
             written,
-            created: false,
-            left: None,
+            differences: zonefile::diff(&old, &merged),
+            ..Imported::default()
         }))
     }
+}
 
-    /// The RRsets that a zone serves; a value that cannot be read is told.
-    pub async fn content(&self, read: &ZoneRead) -> Result<Result<Rrsets, Refusal>, StoreError> {
-        let mut rrsets = Rrsets::new();
-        for (owner, stored) in self.rrsets(read, &read.apex, Scope::Subtree).await?.rrsets {
-            match stored.rrset {
-                Ok(rrset) => {
-                    rrsets.insert((owner, stored.rtype), rrset);
-                }
-                Err(error) => {
-                    return Ok(Err(Refusal::Stored(
-                        self.key_text(read, &owner, stored.rtype),
-                        error.to_string(),
-                    )));
-                }
-            }
-        }
-        Ok(Ok(rrsets))
+impl Prepared {
+    /// Whether nothing is to be written.
+    fn is_there(&self, slot: &Slot) -> bool {
+        slot.present
+            .as_ref()
+            .is_some_and(|present| self.wanted.has_settings_of(&present.zone))
+            && self.old.as_ref() == Some(&self.wanted.rrsets)
+    }
+
+    /// What leads from what is there to what is wanted, if one transaction takes that; and how many RRsets it writes.
+    fn difference(&self, store: &Store, slot: &Slot) -> Option<(txn::Plan, usize)> {
+        let none = Rrsets::new();
+        let old = match (&slot.present, &self.old) {
+            (None, _) => &none,
+            (Some(_), old) => old.as_ref()?,
+        };
+        let reserved = self.room.ops.len();
+        let mut plan = txn::rewrite(store.prefix(), slot, &self.wanted, old, reserved)?;
+        let folder = store.prefix().generations(&slot.apex);
+        let of_zone = |op: &&txn::Op| match op {
+            txn::Op::Put { key, .. } | txn::Op::Delete { key } => folder.contains(key),
+            txn::Op::DeleteRange { .. } => false,
+        };
+        let written = plan.ops.iter().filter(of_zone).count();
+        self.room.add_to(&mut plan);
+        Some((plan, written))
+    }
+
+    /// The SOA record that is replaced, and the one that takes its place.
+    fn soa(&self, slot: &Slot) -> Option<(Soa, Soa)> {
+        let present = slot.present.as_ref()?;
+        Some((present.zone.soa.clone(), self.wanted.zone.soa.clone()))
     }
 }
 
-/// The revision that wrote a zone's settings, 0 where there is no zone.
-fn revision_of(zone: Option<&ZoneRead>) -> i64 {
-    zone.map_or(0, |zone| zone.revision)
-}
-
-/// The first key that a plan of puts writes.
-fn first_key(plan: &Plan) -> Vec<u8> {
-    match plan.ops.first() {
-        Some(Op::Put { key, .. } | Op::Delete { key }) => key.clone(),
-        Some(Op::DeleteRange { range }) => range.start.clone(),
-        None => Vec::new(),
-    }
+fn differences(old: Option<&Rrsets>, new: &Rrsets) -> Vec<Difference> {
+    old.map_or_else(Vec::new, |old| zonefile::diff(old, new))
 }

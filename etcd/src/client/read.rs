@@ -10,9 +10,10 @@ use std::fmt;
 use super::store::Listed;
 use super::{Store, StoreError};
 use crate::mirror::KeyValue;
+use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rtype};
 use crate::schema::{self, Frontend, Key};
-use crate::txn::{self, RrsetRead, SerialRead, Slot, ZoneRead};
+use crate::txn::{self, Refusal, RrsetRead, SerialRead, Slot, ZoneRead};
 
 /// A key that is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -276,6 +277,32 @@ impl Store {
             .iter()
             .filter_map(|item| self.rrset_of(item).ok())
             .collect())
+    }
+
+    /// The RRsets that a zone serves; a value that cannot be read is told.
+    pub async fn content(&self, read: &ZoneRead) -> Result<Result<Rrsets, Refusal>, StoreError> {
+        Ok(self.content_and_newest(read).await?.0)
+    }
+
+    /// The same with the revision of the RRset that was written last.
+    pub(super) async fn content_and_newest(
+        &self,
+        read: &ZoneRead,
+    ) -> Result<(Result<Rrsets, Refusal>, i64), StoreError> {
+        let stored = self.anew().rrsets(read, &read.apex, Scope::Subtree).await?;
+        let (mut content, mut newest) = (Ok(Rrsets::new()), 0);
+        for (owner, stored) in stored.rrsets {
+            newest = newest.max(stored.revision);
+            match (stored.rrset, &mut content) {
+                (Ok(rrset), Ok(rrsets)) => drop(rrsets.insert((owner, stored.rtype), rrset)),
+                (Err(error), Ok(_)) => {
+                    let key = self.key_text(read, &owner, stored.rtype);
+                    content = Err(Refusal::Stored(key, error.to_string()));
+                }
+                (_, Err(_)) => {}
+            }
+        }
+        Ok((content, newest))
     }
 
     /// The zone that holds records of this type at `owner`, with the names closer to it that are no zones.

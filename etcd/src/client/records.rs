@@ -1,10 +1,12 @@
 //! Changes to records: read, plan, commit; and again where a race was lost.
 
+use std::collections::BTreeSet;
+
 use super::attempts::Attempts;
 use super::{ChangeError, Store, StoreError};
 use crate::model::{Name, Rtype};
-use crate::schema::Key;
-use crate::txn::{self, Change, Line, Refusal, Surroundings, ZoneRead};
+use crate::schema::{Key, ValueError};
+use crate::txn::{self, Change, Hidden, Line, Refusal, RrsetRead, Surroundings, ZoneRead};
 
 /// What a change came to.
 #[derive(Debug)]
@@ -24,12 +26,21 @@ pub struct Changed {
     pub unreadable: Vec<Rtype>,
 }
 
+/// A zone that is named, be it the closest that holds a name or not.
+#[derive(Clone, Copy, Debug)]
+pub struct InZone<'a> {
+    /// The apex.
+    pub apex: &'a Name,
+    /// Whether records may come behind a zone below it, which answers for them.
+    pub hide: bool,
+}
+
 impl Store {
     /// Makes a change at `owner`, in the zone that holds it, or in the one given.
     pub async fn change(
         &self,
         owner: &Name,
-        zone: Option<&Name>,
+        zone: Option<InZone<'_>>,
         change: &Change,
     ) -> Result<Changed, ChangeError> {
         let rtype = match change {
@@ -43,22 +54,13 @@ impl Store {
         loop {
             let store = attempts.store();
             let (read, closer) = match zone {
-                Some(apex) => (store.zone(apex).await?.1, Vec::new()),
+                Some(zone) => store.zone_given(owner, zone, change).await?,
                 None => {
                     let (_, read, closer) = store.zone_for(owner, rtype).await?;
+                    let read = read.ok_or_else(|| Refusal::NoZone(owner.clone()))?;
                     (read, closer)
                 }
             };
-            let read = match (read, zone) {
-                (Some(read), _) => read,
-                (None, Some(apex)) => return Err(Refusal::UnknownZone(apex.clone()).into()),
-                (None, None) => return Err(Refusal::NoZone(owner.clone()).into()),
-            };
-            if !owner.is_within(&read.apex) {
-                return Err(
-                    Refusal::Usage(format!("{owner} is not in the zone {}", read.apex)).into(),
-                );
-            }
             let around = store.around(&read, closer, owner, rtype).await?;
             let Some(planned) = txn::apply(self.prefix(), &read, owner, &around, change)? else {
                 return Ok(Changed {
@@ -86,6 +88,65 @@ impl Store {
                     unreadable,
                 });
             }
+        }
+    }
+
+    /// A zone that is named, and the names closer to the owner that are no zones and must not become one.
+    async fn zone_given(
+        &self,
+        owner: &Name,
+        zone: InZone<'_>,
+        change: &Change,
+    ) -> Result<(ZoneRead, Vec<Name>), ChangeError> {
+        let InZone { apex, hide } = zone;
+        if !owner.is_within(apex) {
+            return Err(Refusal::Usage(format!("{owner} is not in the zone {apex}")).into());
+        }
+        let mut names: Vec<Name> = owner.ancestors().take_while(|name| name != apex).collect();
+        names.push(apex.clone());
+        let (_, mut zones) = self.zones_at(&names).await?;
+        let read = zones
+            .pop()
+            .flatten()
+            .transpose()
+            .map_err(StoreError::from)?;
+        let read = read.ok_or_else(|| Refusal::UnknownZone(apex.clone()))?;
+        let rtype = match change {
+            Change::Add { rtype, .. }
+            | Change::Set { rtype, .. }
+            | Change::Replace { rtype, .. }
+                if !hide =>
+            {
+                *rtype
+            }
+            // What is hidden already may go, or get another TTL.
+            _ => return Ok((read, Vec::new())),
+        };
+        let (mut closer, mut children) = (Vec::new(), BTreeSet::new());
+        for (name, zone) in names.into_iter().zip(zones) {
+            match zone {
+                Some(_) => drop(children.insert(name)),
+                None => closer.push(name),
+            }
+        }
+        // The delegation is the parent's, also at and below a name that is no zone yet.
+        let is_delegation = matches!(rtype, Rtype::NS | Rtype::DS);
+        closer.retain(|name| !(is_delegation && name == owner));
+        let wanted = RrsetRead {
+            rtype,
+            rrset: Err(ValueError::Soa),
+            revision: 0,
+        };
+        let wanted = [(owner.clone(), wanted)];
+        let hidden = self.hidden(&read, &children, &wanted).await?;
+        match hidden.into_iter().next() {
+            Some(Hidden { owner, by, .. }) => Err(Refusal::Hidden {
+                zone: apex.clone(),
+                child: by,
+                names: vec![owner],
+            }
+            .into()),
+            None => Ok((read, closer)),
         }
     }
 

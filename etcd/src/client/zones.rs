@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::attempts::Attempts;
 use super::page::PageSize;
 use super::store::Committed;
-use super::{ChangeError, Store, StoreError};
-use crate::model::{Name, Rdata, Zone};
+use super::{ChangeError, Store, StoreError, Uncovered};
+use crate::model::{Name, Zone};
 use crate::schema::{Accepted, Key, salvage_serial_base};
 use crate::txn::{self, Refusal};
 
@@ -23,28 +23,13 @@ const SWEPT_AT_ONCE: usize = 1000;
 pub struct Removed {
     /// The revision from which on nobody serves it.
     pub revision: i64,
+    /// Which names of the zone above are answered from there again.
+    pub uncovered: Option<Uncovered>,
     /// Why records of it are still in the store; nobody serves them.
     pub left: Option<StoreError>,
 }
 
 impl Store {
-    /// Adds a zone with these name servers. The revision of the change.
-    pub async fn zone_add(
-        &self,
-        apex: &Name,
-        zone: &Zone,
-        servers: &[Rdata],
-    ) -> Result<i64, ChangeError> {
-        let mut attempts = Attempts::new(self, apex);
-        loop {
-            let slot = attempts.store().slot(apex).await?;
-            let planned = txn::zone_add(self.prefix(), &slot, zone.clone(), servers.to_vec())?;
-            if let Some(revision) = attempts.commit(&planned.plan, slot.revision).await? {
-                return Ok(revision);
-            }
-        }
-    }
-
     /// Gives a zone other settings, made from those it has. The revision, and whether anything changed.
     pub async fn zone_set(
         &self,
@@ -75,7 +60,7 @@ impl Store {
         force: bool,
     ) -> Result<Option<Removed>, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
-        let revision = loop {
+        let (revision, uncovered) = loop {
             let (revision, present, _) = attempts.store().zone_key(apex).await?;
             let Some(present) = present else {
                 return Ok(None);
@@ -83,14 +68,20 @@ impl Store {
             if !force {
                 self.zone_of(&present, revision).map_err(StoreError::from)?;
             }
+            // It is only told: a zone above that cannot be read keeps nobody from removing this one.
+            let uncovered = self.anew().uncovered(apex).await.ok().flatten();
             let base = salvage_serial_base(&present.value);
             let plan = txn::zone_remove(self.prefix(), apex, present.mod_revision, base);
             if let Some(revision) = attempts.commit(&plan, revision).await? {
-                break revision;
+                break (revision, uncovered);
             }
         };
         let left = self.sweep(apex, |_| true).await.err();
-        Ok(Some(Removed { revision, left }))
+        Ok(Some(Removed {
+            revision,
+            uncovered,
+            left,
+        }))
     }
 
     /// Says that what is gone is meant to be gone. The revision.

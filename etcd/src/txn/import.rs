@@ -1,5 +1,5 @@
-//! Whole zones: staged as a generation that nobody serves, then switched to in one transaction; or
-//! merged into what is there.
+//! Whole zones: written as a difference in one transaction; or, where that does not fit, staged as a generation that
+//! nobody serves and then switched to; or merged into what is there.
 
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rrset, Rtype, Zone, is_serial_before};
@@ -111,29 +111,125 @@ pub struct Staged {
     pub revision: i64,
 }
 
-/// Plans the switch to a staged generation, with these settings. `serial` is the least that the zone's
-/// serial may become.
-pub fn flip(prefix: &Prefix, slot: &Slot, mut zone: Zone, staged: &Staged, serial: u32) -> Plan {
-    let (apex, present) = (&slot.apex, slot.present.as_ref());
-    zone.generation = staged.generation;
-    zone.serial_base = present.map_or(slot.serial.base, |present| present.zone.serial_base);
-    // The transaction gets a later revision, so its serial is larger still.
-    let last = zone.serial(slot.revision);
-    if is_serial_before(last, serial) {
-        zone.serial_base = zone.serial_base.wrapping_add(serial.wrapping_sub(last));
+/// What a zone is to be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The settings. Which generation is served, and what is added to revisions, is planned.
+    pub zone: Zone,
+    /// The least that its serial may become.
+    pub serial: Option<u32>,
+    /// The records.
+    pub rrsets: Rrsets,
+}
+
+impl Wanted {
+    /// Whether a zone has these settings already.
+    pub fn has_settings_of(&self, zone: &Zone) -> bool {
+        let same = Zone {
+            generation: zone.generation,
+            serial_base: zone.serial_base,
+            ..self.zone.clone()
+        };
+        same == *zone
     }
+
+    /// The settings with a generation, and a base that takes the serial so far.
+    fn settings(&self, slot: &Slot, generation: u64) -> Zone {
+        let mut zone = self.zone.clone();
+        zone.generation = generation;
+        zone.serial_base = match &slot.present {
+            Some(present) => present.zone.serial_base,
+            None => slot.serial.base,
+        };
+        // The transaction gets a later revision, so its serial is larger still.
+        let last = zone.serial(slot.revision);
+        if let Some(serial) = self.serial.filter(|serial| is_serial_before(last, *serial)) {
+            zone.serial_base = zone.serial_base.wrapping_add(serial.wrapping_sub(last));
+        }
+        zone
+    }
+}
+
+/// Plans the switch to a staged generation. With `exact` it is done only if the zone's records are as they were.
+pub fn flip(prefix: &Prefix, slot: &Slot, wanted: &Wanted, staged: &Staged, exact: bool) -> Plan {
+    let apex = &slot.apex;
     let mut plan = Plan::default();
     plan.unchanged(prefix, &Key::Zone(apex.clone()), slot.zone_revision());
-    if present.is_none() {
+    if exact || slot.present.is_none() {
         plan.unchanged(prefix, &Key::Serial(apex.clone()), slot.serial.revision);
     }
     plan.compares.push(Compare::Unchanged {
         key: staged.first.clone(),
         revision: staged.revision,
     });
+    let zone = wanted.settings(slot, staged.generation);
     plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
     plan.touch(prefix, apex);
     plan
+}
+
+/// Plans what leads from a zone's records, none where it is new, to those that are wanted, in one transaction; nothing
+/// where that takes more than one, of which `reserved` operations are somebody else's. It is done only if the zone is
+/// as it was.
+pub fn rewrite(
+    prefix: &Prefix,
+    slot: &Slot,
+    wanted: &Wanted,
+    old: &Rrsets,
+    reserved: usize,
+) -> Option<Plan> {
+    let apex = &slot.apex;
+    let generation = match &slot.present {
+        Some(present) => present.zone.generation,
+        // Numbered after the store's revision, so that nothing left over from a zone of that name comes to light.
+        None => slot.revision.unsigned_abs() + 1,
+    };
+    let key = |owner: &Name, rtype: Rtype| Key::Rrset {
+        zone: apex.clone(),
+        generation,
+        owner: owner.clone(),
+        rtype,
+    };
+    let puts = wanted
+        .rrsets
+        .iter()
+        .filter(|(key, rrset)| old.get(key) != Some(rrset))
+        .map(|((owner, rtype), rrset)| put(prefix, apex, generation, owner, *rtype, rrset));
+    let deletes = old
+        .keys()
+        .filter(|key| !wanted.rrsets.contains_key(key))
+        .map(|(owner, rtype)| Op::Delete {
+            key: prefix.encode(&key(owner, *rtype)),
+        });
+    // One more than fits is enough to know. The settings, the serial and the head are written, too.
+    let room = OPS_MAX.checked_sub(3 + reserved)?;
+    let ops: Vec<Op> = puts.chain(deletes).take(room + 1).collect();
+    if ops.len() > room || ops.iter().map(len).sum::<usize>() > OCTETS_MAX {
+        return None;
+    }
+    let mut plan = Plan {
+        ops,
+        ..Plan::default()
+    };
+    plan.unchanged(prefix, &Key::Zone(apex.clone()), slot.zone_revision());
+    plan.unchanged(prefix, &Key::Serial(apex.clone()), slot.serial.revision);
+    if slot.present.is_none() {
+        // An import of the same zone may have begun to write this generation.
+        plan.compares.push(Compare::NotWrittenSince {
+            range: prefix.generation(apex, generation),
+            revision: 0,
+        });
+    }
+    let zone = wanted.settings(slot, generation);
+    if slot
+        .present
+        .as_ref()
+        .is_none_or(|present| present.zone != zone)
+    {
+        plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
+    }
+    plan.touch(prefix, apex);
+    Some(plan)
 }
 
 /// Plans to add `wanted` to the zone's `present` RRsets: every record of both, and the TTL of the wanted

@@ -12,6 +12,7 @@
 //! [`Plan::attempted`], which can be withdrawn.
 
 mod import;
+mod overlap;
 mod records;
 mod zones;
 
@@ -21,9 +22,12 @@ use std::ops::Range;
 use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype, Zone};
 use crate::schema::{Attempt, Key, Prefix, ValueError, encode};
 
-pub use import::{Batches, Staged, flip, merge, stage};
+pub use import::{Batches, Staged, Wanted, flip, merge, rewrite, stage};
+pub use overlap::{
+    Above, Hidden, Overlap, Room, check_below, hidden, hidden_among, hidden_of, make_room,
+};
 pub use records::{Change, Surroundings, apply, dname_candidates, zone_candidates};
-pub use zones::{accept, raise_serials, sweep, zone_add, zone_forget, zone_remove, zone_set};
+pub use zones::{accept, new_zone, raise_serials, sweep, zone_forget, zone_remove, zone_set};
 
 /// How many puts and deletes a transaction takes at most. etcd's limit is 128 operations by default.
 pub const OPS_MAX: usize = 120;
@@ -202,6 +206,33 @@ pub enum Refusal {
     Signed(Name, Rtype),
     /// The records make no RRset.
     Rrset(Name, Rtype, RrsetError),
+    /// A zone that is to be made would hide records of the zone above it.
+    WouldHide {
+        /// The zone.
+        child: Name,
+        /// The zone above.
+        parent: Name,
+        /// The names that have such records.
+        names: Vec<Name>,
+    },
+    /// Records would be behind a zone below theirs, which answers for them.
+    Hidden {
+        /// Their zone.
+        zone: Name,
+        /// The zone that answers.
+        child: Name,
+        /// The names of the records.
+        names: Vec<Name>,
+    },
+    /// The zone has changed since it was exported.
+    ChangedSince {
+        /// The zone.
+        zone: Name,
+        /// The revision of the export.
+        exported: i64,
+        /// The revision of the change.
+        changed: i64,
+    },
     /// What is stored under this key cannot be read.
     Stored(String, String),
     /// The zone would be one that no server can serve.
@@ -286,6 +317,33 @@ impl fmt::Display for Refusal {
                     "the value of {key} in etcd cannot be read: {error}; nsctl set or remove replaces it"
                 )
             }
+            Refusal::WouldHide {
+                child,
+                parent,
+                names,
+            } => write!(
+                f,
+                "the zone {child} would hide {} of {parent} ({}), which nobody would get any more: --move moves the \
+                 records into {child}, --force hides them",
+                counted(names.len()),
+                named(names)
+            ),
+            Refusal::Hidden { zone, child, names } => write!(
+                f,
+                "the zone {child} answers for {} ({}), so that nobody would get these records of {zone}: write \
+                 them to {child}, or use --force",
+                counted(names.len()),
+                named(names)
+            ),
+            Refusal::ChangedSince {
+                zone,
+                exported,
+                changed,
+            } => write!(
+                f,
+                "{zone} has changed since the file was exported (revision {exported}, now {changed}): nothing was \
+                 written; nsctl zone diff shows the differences, --force overwrites the changes"
+            ),
             Refusal::Content(reason) | Refusal::Usage(reason) => f.write_str(reason),
         }
     }
@@ -334,6 +392,20 @@ impl Plan {
         self.put(prefix, &Key::Serial(zone.clone()), b"{}".to_vec());
         self.put(prefix, &Key::Head, b"{}".to_vec());
     }
+}
+
+fn counted(names: usize) -> String {
+    format!("{names} name{}", if names == 1 { "" } else { "s" })
+}
+
+/// The first names, for a message.
+fn named(names: &[Name]) -> String {
+    const NAMED: usize = 3;
+    let mut text: Vec<String> = names.iter().take(NAMED).map(Name::to_string).collect();
+    if names.len() > NAMED {
+        text.push("…".into());
+    }
+    text.join(", ")
 }
 
 fn lines(owner: &Name, rtype: Rtype, ttl: u32, rdata: &[Rdata]) -> Vec<Line> {

@@ -1,3 +1,5 @@
+mod overlap;
+
 use super::*;
 use crate::model::zonefile::{self, Rrsets};
 use crate::schema::encode;
@@ -88,14 +90,18 @@ fn remove(rtype: Option<Rtype>, texts: &[&str]) -> Change {
 
 /// The plan as lines: comparisons, puts and deletes.
 fn shown(planned: &Planned) -> Vec<String> {
+    shown_plan(&planned.plan)
+}
+
+fn shown_plan(plan: &Plan) -> Vec<String> {
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-    let compares = planned.plan.compares.iter().map(|compare| match compare {
+    let compares = plan.compares.iter().map(|compare| match compare {
         Compare::Unchanged { key, revision } => format!("if {} = {revision}", text(key)),
         Compare::NotWrittenSince { range, revision } => {
             format!("if {}… <= {revision}", text(&range.start))
         }
     });
-    let ops = planned.plan.ops.iter().map(|op| match op {
+    let ops = plan.ops.iter().map(|op| match op {
         Op::Put { key, value } => format!("put {} {}", text(key), text(value)),
         Op::Delete { key } => format!("del {}", text(key)),
         Op::DeleteRange { range } => format!("del {}…", text(&range.start)),
@@ -494,11 +500,8 @@ fn ds_belongs_to_the_parent() {
     );
 }
 
-#[test]
-fn zones_are_added_once() {
-    let servers = || rdata(Rtype::NS, &["ns.x."]);
-    let settings = || Zone::new(name("ns.x"), name("h.x"));
-    let slot = |present| Slot {
+fn slot(present: Option<ZoneRead>) -> Slot {
+    Slot {
         apex: name("x"),
         present,
         serial: SerialRead {
@@ -506,32 +509,84 @@ fn zones_are_added_once() {
             revision: 5,
         },
         revision: 9,
+    }
+}
+
+#[test]
+fn zones_are_added_once() {
+    let servers = || rdata(Rtype::NS, &["ns.x."]);
+    let settings = || Zone::new(name("ns.x"), name("h.x"));
+    let apex = name("x");
+    let wanted = new_zone(&apex, settings(), servers()).expect("allowed");
+    let planned = |present, reserved| {
+        rewrite(
+            &Prefix::default(),
+            &slot(present),
+            &wanted,
+            &Rrsets::new(),
+            reserved,
+        )
     };
-    let planned =
-        zone_add(&Prefix::default(), &slot(None), settings(), servers()).expect("allowed");
-    let lines = shown(&planned);
+    let plan = planned(None, 0).expect("small");
+    let lines = shown_plan(&plan);
     assert_eq!(lines[0], "if /ns/v1/zone/x = 0");
     assert_eq!(lines[1], "if /ns/v1/serial/x = 5");
     let claim = Compare::NotWrittenSince {
         range: Prefix::default().generation(&name("x"), 10),
         revision: 0,
     };
-    assert!(planned.plan.compares.contains(&claim), "{lines:?}");
-    assert!(lines[3].contains(r#""serial_base":7"#), "{lines:?}");
-    assert!(lines[4].starts_with("put /ns/v1/rr/x/10/@/NS"), "{lines:?}");
-    let again = slot(Some(zone()));
-    let again = zone_add(&Prefix::default(), &again, settings(), servers());
-    assert!(matches!(again, Err(Refusal::ZoneExists(_))));
-    let none = zone_add(&Prefix::default(), &slot(None), settings(), vec![]);
-    assert!(matches!(none, Err(Refusal::Rrset(..))));
+    assert!(plan.compares.contains(&claim), "{lines:?}");
+    let put = |of: &str| lines.iter().find(|line| line.starts_with(of));
+    assert!(put("put /ns/v1/rr/x/10/@/NS").is_some(), "{lines:?}");
+    let zone = put("put /ns/v1/zone/x").expect("the settings");
+    assert!(zone.contains(r#""serial_base":7"#), "{zone}");
+    assert!(planned(None, OPS_MAX).is_none());
+    assert!(matches!(
+        new_zone(&apex, settings(), vec![]),
+        Err(Refusal::Rrset(..))
+    ));
     let bad = Zone {
         default_ttl: u32::MAX,
         ..settings()
     };
     assert!(matches!(
-        zone_add(&Prefix::default(), &slot(None), bad, servers()),
+        new_zone(&apex, bad, servers()),
         Err(Refusal::Usage(_))
     ));
+}
+
+#[test]
+fn a_small_difference_is_one_guarded_transaction() {
+    let old = many(50_000);
+    let wanted = |rrsets: &Rrsets| Wanted {
+        zone: zone().zone,
+        serial: Some(1),
+        rrsets: rrsets.clone(),
+    };
+    let plan = |rrsets: &Rrsets| {
+        let slot = slot(Some(zone()));
+        rewrite(&Prefix::default(), &slot, &wanted(rrsets), &old, 0)
+    };
+    let mut new = old.clone();
+    let changed = rrset(Rtype::A, 60, &["192.0.2.9"]);
+    new.insert((name("n7.x"), Rtype::A), changed.clone());
+    new.remove(&(name("n8.x"), Rtype::A));
+    let lines = shown_plan(&plan(&new).expect("small"));
+    assert_eq!(
+        lines,
+        [
+            "if /ns/v1/zone/x = 40",
+            "if /ns/v1/serial/x = 5",
+            r#"put /ns/v1/rr/x/7/n7/A {"ttl":60,"rdata":["192.0.2.9"]}"#,
+            "del /ns/v1/rr/x/7/n8/A",
+            "put /ns/v1/serial/x {}",
+            "put /ns/v1/head {}",
+        ]
+    );
+    for n in 0..118 {
+        new.insert((name(&format!("n{n}.x")), Rtype::A), changed.clone());
+    }
+    assert!(plan(&new).is_none(), "it does not fit");
 }
 
 fn many(count: u32) -> Rrsets {
@@ -618,12 +673,16 @@ fn a_flip_never_takes_the_serial_back() {
             revision: 99,
         };
         let slot = Slot {
-            apex: name("x"),
-            present: present.cloned(),
             serial: SerialRead::default(),
             revision: 100,
+            ..slot(present.cloned())
         };
-        let plan = flip(&Prefix::default(), &slot, zone().zone, &staged, serial);
+        let wanted = Wanted {
+            zone: zone().zone,
+            serial: Some(serial),
+            rrsets: Rrsets::new(),
+        };
+        let plan = flip(&Prefix::default(), &slot, &wanted, &staged, false);
         assert!(plan.compares.contains(&Compare::Unchanged {
             key: b"k".to_vec(),
             revision: 99

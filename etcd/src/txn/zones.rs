@@ -5,47 +5,18 @@ use std::ops::Range;
 use crate::model::{Name, Rdata, Rrset, Rtype, Zone};
 use crate::schema::{Accepted, Key, Prefix, SerialBase, encode};
 
-use super::{Compare, Op, Plan, Planned, Refusal, SerialRead, Slot, ZoneRead, lines};
+use super::{Op, Plan, Refusal, SerialRead, Wanted, ZoneRead};
 
-/// Plans a new zone with these name servers at its apex. The generation is numbered after the store's revision, so that
-/// nothing left over from a zone of the same name comes to light.
-pub fn zone_add(
-    prefix: &Prefix,
-    slot: &Slot,
-    mut zone: Zone,
-    servers: Vec<Rdata>,
-) -> Result<Planned, Refusal> {
-    let apex = &slot.apex;
-    if slot.present.is_some() {
-        return Err(Refusal::ZoneExists(apex.clone()));
-    }
+/// What a new zone has: these name servers at its apex.
+pub fn new_zone(apex: &Name, zone: Zone, servers: Vec<Rdata>) -> Result<Wanted, Refusal> {
     check(&zone)?;
-    zone.generation = slot.revision.unsigned_abs() + 1;
-    zone.serial_base = slot.serial.base;
     let rrset = Rrset::new(Rtype::NS, zone.default_ttl.max(zone.soa.ttl), servers)
         .map_err(|error| Refusal::Rrset(apex.clone(), Rtype::NS, error))?;
-    let mut planned = Planned {
-        added: lines(apex, Rtype::NS, rrset.ttl(), rrset.rdata()),
-        ..Planned::default()
-    };
-    let plan = &mut planned.plan;
-    plan.unchanged(prefix, &Key::Zone(apex.clone()), 0);
-    plan.unchanged(prefix, &Key::Serial(apex.clone()), slot.serial.revision);
-    // An import of the same zone may have begun to write this generation.
-    plan.compares.push(Compare::NotWrittenSince {
-        range: prefix.generation(apex, zone.generation),
-        revision: 0,
-    });
-    plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
-    let key = Key::Rrset {
-        zone: apex.clone(),
-        generation: zone.generation,
-        owner: apex.clone(),
-        rtype: Rtype::NS,
-    };
-    plan.put(prefix, &key, encode(&(Rtype::NS, &rrset)));
-    plan.touch(prefix, apex);
-    Ok(planned)
+    Ok(Wanted {
+        zone,
+        serial: None,
+        rrsets: [((apex.clone(), Rtype::NS), rrset)].into(),
+    })
 }
 
 /// Plans other settings for a zone; nothing where they are the same.

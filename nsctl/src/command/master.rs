@@ -3,15 +3,15 @@
 use std::fmt;
 use std::path::Path;
 
-use etcd::client::{ImportMode, MasterText, Scope};
+use etcd::client::{ImportHow, ImportMode, Imported, MasterText, Scope};
 use etcd::model::zonefile::{self, Checked, Difference, Fault, Finding, Rrsets};
 use etcd::model::{Name, Rtype, Soa};
-use etcd::txn::{self, RrsetRead};
+use etcd::txn::{Overlap, RrsetRead};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::zone::{existing, report};
-use super::{Context, Shown, plural};
+use super::{Context, Report, Shown, plural};
 use crate::arguments::{Output, Writing};
 use crate::error::Error;
 use crate::output;
@@ -21,6 +21,7 @@ use crate::output;
 pub(super) struct How {
     pub(super) replace: bool,
     pub(super) strict: bool,
+    pub(super) move_hidden: bool,
     pub(super) force: bool,
 }
 
@@ -83,7 +84,16 @@ pub(super) async fn import(
     } else {
         Signatures::Refuse
     };
-    let checked = read(apex, file, signatures)?;
+    let text = open(file)?;
+    let checked = checked(apex, file, &text, signatures)?;
+    let import = ImportHow {
+        mode: match how.replace {
+            true => ImportMode::Replace,
+            false => ImportMode::Merge,
+        },
+        overlap: overlap(how.move_hidden, how.force),
+        exported: text.exported().filter(|_| !how.force),
+    };
     if !how.replace
         && let Some(present) = context.store().zone(apex).await?.1
     {
@@ -97,7 +107,7 @@ pub(super) async fn import(
         )));
     }
     if context.dry_run {
-        return dry_run(context, apex, &checked, how.replace).await;
+        return dry_run(context, apex, &checked, &import).await;
     }
     let total = checked.rrsets.len();
     let bar = ProgressBar::new(total as u64);
@@ -106,14 +116,9 @@ pub(super) async fn import(
     {
         bar.set_style(style);
     }
-    let mode = if how.replace {
-        ImportMode::Replace
-    } else {
-        ImportMode::Merge
-    };
     let imported = context
         .store()
-        .import(apex, &checked, mode, &|written| {
+        .import(apex, &checked, &import, &|written| {
             bar.set_position(written as u64)
         })
         .await;
@@ -124,9 +129,10 @@ pub(super) async fn import(
             "nsctl: the records that were replaced are still in the store ({error}): nsctl zone clean {apex} deletes them"
         ));
     }
-    let line = match imported.written {
-        0 => format!("unchanged: already so, revision {}\n", imported.revision),
-        written => {
+    let mut line = changes(&imported);
+    line += &match imported.changed {
+        false => format!("unchanged: already so, revision {}\n", imported.revision),
+        true => {
             let what = if imported.created {
                 " (a new zone)"
             } else {
@@ -134,18 +140,56 @@ pub(super) async fn import(
             };
             format!(
                 "{} written to {apex}{what}, revision {}\n",
-                plural(written, "RRset"),
+                plural(imported.written, "RRset"),
                 imported.revision
             )
         }
     };
-    context
-        .finish(
-            report(apex, imported.revision, imported.written > 0),
-            writing,
-            &line,
-        )
-        .await
+    line += &moved(&imported);
+    let of = |added: bool| {
+        imported
+            .differences
+            .iter()
+            .filter(move |one| one.added == added)
+    };
+    let report = Report {
+        added: Some(of(true).map(Shown::from).collect()),
+        removed: Some(of(false).map(Shown::from).collect()),
+        ..report(apex, imported.revision, imported.changed)
+    };
+    context.finish(report, writing, &line).await
+}
+
+/// What becomes of records that a zone would hide.
+pub(super) fn overlap(move_hidden: bool, force: bool) -> Overlap {
+    match (move_hidden, force) {
+        (true, _) => Overlap::Move,
+        (false, true) => Overlap::Hide,
+        (false, false) => Overlap::Refuse,
+    }
+}
+
+/// What changes in a zone that is there, a line each.
+fn changes(imported: &Imported) -> String {
+    let soa = imported.soa.as_ref();
+    let soa = soa.map_or_else(Vec::new, |(old, new)| soa_differences(old, new));
+    // All of a new zone is new.
+    let differences: &[Difference] = match imported.created {
+        true => &[],
+        false => &imported.differences,
+    };
+    listed(&soa, differences)
+}
+
+/// How many records come from the zone above.
+pub(super) fn moved(imported: &Imported) -> String {
+    match imported.moved {
+        0 => String::new(),
+        count => format!(
+            "{} moved here from the zone above\n",
+            plural(count, "RRset")
+        ),
+    }
 }
 
 /// Says that a merge leaves the SOA record as it is.
@@ -167,36 +211,16 @@ async fn dry_run(
     context: &Context,
     apex: &Name,
     checked: &Checked,
-    replace: bool,
+    how: &ImportHow,
 ) -> Result<(), Error> {
-    let present = context.store().zone(apex).await?.1;
-    let (old, new, soa) = match &present {
-        None => (Rrsets::new(), checked.rrsets.clone(), Vec::new()),
-        Some(read) => {
-            let stored = context.store().content(read).await??;
-            let soa = if replace {
-                soa_differences(&read.zone.soa, &checked.zone.soa)
-            } else {
-                Vec::new()
-            };
-            let new = match replace {
-                true => checked.rrsets.clone(),
-                false => txn::merge(context.store().prefix(), read, &stored, &checked.rrsets)?.0,
-            };
-            (stored, new, soa)
-        }
+    let preview = context.store().import_preview(apex, checked, how).await?;
+    let soa = match (&preview.soa, how.mode) {
+        (Some((old, new)), ImportMode::Replace) => soa_differences(old, new),
+        _ => Vec::new(),
     };
-    let faults = zonefile::faults(apex, &new);
-    tell(&faults, "error");
-    show(context, &soa, &zonefile::diff(&old, &new))?;
+    show(context, &soa, &preview.differences)?;
     output::note("dry run: nothing was written");
-    match faults.len() {
-        0 => Ok(()),
-        count => Err(Error::Conflict(format!(
-            "{} in the zone as it would be",
-            plural(count, "error")
-        ))),
-    }
+    Ok(())
 }
 
 pub(super) async fn diff(context: &Context, apex: &Name, file: &Path) -> Result<(), Error> {
@@ -273,17 +297,17 @@ fn show(context: &Context, soa: &[SoaDifference], differences: &[Difference]) ->
             added: of(true),
         });
     }
-    let mut text = String::new();
-    for difference in soa {
-        text += &format!("{difference}\n");
-    }
-    for difference in differences {
-        text += &format!("{difference}\n");
-    }
+    let mut text = listed(soa, differences);
     if text.is_empty() {
         text = "no differences\n".into();
     }
     output::print(&output::readable_lines(&text))
+}
+
+fn listed(soa: &[SoaDifference], differences: &[Difference]) -> String {
+    let soa = soa.iter().map(|one| format!("{one}\n"));
+    soa.chain(differences.iter().map(|one| format!("{one}\n")))
+        .collect()
 }
 
 #[derive(Serialize)]

@@ -11,7 +11,8 @@ mod zone;
 
 use std::time::Duration;
 
-use etcd::client::Store;
+use etcd::client::{InZone, Store};
+use etcd::model::Name;
 use etcd::model::zonefile::Difference;
 use etcd::txn::{Change, Line};
 use serde::Serialize;
@@ -60,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
                 ttl: placed.ttl,
                 rdata: rdata::records(rtype, &rdata)?,
             };
-            let zone = placed.zone.as_ref();
+            let zone = in_zone(placed.zone.as_ref(), placed.force);
             records::change(&context, &name, zone, &change, placed.writing).await
         }
         Command::Set {
@@ -80,7 +81,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
                     }
                 }
             };
-            let zone = placed.zone.as_ref();
+            let zone = in_zone(placed.zone.as_ref(), placed.force);
             records::change(&context, &name, zone, &change, placed.writing).await
         }
         Command::Remove {
@@ -95,7 +96,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
                 _ => Vec::new(),
             };
             let change = Change::Remove { rtype, rdata };
-            records::change(&context, &name, zone.as_ref(), &change, writing).await
+            let zone = in_zone(zone.as_ref(), false);
+            records::change(&context, &name, zone, &change, writing).await
         }
         Command::List {
             name,
@@ -110,6 +112,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Accept { writing } => accept::accept(&context, writing).await,
         Command::Verify => verify::verify(&context).await,
     }
+}
+
+fn in_zone(apex: Option<&Name>, hide: bool) -> Option<InZone<'_>> {
+    apex.map(|apex| InZone { apex, hide })
 }
 
 /// A record as programs read it.

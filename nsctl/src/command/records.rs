@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use etcd::client::InZone;
 use etcd::model::{Name, Rtype};
 use etcd::txn::Change;
 
@@ -13,7 +14,7 @@ use crate::output;
 pub(super) async fn change(
     context: &Context,
     owner: &Name,
-    zone: Option<&Name>,
+    zone: Option<InZone<'_>>,
     change: &Change,
     writing: Writing,
 ) -> Result<(), Error> {

@@ -1,11 +1,12 @@
 //! `zone …`.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 
-use etcd::client::{Removed, StoreError};
+use etcd::client::{Exported, Removed, Scope, StoreError, Uncovered};
 use etcd::model::zonefile::{self, Rrsets};
 use etcd::model::{Name, Rdata, Rrset, Rtype, Zone};
-use etcd::txn::ZoneRead;
+use etcd::txn::{Overlap, ZoneRead, hidden_among};
 use serde::Serialize;
 
 use super::{Context, Report, master, plural, serials};
@@ -28,9 +29,14 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
         ZoneCommand::Add {
             zone,
             ns,
+            move_hidden,
+            force,
             settings,
             writing,
-        } => add(context, &zone, &ns, &settings, writing).await,
+        } => {
+            let overlap = master::overlap(move_hidden, force);
+            add(context, &zone, &ns, &settings, overlap, writing).await
+        }
         ZoneCommand::Set {
             zone,
             mname,
@@ -50,12 +56,14 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
             file,
             replace,
             strict,
+            move_hidden,
             force,
             writing,
         } => {
             let how = master::How {
                 replace,
                 strict,
+                move_hidden,
                 force,
             };
             master::import(context, &zone, &file, how, writing).await
@@ -129,6 +137,7 @@ async fn add(
     apex: &Name,
     ns: &[Name],
     settings: &Settings,
+    overlap: Overlap,
     writing: Writing,
 ) -> Result<(), Error> {
     let hostmaster = Name::from_labels([&b"hostmaster"[..]].into_iter(), apex);
@@ -144,7 +153,9 @@ async fn add(
         .map(|name| Rdata::from_wire(Rtype::NS, name.wire()))
         .collect();
     let servers = servers.map_err(|error| Error::usage(error.to_string()))?;
-    let revision = context.store().zone_add(apex, &zone, &servers).await?;
+    let store = context.store();
+    let imported = store.zone_add(apex, &zone, &servers, overlap).await?;
+    let revision = imported.revision;
     let content = Rrset::new(Rtype::NS, zone.default_ttl, servers)
         .map(|servers| Rrsets::from([((apex.clone(), Rtype::NS), servers)]));
     output::warnings(zonefile::doubts(
@@ -152,7 +163,10 @@ async fn add(
         Some(&zone.soa),
         &content.unwrap_or_default(),
     ));
-    let line = format!("zone {apex} added, revision {revision}\n");
+    let line = format!(
+        "zone {apex} added, revision {revision}\n{}",
+        master::moved(&imported)
+    );
     context
         .finish(report(apex, revision, true), writing, &line)
         .await
@@ -273,6 +287,20 @@ async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
             format!("{count} RRsets of generation {generation} (nsctl zone clean deletes them)"),
         ]);
     }
+    let children = context.store().children(apex, read.as_of).await?;
+    if !children.is_empty() {
+        let stored = context.store().rrsets(&read, apex, Scope::Subtree).await?;
+        let mut behind: BTreeMap<Name, usize> = BTreeMap::new();
+        for one in hidden_among(apex, &children, &stored.rrsets) {
+            *behind.entry(one.by).or_default() += 1;
+        }
+        rows.extend(behind.into_iter().map(|(by, count)| {
+            vec![
+                "hidden".into(),
+                format!("{} by the zone {by}", plural(count, "RRset")),
+            ]
+        }));
+    }
     output::table(&["SETTING", "VALUE"], rows, "")
 }
 
@@ -325,7 +353,12 @@ async fn remove(
         text.clear();
     }
     let removed = context.store().zone_remove(apex, force).await?;
-    let Some(Removed { revision, left }) = removed else {
+    let Some(Removed {
+        revision,
+        uncovered,
+        left,
+    }) = removed
+    else {
         return Err(no_zone(apex));
     };
     if let Some(error) = left {
@@ -334,6 +367,12 @@ async fn remove(
         ));
     }
     text += &format!("zone {apex} removed, revision {revision}\n");
+    if let Some(Uncovered { zone, names }) = uncovered {
+        text += &format!(
+            "the records of {zone} at {} are answered again: nsctl list {apex} --subtree\n",
+            plural(names.len(), "name")
+        );
+    }
     context
         .finish(report(apex, revision, true), writing, &text)
         .await
@@ -380,7 +419,13 @@ async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
     let read = existing(context, apex).await?;
     let serial = context.store().serial(&read).await?;
     let rrsets = context.store().content(&read).await??;
-    let mut text = String::new();
+    let exported = Exported {
+        zone: apex.clone(),
+        revision: read.as_of,
+        cluster_id: context.store().head().await?.cluster_id,
+        prefix: context.store().prefix().clone(),
+    };
+    let mut text = format!("{exported}\n");
     zonefile::write(&mut text, apex, &read.zone, serial, &rrsets)
         .map_err(|error| Error::Failed(error.to_string()))?;
     output::print(&text)

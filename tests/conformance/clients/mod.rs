@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
-use etcd::client::{Config, ImportMode, Store};
+use etcd::client::{Config, ImportHow, ImportMode, Store};
 use etcd::model::zonefile::Checked;
 use etcd::model::{Name, Rdata, Rtype};
 use etcd::schema::Prefix;
@@ -223,7 +223,12 @@ impl Scene {
             let checked = zones::check_signed(&apex, text);
             let checked = checked.unwrap_or_else(|faults| panic!("{apex}: {faults:#?}"));
             let imported = store
-                .import(&apex, &checked, ImportMode::Replace, &|_| {})
+                .import(
+                    &apex,
+                    &checked,
+                    &ImportHow::new(ImportMode::Replace),
+                    &|_| {},
+                )
                 .await;
             frontend
                 .applied(

@@ -1,0 +1,99 @@
+//! Zones above and below one.
+
+use std::collections::BTreeSet;
+
+use super::{Scope, Store, StoreError};
+use crate::model::Name;
+use crate::schema::Key;
+use crate::txn::{self, Above, Hidden, RrsetRead, ZoneRead};
+
+impl Store {
+    /// What is above a zone that is made or removed.
+    pub(super) async fn above(&self, child: &Name) -> Result<Above, StoreError> {
+        let names: Vec<Name> = child.ancestors().skip(1).collect();
+        let mut above = Above::default();
+        if names.is_empty() {
+            return Ok(above);
+        }
+        let (_, zones) = self.zones_at(&names).await?;
+        for (name, zone) in names.into_iter().zip(zones) {
+            let Some(zone) = zone else {
+                above.closer.push(name);
+                continue;
+            };
+            let parent = zone?;
+            let stored = self.anew().rrsets(&parent, child, Scope::Subtree).await?;
+            above.rrsets = stored.rrsets;
+            above.parent = Some(parent);
+            break;
+        }
+        Ok(above)
+    }
+
+    /// The names of a parent that are answered from it again when a zone is removed.
+    pub(super) async fn uncovered(&self, child: &Name) -> Result<Option<Uncovered>, StoreError> {
+        let above = self.above(child).await?;
+        let Some(parent) = above.parent else {
+            return Ok(None);
+        };
+        let hidden = txn::hidden_among(&parent.apex, &[child.clone()].into(), &above.rrsets);
+        let names: BTreeSet<Name> = hidden.into_iter().map(|one| one.owner).collect();
+        Ok((!names.is_empty()).then_some(Uncovered {
+            zone: parent.apex,
+            names,
+        }))
+    }
+
+    /// The names of the zones below one, whether or not their settings can be read, as of a revision.
+    pub async fn children(&self, apex: &Name, as_of: i64) -> Result<BTreeSet<Name>, StoreError> {
+        let range = self.prefix().zones_below(apex);
+        let listed = self.anew().list_keys(range, Some(as_of)).await?;
+        let names = listed
+            .items
+            .iter()
+            .filter_map(|item| match self.prefix().decode(&item.key) {
+                Ok(Key::Zone(name)) if name != *apex => Some(name),
+                _ => None,
+            });
+        Ok(names.collect())
+    }
+
+    /// Which of a zone's RRsets are hidden by these zones below it. All of those at the names that are asked about are
+    /// given, and maybe no others.
+    pub async fn hidden(
+        &self,
+        read: &ZoneRead,
+        children: &BTreeSet<Name>,
+        rrsets: &[(Name, RrsetRead)],
+    ) -> Result<Vec<Hidden>, StoreError> {
+        let hidden = txn::hidden_among(&read.apex, children, rrsets);
+        // Whether an address is a name server's is told by the NS records at the apex of the zone below.
+        let cuts: BTreeSet<&Name> = hidden.iter().map(|one| &one.by).collect();
+        let mut others = Vec::new();
+        for cut in cuts {
+            if rrsets.iter().all(|(owner, _)| owner != cut) {
+                let at_cut = self.anew().rrsets(read, cut, Scope::Owner).await?;
+                others.extend(at_cut.rrsets);
+            }
+        }
+        let each = rrsets.iter().chain(&others);
+        let mut hidden = txn::hidden(
+            &read.apex,
+            children,
+            each.map(|(owner, read)| (owner, read.rtype, read.rrset.as_ref().ok())),
+        );
+        if !others.is_empty() {
+            hidden.retain(|one| rrsets.iter().any(|(owner, _)| *owner == one.owner));
+        }
+        Ok(hidden)
+    }
+}
+
+/// Names that are answered from a zone again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncovered {
+    /// The zone.
+    pub zone: Name,
+    /// The names.
+    pub names: BTreeSet<Name>,
+}

@@ -1,0 +1,324 @@
+//! Zones within zones.
+//!
+//! A zone answers for all names at and below its apex, so the records that a zone above it has there are hidden. What a
+//! parent keeps there all the same is the delegation: NS and DS records at the apex (DS records are answered from there,
+//! RFC 4035 3.1.4.1), and the addresses of the name servers that the NS records name. Nothing of that is hidden.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::model::zonefile::{Rrsets, faults};
+use crate::model::{Name, Rrset, Rtype};
+use crate::schema::{Key, Prefix};
+
+use super::{Compare, Op, Plan, Refusal, RrsetRead, ZoneRead};
+
+/// How many operations a move takes at most, besides those that write the new zone.
+const MOVE_OPS_MAX: usize = 60;
+
+/// What becomes of records that a zone would hide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlap {
+    /// Nothing is done.
+    #[default]
+    Refuse,
+    /// They are moved into the zone that hides them.
+    Move,
+    /// They are hidden.
+    Hide,
+}
+
+/// An RRset that is hidden.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    /// The owner.
+    pub owner: Name,
+    /// The type.
+    pub rtype: Rtype,
+    /// The zone that answers for the owner.
+    pub by: Name,
+}
+
+/// The RRsets of the zone `parent` that are hidden by zones below it. `rrsets` has to have the NS records at their apexes.
+pub fn hidden<'a>(
+    parent: &Name,
+    children: &BTreeSet<Name>,
+    rrsets: impl Iterator<Item = (&'a Name, Rtype, Option<&'a Rrset>)> + Clone,
+) -> Vec<Hidden> {
+    if children.is_empty() {
+        return Vec::new();
+    }
+    // The first cut on the way down from the parent: what is behind it is the child's to delegate.
+    let cut = |owner: &Name| {
+        let above = owner.ancestors().take_while(|name| name != parent);
+        above.filter(|name| children.contains(name)).last()
+    };
+    let mut behind = Vec::new();
+    let mut servers: BTreeSet<Name> = BTreeSet::new();
+    for (owner, rtype, rrset) in rrsets {
+        let Some(by) = cut(owner) else { continue };
+        if rtype == Rtype::NS && *owner == by {
+            let targets = rrset.map_or(&[][..], Rrset::rdata).iter();
+            servers.extend(targets.flat_map(|target| target.names(rtype)));
+        }
+        behind.push((owner, rtype, by));
+    }
+    let is_delegation = |owner: &Name, rtype: Rtype, by: &Name| match rtype {
+        Rtype::NS | Rtype::DS => owner == by,
+        Rtype::A | Rtype::AAAA => servers.contains(owner),
+        _ => false,
+    };
+    behind
+        .into_iter()
+        .filter(|(owner, rtype, by)| !is_delegation(owner, *rtype, by))
+        .map(|(owner, rtype, by)| Hidden {
+            owner: owner.clone(),
+            rtype,
+            by,
+        })
+        .collect()
+}
+
+/// The same for RRsets that can be read.
+pub fn hidden_of(parent: &Name, children: &BTreeSet<Name>, rrsets: &Rrsets) -> Vec<Hidden> {
+    let each = rrsets.iter();
+    hidden(
+        parent,
+        children,
+        each.map(|((owner, rtype), rrset)| (owner, *rtype, Some(rrset))),
+    )
+}
+
+/// The same for RRsets as they were read.
+pub fn hidden_among(
+    parent: &Name,
+    children: &BTreeSet<Name>,
+    rrsets: &[(Name, RrsetRead)],
+) -> Vec<Hidden> {
+    let each = rrsets.iter();
+    hidden(
+        parent,
+        children,
+        each.map(|(owner, read)| (owner, read.rtype, read.rrset.as_ref().ok())),
+    )
+}
+
+/// What is above a zone that is to be made.
+#[derive(Debug, Default)]
+pub struct Above {
+    /// The closest zone above.
+    pub parent: Option<ZoneRead>,
+    /// The names between the two, and above where there is no zone: a zone there would be closer.
+    pub closer: Vec<Name>,
+    /// What the parent has at and below the apex.
+    pub rrsets: Vec<(Name, RrsetRead)>,
+}
+
+/// What a transaction that makes a zone has to compare and do, so that it hides nothing by accident.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// What must still be so.
+    pub compares: Vec<Compare>,
+    /// What is done beside making the zone.
+    pub ops: Vec<Op>,
+    /// What is moved into the zone.
+    pub moved: Rrsets,
+}
+
+impl Room {
+    /// Adds it to a plan.
+    pub fn add_to(&self, plan: &mut Plan) {
+        plan.compares.extend(self.compares.iter().cloned());
+        // A transaction writes each key once.
+        let ops = self.ops.iter().filter(|op| !plan.ops.contains(op));
+        let ops: Vec<Op> = ops.cloned().collect();
+        plan.ops.extend(ops);
+    }
+}
+
+/// Makes room for a zone with this content. Records that are in the content, too, are not lost.
+pub fn make_room(
+    prefix: &Prefix,
+    child: &Name,
+    above: &Above,
+    content: &Rrsets,
+    overlap: Overlap,
+) -> Result<Room, Refusal> {
+    let mut room = Room::default();
+    if overlap == Overlap::Hide {
+        return Ok(room);
+    }
+    let mut plan = Plan::default();
+    for name in &above.closer {
+        plan.unchanged(prefix, &Key::Zone(name.clone()), 0);
+    }
+    let Some(parent) = &above.parent else {
+        room.compares = plan.compares;
+        return Ok(room);
+    };
+    plan.unchanged(prefix, &Key::Zone(parent.apex.clone()), parent.revision);
+    let range = prefix.subtree(&parent.apex, parent.zone.generation, child);
+    plan.compares.push(Compare::NotWrittenSince {
+        range,
+        revision: parent.as_of,
+    });
+    let hidden = hidden_among(&parent.apex, &[child.clone()].into(), &above.rrsets);
+    if overlap == Overlap::Move && !hidden.is_empty() {
+        room.moved = moved(prefix, child, parent, above, content, &hidden)?;
+        delete_hidden(prefix, parent, above, &hidden, &mut plan);
+        if plan.ops.len() > MOVE_OPS_MAX {
+            return Err(Refusal::Content(format!(
+                "{} delegates {child} to too many name servers for one transaction: remove some of their addresses first",
+                parent.apex
+            )));
+        }
+        plan.touch(prefix, &parent.apex);
+    } else {
+        let names = lost(&hidden, above, content);
+        if !names.is_empty() {
+            return Err(Refusal::WouldHide {
+                child: child.clone(),
+                parent: parent.apex.clone(),
+                names,
+            });
+        }
+    }
+    (room.compares, room.ops) = (plan.compares, plan.ops);
+    Ok(room)
+}
+
+/// The names that nobody would get all records of any more.
+fn lost(hidden: &[Hidden], above: &Above, content: &Rrsets) -> Vec<Name> {
+    let is_kept = |one: &&Hidden| {
+        let key = (one.owner.clone(), one.rtype);
+        let old = above
+            .rrsets
+            .iter()
+            .find(|(owner, read)| *owner == key.0 && read.rtype == key.1)
+            .and_then(|(_, read)| read.rrset.as_ref().ok());
+        let new = content.get(&key);
+        old.zip(new)
+            .is_some_and(|(old, new)| old.rdata().iter().all(|one| new.rdata().contains(one)))
+    };
+    let lost = hidden.iter().filter(|one| !is_kept(one));
+    let names: BTreeSet<Name> = lost.map(|one| one.owner.clone()).collect();
+    names.into_iter().collect()
+}
+
+/// What moves into the zone, as it is to be there: with the records of its content; and the addresses of name servers,
+/// which the delegation keeps, too.
+fn moved(
+    prefix: &Prefix,
+    child: &Name,
+    parent: &ZoneRead,
+    above: &Above,
+    content: &Rrsets,
+    hidden: &[Hidden],
+) -> Result<Rrsets, Refusal> {
+    let hidden: BTreeSet<(&Name, Rtype)> =
+        hidden.iter().map(|one| (&one.owner, one.rtype)).collect();
+    let mut moved = Rrsets::new();
+    for (owner, read) in &above.rrsets {
+        let is_hidden = hidden.contains(&(owner, read.rtype));
+        let key = (owner.clone(), read.rtype);
+        let new = content.get(&key);
+        let is_glue = matches!(read.rtype, Rtype::A | Rtype::AAAA);
+        if !is_hidden && (!is_glue || new.is_some()) {
+            continue;
+        }
+        let old = read.rrset.as_ref().map_err(|error| {
+            let key = Key::Rrset {
+                zone: parent.apex.clone(),
+                generation: parent.zone.generation,
+                owner: owner.clone(),
+                rtype: read.rtype,
+            };
+            let key = String::from_utf8_lossy(&prefix.encode(&key)).into_owned();
+            Refusal::Stored(key, error.to_string())
+        })?;
+        let mut rdata = new.map_or_else(Vec::new, |new| new.rdata().to_vec());
+        rdata.extend(old.rdata().iter().cloned());
+        let ttl = new.map_or(old.ttl(), Rrset::ttl);
+        let union = Rrset::new(read.rtype, ttl, rdata)
+            .map_err(|error| Refusal::Rrset(owner.clone(), read.rtype, error))?;
+        moved.insert(key, union);
+    }
+    let mut all = content.clone();
+    all.extend(moved.clone());
+    match faults(child, &all).first() {
+        Some(fault) => Err(Refusal::Content(format!(
+            "the records of {} cannot move into {child}: {}",
+            parent.apex, fault.reason
+        ))),
+        None => Ok(moved),
+    }
+}
+
+/// Deletes what is hidden, in ranges between what stays.
+fn delete_hidden(
+    prefix: &Prefix,
+    parent: &ZoneRead,
+    above: &Above,
+    hidden: &[Hidden],
+    plan: &mut Plan,
+) {
+    let key_of = |owner: &Name, rtype: Rtype| {
+        prefix.encode(&Key::Rrset {
+            zone: parent.apex.clone(),
+            generation: parent.zone.generation,
+            owner: owner.clone(),
+            rtype,
+        })
+    };
+    let going: BTreeSet<Vec<u8>> = hidden
+        .iter()
+        .map(|one| key_of(&one.owner, one.rtype))
+        .collect();
+    // In the order of the keys, and whether each goes.
+    let all: BTreeMap<Vec<u8>, bool> = above
+        .rrsets
+        .iter()
+        .map(|(owner, read)| key_of(owner, read.rtype))
+        .map(|key| {
+            let goes = going.contains(&key);
+            (key, goes)
+        })
+        .collect();
+    let mut range: Option<Range<Vec<u8>>> = None;
+    for (key, goes) in all {
+        if !goes {
+            let range = range.take();
+            plan.ops
+                .extend(range.map(|range| Op::DeleteRange { range }));
+            continue;
+        }
+        let end = [&key[..], &[0]].concat();
+        range.get_or_insert(key..Vec::new()).end = end;
+    }
+    plan.ops
+        .extend(range.map(|range| Op::DeleteRange { range }));
+}
+
+/// Whether a zone with this content hides none of it behind the zones below; `before` was hidden already.
+pub fn check_below(
+    apex: &Name,
+    children: &BTreeSet<Name>,
+    content: &Rrsets,
+    before: Option<&Rrsets>,
+) -> Result<(), Refusal> {
+    let mut hidden = hidden_of(apex, children, content);
+    hidden.retain(|one| {
+        let key = (one.owner.clone(), one.rtype);
+        before.is_none_or(|before| before.get(&key) != content.get(&key))
+    });
+    let Some(first) = hidden.first() else {
+        return Ok(());
+    };
+    let child = first.by.clone();
+    let names: BTreeSet<Name> = hidden.into_iter().map(|one| one.owner).collect();
+    Err(Refusal::Hidden {
+        zone: apex.clone(),
+        child,
+        names: names.into_iter().collect(),
+    })
+}
