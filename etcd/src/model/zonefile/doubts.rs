@@ -1,7 +1,7 @@
 //! What is likely not meant in a zone.
 
+use core::net::IpAddr;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use super::super::name::Name;
 use super::super::rdata::Rdata;
