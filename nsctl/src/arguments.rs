@@ -524,6 +524,7 @@ impl StoreArguments {
             ca_file: self.ca_file.clone(),
             identity: self.cert_file.clone().zip(self.key_file.clone()),
             server_name: self.tls_name.clone(),
+            ..Tls::default()
         };
         let config = Config {
             tls,

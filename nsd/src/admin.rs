@@ -31,9 +31,12 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub(crate) use listen::CONNECTIONS_MAX;
+
 use crate::metrics::{Counters, Metrics, registry};
 use crate::mirror::{Builder, Freshness, Mirrored};
 use crate::model::{Digest, Name};
+use crate::run::Phase;
 use crate::server::Barrier;
 
 /// The longest that `/status` waits.
@@ -142,7 +145,7 @@ pub struct Shared {
     mirrored: Mirrored,
     barrier: Barrier,
     registered: watch::Receiver<Registered>,
-    stopping: watch::Receiver<bool>,
+    phases: watch::Receiver<Phase>,
     registry: Arc<Registry>,
 }
 
@@ -171,7 +174,7 @@ impl Shared {
         mirrored: Mirrored,
         barrier: Barrier,
         registered: watch::Receiver<Registered>,
-        stopping: watch::Receiver<bool>,
+        phases: watch::Receiver<Phase>,
     ) -> Self {
         let registry = registry(metrics.clone(), freshness.clone(), registered.clone());
         let registry = Arc::new(registry);
@@ -182,7 +185,7 @@ impl Shared {
             mirrored,
             barrier,
             registered,
-            stopping,
+            phases,
             registry,
         }
     }
@@ -238,7 +241,7 @@ async fn is_meant(
 }
 
 async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
-    if *shared.stopping.borrow() {
+    if *shared.phases.borrow() != Phase::Serving {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
     } else if shared.freshness.borrow().ready {
         (StatusCode::OK, "ready\n")

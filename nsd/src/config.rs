@@ -203,6 +203,15 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_interval: Option<Time>,
 
+    /// How long it answers on after SIGTERM while /readyz says 503, so that others stop asking it [default: 0].
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "NSD_LAMEDUCK",
+        help_heading = "Service"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lameduck: Option<Time>,
     /// TCP connections at most at once [default: 1000].
     #[arg(
         long,
@@ -283,6 +292,8 @@ pub struct Config {
     pub tcp_connections: usize,
     /// When an idle TCP connection is closed.
     pub tcp_idle: Duration,
+    /// How long it answers on once it is told to end.
+    pub lameduck: Duration,
     /// Name in the fleet; none to make one of the host's name.
     pub id: Option<String>,
     /// Address for others.
@@ -338,11 +349,25 @@ fn unknown_key(table: &toml::Table) -> Option<String> {
 impl Options {
     /// Adds what the configuration file says, and checks all of it. Errors are [`Unusable`].
     pub fn complete(self) -> anyhow::Result<Config> {
-        let merged = match &self.config {
+        self.merged().and_then(Options::check).context(Unusable)
+    }
+
+    /// The same settings with those that only the configuration file has.
+    pub fn merged(&self) -> anyhow::Result<Options> {
+        match &self.config {
             Some(path) => self.merge(path),
-            None => Ok(self),
-        };
-        merged.and_then(Options::check).context(Unusable)
+            None => Ok(self.clone()),
+        }
+    }
+
+    /// The names of the settings that `others` have otherwise.
+    pub fn differences(&self, others: &Options) -> anyhow::Result<Vec<String>> {
+        let [own, others] = [self, others].map(toml::Table::try_from);
+        let (own, others) = (own?, others?);
+        let added = others.keys().filter(|name| !own.contains_key(*name));
+        let names = own.keys().chain(added);
+        let differs = names.filter(|name| own.get(*name) != others.get(*name));
+        Ok(differs.cloned().collect())
     }
 
     fn merge(&self, path: &Path) -> anyhow::Result<Options> {
@@ -377,6 +402,7 @@ impl Options {
             ca_file: self.ca_file,
             identity,
             server_name: self.tls_name,
+            ..Tls::default()
         };
         let endpoints = self
             .endpoints
@@ -459,6 +485,7 @@ impl Options {
             tcp_connections: count("tcp-connections", self.tcp_connections, 1000, 1_000_000)?,
             tcp_idle: time(self.tcp_idle, 10)
                 .clamp(Duration::from_secs(1), Duration::from_secs(3600)),
+            lameduck: time(self.lameduck, 0),
             id: self.id,
             advertise: self.advertise,
             nsid: self.nsid.unwrap_or_default(),

@@ -7,11 +7,14 @@ use anyhow::bail;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
+use crate::admin;
 use crate::server::LEAVING_MAX;
 
-/// Descriptors for everything but DNS: connections to etcd, to old and new members at once; the admin listener and its
-/// clients; the snapshot; the runtime's own. And for TCP connections that are about to leave.
-const RESERVE: usize = 192 + LEAVING_MAX;
+/// Connections to etcd, to old and new members at once; the snapshot; the runtime's own.
+const OTHERS: usize = 96;
+
+/// Descriptors for everything but clients, for those of the admin listener, and for TCP clients that are about to leave.
+const RESERVE: usize = OTHERS + admin::CONNECTIONS_MAX + LEAVING_MAX;
 
 /// Fewer TCP connections than this are no service.
 const CONNECTIONS_MIN: usize = 16;

@@ -19,8 +19,10 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config;
+use crate::logs::LogLevel;
 use crate::model::{Name, Rtype, zonefile};
-use crate::run::{self, Running, Signals};
+use crate::run::{self, Phase, Running};
+use crate::signals::Signals;
 
 /// How long etcd may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -77,7 +79,7 @@ fn zone_file(text: &str) -> Result<(Name, PathBuf), String> {
 
 /// Runs until SIGTERM, SIGINT, or the end of etcd.
 pub fn run(options: Options) -> anyhow::Result<()> {
-    run::log(&options.log_level, config::LogFormat::Text)?;
+    LogLevel::start(&options.log_level, config::LogFormat::Text)?;
     // Read first: a fault in a file shall not cost the start of an etcd.
     let zones = options
         .zone_file
@@ -148,18 +150,18 @@ async fn serve(
         id: Some("dev".into()),
         ..config::Options::default()
     };
-    let (stop, stopped) = watch::channel(false);
-    let mut frontend =
-        Running::start(settings.complete()?, stopped, std::convert::identity).await?;
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let mut frontend = Running::start(settings.complete()?, phases, std::convert::identity).await?;
     frontend.ready(revision).await;
     // Who is told that it is ready may end it at once.
     let mut signals = Signals::listen()?;
     announce(&frontend, etcd, example)?;
     let result = tokio::select! {
-        () = signals.terminated() => Ok(()),
+        // The terminal gone is an end, too.
+        _ = signals.next() => Ok(()),
         status = etcd.ended() => Err(anyhow!("etcd has ended by itself ({status}); see {}", etcd.log.display())),
     };
-    stop.send_replace(true);
+    phase.send_replace(Phase::Ending);
     frontend.end().await;
     result
 }

@@ -26,6 +26,8 @@ mod descriptors;
 #[cfg(feature = "daemon")]
 pub mod dev;
 #[cfg(feature = "daemon")]
+mod logs;
+#[cfg(feature = "daemon")]
 mod memory;
 pub mod message;
 #[cfg(feature = "daemon")]
@@ -33,9 +35,13 @@ pub mod metrics;
 #[cfg(feature = "daemon")]
 pub mod mirror;
 #[cfg(feature = "daemon")]
+mod reload;
+#[cfg(feature = "daemon")]
 pub mod run;
 #[cfg(feature = "daemon")]
 pub mod server;
+#[cfg(feature = "daemon")]
+mod signals;
 pub mod zone;
 
 /// The record model, which is all that the pure parts see of the `etcd` crate.

@@ -1,6 +1,5 @@
 //! The life of a front-end: bind, mirror, register, serve; and the way out.
 
-use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,14 +9,15 @@ use arc_swap::ArcSwap;
 use etcd::client::{self, Store};
 use etcd::schema::Frontend;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
-use crate::config::{self, Config, LogFormat, Options};
+use crate::config::{Config, Options};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Freshness, Mirrored, Published};
+use crate::reload::Reload;
 use crate::server::{self, Barrier, Connections, Limits, Proved, Service, Sockets, Workers};
+use crate::signals::{Signals, Told};
 use crate::{admin, announce, descriptors};
 
 /// How long what has come may take to be answered when all ends: as long as a query may wait for etcd, and a little more.
@@ -38,16 +38,25 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 /// Does the same as [`run`], but lets `alter` replace what the servers answer from. Tests inject defects here, which
 /// their checkers must find; the program itself has none built in, whatever its features.
 pub fn run_with(options: Options, alter: impl FnOnce(Service) -> Service) -> anyhow::Result<()> {
-    let config = options.complete()?;
-    log(&config.log_level, config.log_format)?;
+    let (reload, config) = Reload::start(options)?;
     block_on(async {
         // From here on it ends in order, also where that is asked for amid the start.
         let mut signals = Signals::listen()?;
-        let (stop, stopped) = watch::channel(false);
-        let frontend = Running::start(config, stopped, alter).await?;
-        signals.terminated().await;
+        let lameduck = config.lameduck;
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let frontend = Running::start(config, phases, alter).await?;
+        while signals.next().await == Told::Reload {
+            reload.reload();
+        }
+        if !lameduck.is_zero() {
+            info!(?lameduck, "answering on as a lame duck: /readyz says 503");
+            phase.send_replace(Phase::LameDuck);
+            let told_again = async { while signals.next().await != Told::End {} };
+            // It is over sooner if that is asked for.
+            let _ = tokio::time::timeout(lameduck, told_again).await;
+        }
         info!("stopping");
-        stop.send_replace(true);
+        phase.send_replace(Phase::Ending);
         frontend.end().await;
         info!("stopped");
         Ok(())
@@ -66,46 +75,15 @@ pub(crate) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyh
     result
 }
 
-/// Sends log lines to stderr.
-pub(crate) fn log(level: &str, format: LogFormat) -> anyhow::Result<()> {
-    let directives = client::log_directives(level, "info").map_err(anyhow::Error::msg)?;
-    let filter = tracing_subscriber::EnvFilter::try_new(&directives)
-        .with_context(|| format!("'{level}' does not say what to log"))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
-    for line in client::unknown_variables("NSD_", &config::variables()) {
-        warn!("{line}");
-    }
-    Ok(())
-}
-
-/// SIGTERM and SIGINT, which do not end the process by themselves any more.
-pub(crate) struct Signals {
-    term: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    pub(crate) fn listen() -> anyhow::Result<Self> {
-        Ok(Signals {
-            term: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
-            interrupt: signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
-        })
-    }
-
-    /// Returns once one of them has come.
-    pub(crate) async fn terminated(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+/// Where a front-end is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It answers, and others are to ask it.
+    Serving,
+    /// It answers, but others are to stop asking it.
+    LameDuck,
+    /// It leaves the fleet, and ends.
+    Ending,
 }
 
 /// A front-end that serves.
@@ -131,7 +109,7 @@ impl Running {
     /// Binds everything, then starts to mirror and to answer; an address that is taken is an error.
     pub(crate) async fn start(
         config: Config,
-        stopped: watch::Receiver<bool>,
+        phases: watch::Receiver<Phase>,
         alter: impl FnOnce(Service) -> Service,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new(config.udp_workers);
@@ -193,9 +171,9 @@ impl Running {
         let (quit_admin, quitting_admin) = oneshot::channel();
         let admin_server = {
             let (freshness, barrier) = (freshness.clone(), barrier.clone());
-            let stopping = stopped.clone();
+            let phases = phases.clone();
             let shared = admin::Shared::new(
-                &id, metrics, freshness, mirrored, barrier, registered, stopping,
+                &id, metrics, freshness, mirrored, barrier, registered, phases,
             );
             let quit = async { drop(quitting_admin.await) };
             tokio::spawn(admin::serve(admin_listener, shared, quit))
@@ -210,11 +188,11 @@ impl Running {
         // Nobody shall wait for a front-end that cannot answer yet.
         let registration = {
             let (config, mut freshness) = (config.clone(), freshness.clone());
-            let (dns, mut stopped) = (dns.clone(), stopped);
+            let (dns, mut phases) = (dns.clone(), phases);
             tokio::spawn(async move {
                 let stop = async move {
                     // The sender gone is a stop, too.
-                    let _ = stopped.wait_for(|stop| *stop).await;
+                    let _ = phases.wait_for(|phase| *phase == Phase::Ending).await;
                 };
                 tokio::pin!(stop);
                 let found = async {
@@ -258,7 +236,7 @@ impl Running {
             .await;
     }
 
-    /// Ends all of it once `stopped` has come true: first nobody waits for this front-end any more, then what has come
+    /// Ends all of it in the phase [`Phase::Ending`]: first nobody waits for this front-end any more, then what has come
     /// is answered, then what is served is saved.
     pub(crate) async fn end(self) {
         // What has panicked has said so.

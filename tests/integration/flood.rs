@@ -243,7 +243,7 @@ async fn more_sockets_than_the_soft_limit_allows() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_leave_descriptors_for_etcd() {
     let folder = TempDir::new();
-    let nsd = limited(&folder, 40, 320);
+    let nsd = limited(&folder, 40, 480);
     let mut etcd = Single::start().await;
     let nsctl = Nsctl::new(&[etcd.endpoint().to_string()]);
     nsctl

@@ -32,6 +32,7 @@ mod replace;
 mod restore;
 mod rolling;
 mod settings;
+mod signals;
 mod snapshot;
 mod status;
 mod tls;

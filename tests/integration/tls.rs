@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use tests::{Frontend, Nsctl, Output, Process, TempDir, binary, ensure, eventually, free_port};
+use tests::{
+    Frontend, Gate, Nsctl, Output, Process, TempDir, binary, ensure, eventually, free_port,
+};
 
 const MAKE: &str = r#"
 set -e
@@ -130,6 +132,7 @@ async fn certificates_are_asked_for_and_checked() {
     nsctl_tells_faults(&files, &mutual, &clear).await;
     nsd_does_not_start_with_unusable_files(&files, &mutual).await;
     nsd_tells_faults_and_goes_on(&files, &mutual).await;
+    hangup_reads_files_again(&files, &known, &mutual[0]).await;
 
     let identity: Vec<&str> = identity.iter().map(String::as_str).collect();
     let frontend = Frontend::start("tls", &mutual, &identity).await;
@@ -284,4 +287,44 @@ async fn nsd_tells_faults_and_goes_on(files: &Files, mutual: &[String]) {
     .await;
     // Nobody is to wait for it.
     frontend.terminate(limit).await;
+}
+
+async fn hangup_reads_files_again(files: &Files, nsctl: &Nsctl, endpoint: &str) {
+    let gate = Gate::to(endpoint).await;
+    let key = files.path("used.key");
+    let copy = |name: &str| {
+        std::fs::copy(files.path(name), &key).expect("a file that was made");
+    };
+    copy("client.key");
+    let mut options = files.options(&IDENTITY);
+    options[5].clone_from(&key);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let frontend = Frontend::start("hangup", &[gate.endpoint().to_string()], &options).await;
+    frontend.ready().await;
+    let limit = Duration::from_secs(20);
+    let logs = async |part: &str| {
+        eventually(part, limit, async || {
+            let log = frontend.log();
+            let is_told = log.iter().any(|line| line.to_string().contains(part));
+            ensure(is_told, || format!("{log:?}"))
+        })
+        .await;
+    };
+    // A key of another certificate is refused, and a new connection has the old one.
+    copy("stranger.key");
+    frontend.signal("HUP");
+    logs("not reloaded").await;
+    gate.close();
+    eventually("etcd is lost", limit, async || {
+        let status = frontend.status().await;
+        ensure(status["watching"] == false, || status.to_string())
+    })
+    .await;
+    gate.open();
+    let written = nsctl.write("add hangup.example.org A 192.0.2.1").await;
+    frontend.applied(written, limit).await;
+    logs("connecting to etcd with what they held before").await;
+    copy("client.key");
+    frontend.signal("HUP");
+    logs("reloaded the log level and the TLS files").await;
 }

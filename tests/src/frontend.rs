@@ -48,6 +48,15 @@ impl Frontend {
         launch.start(id, ANY, ANY).await
     }
 
+    /// The same with the log level left to the configuration file.
+    pub async fn start_by_file(id: &str, endpoints: &[String], more: &[&str]) -> Self {
+        let mut launch = Launch::new(&binary("nsd"), id, endpoints, more);
+        launch
+            .options
+            .retain(|option| option != "--log-level" && option != "info");
+        launch.start(id, ANY, ANY).await
+    }
+
     /// The same with more environment variables.
     pub async fn start_with(
         id: &str,
@@ -152,6 +161,11 @@ impl Frontend {
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Sends a signal, as in `HUP`.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
     }
 
     /// SIGTERM.

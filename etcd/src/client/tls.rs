@@ -1,8 +1,8 @@
 //! Files for TLS: what is wrong with them is told before they are used.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etcd_client::{Certificate, Identity, TlsOptions};
 use tokio_rustls::rustls::crypto::ring;
@@ -10,10 +10,12 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore};
+use tracing::warn;
 
 use super::StoreError;
 
-/// Files for TLS, read anew for every connection so that rotated certificates are picked up.
+/// Files for TLS, read anew for every connection so that rotated certificates are picked up. Files that cannot be used any
+/// more are told in the log, and what they held before stays in use.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
     /// Authorities to trust, in PEM; the system's where none is given.
@@ -22,6 +24,32 @@ pub struct Tls {
     pub identity: Option<(PathBuf, PathBuf)>,
     /// The name to expect in the server's certificate, where it is not the one in the URL.
     pub server_name: Option<String>,
+    /// What they held when they could be used last; clones share it.
+    pub sound: Sound,
+}
+
+/// What the files held when they could be used last.
+#[derive(Clone, Default)]
+pub struct Sound(Arc<Mutex<Remembered>>);
+
+#[derive(Default)]
+struct Remembered {
+    files: Option<Arc<Files>>,
+    /// Why the files cannot be used now, as it was told.
+    told: Option<String>,
+}
+
+impl Sound {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Sound {
+    /// Keys are in it, which belong in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sound(..)")
+    }
 }
 
 /// What the files hold.
@@ -38,21 +66,47 @@ struct ClientIdentity {
 }
 
 impl Tls {
-    /// Checks that the files can be read, hold what they should, and belong together.
+    /// Checks that the files can be read, hold what they should, and belong together. What they hold now is used until
+    /// they hold something else that can be.
     pub fn check(&self) -> Result<(), StoreError> {
-        self.read().map(drop)
+        self.renew().map(drop)
+    }
+
+    fn renew(&self) -> Result<Arc<Files>, StoreError> {
+        let files = Arc::new(self.read()?);
+        *self.sound.lock() = Remembered {
+            files: Some(files.clone()),
+            told: None,
+        };
+        Ok(files)
+    }
+
+    /// What the files hold, or what they held when they could be used last.
+    fn files(&self) -> Result<Arc<Files>, StoreError> {
+        self.renew().or_else(|error| {
+            let mut sound = self.sound.lock();
+            let Some(files) = sound.files.clone() else {
+                return Err(error);
+            };
+            let told = Some(error.to_string());
+            if sound.told != told {
+                warn!(%error, "the TLS files cannot be used: connecting to etcd with what they held before");
+                sound.told = told;
+            }
+            Ok(files)
+        })
     }
 
     /// What the client for etcd takes.
     pub(super) fn options(&self) -> Result<TlsOptions, StoreError> {
-        let files = self.read()?;
+        let files = self.files()?;
         let mut options = TlsOptions::new();
-        options = match files.authorities {
+        options = match &files.authorities {
             Some((pem, _)) => options.ca_certificate(Certificate::from_pem(pem)),
             None => options.with_native_roots(),
         };
-        if let Some(ClientIdentity { pem, .. }) = files.identity {
-            options = options.identity(Identity::from_pem(pem.0, pem.1));
+        if let Some(ClientIdentity { pem, .. }) = &files.identity {
+            options = options.identity(Identity::from_pem(&pem.0, &pem.1));
         }
         if let Some(name) = &self.server_name {
             options = options.domain_name(name);
@@ -62,9 +116,9 @@ impl Tls {
 
     /// The same for a connection of our own.
     pub(super) fn client_config(&self) -> Result<ClientConfig, StoreError> {
-        let files = self.read()?;
-        let roots = match files.authorities {
-            Some((_, roots)) => roots,
+        let files = self.files()?;
+        let roots = match &files.authorities {
+            Some((_, roots)) => roots.clone(),
             None => {
                 let mut roots = RootCertStore::empty();
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -76,9 +130,9 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_root_certificates(roots);
-        let mut config = match files.identity {
+        let mut config = match &files.identity {
             Some(ClientIdentity { chain, key, .. }) => builder
-                .with_client_auth_cert(chain, key)
+                .with_client_auth_cert(chain.clone(), key.clone_key())
                 .map_err(unusable)?,
             None => builder.with_no_client_auth(),
         };

@@ -16,6 +16,9 @@ use tracing::warn;
 
 use super::WAIT_MAX;
 
+/// Connections at most.
+pub(crate) const CONNECTIONS_MAX: usize = 256;
+
 /// Limits that keep clients from taking everything.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
@@ -29,7 +32,7 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) const DEFAULT: Limits = Limits {
-        connections: 256,
+        connections: CONNECTIONS_MAX,
         head: Duration::from_secs(5),
         // As long as one may wait for a revision, and a little more.
         request: WAIT_MAX.saturating_add(Duration::from_secs(10)),

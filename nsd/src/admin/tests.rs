@@ -10,7 +10,7 @@ struct Bench {
     shared: Shared,
     mirrored: Mirrored,
     freshness: watch::Sender<Freshness>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
 }
 
 fn bench() -> Bench {
@@ -24,7 +24,7 @@ fn bench() -> Bench {
     };
     let (mirrored, _) = Mirrored::open(&settings);
     let (freshness, told) = watch::channel(Freshness::default());
-    let (stop, stopping) = watch::channel(false);
+    let (phase, phases) = watch::channel(Phase::Serving);
     let (_held, registered) = watch::channel(Registered::default());
     let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
     let shared = Shared::new(
@@ -34,13 +34,13 @@ fn bench() -> Bench {
         mirrored.clone(),
         barrier,
         registered,
-        stopping,
+        phases,
     );
     Bench {
         shared,
         mirrored,
         freshness,
-        stop,
+        phase,
     }
 }
 
@@ -56,8 +56,10 @@ async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
         .freshness
         .send_modify(|freshness| freshness.ready = true);
     assert_eq!(status().await, StatusCode::OK);
-    bench.stop.send_replace(true);
-    assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+    for ending in [Phase::LameDuck, Phase::Ending] {
+        bench.phase.send_replace(ending);
+        assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+    }
 }
 
 #[tokio::test]

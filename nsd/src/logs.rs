@@ -1,0 +1,47 @@
+//! Log lines: to stderr, at a level that can be changed while the process runs.
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use etcd::client;
+use tracing::warn;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+use crate::config::{self, LogFormat};
+
+/// Changes what is logged.
+pub(crate) struct LogLevel(reload::Handle<EnvFilter, Registry>);
+
+impl LogLevel {
+    /// Sends log lines to stderr from now on.
+    pub(crate) fn start(level: &str, format: LogFormat) -> anyhow::Result<Self> {
+        let (filter, handle) = reload::Layer::new(filter(level)?);
+        let lines = fmt::layer()
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr);
+        let lines = match format {
+            LogFormat::Text => lines.boxed(),
+            LogFormat::Json => lines.json().boxed(),
+        };
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(lines)
+            .init();
+        for line in client::unknown_variables("NSD_", &config::variables()) {
+            warn!("{line}");
+        }
+        Ok(LogLevel(handle))
+    }
+
+    /// Logs at this level from now on.
+    pub(crate) fn set(&self, level: &str) -> anyhow::Result<()> {
+        Ok(self.0.reload(filter(level)?)?)
+    }
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    let directives = client::log_directives(level, "info").map_err(anyhow::Error::msg)?;
+    EnvFilter::try_new(&directives).with_context(|| format!("'{level}' does not say what to log"))
+}
