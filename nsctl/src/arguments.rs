@@ -210,14 +210,17 @@ pub(crate) enum Command {
         #[arg(long)]
         no_fail: bool,
     },
-    /// Says that what etcd has lost is meant to be gone, where front-ends hold that back.
+    /// Accepts a mass deletion that front-ends are holding back.
     ///
-    /// A front-end that would lose more than half of its records at once serves the old ones on: somebody may have
-    /// deleted a prefix, or restored the wrong backup.
+    /// A zone that loses more than half of its records, or its key, to anybody but nsctl is served on as it was: somebody
+    /// may have deleted a prefix, or restored the wrong backup. `nsctl status` names such zones.
     Accept {
         #[command(flatten)]
         writing: Writing,
     },
+    /// Records that etcd has lost, and that front-ends serve on.
+    #[command(subcommand)]
+    Held(HeldCommand),
     /// Compares every member of etcd and every front-end at one revision. Exit code 3 if they differ.
     Verify,
 }
@@ -241,10 +244,26 @@ impl Command {
                 | ZoneCommand::Check { .. }
                 | ZoneCommand::Export { .. } => return false,
             },
-            Command::List { .. } | Command::Status { .. } | Command::Verify => return false,
+            Command::List { .. } | Command::Status { .. } | Command::Held(_) | Command::Verify => {
+                return false;
+            }
         };
         writing.dry_run
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HeldCommand {
+    /// Writes every zone that is held back to a master file of its own, as the front-ends serve it.
+    ///
+    /// A file that is there already is not overwritten. `nsctl zone import ZONE FILE` loads one again.
+    Export {
+        /// The folder for the files, each named after its zone; it is made if it is not there.
+        dir: PathBuf,
+        /// Ask one front-end by the address of its admin listener, without etcd.
+        #[arg(long, value_name = "HOST:PORT")]
+        frontend: Option<String>,
+    },
 }
 
 /// The records to add.

@@ -1,11 +1,13 @@
 //! Asking the front-ends what they serve.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use etcd::client::{Store, StoreError};
+use etcd::model::Name;
 use etcd::schema::Frontend;
-use reqwest::StatusCode;
+use reqwest::{ClientBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
@@ -14,6 +16,9 @@ use crate::error::Error;
 
 /// How long one front-end may take for an answer that it has at hand.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// How long one may take for the next part of an answer that is long.
+const PART: Duration = Duration::from_secs(10);
 
 /// What a front-end says of itself, as far as it matters here.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -55,10 +60,50 @@ pub(crate) struct Quarantined {
 }
 
 /// A loss of records that a front-end holds back.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Held {
     pub(crate) gone: u64,
     pub(crate) of: u64,
+    #[serde(default)]
+    pub(crate) zones: u64,
+    #[serde(default)]
+    pub(crate) named: Vec<HeldZone>,
+}
+
+/// The same of one zone.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct HeldZone {
+    pub(crate) zone: Name,
+    pub(crate) gone: u64,
+    pub(crate) of: u64,
+}
+
+/// How many zones a line names.
+const ZONES_SHOWN: usize = 5;
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Held {
+            gone,
+            of,
+            zones,
+            named,
+        } = self;
+        write!(f, "{gone} of {of} RRsets")?;
+        if !named.is_empty() {
+            let plural = if *zones == 1 { "" } else { "s" };
+            write!(f, " in {zones} zone{plural}: ")?;
+        }
+        for (index, zone) in named.iter().take(ZONES_SHOWN).enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{} ({} of {})", zone.zone, zone.gone, zone.of)?;
+        }
+        let more = zones.saturating_sub(named.len().min(ZONES_SHOWN) as u64);
+        match named.is_empty() || more == 0 {
+            true => Ok(()),
+            false => write!(f, " and {more} more"),
+        }
+    }
 }
 
 /// What the last audit of a front-end came to.
@@ -98,21 +143,46 @@ pub(crate) async fn ask_at(admin: &str, limit: Duration) -> Result<State, String
     get_at(admin, None, "status", limit.min(ANSWER)).await
 }
 
-async fn get_at<T: DeserializeOwned>(
+/// Gets a path of whatever front-end is at an address, or only of the one that is meant.
+pub(crate) async fn get_at<T: DeserializeOwned>(
     admin: &str,
     id: Option<&str>,
     path: &str,
     limit: Duration,
 ) -> Result<T, String> {
+    let limits = |client: ClientBuilder| {
+        let whole = limit + Duration::from_millis(500);
+        client.timeout(whole).connect_timeout(limit)
+    };
+    let query: Vec<_> = id.map(|id| ("id", id)).into_iter().collect();
+    let response = request(admin, path, &query, limits).await?;
+    let told = |error| format!("{admin} answers something else: {error}");
+    response.json().await.map_err(told)
+}
+
+/// Asks for a zone that is held back, as a master file: that may be long, so each part of it has its own time.
+pub(crate) async fn held_zone(
+    admin: &str,
+    id: Option<&str>,
+    zone: &Name,
+) -> Result<Response, String> {
+    let limits = |client: ClientBuilder| client.connect_timeout(ANSWER).read_timeout(PART);
+    let zone = zone.to_string();
+    let query = id.map(|id| ("id", id)).into_iter();
+    let query: Vec<_> = query.chain([("zone", &*zone)]).collect();
+    request(admin, "held/zone", &query, limits).await
+}
+
+async fn request(
+    admin: &str,
+    path: &str,
+    query: &[(&str, &str)],
+    limits: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<Response, String> {
     let mut url = reqwest::Url::parse(&format!("http://{admin}/{path}"))
         .map_err(|error| format!("{admin} is no address: {error}"))?;
-    if let Some(id) = id {
-        url.query_pairs_mut().append_pair("id", id);
-    }
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(limit + Duration::from_millis(500))
-        .connect_timeout(limit);
+    url.query_pairs_mut().extend_pairs(query);
+    let client = limits(reqwest::Client::builder().no_proxy());
     let told = |error: reqwest::Error| {
         // The innermost cause is the one a person can do something about.
         let mut cause: &dyn std::error::Error = &error;
@@ -132,12 +202,13 @@ async fn get_at<T: DeserializeOwned>(
         ));
     }
     if !response.status().is_success() {
-        return Err(format!("{admin} does not know /{path}: another release?"));
+        let reason = response.text().await.unwrap_or_default();
+        return Err(match reason.trim() {
+            "" => format!("{admin} does not know /{path}: another release?"),
+            reason => format!("{admin}: {reason}"),
+        });
     }
-    response
-        .json()
-        .await
-        .map_err(|error| format!("{admin} answers something else: {error}"))
+    Ok(response)
 }
 
 /// Gets a path of all registered front-ends at the same time, by id.
@@ -288,11 +359,6 @@ impl State {
         if !self.is_of(cluster_id) {
             return Err(format!("at revision {applied} of another cluster"));
         }
-        if let Some(Held { gone, of }) = self.held {
-            return Err(format!(
-                "at revision {applied}, as etcd has lost {gone} of {of} RRsets: nsctl accept, if that is meant"
-            ));
-        }
         if self.doubted {
             return Err(format!(
                 "at revision {applied}, but its copy was found to differ from etcd, and is listed again"
@@ -336,8 +402,9 @@ mod tests {
         );
         let other = own.serves(5, 0xb2).expect_err("another cluster");
         assert!(other.contains("another cluster"), "{other}");
-        let held = state(r#","cluster":"a1","held":{"gone":2,"of":3}"#).serves(5, 0xa1);
-        assert!(held.expect_err("it is held back").contains("nsctl accept"));
+        // Our own changes are served also while what others have deleted is held back.
+        let held = state(r#","cluster":"a1","held":{"gone":2,"of":3}"#);
+        assert_eq!(held.serves(5, 0xa1), Ok(9));
         let doubted = state(r#","cluster":"a1","doubted":true"#).serves(5, 0xa1);
         assert!(doubted.expect_err("it is doubted").contains("listed again"));
         assert_eq!(state("").serves(5, 0xa1), Ok(9), "an earlier release");

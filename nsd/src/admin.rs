@@ -8,10 +8,13 @@
 //!   here; answers when revision N has come, or after M ms. N is the last revision up to R that changed a key under the
 //!   prefix; without it R itself has to have come. Null where the digest is not known, not yet, or not any more.
 //! - `/serials`: JSON. The zones whose serial is behind one that was served before, with that.
+//! - `/held`: JSON. The zones that are held back, and what etcd has lost of each.
+//! - `/held/zone?zone=NAME`: one of them as a master file.
 //! - `/metrics`: OpenMetrics.
 //!
 //! With `?id=ID` all of them answer 421 if this is not the front-end of that name.
 
+mod held;
 mod listen;
 
 use std::collections::BTreeMap;
@@ -26,6 +29,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use etcd::client::Registered;
+pub use held::HeldZone;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -42,7 +46,7 @@ use crate::server::Barrier;
 /// The longest that `/status` waits.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// How many keys are named in `/status`.
+/// How many keys and zones are named in `/status`.
 const NAMED_MAX: usize = 100;
 
 /// What `/status` says.
@@ -81,7 +85,7 @@ pub struct Status {
     pub quarantined: usize,
     /// The first of them, and why.
     pub quarantine: Vec<Quarantined>,
-    /// What etcd has lost, if that is held back and the old records are served on.
+    /// What others than we have deleted from etcd, if that is held back and the old records are served on.
     pub held: Option<Held>,
     /// How many zones have a serial that is behind one that was served before.
     pub serials_behind: usize,
@@ -112,8 +116,12 @@ pub struct Quarantined {
 pub struct Held {
     /// How many RRsets are gone.
     pub gone: usize,
-    /// Of how many.
+    /// Of how many, in all zones that are held back.
     pub of: usize,
+    /// How many zones those are.
+    pub zones: usize,
+    /// The first of them.
+    pub named: Vec<HeldZone>,
 }
 
 /// What an audit came to.
@@ -220,6 +228,8 @@ pub async fn serve(listener: TcpListener, shared: Shared, stop: impl Future<Outp
         .route("/status", get(status))
         .route("/digest", get(digest))
         .route("/serials", get(serials))
+        .route("/held", get(held::list))
+        .route("/held/zone", get(held::zone))
         .route("/metrics", get(openmetrics))
         .layer(middleware::from_fn_with_state(shared.clone(), is_meant))
         .with_state(shared);
@@ -267,9 +277,10 @@ async fn status(
             key: String::from_utf8_lossy(key).into_owned(),
             reason: reason.clone(),
         });
-        (builder.quarantine().len(), named.collect())
+        let held = held::zones(builder, NAMED_MAX);
+        (builder.quarantine().len(), named.collect(), held)
     };
-    let (quarantined, quarantine) = shared.look(named).await?;
+    let (quarantined, quarantine, held) = shared.look(named).await?;
     Ok(Json(Status {
         id: shared.id.to_string(),
         version: env!("CARGO_PKG_VERSION"),
@@ -290,6 +301,8 @@ async fn status(
         held: freshness.held.map(|loss| Held {
             gone: loss.gone,
             of: loss.of,
+            zones: freshness.held_zones,
+            named: held,
         }),
         serials_behind: freshness.serials_behind,
         audit: freshness.audit.map(|audit| Audit {

@@ -184,7 +184,8 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_interval: Option<Time>,
-    /// Percentage of all RRsets that etcd may lose at once before that is held back; 100 for all [default: 50].
+    /// Percentage of a zone's RRsets, or of all, that others than nsctl may delete from etcd before the front-end holds
+    /// that back; 100 to hold nothing back [default: 50].
     #[arg(
         long,
         value_name = "PERCENT",

@@ -293,6 +293,11 @@ impl Collector for Collected {
                 freshness.held.map_or(0.0, |loss| loss.gone as f64),
             ),
             (
+                "nsd_held_back_zones",
+                "Zones of which RRsets that etcd has lost are served on",
+                freshness.held_zones as f64,
+            ),
+            (
                 "nsd_serials_behind",
                 "Zones whose serial is behind one served before",
                 freshness.serials_behind as f64,

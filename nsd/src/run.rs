@@ -281,12 +281,11 @@ fn barrier(
                 if Some(head.store) < before {
                     return None;
                 }
-                let decided =
-                    |freshness: &Freshness| freshness.held.is_some() || freshness.covers(&head);
-                let freshness = freshness.wait_for(decided).await.ok()?;
-                Some(freshness.covers(&head))
+                let covers = |freshness: &Freshness| freshness.covers(&head);
+                freshness.wait_for(covers).await.ok()?;
+                Some(())
             };
-            matches!(tokio::time::timeout(BARRIER, confirm).await, Ok(Some(true)))
+            matches!(tokio::time::timeout(BARRIER, confirm).await, Ok(Some(())))
         }
     })
 }

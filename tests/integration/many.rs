@@ -107,7 +107,7 @@ async fn serials_do_not_fall_when_a_zone_is_removed_and_added_again() {
     nsctl.write(add).await;
     assert!(serial().await > last);
 
-    // What is remembered can be forgotten, and is not there where revisions alone were the serials.
+    // What is remembered can be forgotten.
     nsctl.write("zone remove example.org").await;
     nsctl.write("zone clean example.org").await;
     let keys = || {
@@ -117,6 +117,4 @@ async fn serials_do_not_fall_when_a_zone_is_removed_and_added_again() {
     assert_eq!(keys().trim(), "");
     nsctl.write(add).await;
     assert!(serial().await < 2_026_010_101);
-    nsctl.write("zone remove example.org").await;
-    assert_eq!(keys().trim(), "");
 }

@@ -615,6 +615,13 @@ fn whatever_deletes_touches_the_head() {
     ] {
         assert!(plan.ops.contains(&head), "{plan:?}");
     }
+    // A removed zone leaves its serial key behind: front-ends see by it that the zone was not lost.
+    let serial = Op::Put {
+        key: prefix.encode(&Key::Serial(zone.apex.clone())),
+        value: br#"{"serial_base":0}"#.to_vec(),
+    };
+    let plan = zone_remove(&prefix, &zone.apex, zone.revision, 0);
+    assert!(plan.ops.contains(&serial), "{plan:?}");
 }
 
 #[test]

@@ -46,17 +46,14 @@ pub fn raise_serials(prefix: &Prefix, raised: &[ZoneRead]) -> Plan {
 }
 
 /// Plans the end of a zone, whose settings `revision` wrote: from this transaction on nobody serves it. Its RRsets are
-/// deleted after. The base of its serials is remembered, if there is one: the serials of a later zone of that name go on
-/// from there.
+/// deleted after. Its serial key stays, with the base of its serials: those of a later zone of that name go on from there,
+/// and a front-end that has to list everything again sees by it that the zone was removed, and not lost.
 pub fn zone_remove(prefix: &Prefix, apex: &Name, revision: i64, serial_base: u32) -> Plan {
     let mut plan = Plan::default();
     plan.unchanged(prefix, &Key::Zone(apex.clone()), revision);
     plan.delete(prefix, &Key::Zone(apex.clone()));
     let serial = Key::Serial(apex.clone());
-    match serial_base {
-        0 => plan.delete(prefix, &serial),
-        _ => plan.put(prefix, &serial, encode(&SerialBase { serial_base })),
-    }
+    plan.put(prefix, &serial, encode(&SerialBase { serial_base }));
     plan.put(prefix, &Key::Head, b"{}".to_vec());
     plan
 }

@@ -54,8 +54,7 @@ pub(super) async fn accept(context: &Context, writing: Writing) -> Result<(), Er
         let revision = context.store().accept(Accepted { at }).await?;
         report.revision = Some(revision);
         for Shown { id, held } in &report.held {
-            let Held { gone, of } = held;
-            text += &format!("{id}: {gone} of {of} RRsets go\n");
+            text += &format!("{id}: {held} go\n");
         }
         text += &format!("accepted, revision {revision}\n");
     }

@@ -1,6 +1,7 @@
 //! The commands.
 
 mod accept;
+mod held;
 mod list;
 mod master;
 mod records;
@@ -17,7 +18,7 @@ use etcd::model::zonefile::Difference;
 use etcd::txn::{Change, Line};
 use serde::Serialize;
 
-use crate::arguments::{Arguments, Command, Output, Records, Writing};
+use crate::arguments::{Arguments, Command, HeldCommand, Output, Records, Writing};
 use crate::error::Error;
 use crate::{frontends, output, rdata};
 
@@ -110,6 +111,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             status::status(&context, frontend.as_deref(), no_fail).await
         }
         Command::Accept { writing } => accept::accept(&context, writing).await,
+        Command::Held(HeldCommand::Export { dir, frontend }) => {
+            held::export(&context, &dir, frontend.as_deref()).await
+        }
         Command::Verify => verify::verify(&context).await,
     }
 }

@@ -1,7 +1,6 @@
-//! Builds views from the mirror's events, and holds one back that has lost too much.
+//! Builds views from the mirror's events, and holds zones back that have lost too much.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,21 +8,24 @@ use etcd::mirror::{Change, Event};
 use etcd::schema::{Key, Prefix};
 use tracing::{error, info, warn};
 
-use super::guard::{Guard, Loss};
+use super::guard::{Guard, Loss, Losses};
+use super::kept::By;
 use super::snapshot::Saved;
 use super::tables::{self, Tables, ZoneData};
-use crate::model::{Consistency, Digest, Name, is_serial_before as is_before};
+use crate::model::{Consistency, Digest, Name, Zone as Settings, is_serial_before as is_before};
 use crate::zone::{Contents, SoaFields, View, Zone};
 
 /// Of how many revisions the digest is remembered: those of some seconds, however many come.
 const DIGESTS_MAX: usize = 8192;
 
+/// How many of the zones that are held back the log names.
+const ZONES_LOGGED: usize = 5;
+
 /// The builder.
 pub struct Builder {
     prefix: Prefix,
-    /// The head key, and where the settings of zones are.
+    /// The head key.
     head: Vec<u8>,
-    zones: Range<Vec<u8>>,
     /// What zones promise that say nothing themselves.
     consistency: Consistency,
     guard: Guard,
@@ -35,12 +37,13 @@ pub struct Builder {
     view: View,
     /// The revision of the view; none before the first list.
     revision: Option<i64>,
-    /// The cluster that the tables are of.
+    /// The cluster that the tables are of, and whether they were of it before the last list, too.
     cluster_id: Option<u64>,
+    is_same_cluster: bool,
     /// How often everything was listed.
     lists: u64,
-    /// What would be served, had it not lost too much.
-    held: Option<Held>,
+    /// What zones have lost, and which are held back.
+    losses: Losses,
     /// The digest of the tables, revision by revision.
     digests: VecDeque<(i64, Digest)>,
     /// Zones whose serial has gone back, and what it was.
@@ -56,20 +59,11 @@ pub(super) struct Edition {
     revision: i64,
 }
 
-struct Held {
-    view: View,
-    revision: i64,
-    loss: Loss,
-    /// With so many RRsets it is worth another look.
-    again_at: usize,
-}
-
 impl Builder {
     /// A builder with an empty view that is not ready.
     pub fn new(prefix: Prefix, consistency: Consistency, guard: Guard) -> Self {
         Builder {
             head: prefix.encode(&Key::Head),
-            zones: prefix.zones(),
             prefix,
             consistency,
             guard,
@@ -78,8 +72,9 @@ impl Builder {
             view: View::default(),
             revision: None,
             cluster_id: None,
+            is_same_cluster: false,
             lists: 0,
-            held: None,
+            losses: Losses::default(),
             digests: VecDeque::new(),
             serials: BTreeMap::new(),
             good_at: 0,
@@ -94,19 +89,18 @@ impl Builder {
         builder.serials = saved.serials;
         builder.good_at = saved.good_at;
         builder.cluster_id = Some(saved.cluster_id);
-        let view = builder.build();
-        builder.publish(view, saved.revision);
+        builder.revision = Some(saved.revision);
+        builder.build();
         builder.remember(saved.revision);
         builder
     }
 
-    /// All there is to go on from, if that is what is served: what is held back is not saved.
+    /// All there is to go on from.
     pub fn save(&self) -> Option<Saved> {
-        let revision = self.revision.filter(|_| self.held.is_none())?;
         Some(Saved {
             prefix: self.prefix.clone(),
             cluster_id: self.cluster_id?,
-            revision,
+            revision: self.revision?,
             good_at: self.good_at,
             tables: self.tables.clone(),
             serials: self.serials.clone(),
@@ -127,6 +121,7 @@ impl Builder {
 
     /// Says which cluster the list that comes is of.
     pub fn set_cluster(&mut self, cluster_id: Option<u64>) {
+        self.is_same_cluster = self.cluster_id == cluster_id;
         self.cluster_id = cluster_id;
     }
 
@@ -145,9 +140,21 @@ impl Builder {
         self.revision
     }
 
-    /// What was lost, if that is held back.
-    pub fn held(&self) -> Option<Loss> {
-        self.held.as_ref().map(|held| held.loss)
+    /// What was lost and is held back, of how many zones.
+    pub fn held(&self) -> Option<(Loss, usize)> {
+        self.losses.held()
+    }
+
+    /// The zones that are held back, and what each has lost.
+    pub fn held_zones(&self) -> impl Iterator<Item = (&Name, Loss)> {
+        self.losses.held_zones()
+    }
+
+    /// A zone that is held back, as it is served, with its settings.
+    pub fn held_zone(&self, apex: &Name) -> Option<(Settings, Arc<Zone>)> {
+        let kept = self.tables.zones.get(apex)?.kept.as_ref()?;
+        let zone = self.view.zone(apex).filter(|_| kept.is_held)?;
+        Some((kept.settings.clone(), zone.clone()))
     }
 
     /// Keys whose values cannot be used, and why.
@@ -181,142 +188,48 @@ impl Builder {
             Event::Items(items) => {
                 let said = tables::read_all(&self.prefix, &items);
                 for (item, said) in items.iter().zip(said) {
-                    self.listed
-                        .take(&item.key, said, item.mod_revision, Some(&self.tables));
+                    let at = (item.mod_revision, By::Us);
+                    self.listed.take(&item.key, said, at, Some(&self.tables));
                 }
                 false
             }
-            Event::Listed { revision } => self.listed(revision),
+            Event::Listed { revision } => {
+                self.listed(revision);
+                true
+            }
             Event::Revision { revision, changes } => self.changed(revision, changes),
             Event::Fresh { .. } => {
-                if self.held.is_none() {
+                if self.losses.held().is_none() {
                     self.good_at = now();
                 }
+                self.forget_losses();
                 false
             }
             Event::Lost { .. } => false,
         }
     }
 
-    fn listed(&mut self, revision: i64) -> bool {
+    fn listed(&mut self, revision: i64) {
         self.lists += 1;
-        let before = self.tables.accepted;
-        self.tables = std::mem::take(&mut self.listed);
+        let before = std::mem::replace(&mut self.tables, std::mem::take(&mut self.listed));
+        // A word that was given before the view was last seen to be sound is about something else.
+        let accepted = self.tables.accepted;
+        let is_accepted = accepted != before.accepted
+            && accepted.is_some_and(|accepted| accepted.at >= self.good_at);
+        if self.guard.is_on() && !is_accepted {
+            let is_same_history = self.is_same_cluster && self.revision <= Some(revision);
+            self.tables.keep_of(&before, is_same_history, now());
+        }
         self.tables.count_all();
         // Another history has other digests.
         self.digests.clear();
         self.remember(revision);
-        let view = self.build();
-        // A word that was given before the view was last seen to be sound is about something else.
-        let is_accepted = self.tables.accepted != before
-            && self
-                .tables
-                .accepted
-                .is_some_and(|accepted| accepted.at >= self.good_at);
-        self.judge(view, revision, is_accepted)
-    }
-
-    fn changed(&mut self, revision: i64, changes: Vec<Change>) -> bool {
-        let (is_suspect, before) = (self.is_suspect(&changes), self.tables.accepted);
-        let is_of_zone = self.is_of_zone(&changes);
-        let touched = self.take_in(revision, changes);
-        let is_accepted = self.tables.accepted.is_some() && self.tables.accepted != before;
-        if touched.is_empty() && self.held.is_none() {
-            self.revision = Some(revision);
-            return false;
-        }
-        let mut view = self
-            .held
-            .as_ref()
-            .map_or(&self.view, |held| &held.view)
-            .clone();
-        for apex in &touched {
-            if let Some(zone) = self.tables.zones.get(apex) {
-                put(&mut view, apex, zone, self.consistency);
-            }
-            self.tables.count(apex);
-        }
-        self.remember(revision);
-        match &mut self.held {
-            // Another generation may be all that is missing.
-            Some(held)
-                if !is_accepted
-                    && view.rrset_count() < held.again_at
-                    && (!is_of_zone || self.guard.is_surely_lost(&self.view, &view)) =>
-            {
-                (held.view, held.revision) = (view, revision);
-                return false;
-            }
-            None if !is_suspect => {
-                self.view = view;
-                self.revision = Some(revision);
-                self.forget_serials();
-                return true;
-            }
-            _ => {}
-        }
-        self.judge(view, revision, is_accepted)
-    }
-
-    /// Takes changes into the tables, and tells the zones they are about.
-    fn take_in(&mut self, revision: i64, changes: Vec<Change>) -> BTreeSet<Name> {
-        let mut touched = BTreeSet::new();
-        for change in changes {
-            touched.extend(match &change.value {
-                Some(value) => {
-                    let said = tables::read(&self.prefix, &change.key, value);
-                    self.tables.take(&change.key, said, revision, None)
-                }
-                None => self.tables.delete(&self.prefix, &change.key),
-            });
-        }
-        touched
-    }
-
-    /// Whether a change may be an accident. Our own transactions, which all touch the head key, are none, nor is a
-    /// change that is small.
-    fn is_suspect(&self, changes: &[Change]) -> bool {
-        let is_own = |change: &Change| change.key == self.head && change.value.is_some();
-        let deleted = changes.iter().filter(|change| change.value.is_none());
-        (deleted.count() > Guard::LOSS_MIN || self.is_of_zone(changes))
-            && !changes.iter().any(is_own)
-    }
-
-    /// Whether a change is one of zones, and not of their records only.
-    fn is_of_zone(&self, changes: &[Change]) -> bool {
-        let of_zone = |change: &Change| self.zones.contains(&change.key);
-        changes.iter().any(of_zone)
-    }
-
-    /// Serves a view, or holds it back. Says whether it is served.
-    fn judge(&mut self, view: View, revision: i64, is_accepted: bool) -> bool {
-        let loss = self.guard.loss(&self.view, &view);
-        match loss.filter(|_| !is_accepted) {
-            Some(loss) => self.hold(view, revision, loss),
-            None => self.publish(view, revision),
-        }
-        self.held.is_none()
-    }
-
-    /// Serves what was held back, or what has come.
-    fn publish(&mut self, view: View, revision: i64) {
-        for old in self.view.zones() {
-            let new = view.zone(old.apex());
-            if new.is_some_and(|new| is_before(new.serial(), old.serial())) {
-                let highest = self
-                    .serials
-                    .entry(old.apex().clone())
-                    .or_insert(old.serial());
-                if is_before(*highest, old.serial()) {
-                    *highest = old.serial();
-                }
-            }
-        }
-        if self.held.take().is_some() {
-            info!(revision, "no longer held back");
-        }
-        self.view = view;
+        let last = self.view.clone();
         self.revision = Some(revision);
+        self.build();
+        for zone in last.zones() {
+            self.remember_serial(zone);
+        }
         self.forget_serials();
         if !self.serials.is_empty() {
             let zones = self.serials.len();
@@ -324,23 +237,137 @@ impl Builder {
         }
     }
 
-    fn hold(&mut self, view: View, revision: i64, loss: Loss) {
-        if self.held.as_ref().is_none_or(|held| held.loss != loss) {
-            let Loss { gone, of } = loss;
-            error!(
-                revision,
-                "etcd has lost {gone} of {of} RRsets: held back, and the old ones served on, until they are there \
-                 again or an operator says that this is meant: nsctl accept"
-            );
+    fn changed(&mut self, revision: i64, changes: Vec<Change>) -> bool {
+        let before = self.tables.accepted;
+        let mut touched = self.take_in(revision, changes);
+        if self.tables.accepted.is_some() && self.tables.accepted != before {
+            for apex in self.losses.zones() {
+                self.tables.zone(apex).kept = None;
+                touched.insert(apex.clone());
+            }
         }
-        // To look for all RRsets takes a while in a large zone: not before a tenth more is there.
-        let again_at = view.rrset_count() + view.rrset_count() / 10 + 1;
-        self.held = Some(Held {
-            view,
-            revision,
-            loss,
-            again_at,
-        });
+        self.revision = Some(revision);
+        if touched.is_empty() {
+            return false;
+        }
+        self.show(&touched, self.losses.held_count());
+        for apex in &touched {
+            self.tables.count(apex);
+        }
+        self.remember(revision);
+        self.forget_serials();
+        true
+    }
+
+    /// Takes changes into the tables, and tells the zones they are about.
+    fn take_in(&mut self, revision: i64, changes: Vec<Change>) -> BTreeSet<Name> {
+        // All transactions of ours touch the head key.
+        let is_own = |change: &Change| change.key == self.head && change.value.is_some();
+        let by = match !self.guard.is_on() || changes.iter().any(is_own) {
+            true => By::Us,
+            false => By::Others(now()),
+        };
+        let mut touched = BTreeSet::new();
+        for change in changes {
+            touched.extend(match &change.value {
+                Some(value) => {
+                    let said = tables::read(&self.prefix, &change.key, value);
+                    self.tables.take(&change.key, said, (revision, by), None)
+                }
+                None => self.tables.delete(&self.prefix, &change.key, by),
+            });
+        }
+        touched
+    }
+
+    /// Brings zones in the view up to date: as etcd has them, or as they are kept where too much is lost.
+    fn show(&mut self, touched: &BTreeSet<Name>, held_before: usize) {
+        for apex in touched {
+            self.show_zone(apex);
+        }
+        let total = self.losses.total(self.view.rrset_count());
+        let is_all_held = self.guard.is_large(total);
+        if is_all_held != self.losses.is_all_held {
+            self.losses.is_all_held = is_all_held;
+            let all: Vec<Name> = self.losses.zones().cloned().collect();
+            for apex in &all {
+                self.show_zone(apex);
+            }
+        }
+        self.log_held(held_before);
+    }
+
+    fn show_zone(&mut self, apex: &Name) {
+        let Some(zone) = self.tables.zones.get_mut(apex) else {
+            return;
+        };
+        let loss = zone.loss();
+        let is_large = |loss| self.losses.is_all_held || self.guard.is_large(loss);
+        let is_held = loss.is_some_and(is_large);
+        match &mut zone.kept {
+            kept if loss.is_none() => *kept = None,
+            Some(kept) => kept.is_held = is_held,
+            None => {}
+        }
+        self.losses.set(apex, loss, is_held);
+        let old = self.view.zone(apex).cloned();
+        put(&mut self.view, apex, zone, self.consistency);
+        if let Some(old) = old {
+            self.remember_serial(&old);
+        }
+    }
+
+    /// One line where more zones, or fewer, are held back than before.
+    fn log_held(&self, before: usize) {
+        let revision = self.revision;
+        match self.losses.held() {
+            Some((Loss { gone, of }, zones)) if zones > before => {
+                let named = self.losses.held_zones().take(ZONES_LOGGED);
+                let named: Vec<String> = named.map(|(apex, _)| apex.to_string()).collect();
+                let first = named.join(" ");
+                error!(
+                    revision,
+                    zones,
+                    first,
+                    "etcd has lost {gone} of {of} RRsets in zones that are held back: they are served on until they are \
+                     there again, or until an operator accepts the loss with nsctl accept"
+                );
+            }
+            Some((_, zones)) if zones < before => {
+                info!(revision, zones, "fewer zones are held back")
+            }
+            None if before > 0 => info!(revision, "nothing is held back any more"),
+            _ => {}
+        }
+    }
+
+    /// Forgets what has been lost too long ago to add up with what may be lost now, and was not enough.
+    fn forget_losses(&mut self) {
+        let limit = now().saturating_sub(Guard::MEMORY);
+        let is_old = |apex: &&Name| {
+            let zone = self.tables.zones.get(*apex);
+            let kept = zone.and_then(|zone| zone.kept.as_ref());
+            kept.is_some_and(|kept| !kept.is_held && kept.since < limit)
+        };
+        let old: Vec<Name> = self.losses.zones().filter(is_old).cloned().collect();
+        for apex in old {
+            self.tables.zone(&apex).kept = None;
+            self.losses.set(&apex, None, false);
+        }
+    }
+
+    /// Remembers the serial that a zone had, where it has gone back.
+    fn remember_serial(&mut self, old: &Zone) {
+        let new = self.view.zone(old.apex());
+        if new.is_some_and(|new| is_before(new.serial(), old.serial())) {
+            let highest = self
+                .serials
+                .entry(old.apex().clone())
+                .or_insert(old.serial());
+            if is_before(*highest, old.serial()) {
+                *highest = old.serial();
+            }
+        }
     }
 
     /// Forgets serials that have been caught up with. Those of a zone that is removed may yet come back with it.
@@ -353,15 +380,14 @@ impl Builder {
         }
     }
 
-    /// The view that the tables make.
-    fn build(&self) -> View {
-        let mut view = View::default();
-        view.set_ready(true);
-        view.set_consistency(self.consistency);
-        for (apex, zone) in &self.tables.zones {
-            put(&mut view, apex, zone, self.consistency);
-        }
-        view
+    /// Makes the view anew from the tables.
+    fn build(&mut self) {
+        self.view = View::default();
+        self.view.set_ready(true);
+        self.view.set_consistency(self.consistency);
+        let before = std::mem::take(&mut self.losses).held_count();
+        let all: BTreeSet<Name> = self.tables.zones.keys().cloned().collect();
+        self.show(&all, before);
     }
 
     fn remember(&mut self, revision: i64) {
@@ -377,17 +403,19 @@ fn now() -> u64 {
     time.map_or(0, |time| time.as_secs())
 }
 
-/// Brings the zone in the view up to what etcd says.
+/// Brings the zone in the view up to date: to what etcd says, or to what is kept of it.
 fn put(view: &mut View, apex: &Name, zone: &ZoneData, default: Consistency) {
-    let Some(settings) = &zone.settings else {
+    let held = zone.kept.as_ref().filter(|kept| kept.is_held);
+    let current = zone.settings.as_ref();
+    let Some(settings) = held.map(|kept| &kept.settings).or(current) else {
         view.remove_zone(apex);
         return;
     };
     let soa = &settings.soa;
-    let touched = if zone.serial_revision > 0 {
-        zone.serial_revision
-    } else {
-        zone.settings_revision
+    let kept_revision = held.map_or(0, |kept| kept.serial_revision);
+    let touched = match zone.serial_revision.max(kept_revision) {
+        0 => zone.settings_revision,
+        revision => revision,
     };
     let soa = SoaFields {
         mname: soa.mname.clone(),
@@ -400,12 +428,19 @@ fn put(view: &mut View, apex: &Name, zone: &ZoneData, default: Consistency) {
         ttl: soa.ttl,
     };
     // A clone shares everything: it costs the same for a zone of ten names and of a million.
-    let served = zone.generations.get(&settings.generation);
-    let contents = served.map_or_else(
-        || Contents::new(apex.clone()),
-        |generation| generation.contents.clone(),
-    );
-    let consistency = settings.consistency.unwrap_or(default);
+    let contents = match held {
+        Some(kept) => kept.contents.clone(),
+        None => zone
+            .current()
+            .cloned()
+            .unwrap_or_else(|| Contents::new(apex.clone())),
+    };
+    let consistency = match settings.consistency.unwrap_or(default) {
+        Consistency::Available => Consistency::Available,
+        // What is held back is not what etcd holds, and so never fresh.
+        _ if held.is_some() => Consistency::Bounded(0),
+        promised => promised,
+    };
     view.put_zone(Arc::new(
         Zone::new(&soa, contents).with_consistency(consistency),
     ));

@@ -1,7 +1,12 @@
-//! What a view has lost, and whether that may be an accident: somebody has deleted a prefix, or restored the wrong
-//! backup.
+//! Which losses are held back: somebody may have deleted a prefix, or restored the wrong backup.
+//!
+//! A loss is what others have deleted: RRsets, or the key of a zone. What a transaction of ours deletes is none; they
+//! all touch the head key. Each zone with a loss is on the books here. A zone is held back where its own loss is large;
+//! all zones with a loss are held back where the losses together are large for the whole store.
 
-use crate::zone::View;
+use std::collections::BTreeMap;
+
+use crate::model::Name;
 
 /// Says which losses are held back.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +16,7 @@ pub struct Guard {
 }
 
 /// RRsets that are gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
     /// How many.
     pub gone: usize,
@@ -26,30 +31,96 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// So many RRsets may always go.
-    pub const LOSS_MIN: usize = 1000;
+    /// A loss of fewer RRsets than this is never held back, unless nothing at all is left.
+    pub const LOSS_MIN: usize = 5;
 
-    /// What the new view lacks of the old one, if that is to be held back.
-    pub fn loss(self, old: &View, new: &View) -> Option<Loss> {
-        let of = old.rrset_count();
-        if of <= Self::LOSS_MIN || self.percent >= 100 {
-            return None;
+    /// How long losses add up, in seconds, so that keys that are deleted one by one are found out, too. What was
+    /// deleted longer ago, and did not come to enough, was meant.
+    pub const MEMORY: u64 = 3600;
+
+    /// Whether anything is held back at all.
+    pub(super) fn is_on(self) -> bool {
+        self.percent < 100
+    }
+
+    /// Whether so much is held back.
+    pub fn is_large(self, Loss { gone, of }: Loss) -> bool {
+        self.is_on()
+            && (gone >= Self::LOSS_MIN || (gone > 0 && gone == of))
+            && gone * 100 > of * usize::from(self.percent)
+    }
+}
+
+/// The zones that have lost something.
+#[derive(Default)]
+pub(super) struct Losses {
+    zones: BTreeMap<Name, Entry>,
+    /// What all zones have lost, and what those have that are held back.
+    gone: usize,
+    held: Loss,
+    held_zones: usize,
+    /// Whether all of them are held back.
+    pub(super) is_all_held: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    loss: Loss,
+    is_held: bool,
+}
+
+impl Losses {
+    /// Takes down what a zone has lost, if anything, and whether that is held back.
+    pub(super) fn set(&mut self, apex: &Name, loss: Option<Loss>, is_held: bool) {
+        let new = loss.map(|loss| Entry { loss, is_held });
+        let old = match new {
+            Some(new) => self.zones.insert(apex.clone(), new),
+            None => self.zones.remove(apex),
+        };
+        if let Some(Entry { loss, is_held }) = old {
+            self.gone -= loss.gone;
+            if is_held {
+                self.held_zones -= 1;
+                self.held.gone -= loss.gone;
+                self.held.of -= loss.of;
+            }
         }
-        let zones = old.zones().map(|zone| match new.zone(zone.apex()) {
-            Some(new) => zone.contents().missing_in(new.contents()),
-            None => zone.rrset_count(),
-        });
-        let gone: usize = zones.sum();
-        self.is_large(gone, of).then_some(Loss { gone, of })
+        if let Some(Entry { loss, is_held }) = new {
+            self.gone += loss.gone;
+            if is_held {
+                self.held_zones += 1;
+                self.held.gone += loss.gone;
+                self.held.of += loss.of;
+            }
+        }
     }
 
-    /// Whether so few RRsets are there that [`Guard::loss`] need not look which: as many as are fewer are gone at least.
-    pub fn is_surely_lost(self, old: &View, new: &View) -> bool {
-        let fewer = old.rrset_count().saturating_sub(new.rrset_count());
-        self.is_large(fewer, old.rrset_count())
+    /// How many zones are held back.
+    pub(super) fn held_count(&self) -> usize {
+        self.held_zones
     }
 
-    fn is_large(self, gone: usize, of: usize) -> bool {
-        gone > Self::LOSS_MIN && gone * 100 > of * usize::from(self.percent)
+    /// The zones that are held back.
+    pub(super) fn held_zones(&self) -> impl Iterator<Item = (&Name, Loss)> {
+        let held = self.zones.iter().filter(|(_, entry)| entry.is_held);
+        held.map(|(apex, entry)| (apex, entry.loss))
+    }
+
+    /// All zones that have lost something.
+    pub(super) fn zones(&self) -> impl Iterator<Item = &Name> {
+        self.zones.keys()
+    }
+
+    /// What is held back of all zones together, and how many these are.
+    pub(super) fn held(&self) -> Option<(Loss, usize)> {
+        (self.held_zones > 0).then_some((self.held, self.held_zones))
+    }
+
+    /// What all zones have lost together, given how many RRsets are served.
+    pub(super) fn total(&self, served: usize) -> Loss {
+        Loss {
+            gone: self.gone,
+            of: served + self.gone - self.held.gone,
+        }
     }
 }

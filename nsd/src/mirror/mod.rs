@@ -1,7 +1,8 @@
 //! From etcd to what is served: builds views from the mirror's events, publishes them in one step, and
 //! keeps track of how fresh they are.
 //!
-//! - `tables`: what etcd holds, decoded; `builder`: the view that this makes; `guard`: what a view may lose.
+//! - `tables`: what etcd holds, decoded; `builder`: the view that this makes.
+//! - `guard`: which losses are held back; `kept`: what is served then.
 //! - `publish`: puts a view in the place of another, and frees that one.
 //! - `snapshot`: the tables in a file, for a restart without etcd.
 //! - `audit`: the tables held against etcd.
@@ -9,6 +10,7 @@
 mod audit;
 mod builder;
 mod guard;
+mod kept;
 mod publish;
 mod snapshot;
 mod tables;
@@ -81,8 +83,10 @@ pub struct Freshness {
     pub member_id: Option<u64>,
     /// What is wrong, if something is.
     pub trouble: Option<String>,
-    /// What etcd has lost, if that is held back.
+    /// What etcd has lost and is held back, if anything is.
     pub held: Option<Loss>,
+    /// How many zones are held back.
+    pub held_zones: usize,
     /// How many zones are served.
     pub zones: usize,
     /// How many RRsets are served.
@@ -123,7 +127,8 @@ impl Freshness {
         self.ready = builder.view().is_ready();
         self.cluster_id = builder.cluster_id();
         self.applied = builder.revision();
-        self.held = builder.held();
+        self.held = builder.held().map(|(loss, _)| loss);
+        self.held_zones = builder.held().map_or(0, |(_, zones)| zones);
         self.quarantined = builder.quarantine().len();
         self.serials_behind = builder.serials_behind().len();
         self.zones = builder.view().zone_count();
@@ -136,10 +141,9 @@ impl Freshness {
     }
 
     /// Whether what is served has all that the store had then. A view of another cluster has not, however high its
-    /// revision, nor has one that was found to differ, or that is served in place of what there is.
+    /// revision, nor has one that was found to differ. Zones that are held back say so themselves.
     pub fn covers(&self, head: &Head) -> bool {
-        self.held.is_none()
-            && !self.doubted
+        !self.doubted
             && self.cluster_id == Some(head.cluster_id)
             && self.applied >= Some(head.revision)
     }
@@ -354,7 +358,7 @@ impl Saver {
             Ok(Some(Err(error))) => {
                 error!(snapshot = %shown, %error, "cannot write the snapshot");
             }
-            // Nothing that may be saved, as it is held back or there is nothing yet.
+            // There is nothing yet.
             Ok(None) => {}
             Err(error) => error!(%error, "the snapshot was not written"),
         }
@@ -397,20 +401,16 @@ impl Feed {
             let view = self.mirrored.lock().view().clone();
             self.publisher.publish(view);
         }
-        let is_held = self.mirrored.lock().held().is_some();
-        // Only now: what is proved is what is published, and what is held back proves nothing.
-        let last_fresh = status.last_fresh.filter(|_| !is_held);
-        match last_fresh {
+        // Only now: what is proved is what is published.
+        match status.last_fresh {
             Some(at) => self.proved.set(at),
             // A copy in doubt may have been incomplete at the moment of its last proof.
-            None if status.last_fresh.is_none() => self.proved.revoke(),
-            None => {}
+            None => self.proved.revoke(),
         }
         let before = self.freshness.borrow().cluster_id;
         self.tell(|freshness| {
             freshness.mirrored = status.applied;
-            let last = freshness.last_fresh.filter(|_| status.last_fresh.is_some());
-            freshness.last_fresh = last_fresh.or(last);
+            freshness.last_fresh = status.last_fresh;
             freshness.watching = status.watching;
             freshness.doubted = status.doubted;
             freshness.endpoint.clone_from(&status.endpoint);
@@ -537,13 +537,9 @@ mod tests {
         };
         let doubted = Freshness {
             doubted: true,
-            ..fresh.clone()
-        };
-        let held = Freshness {
-            held: Some(Loss { gone: 2, of: 3 }),
             ..fresh
         };
-        for not in [behind, of_another, doubted, held, Freshness::default()] {
+        for not in [behind, of_another, doubted, Freshness::default()] {
             assert!(!not.covers(&head), "{not:?}");
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! "nsd snapshot\n", version, prefix, cluster, revision, when it was good, the rest as JSON,
-//! zones: apex, JSON, generations: number, names as Contents::octets gives them
+//! zones: apex, JSON, generations: number, names as Contents::octets gives them;
+//!        if others have deleted some of it: names of the zone without that
 //! XXH3 of all that
 //! ```
 //!
@@ -19,14 +20,16 @@ use etcd::schema::{Accepted, Prefix};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::kept::Kept;
 use super::tables::{Generation, Tables};
 use crate::model::{Name, Zone as Settings};
-use crate::zone::Loader;
+use crate::zone::{Contents, Loader};
 
 const MAGIC: &[u8] = b"nsd snapshot\n";
 
-/// Changes with every change of the form, also of the octets that names have.
-const VERSION: u64 = 1;
+/// Changes with every change of the form, also of the octets that names have. The first one knows no zones that are
+/// held back.
+const VERSION: u64 = 2;
 
 const CHECKSUM_LEN: u64 = 16;
 
@@ -61,6 +64,17 @@ struct ZoneRest {
     settings: Option<Settings>,
     settings_revision: i64,
     serial_revision: i64,
+    kept: Option<KeptRest>,
+}
+
+/// The same of a zone without what others have deleted of it.
+#[derive(Serialize, Deserialize)]
+struct KeptRest {
+    settings: Settings,
+    serial_revision: i64,
+    gone: usize,
+    since: u64,
+    is_held: bool,
 }
 
 /// The right to write a snapshot: one at a time.
@@ -209,15 +223,30 @@ impl Out<'_> {
                 settings: zone.settings.clone(),
                 settings_revision: zone.settings_revision,
                 serial_revision: zone.serial_revision,
+                kept: zone.kept.as_ref().map(|kept| KeptRest {
+                    settings: kept.settings.clone(),
+                    serial_revision: kept.serial_revision,
+                    gone: kept.gone,
+                    since: kept.since,
+                    is_held: kept.is_held,
+                }),
             })?;
             self.number(zone.generations.len() as u64)?;
             for (number, generation) in &zone.generations {
                 self.number(*number)?;
-                self.number(generation.contents.name_count() as u64)?;
-                for name in generation.contents.octets() {
-                    self.octets(name)?;
-                }
+                self.contents(&generation.contents)?;
             }
+            if let Some(kept) = &zone.kept {
+                self.contents(&kept.contents)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn contents(&mut self, contents: &Contents) -> io::Result<()> {
+        self.number(contents.name_count() as u64)?;
+        for name in contents.octets() {
+            self.octets(name)?;
         }
         Ok(())
     }
@@ -245,10 +274,10 @@ impl In<'_> {
             return Err("it is no snapshot".into());
         }
         match self.number()? {
-            VERSION => {}
+            1..=VERSION => {}
             other => {
                 return Err(format!(
-                    "it is of version {other}, and only {VERSION} is known here"
+                    "it is of version {other}, and this release reads versions up to {VERSION}"
                 ));
             }
         }
@@ -287,16 +316,30 @@ impl In<'_> {
         zone.serial_revision = rest.serial_revision;
         for _ in 0..self.number()? {
             let number = self.number()?;
-            let mut loader = Loader::new(apex.clone());
-            for _ in 0..self.number()? {
-                if !loader.put(self.octets(room)?) {
-                    return Err(damaged());
-                }
-            }
-            let contents = loader.finish().ok_or_else(damaged)?;
+            let contents = self.contents(room, &apex)?;
             zone.generations.insert(number, Generation::new(contents));
         }
+        if let Some(kept) = rest.kept {
+            zone.kept = Some(Box::new(Kept {
+                settings: kept.settings,
+                serial_revision: kept.serial_revision,
+                contents: self.contents(room, &apex)?,
+                gone: kept.gone,
+                since: kept.since,
+                is_held: kept.is_held,
+            }));
+        }
         Ok(())
+    }
+
+    fn contents(&mut self, room: &mut Vec<u8>, apex: &Name) -> Result<Contents, String> {
+        let mut loader = Loader::new(apex.clone());
+        for _ in 0..self.number()? {
+            if !loader.put(self.octets(room)?) {
+                return Err(damaged());
+            }
+        }
+        loader.finish().ok_or_else(damaged)
     }
 
     fn number(&mut self) -> Result<u64, String> {

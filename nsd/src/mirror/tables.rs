@@ -10,6 +10,7 @@ use etcd::mirror::KeyValue;
 use etcd::schema::{self, Accepted, Key, Prefix};
 use tracing::{info, warn};
 
+use super::kept::{By, Kept};
 use crate::model::{Digest, Name, Rtype, Zone as Settings};
 use crate::zone::{Contents, Rrset};
 
@@ -24,6 +25,8 @@ pub(super) struct ZoneData {
     pub(super) settings_revision: i64,
     pub(super) serial_revision: i64,
     pub(super) generations: BTreeMap<u64, Generation>,
+    /// The zone without what others have deleted of it lately, if they have.
+    pub(super) kept: Option<Box<Kept>>,
     /// Of the settings, if their value can be used.
     settings_digest: Digest,
     /// What the zone has in the digest of all.
@@ -139,7 +142,7 @@ impl Tables {
         &mut self,
         key: &[u8],
         said: Said,
-        revision: i64,
+        (revision, by): (i64, By),
         before: Option<&Tables>,
     ) -> Option<Name> {
         match said {
@@ -154,12 +157,25 @@ impl Tables {
                 None
             }
             Said::Touched(apex) => {
-                self.zone(&apex).serial_revision = revision;
+                let zone = self.zone(&apex);
+                zone.serial_revision = revision;
+                if let Some(kept) = &mut zone.kept {
+                    kept.serial_revision = revision.max(kept.serial_revision);
+                }
                 Some(apex)
             }
             Said::Zone(apex, Ok(settings)) => {
                 self.release(key);
-                self.zone(&apex).set(&apex, *settings, revision);
+                let zone = self.zone(&apex);
+                let last = zone.settings.clone();
+                let switches = |last: &Settings| last.generation != settings.generation;
+                if let By::Others(now) = by
+                    && last.as_ref().is_some_and(switches)
+                {
+                    zone.keep(&apex, now);
+                }
+                zone.set(&apex, *settings, revision);
+                zone.keep_settings(last.as_ref(), by);
                 Some(apex)
             }
             Said::Zone(apex, Err(reason)) => {
@@ -174,6 +190,12 @@ impl Tables {
             }
             Said::Rrset(place, Ok(rrset)) => {
                 let was_bad = self.release(key);
+                if before.is_none() {
+                    let zone = self.zone(&place.zone);
+                    if zone.serves(place.generation) {
+                        zone.keep_put(&place.owner, place.rtype, &rrset, by);
+                    }
+                }
                 let generation = self.generation(&place);
                 if was_bad {
                     generation.quarantined -= generation.digest_of(&place);
@@ -201,7 +223,7 @@ impl Tables {
     }
 
     /// Takes a key out. Returns the zone that is touched.
-    pub(super) fn delete(&mut self, prefix: &Prefix, key: &[u8]) -> Option<Name> {
+    pub(super) fn delete(&mut self, prefix: &Prefix, key: &[u8], by: By) -> Option<Name> {
         let was_bad = self.release(key);
         match prefix.decode(key).ok()? {
             Key::Head | Key::Frontend(_) | Key::Withdrawn(_) => None,
@@ -215,26 +237,35 @@ impl Tables {
             }
             Key::Zone(apex) => {
                 let zone = self.zone(&apex);
-                zone.settings = None;
+                if let By::Others(now) = by {
+                    zone.keep(&apex, now);
+                }
+                let last = zone.settings.take();
                 zone.settings_digest = Digest::default();
+                zone.keep_settings(last.as_ref(), by);
                 Some(apex)
             }
             Key::Rrset {
-                zone,
-                generation,
+                zone: apex,
+                generation: number,
                 owner,
                 rtype,
             } => {
-                let generations = &mut self.zone(&zone).generations;
-                let kept = generations.get_mut(&generation)?;
+                let zone = self.zone(&apex);
+                let is_there =
+                    |generation: &Generation| generation.contents.get(&owner, rtype).is_some();
+                if zone.serves(number) && zone.generations.get(&number).is_some_and(is_there) {
+                    zone.keep_removal(&apex, &owner, rtype, by);
+                }
+                let generation = zone.generations.get_mut(&number)?;
                 if was_bad {
-                    kept.quarantined -= kept.contents.digest_of(&owner, rtype);
+                    generation.quarantined -= generation.contents.digest_of(&owner, rtype);
                 }
-                kept.contents.remove(&owner, rtype);
-                if kept.contents.rrset_count() == 0 {
-                    generations.remove(&generation);
+                generation.contents.remove(&owner, rtype);
+                if generation.contents.rrset_count() == 0 {
+                    zone.generations.remove(&number);
                 }
-                Some(zone)
+                Some(apex)
             }
         }
     }
@@ -255,6 +286,19 @@ impl Tables {
             .or_insert_with(|| Generation::new(Contents::new(place.zone.clone())))
     }
 
+    /// Finds out what others have deleted since `before`, which these tables take the place of. `is_same_history` says
+    /// that revisions of both can be compared.
+    pub(super) fn keep_of(&mut self, before: &Tables, is_same_history: bool, now: u64) {
+        for (apex, last) in &before.zones {
+            if last.settings.is_none() && last.kept.is_none() {
+                continue;
+            }
+            let zone = self.zone(apex);
+            let is_touched = is_same_history && zone.serial_revision > last.serial_revision;
+            zone.keep_of(apex, last, is_touched, now);
+        }
+    }
+
     /// Brings the digest up to date with a zone; forgets the zone if etcd has nothing about it any more.
     pub(super) fn count(&mut self, apex: &Name) {
         let Some(zone) = self.zones.get_mut(apex) else {
@@ -263,7 +307,11 @@ impl Tables {
         let now = zone.digest(apex);
         self.digest -= std::mem::replace(&mut zone.counted, now);
         self.digest += now;
-        if zone.settings.is_none() && zone.serial_revision == 0 && zone.generations.is_empty() {
+        if zone.settings.is_none()
+            && zone.serial_revision == 0
+            && zone.generations.is_empty()
+            && zone.kept.is_none()
+        {
             self.zones.remove(apex);
         }
     }
@@ -335,6 +383,12 @@ impl ZoneData {
         self.settings_digest = Digest::of_zone(apex, &settings, revision);
         self.settings = Some(settings);
         self.settings_revision = revision;
+    }
+
+    /// Whether this generation is the one that is served.
+    fn serves(&self, generation: u64) -> bool {
+        let settings = self.settings.as_ref();
+        settings.is_some_and(|settings| settings.generation == generation)
     }
 
     fn digest(&self, apex: &Name) -> Digest {

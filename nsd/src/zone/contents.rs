@@ -108,6 +108,14 @@ impl Contents {
         self.node(self.relative(owner)?)?.rrset(rtype)
     }
 
+    /// The types of the RRsets at a name.
+    pub fn types(&self, owner: &Name) -> Vec<Rtype> {
+        let node = self.relative(owner).and_then(|name| self.node(name));
+        node.map_or_else(Vec::new, |node| {
+            node.rrsets().map(|(rtype, _)| rtype).collect()
+        })
+    }
+
     /// All RRsets with owner and type: owners in no order, the types of an owner one after the
     /// other and ascending.
     pub fn iter(&self) -> impl Iterator<Item = (Name, Rtype, RrsetRef<'_>)> {
@@ -162,6 +170,17 @@ impl Contents {
             }
         });
         missing.sum()
+    }
+
+    /// Adds the RRsets of another zone of that name that this one has not.
+    pub fn fill(&mut self, other: &Contents) {
+        for (owner, rtype, rrset) in other.iter() {
+            if self.get(&owner, rtype).is_none()
+                && let Some(rrset) = Rrset::new(rrset.ttl, rrset.rdata())
+            {
+                self.put(&owner, rtype, &rrset);
+            }
+        }
     }
 
     /// The names with all that belongs to them, in no order, each as octets that [`Loader::put`] takes. Their form

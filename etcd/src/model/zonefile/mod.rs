@@ -22,7 +22,7 @@ pub use check::{Checked, Finding, Findings, check, examine, faults, may_stand_be
 pub use diff::{Difference, diff};
 pub use doubts::{doubts, names_around};
 pub use read::{Include, read, read_file};
-pub use write::write;
+pub use write::{write, write_soa};
 
 /// One record of a master file and where it stands.
 #[derive(Clone, Debug)]

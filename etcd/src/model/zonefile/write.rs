@@ -14,12 +14,7 @@ pub fn write(
     serial: u32,
     rrsets: &Rrsets,
 ) -> fmt::Result {
-    let soa = &zone.soa;
-    writeln!(
-        out,
-        "{apex} {} IN SOA {} {} {serial} {} {} {} {}",
-        soa.ttl, soa.mname, soa.rname, soa.refresh, soa.retry, soa.expire, soa.minimum
-    )?;
+    write_soa(out, apex, zone, serial)?;
     for ((owner, rtype), rrset) in rrsets {
         for rdata in rrset.rdata() {
             writeln!(
@@ -31,4 +26,14 @@ pub fn write(
         }
     }
     Ok(())
+}
+
+/// Writes the SOA record of a zone.
+pub fn write_soa(out: &mut impl Write, apex: &Name, zone: &Zone, serial: u32) -> fmt::Result {
+    let soa = &zone.soa;
+    writeln!(
+        out,
+        "{apex} {} IN SOA {} {} {serial} {} {} {} {}",
+        soa.ttl, soa.mname, soa.rname, soa.refresh, soa.retry, soa.expire, soa.minimum
+    )
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Shown, ShownMember, Status};
-use crate::frontends::{Audit, Held, Quarantined, State};
+use crate::frontends::{Audit, Quarantined, State};
 
 /// How many keys that cannot be used are shown of each front-end; its `/status` has more.
 const QUARANTINED_SHOWN: usize = 5;
@@ -105,10 +105,10 @@ fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
         )),
         (None, Some(_)) => {}
     }
-    if let Some(Held { gone, of }) = state.held {
+    if let Some(held) = &state.held {
         faults.push(format!(
-            "etcd has lost {gone} of {of} RRsets; the old ones are served on until they are there again, or until \
-             `nsctl accept` says that this is meant"
+            "etcd has lost {held}. They are served on until they are there again, or until `nsctl accept` accepts the \
+             loss; `nsctl held export DIR` writes these zones to files"
         ));
     }
     if state.serials_behind > 0 {
@@ -250,6 +250,10 @@ mod tests {
             (
                 r#""quarantined":0,"held":{"gone":1600,"of":3000}"#,
                 "lost 1600 of 3000 RRsets",
+            ),
+            (
+                r#""quarantined":0,"held":{"gone":5,"of":8,"zones":7,"named":[{"zone":"x.","gone":5,"of":8}]}"#,
+                "lost 5 of 8 RRsets in 7 zones: x. (5 of 8) and 6 more. ",
             ),
             (
                 r#""quarantined":0,"serials_behind":1"#,

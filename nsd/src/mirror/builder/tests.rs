@@ -1,5 +1,6 @@
 //! What views come of what etcd says.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use etcd::mirror::{Change, KeyValue};
@@ -148,7 +149,11 @@ fn a_removed_zone_is_gone_at_once_and_wholly() {
     let mut builder = listed();
     builder.apply(change(
         30,
-        &[("/ns/v1/zone/x", None), ("/ns/v1/serial/x", None)],
+        &[
+            ("/ns/v1/zone/x", None),
+            ("/ns/v1/serial/x", None),
+            ("/ns/v1/head", Some("{}")),
+        ],
     ));
     assert_eq!(builder.view().zone_count(), 0);
     builder.apply(change(
@@ -272,42 +277,83 @@ fn addresses_listed(count: usize) -> Vec<KeyValue> {
     items
 }
 
-fn relist(builder: &mut Builder, revision: i64, items: Vec<KeyValue>) -> bool {
+fn relist(builder: &mut Builder, revision: i64, items: Vec<KeyValue>) {
     builder.apply(Event::Listing);
+    builder.set_cluster(Some(1));
     builder.apply(Event::Items(items));
-    builder.apply(Event::Listed { revision })
+    assert!(builder.apply(Event::Listed { revision }));
+}
+
+/// A builder that has listed these.
+fn with(items: Vec<KeyValue>) -> Builder {
+    let mut builder = Builder::new(Prefix::default(), Consistency::default(), Guard::default());
+    relist(&mut builder, 5, items);
+    builder
 }
 
 fn large() -> Builder {
-    let mut builder = Builder::new(Prefix::default(), Consistency::default(), Guard::default());
-    assert!(relist(&mut builder, 5, addresses_listed(3000)));
-    builder
+    with(addresses_listed(3000))
+}
+
+/// How many RRsets are held back, of how many, in how many zones.
+fn held(builder: &Builder) -> Option<(usize, usize, usize)> {
+    let held = builder.held();
+    held.map(|(Loss { gone, of }, zones)| (gone, of, zones))
+}
+
+const ONE: &str = r#"{"ttl":1,"rdata":["192.0.2.1"]}"#;
+const NINE: &str = r#"{"ttl":1,"rdata":["192.0.2.9"]}"#;
+const HEAD: (&str, Option<&str>) = ("/ns/v1/head", Some("{}"));
+
+/// The keys of some of those addresses, deleted.
+fn deleted(indexes: Range<usize>) -> Vec<(String, Option<&'static str>)> {
+    let key = |index| format!("/ns/v1/rr/x/2/h{index}/A");
+    indexes.map(|index| (key(index), None)).collect()
+}
+
+fn apply(builder: &mut Builder, revision: i64, changes: &[(String, Option<&str>)]) {
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|(key, value)| (&key[..], *value))
+        .collect();
+    builder.apply(change(revision, &changes));
 }
 
 #[test]
 fn a_list_that_lacks_most_is_held_back_until_it_is_there_again() {
     let mut builder = large();
-    assert!(!relist(&mut builder, 9, addresses_listed(1400)));
-    let loss = Loss {
-        gone: 1600,
-        of: 3001,
-    };
-    assert_eq!((builder.held(), builder.revision()), (Some(loss), Some(5)));
+    relist(&mut builder, 9, addresses_listed(1400));
+    assert_eq!(held(&builder), Some((1600, 3001, 1)));
     assert_eq!(addresses(&builder, "h2999.x").len(), 1);
-    assert!(builder.save().is_none(), "what is held back is no snapshot");
-    // Changes are taken in all the same, and none of them is seen.
-    let new = r#"{"ttl":1,"rdata":["192.0.2.9"]}"#;
-    assert!(!builder.apply(change(10, &[("/ns/v1/rr/x/2/new/A", Some(new))])));
+    // What others add is not seen, what we add is.
+    builder.apply(change(10, &[("/ns/v1/rr/x/2/new/A", Some(NINE))]));
+    builder.apply(change(11, &[("/ns/v1/rr/x/2/ours/A", Some(NINE)), HEAD]));
     assert_eq!(addresses(&builder, "new.x").len(), 0);
+    assert_eq!(addresses(&builder, "ours.x").len(), 1);
+    // Listed again, it stays held back.
+    let more = KeyValue {
+        key: "/ns/v1/rr/x/2/ours/A".into(),
+        value: NINE.into(),
+        mod_revision: 11,
+    };
+    relist(
+        &mut builder,
+        11,
+        [addresses_listed(1400), vec![more]].concat(),
+    );
+    assert_eq!(held(&builder), Some((1600, 3002, 1)));
     // Bit by bit the rest comes back.
-    let mut released = false;
-    for (revision, index) in (11..).zip(1400..3000) {
+    for (revision, index) in (12..).zip(1400..3000) {
         let key = format!("/ns/v1/rr/x/2/h{index}/A");
-        released |= builder.apply(change(revision, &[(&key, Some(new))]));
+        builder.apply(change(revision, &[(&key, Some(NINE))]));
+        assert_eq!(
+            addresses(&builder, &format!("h{index}.x")),
+            [[192, 0, 2, 9]]
+        );
     }
-    assert!(released);
-    assert_eq!((builder.held(), builder.revision()), (None, Some(1610)));
-    assert_eq!(addresses(&builder, "new.x").len(), 1);
+    assert_eq!((held(&builder), builder.revision()), (None, Some(1611)));
+    assert_eq!(addresses(&builder, "ours.x").len(), 1);
+    assert!(builder.tables.zones[&name("x")].kept.is_none());
 }
 
 #[test]
@@ -315,18 +361,193 @@ fn what_is_undone_is_held_back_no_more() {
     let mut builder = large();
     let other = (0..3500).map(|index| KeyValue {
         key: format!("/ns/v1/rr/x/3/other{index}/A").into(),
-        value: r#"{"ttl":1,"rdata":["192.0.2.1"]}"#.into(),
+        value: ONE.into(),
         mod_revision: 6,
     });
     let items = [addresses_listed(3000), other.collect()].concat();
-    assert!(relist(&mut builder, 6, items));
+    relist(&mut builder, 6, items);
     // Somebody switches the generation by hand, and back again: there are never fewer RRsets.
     let switched = ZONE.replace(r#""generation":2"#, r#""generation":3"#);
     assert_ne!(switched, ZONE);
-    assert!(!builder.apply(change(7, &[("/ns/v1/zone/x", Some(&switched))])));
-    assert!(builder.held().is_some());
-    assert!(builder.apply(change(8, &[("/ns/v1/zone/x", Some(ZONE))])));
-    assert_eq!((builder.held(), builder.revision()), (None, Some(8)));
+    builder.apply(change(7, &[("/ns/v1/zone/x", Some(&switched))]));
+    assert_eq!(held(&builder), Some((3000, 3001, 1)));
+    // What we write meanwhile is served.
+    builder.apply(change(8, &[("/ns/v1/rr/x/3/ours/A", Some(NINE)), HEAD]));
+    assert_eq!(addresses(&builder, "ours.x").len(), 1);
+    builder.apply(change(9, &[("/ns/v1/rr/x/3/ours/A", None), HEAD]));
+    builder.apply(change(10, &[("/ns/v1/zone/x", Some(ZONE))]));
+    assert_eq!((held(&builder), builder.revision()), (None, Some(10)));
+    // Our own switch is none to hold back.
+    builder.apply(change(11, &[("/ns/v1/zone/x", Some(&switched)), HEAD]));
+    assert_eq!(held(&builder), None);
+    assert_eq!(addresses(&builder, "other7.x").len(), 1);
+}
+
+#[test]
+fn a_zone_is_held_back_from_a_handful_of_rrsets_on_and_others_go_on() {
+    let small = |zone: &str, count: usize| -> Vec<KeyValue> {
+        let mut items = vec![(format!("zone/{zone}"), ZONE)];
+        items.extend((0..count).map(|index| (format!("rr/{zone}/2/h{index}/A"), ONE)));
+        let items = items.into_iter().map(|(key, value)| KeyValue {
+            key: format!("/ns/v1/{key}").into(),
+            value: value.into(),
+            mod_revision: 5,
+        });
+        items.collect()
+    };
+    let start = || with([small("x", 7), small("y", 100), small("tiny", 1)].concat());
+    let lose = |builder: &mut Builder, revision: i64, zone: &str, indexes: Range<usize>| {
+        for index in indexes {
+            let key = format!("/ns/v1/rr/{zone}/2/h{index}/A");
+            builder.apply(change(revision, &[(&key, None)]));
+        }
+    };
+    // Key by key, as with a loop: what went before is served again, too.
+    let mut builder = start();
+    lose(&mut builder, 6, "x", 0..4);
+    assert_eq!(
+        (held(&builder), addresses(&builder, "h0.x").len()),
+        (None, 0)
+    );
+    lose(&mut builder, 7, "x", 4..5);
+    assert_eq!(
+        (held(&builder), addresses(&builder, "h0.x").len()),
+        (Some((5, 8, 1)), 1)
+    );
+    // Meanwhile others go on, and so do our own changes of this one.
+    builder.apply(change(8, &[("/ns/v1/rr/y/2/new/A", Some(ONE))]));
+    builder.apply(change(9, &[("/ns/v1/rr/x/2/h6/A", None), HEAD]));
+    builder.apply(change(10, &[("/ns/v1/rr/x/2/ours/A", Some(ONE)), HEAD]));
+    let y = builder.view().zone(&name("y")).expect("a zone");
+    assert!(y.get(&name("new.y"), Rtype::A).is_some());
+    assert_eq!(builder.revision(), Some(10));
+    assert_eq!(addresses(&builder, "h6.x").len(), 0);
+    assert_eq!(addresses(&builder, "ours.x").len(), 1);
+    // The key of a zone is all of it, however small it is.
+    builder.apply(change(11, &[("/ns/v1/zone/tiny", None)]));
+    assert_eq!(held(&builder), Some((5 + 2, 8 + 2, 2)));
+    assert!(builder.view().zone(&name("tiny")).is_some());
+    // An alias of ours takes the place of what others have deleted.
+    let alias = r#"{"ttl":1,"rdata":["h5.x."]}"#;
+    builder.apply(change(12, &[("/ns/v1/rr/x/2/h0/CNAME", Some(alias)), HEAD]));
+    assert_eq!(addresses(&builder, "h0.x").len(), 0);
+    assert_eq!(
+        builder.tables.zones[&name("x")].loss(),
+        Some(Loss { gone: 4, of: 8 })
+    );
+
+    // Half of a large zone may go, and what has been gone for long is forgotten.
+    let mut builder = start();
+    lose(&mut builder, 6, "y", 0..50);
+    assert_eq!(held(&builder), None);
+    let kept = builder.tables.zone(&name("y")).kept.as_mut();
+    kept.expect("it is kept").since -= Guard::MEMORY + 1;
+    builder.apply(Event::Fresh { at: Instant::now() });
+    lose(&mut builder, 7, "y", 50..75);
+    assert_eq!(held(&builder), None);
+    lose(&mut builder, 8, "y", 75..76);
+    assert_eq!(held(&builder), Some((26, 51, 1)));
+}
+
+#[test]
+fn small_losses_of_many_zones_are_large_together() {
+    let zone = |index: usize| {
+        let keys = [
+            (format!("/ns/v1/zone/z{index}"), ZONE),
+            (format!("/ns/v1/rr/z{index}/2/a/A"), ONE),
+            (format!("/ns/v1/rr/z{index}/2/b/A"), ONE),
+        ];
+        keys.map(|(key, value)| KeyValue {
+            key: key.into(),
+            value: value.into(),
+            mod_revision: 5,
+        })
+    };
+    let mut builder = with((0..10).flat_map(zone).collect());
+    let lose = |builder: &mut Builder, revision: i64, index: usize| {
+        let keys = ["a", "b"].map(|owner| (format!("/ns/v1/rr/z{index}/2/{owner}/A"), None));
+        apply(builder, revision, &keys);
+    };
+    for index in 0..7 {
+        lose(&mut builder, 6 + index as i64, index);
+    }
+    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 16));
+    lose(&mut builder, 20, 7);
+    assert_eq!(
+        (held(&builder), builder.view().rrset_count()),
+        (Some((16, 24, 8)), 30)
+    );
+    lose(&mut builder, 21, 8);
+    assert_eq!(held(&builder), Some((18, 27, 9)));
+    // Where a tenth comes back it is half no more.
+    for index in 0..2 {
+        let keys = ["a", "b"].map(|owner| (format!("/ns/v1/rr/z{index}/2/{owner}/A"), Some(ONE)));
+        apply(&mut builder, 22 + index, &keys);
+    }
+    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 16));
+}
+
+#[test]
+fn what_we_have_changed_since_is_not_held_back_after_a_list() {
+    let serial = |revision| KeyValue {
+        key: "/ns/v1/serial/x".into(),
+        value: "{}".into(),
+        mod_revision: revision,
+    };
+    let listed = |count, revision| [addresses_listed(count), vec![serial(revision)]].concat();
+    let mut builder = with(listed(20, 5));
+    relist(&mut builder, 9, listed(3, 8));
+    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 4));
+    // A removed zone leaves its serial.
+    relist(&mut builder, 12, vec![serial(11)]);
+    assert_eq!((held(&builder), builder.view().zone_count()), (None, 0));
+    // In another history numbers say nothing.
+    let mut builder = with(listed(20, 5));
+    builder.set_cluster(Some(2));
+    relist(&mut builder, 9, listed(3, 8));
+    assert_eq!(held(&builder), Some((17, 21, 1)));
+    let mut builder = with(listed(20, 5));
+    builder.apply(change(30, &[HEAD]));
+    relist(&mut builder, 29, listed(3, 8));
+    assert_eq!(held(&builder), Some((17, 21, 1)));
+    // What is held back stays so, whatever else we change.
+    relist(&mut builder, 40, listed(3, 35));
+    assert_eq!(held(&builder), Some((17, 21, 1)));
+}
+
+#[test]
+fn a_zone_that_is_held_back_is_never_fresh() {
+    let mut builder = Builder::new(
+        Prefix::default(),
+        Consistency::Linearizable,
+        Guard::default(),
+    );
+    relist(&mut builder, 5, addresses_listed(20));
+    let promise = |builder: &Builder| {
+        builder
+            .view()
+            .zone(&name("x"))
+            .map(|zone| zone.consistency())
+    };
+    assert_eq!(promise(&builder), Some(Consistency::Linearizable));
+    apply(&mut builder, 6, &deleted(0..20));
+    assert_eq!(promise(&builder), Some(Consistency::Bounded(0)));
+    let mut builder = with(addresses_listed(20));
+    apply(&mut builder, 6, &deleted(0..20));
+    assert_eq!(promise(&builder), Some(Consistency::Available));
+}
+
+#[test]
+fn without_a_guard_nothing_is_held_back() {
+    let guard = Guard { percent: 100 };
+    let mut builder = Builder::new(Prefix::default(), Consistency::default(), guard);
+    relist(&mut builder, 5, addresses_listed(20));
+    apply(&mut builder, 6, &deleted(0..20));
+    builder.apply(change(7, &[("/ns/v1/zone/x", None)]));
+    assert_eq!((held(&builder), builder.view().zone_count()), (None, 0));
+    relist(&mut builder, 8, addresses_listed(20));
+    relist(&mut builder, 9, vec![]);
+    assert_eq!((held(&builder), builder.view().zone_count()), (None, 0));
 }
 
 #[test]
@@ -352,52 +573,55 @@ fn an_operator_may_accept_a_loss() {
         value: accept(at).into(),
         mod_revision: revision,
     };
-    assert!(!relist(&mut builder, 9, vec![]));
-    assert!(builder.apply(change(10, &[("/ns/v1/accepted", Some(&accept(1)))])));
-    assert_eq!((builder.view().zone_count(), builder.held()), (0, None));
+    relist(&mut builder, 9, vec![]);
+    assert_eq!(held(&builder), Some((3001, 3001, 1)));
+    builder.apply(change(10, &[("/ns/v1/accepted", Some(&accept(1)))]));
+    assert_eq!((builder.view().zone_count(), held(&builder)), (0, None));
+    assert!(builder.tables.zones.is_empty());
 
     // A word that is older than the last good view is about something else.
     let mut builder = large();
     builder.good_at = 1000;
-    assert!(!relist(&mut builder, 9, vec![accepted(999, 3)]));
-    assert!(relist(&mut builder, 12, vec![accepted(1000, 11)]));
+    relist(&mut builder, 9, vec![accepted(999, 3)]);
+    assert!(held(&builder).is_some());
+    relist(&mut builder, 12, vec![accepted(1000, 11)]);
+    assert_eq!(held(&builder), None);
     // And what was known before is no news.
-    assert!(relist(
+    relist(
         &mut builder,
         13,
-        [addresses_listed(3000), vec![accepted(1000, 11)]].concat()
-    ));
-    assert!(!relist(&mut builder, 14, vec![accepted(1000, 11)]));
+        [addresses_listed(3000), vec![accepted(1000, 11)]].concat(),
+    );
+    relist(&mut builder, 14, vec![accepted(1000, 11)]);
+    assert!(held(&builder).is_some());
 }
 
 #[test]
 fn what_others_delete_at_once_is_held_back_and_what_we_do_is_not() {
-    let keys: Vec<String> = (0..3000)
-        .map(|index| format!("/ns/v1/rr/x/2/h{index}/A"))
-        .collect();
-    let mut deletions: Vec<(&str, Option<&str>)> =
-        keys.iter().map(|key| (key.as_str(), None)).collect();
-    let mut builder = large();
-    assert!(!builder.apply(change(6, &deletions)));
-    assert_eq!(
-        builder.held(),
-        Some(Loss {
-            gone: 3000,
-            of: 3001
-        })
-    );
-    let mut builder = large();
-    assert!(!builder.apply(change(6, &[("/ns/v1/zone/x", None)])));
-    assert_eq!(builder.view().zone_count(), 1);
+    for count in [5, 3000] {
+        let mut deletions = deleted(0..count);
+        let start = || with(addresses_listed(count));
+        let mut builder = start();
+        apply(&mut builder, 6, &deletions);
+        assert_eq!(held(&builder), Some((count, count + 1, 1)));
+        let mut builder = start();
+        builder.apply(change(6, &[("/ns/v1/zone/x", None)]));
+        assert_eq!(builder.view().zone_count(), 1);
 
-    deletions.push(("/ns/v1/head", Some("{}")));
-    let mut builder = large();
-    assert!(builder.apply(change(6, &deletions)));
-    assert_eq!(builder.view().rrset_count(), 1);
-    let mut builder = large();
-    let own = [("/ns/v1/zone/x", None), ("/ns/v1/head", Some("{}"))];
-    assert!(builder.apply(change(6, &own)));
-    assert_eq!(builder.view().zone_count(), 0);
+        deletions.push((HEAD.0.into(), HEAD.1));
+        let mut builder = start();
+        apply(&mut builder, 6, &deletions);
+        assert_eq!((held(&builder), builder.view().rrset_count()), (None, 1));
+        let mut builder = start();
+        builder.apply(change(6, &[("/ns/v1/zone/x", None), HEAD]));
+        // What the zone leaves behind is cleaned away bit by bit.
+        apply(&mut builder, 7, &deletions[..count]);
+        assert_eq!((held(&builder), builder.view().zone_count()), (None, 0));
+    }
+    // A handful is five.
+    let mut builder = with(addresses_listed(4));
+    apply(&mut builder, 6, &deleted(0..4));
+    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 1));
 }
 
 #[test]
@@ -423,6 +647,16 @@ fn serials_that_go_back_are_known_until_they_are_caught_up_with() {
     assert_eq!(builder.serials_behind().len(), 1);
     builder.apply(change(9, &[("/ns/v1/serial/x", Some("{}"))]));
     assert_eq!(builder.serials_behind().len(), 0);
+    // Without its key the serial is that of the settings.
+    builder.apply(change(10, &[("/ns/v1/serial/x", None)]));
+    assert_eq!(builder.serials_behind(), [(name("x"), 9)].into());
+    // A zone that is held back keeps its serial until the loss is accepted.
+    builder.apply(change(11, &[("/ns/v1/serial/x", Some("{}"))]));
+    relist(&mut builder, 4, vec![]);
+    assert_eq!((held(&builder), serial(&builder)), (Some((2, 2, 1)), 11));
+    builder.apply(change(5, &[("/ns/v1/zone/x", Some(ZONE))]));
+    assert_eq!((held(&builder), serial(&builder)), (None, 5));
+    assert_eq!(builder.serials_behind(), [(name("x"), 11)].into());
 }
 
 #[test]

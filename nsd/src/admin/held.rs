@@ -1,0 +1,155 @@
+//! What is held back, for `nsctl held export`.
+//!
+//! A zone is written from a copy that shares all its memory with the view, chunk by chunk as the client reads: neither
+//! a long zone nor a slow client costs more than some chunks, and nobody else waits.
+
+use std::convert::Infallible;
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::Shared;
+use crate::mirror::Builder;
+use crate::model::zonefile::write_soa;
+use crate::model::{Name, Rdata, Rtype};
+use crate::zone::{RrsetRef, Zone};
+
+/// How many zones are written at the same time.
+static WRITERS: Semaphore = Semaphore::const_new(4);
+
+/// About how long a chunk is, in octets, and how many are ready for a client that has not taken them yet.
+const CHUNK: usize = 64 << 10;
+const CHUNKS: usize = 4;
+
+/// How long a client may take for a chunk.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A zone that is held back.
+#[derive(Debug, Serialize)]
+pub struct HeldZone {
+    /// Its name.
+    pub zone: Name,
+    /// How many RRsets etcd has lost.
+    pub gone: usize,
+    /// Of how many, which are served on.
+    pub of: usize,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    zone: Name,
+}
+
+/// The zones that are held back, as far as `limit` goes.
+pub(super) fn zones(builder: &Builder, limit: usize) -> Vec<HeldZone> {
+    let zones = builder.held_zones().take(limit);
+    let zones = zones.map(|(apex, loss)| HeldZone {
+        zone: apex.clone(),
+        gone: loss.gone,
+        of: loss.of,
+    });
+    zones.collect()
+}
+
+/// `/held`: all of them.
+pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Vec<HeldZone>>, StatusCode> {
+    let all = |builder: &Builder| zones(builder, usize::MAX);
+    shared.look(all).await.map(Json)
+}
+
+/// `/held/zone?zone=NAME`: the zone as it is served, as a master file. Its last line is a comment; where that is missing,
+/// the file is not complete.
+pub(super) async fn zone(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Response {
+    let Ok(permit) = WRITERS.try_acquire() else {
+        let reason = "other zones are being written: try again\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, reason).into_response();
+    };
+    let (id, apex) = (shared.id.clone(), wanted.zone);
+    let reason = format!("{apex} is not held back\n");
+    let (settings, zone) = match shared.look(move |builder| builder.held_zone(&apex)).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return (StatusCode::NOT_FOUND, reason).into_response(),
+        Err(code) => return code.into_response(),
+    };
+    let (sender, chunks) = mpsc::channel(CHUNKS);
+    tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let mut out = Chunks {
+            text: String::new(),
+            sender,
+        };
+        // A client that has gone away is missed by nobody.
+        let _ = write(&mut out, &id, &settings, &zone);
+    });
+    let kind = "text/dns; charset=utf-8";
+    let body = Body::from_stream(ReceiverStream::new(chunks));
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// Text on its way to a client.
+struct Chunks {
+    text: String,
+    sender: mpsc::Sender<Result<String, Infallible>>,
+}
+
+impl Chunks {
+    fn send(&mut self) -> fmt::Result {
+        let chunk = Ok(std::mem::take(&mut self.text));
+        let sent = self.sender.send_timeout(chunk, PATIENCE);
+        Handle::current().block_on(sent).map_err(|_| fmt::Error)
+    }
+}
+
+impl Write for Chunks {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.text.push_str(text);
+        match self.text.len() < CHUNK {
+            true => Ok(()),
+            false => self.send(),
+        }
+    }
+}
+
+/// Writes a zone: the apex first, then the other names in no order.
+fn write(
+    out: &mut Chunks,
+    id: &Arc<str>,
+    settings: &crate::model::Zone,
+    zone: &Zone,
+) -> fmt::Result {
+    let apex = zone.apex();
+    writeln!(
+        out,
+        "; {apex} as the front-end {id} serves it; etcd has lost part of it"
+    )?;
+    write_soa(out, apex, settings, zone.serial())?;
+    let mut records = 1;
+    for is_apex in [true, false] {
+        let rrsets = zone.contents().iter();
+        for (owner, rtype, rrset) in rrsets.filter(|(owner, ..)| (owner == apex) == is_apex) {
+            records += usize::from(rrset.count);
+            write_rrset(out, &owner, rtype, rrset)?;
+        }
+    }
+    writeln!(out, "; end of {apex}: {records} records")?;
+    out.send()
+}
+
+fn write_rrset(out: &mut Chunks, owner: &Name, rtype: Rtype, rrset: RrsetRef<'_>) -> fmt::Result {
+    for rdata in rrset.rdata() {
+        let text = Rdata::from_wire(rtype, rdata)
+            .map_err(|_| fmt::Error)?
+            .text(rtype);
+        writeln!(out, "{owner} {} IN {rtype} {text}", rrset.ttl)?;
+    }
+    Ok(())
+}
