@@ -24,6 +24,7 @@ mod outage;
 mod output;
 mod pipes;
 mod poison;
+mod proxy;
 mod races;
 mod random;
 mod records;

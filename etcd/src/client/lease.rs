@@ -17,6 +17,10 @@ use crate::schema::{Frontend, Key, Prefix, encode};
 /// than a few seconds longer by itself.
 const TTL_SECONDS: i64 = 10;
 
+/// How long the answer to a keep-alive may take. `etcd grpc-proxy` answers only when it renews the lease itself, which it
+/// does three times in the life of a lease. With the pause before, this leaves time to try another endpoint.
+const KEPT: Duration = Duration::from_secs(4);
+
 /// How a registration stands.
 #[derive(Clone, Debug, Default)]
 pub struct Registered {
@@ -136,12 +140,16 @@ impl Registration {
                 *self.lease.insert(granted)
             }
         };
+        let patient = Config {
+            request_timeout: config.request_timeout.max(KEPT),
+            ..config.clone()
+        };
         let kept = client.lease_keep_alive(lease);
-        let (mut keeper, mut stream) = within(&config, endpoint, kept).await?;
+        let (mut keeper, mut stream) = within(&patient, endpoint, kept).await?;
         loop {
             let asked = Instant::now();
             within(&config, endpoint, keeper.keep_alive()).await?;
-            let kept = within(&config, endpoint, stream.message()).await?;
+            let kept = within(&patient, endpoint, stream.message()).await?;
             if kept.is_none_or(|kept| kept.ttl() <= 0) {
                 self.lease = None;
                 return Err(StoreError::Other("the lease has expired".into()));

@@ -208,7 +208,9 @@ impl Mirror {
                     return self.distrust(now, out);
                 }
                 if matches!(self.state, State::Opening { .. }) {
-                    self.member_id = Some(header.member_id);
+                    if header.member_id != 0 {
+                        self.member_id = Some(header.member_id);
+                    }
                     let watch = Watch {
                         fragments: Vec::new(),
                         progress: None,
@@ -384,9 +386,13 @@ impl Mirror {
         Action::Disconnect
     }
 
+    /// Whether another cluster answers. None has the id 0: `etcd grpc-proxy` puts that into the first answer of a watch
+    /// that it has merged with another client's.
     fn is_other_cluster(&self, header: Header) -> bool {
-        self.cluster_id
-            .is_some_and(|known| known != header.cluster_id)
+        header.cluster_id != 0
+            && self
+                .cluster_id
+                .is_some_and(|known| known != header.cluster_id)
     }
 
     fn changes(

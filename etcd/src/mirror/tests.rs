@@ -320,6 +320,24 @@ fn bookmarkable() {
 }
 
 #[test]
+fn a_watch_that_a_proxy_has_merged_is_of_no_other_cluster() {
+    let mut bench = Bench::new();
+    bench.at_deadline();
+    bench.feed(Input::Connected);
+    bench.feed(Input::Page {
+        header: at(50),
+        items: vec![],
+        more: false,
+    });
+    // etcd grpc-proxy answers so where it has such a watch already.
+    let created = Input::Watching(Header::default());
+    assert_eq!(bench.feed(created), Action::ReadHead);
+    assert_eq!(bench.mirror.cluster_id(), Some(HEADER.cluster_id));
+    assert_eq!(bench.mirror.member_id(), Some(HEADER.member_id));
+    assert!(!bench.mirror.is_doubted());
+}
+
+#[test]
 fn another_cluster_is_listed_again() {
     let other = Header {
         cluster_id: 8,
