@@ -1,8 +1,8 @@
 //! The admin listener: HTTP for probes, operators and `nsctl`.
 //!
 //! - `/healthz`: 200 as long as the process works.
-//! - `/readyz`: 200 once there is something to serve, from etcd or from a snapshot; 503 before, and from the moment
-//!   that it is told to end.
+//! - `/readyz`: 200 while there is a zone to serve, from etcd or from a snapshot (with `--allow-empty` none is needed); 503
+//!   otherwise, and from the moment that it is told to end.
 //! - `/status`: JSON. With `?min_revision=N&timeout_ms=M` it answers when revision N is served, or after M ms.
 //! - `/digest?revision=R&min_revision=N&timeout_ms=M`: JSON. The digest of what etcd held at revision R, as it has come
 //!   here; answers when revision N has come, or after M ms. N is the last revision up to R that changed a key under the
@@ -253,10 +253,17 @@ async fn is_meant(
 async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
     if *shared.phases.borrow() != Phase::Serving {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else if shared.freshness.borrow().ready {
-        (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not synced yet\n")
+        match *shared.freshness.borrow() {
+            Freshness { ready: true, .. } => (StatusCode::OK, "ready\n"),
+            Freshness { applied: None, .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not synced yet\n")
+            }
+            _ => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no zone under the prefix: check --prefix, add a zone, or start with --allow-empty\n",
+            ),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use etcd::schema::Prefix;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 use tracing::{info, warn};
@@ -16,6 +17,8 @@ const FIRST_PROOF: Duration = Duration::from_secs(5);
 enum State {
     /// There is nothing to answer from.
     NotReady,
+    /// All that etcd has was read, and there is no zone.
+    Empty,
     /// They are as fresh as they are to be until then; for ever without a limit.
     Fresh(Option<Instant>),
     /// They say that they are stale.
@@ -35,7 +38,8 @@ impl State {
             None => started + FIRST_PROOF,
         });
         match stale_at {
-            _ if !freshness.ready => State::NotReady,
+            _ if freshness.applied.is_none() => State::NotReady,
+            _ if !freshness.ready => State::Empty,
             Some(at) if at <= now => State::Stale,
             until => State::Fresh(until),
         }
@@ -43,13 +47,17 @@ impl State {
 }
 
 /// Runs until the mirror ends.
-pub(crate) async fn run(mut freshness: watch::Receiver<Freshness>, stale_after: Option<Duration>) {
+pub(crate) async fn run(
+    mut freshness: watch::Receiver<Freshness>,
+    stale_after: Option<Duration>,
+    prefix: Prefix,
+) {
     let started = Instant::now();
     let mut before = State::NotReady;
     loop {
         let now = freshness.borrow_and_update().clone();
         let state = State::at(Instant::now(), started, stale_after, &now);
-        announce(before, state, &now);
+        announce(before, state, &now, &prefix);
         before = state;
         let has_ended = match state {
             State::Fresh(Some(until)) => timeout_at(until.into(), freshness.changed())
@@ -64,8 +72,16 @@ pub(crate) async fn run(mut freshness: watch::Receiver<Freshness>, stale_after: 
 }
 
 /// Logs what is new.
-fn announce(before: State, state: State, freshness: &Freshness) {
-    if before == State::NotReady && state != State::NotReady {
+fn announce(before: State, state: State, freshness: &Freshness, prefix: &Prefix) {
+    if state == State::Empty && before != State::Empty {
+        warn!(
+            %prefix,
+            "etcd has no zone under this prefix: all queries are REFUSED, and /readyz says 503. If there should be zones, \
+             check --prefix; the first one comes with nsctl zone add"
+        );
+    }
+    let had_nothing = matches!(before, State::NotReady | State::Empty);
+    if had_nothing && matches!(state, State::Fresh(_) | State::Stale) {
         let (zones, rrsets) = (freshness.zones, freshness.rrsets);
         info!(zones, rrsets, "serving");
     }
@@ -97,6 +113,8 @@ mod tests {
         };
         let state = |now, limit, freshness: &Freshness| State::at(now, started, limit, freshness);
         assert_eq!(state(after(200), limit, &freshness), State::NotReady);
+        freshness.applied = Some(8);
+        assert_eq!(state(after(200), limit, &freshness), State::Empty);
         freshness.ready = true;
         let fresh = State::Fresh(Some(after(130)));
         assert_eq!(state(after(129), limit, &freshness), fresh);

@@ -213,6 +213,18 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lameduck: Option<Time>,
+    /// Whether it is ready without any zone. Otherwise /readyz says 503 until there is one: an empty mirror mostly means a
+    /// wrong --prefix [default: false].
+    #[arg(
+        long,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        env = "NSD_ALLOW_EMPTY",
+        help_heading = "Service"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_empty: Option<bool>,
     /// TCP connections at most at once [default: 1000].
     #[arg(
         long,
@@ -475,6 +487,7 @@ impl Options {
             },
             snapshot: self.snapshot.map(|path| (path, snapshot_interval)),
             audit: or_never(self.audit_interval, 3600),
+            allow_empty: self.allow_empty.unwrap_or(false),
         };
         Ok(Config {
             mirror,

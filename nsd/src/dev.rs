@@ -148,6 +148,7 @@ async fn serve(
         listen: Some(vec![options.listen]),
         admin: Some(options.admin),
         id: Some("dev".into()),
+        allow_empty: Some(true),
         ..config::Options::default()
     };
     let (phase, phases) = watch::channel(Phase::Serving);

@@ -118,7 +118,8 @@ impl Running {
         let opened = opened.await.context("cannot read the snapshot")?;
         let mirrored = opened.0.clone();
         // Before anybody can ask: what a snapshot has is served, and told, from the first query on.
-        let (freshness_sender, freshness) = watch::channel(Freshness::at_start(&opened));
+        let (freshness_sender, freshness) =
+            watch::channel(Freshness::at_start(&opened, &config.mirror));
         let view = Published::new(ArcSwap::from_pointee(mirrored.lock().view().clone()));
         let proved = Arc::new(Proved::never(Instant::now()));
         let (barrier, rounds) = barrier(&config, freshness.clone());
@@ -184,8 +185,10 @@ impl Running {
             .collect::<Vec<_>>()
             .join(",");
         info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "listening");
-        tokio::spawn(announce::run(freshness.clone(), config.stale_after));
-        // Nobody shall wait for a front-end that cannot answer yet.
+        let prefix = config.mirror.prefix.clone();
+        tokio::spawn(announce::run(freshness.clone(), config.stale_after, prefix));
+        // Nobody shall wait for a front-end that has no data yet. One without zones does have them: whoever adds the first
+        // zone may wait for it.
         let registration = {
             let (config, mut freshness) = (config.clone(), freshness.clone());
             let (dns, mut phases) = (dns.clone(), phases);
@@ -196,7 +199,8 @@ impl Running {
                 };
                 tokio::pin!(stop);
                 let found = async {
-                    freshness.wait_for(|freshness| freshness.ready).await.ok()?;
+                    let has_data = |freshness: &Freshness| freshness.applied.is_some();
+                    freshness.wait_for(has_data).await.ok()?;
                     let mut reached = vec![admin];
                     reached.extend(dns);
                     Some(addresses(&config, reached).await)

@@ -11,6 +11,7 @@ mod compaction;
 mod consistency;
 mod dev;
 mod editing;
+mod empty;
 mod flood;
 mod guard;
 mod harness;

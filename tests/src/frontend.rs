@@ -197,7 +197,12 @@ impl Launch {
             ["--log-format", "json"],
             ["--log-level", "info"],
         ];
-        let options = options.iter().flatten().chain(more);
+        // Many tests make their zones later.
+        let allow_empty = match more.contains(&"--allow-empty") {
+            true => &[][..],
+            false => &["--allow-empty"],
+        };
+        let options = options.iter().flatten().chain(allow_empty).chain(more);
         Launch {
             program: program.into(),
             options: options.map(|option| option.to_string()).collect(),

@@ -21,6 +21,7 @@ fn bench() -> Bench {
         guard: crate::mirror::Guard::default(),
         snapshot: None,
         audit: None,
+        allow_empty: false,
     };
     let (mirrored, _) = Mirrored::open(&settings);
     let (freshness, told) = watch::channel(Freshness::default());

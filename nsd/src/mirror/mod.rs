@@ -58,13 +58,17 @@ pub struct Settings {
     pub snapshot: Option<(PathBuf, Duration)>,
     /// How often the mirror is held against etcd; none for never.
     pub audit: Option<Duration>,
+    /// Whether the front-end is ready without any zone.
+    pub allow_empty: bool,
 }
 
 /// How the mirror stands.
 #[derive(Clone, Debug, Default)]
 pub struct Freshness {
-    /// Whether there is something to serve: the first sync is done, or a snapshot was read.
+    /// Whether there is something to serve: the first sync is done, or a snapshot was read, and there is a zone.
     pub ready: bool,
+    /// Whether it is ready without any zone, too.
+    pub allow_empty: bool,
     /// The revision that is served; none before there is something to serve.
     pub applied: Option<i64>,
     /// The revision that has come from etcd, served or held back.
@@ -111,9 +115,10 @@ pub struct Freshness {
 
 impl Freshness {
     /// Before anything has come from etcd: what the local snapshot has, if there is one.
-    pub fn at_start((mirrored, resume): &(Mirrored, Option<Resume>)) -> Self {
+    pub fn at_start((mirrored, resume): &(Mirrored, Option<Resume>), settings: &Settings) -> Self {
         let revision = resume.as_ref().map(|resume| resume.revision);
         let mut freshness = Freshness {
+            allow_empty: settings.allow_empty,
             mirrored: revision,
             snapshot: revision,
             ..Freshness::default()
@@ -124,7 +129,8 @@ impl Freshness {
 
     /// Takes over what the builder has come to.
     fn follow(&mut self, builder: &Builder) {
-        self.ready = builder.view().is_ready();
+        let is_empty = builder.view().zone_count() == 0;
+        self.ready = builder.view().is_ready() && (!is_empty || self.allow_empty);
         self.cluster_id = builder.cluster_id();
         self.applied = builder.revision();
         self.held = builder.held().map(|(loss, _)| loss);
@@ -481,6 +487,7 @@ mod tests {
             guard: Guard::default(),
             snapshot: None,
             audit: None,
+            allow_empty: false,
         };
         let start = Instant::now();
         let (freshness, told) = watch::channel(Freshness::default());

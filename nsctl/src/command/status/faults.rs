@@ -95,6 +95,11 @@ fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
     let mut faults = Vec::new();
     match (&state.trouble, state.fresh_age_ms) {
         (Some(trouble), _) => faults.push(trouble.clone()),
+        (None, _) if !state.ready && state.applied.is_some() => faults.push(
+            "it is not ready: there is no zone under its prefix, and all queries are refused; check its --prefix, or add \
+             a zone"
+                .into(),
+        ),
         (None, _) if !state.ready => {
             faults.push("it is not ready: it has nothing to serve yet".into())
         }
