@@ -194,7 +194,10 @@ pub(crate) fn parse_onto(
         }
         _ => {}
     }
-    let mut label = Written::default();
+    let mut label = Written {
+        octets: Vec::with_capacity(64),
+        ..Written::default()
+    };
     let mut absolute = false;
     let mut rest = text;
     while !rest.is_empty() {
@@ -202,7 +205,7 @@ pub(crate) fn parse_onto(
         match text::unescape(&mut rest).map_err(|_| NameError(Reason::BadEscape))? {
             Escape::Plain(b'.') => {
                 label.push_onto(out)?;
-                label = Written::default();
+                label.clear();
                 absolute = true;
             }
             Escape::Plain(octet) if octet.is_ascii_control() || octet == b' ' => {
@@ -241,6 +244,12 @@ struct Written {
 }
 
 impl Written {
+    /// Makes room for the next label; the buffer stays.
+    fn clear(&mut self) {
+        self.octets.clear();
+        (self.has_unicode, self.has_escape) = (false, false);
+    }
+
     fn push_onto(&self, out: &mut Vec<u8>) -> Result<(), NameError> {
         if self.has_unicode {
             push_labels(out, &self.to_ascii()?)
