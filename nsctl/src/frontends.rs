@@ -47,6 +47,8 @@ pub(crate) struct State {
     #[serde(default)]
     pub(crate) cluster: Option<String>,
     pub(crate) trouble: Option<String>,
+    #[serde(default)]
+    pub(crate) registration_trouble: Option<String>,
 }
 
 /// The id of a front-end that is registered, and how, if that can be read.

@@ -1,6 +1,7 @@
 //! `add`, `set`, `remove`.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use etcd::client::InZone;
 use etcd::model::{Name, Rtype};
@@ -10,6 +11,9 @@ use super::{Context, Report, Shown};
 use crate::arguments::Writing;
 use crate::error::Error;
 use crate::output;
+
+/// How long the search for warnings may take: the change is done by then, and its result waits for them.
+const WARNINGS_MAX: Duration = Duration::from_secs(1);
 
 pub(super) async fn change(
     context: &Context,
@@ -61,7 +65,7 @@ async fn warn(context: &Context, zone: &Name, owner: &Name, change: &Change) {
     else {
         return;
     };
-    let store = context.store();
+    let store = context.store().within(WARNINGS_MAX);
     let found = store.doubts(zone, owner, *rtype, rdata).await;
     output::warnings(found.unwrap_or_default());
 }

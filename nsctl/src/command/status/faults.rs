@@ -110,6 +110,11 @@ fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
         )),
         (None, Some(_)) => {}
     }
+    if let Some(trouble) = &state.registration_trouble {
+        faults.push(format!(
+            "it may not stay registered, and `--wait` would not wait for it: {trouble}"
+        ));
+    }
     if let Some(held) = &state.held {
         faults.push(format!(
             "etcd has lost {held}. They are served on until they are there again, or until `nsctl accept` accepts the \
@@ -269,6 +274,10 @@ mod tests {
                 "`nsctl zone raise-serials`",
             ),
             (r#""quarantined":0,"trouble":"it hurts""#, "it hurts"),
+            (
+                r#""quarantined":0,"registration_trouble":"denied""#,
+                "may not stay registered",
+            ),
             (r#""quarantined":0,"doubted":true"#, "may differ from etcd"),
             (
                 r#""quarantined":0,"doubted":true,"audit":{"age_ms":1,"revision":7,"agrees":false}"#,
@@ -318,14 +327,15 @@ mod tests {
         assert_eq!(told, expected);
         // Who is registered could not be read: that says nothing about the front-ends.
         assert_eq!(faults(&status(vec![], None)), [""; 0]);
-        for (ready, age, words) in [
-            (false, "null", "not ready"),
-            (true, "null", "has not been proved complete yet"),
-            (true, "25000", "25.0 s ago, and not since"),
-            (true, "2500", ""),
+        for (ready, applied, age, words) in [
+            (false, "null", "null", "nothing to serve yet"),
+            (false, "9", "null", "no zone under its prefix"),
+            (true, "9", "null", "has not been proved complete yet"),
+            (true, "9", "25000", "25.0 s ago, and not since"),
+            (true, "9", "2500", ""),
         ] {
             let text = format!(
-                r#"{{"ready":{ready},"applied":9,"fresh_age_ms":{age},"zones":1,"rrsets":1,"quarantined":0,"endpoint":""}}"#
+                r#"{{"ready":{ready},"applied":{applied},"fresh_age_ms":{age},"zones":1,"rrsets":1,"quarantined":0,"endpoint":""}}"#
             );
             let state: State = serde_json::from_str(&text).expect(&text);
             let shown = Shown::new(("fe1".into(), Err(String::new())), Ok(state), None);
