@@ -148,6 +148,8 @@ fn take_soa(
                     ),
                 ));
                 fields.minimum = 0;
+                // Without a TTL of its own the record has the minimum for one.
+                fields.ttl = record.ttl.unwrap_or(0);
             }
             *soa = fields.map(|(fields, serial)| (record, fields, serial));
         }

@@ -499,6 +499,9 @@ fn ttls_over_the_limit_become_0() {
         (sound.zone.soa.ttl, sound.zone.soa.minimum),
         (2_147_483_647, 0)
     );
+    let bare = checked("@ SOA ns hostmaster 1 2 3 4 4294967295\n@ 1 NS ns.other.\n");
+    let bare = bare.expect("sound").zone;
+    assert_eq!((bare.soa.ttl, bare.soa.minimum, bare.fault()), (0, 0, None));
     assert_eq!(
         shown(&sound.warnings),
         [
