@@ -299,7 +299,7 @@ async fn hangup_reads_files_again(files: &Files, nsctl: &Nsctl, endpoint: &str) 
     let mut options = files.options(&IDENTITY);
     options[5].clone_from(&key);
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let frontend = Frontend::start("hangup", &[gate.endpoint().to_string()], &options).await;
+    let mut frontend = Frontend::start("hangup", &[gate.endpoint().to_string()], &options).await;
     frontend.ready().await;
     let limit = Duration::from_secs(20);
     let logs = async |part: &str| {
@@ -327,4 +327,6 @@ async fn hangup_reads_files_again(files: &Files, nsctl: &Nsctl, endpoint: &str) 
     copy("client.key");
     frontend.signal("HUP");
     logs("reloaded the log level and the TLS files").await;
+    // Whoever waits for a change later shall not wait for this one.
+    assert!(frontend.terminate(limit).await.success());
 }
