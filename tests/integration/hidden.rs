@@ -133,6 +133,11 @@ async fn what_is_hidden_on_purpose_is_marked_and_comes_back() {
     for command in [
         "add sub.example.org NS ns.sub.example.org --zone example.org",
         "add ns.sub.example.org A 192.0.2.4 --zone example.org",
+        // The apex of the zone below may be its own name server.
+        "add sub.example.org NS sub.example.org --zone example.org",
+        "add sub.example.org A 192.0.2.5 --zone example.org",
+        "remove sub.example.org A --zone example.org",
+        "remove sub.example.org NS sub.example.org --zone example.org",
         "add c.sub.example.org A 192.0.2.4 --zone example.org --force",
         "remove a.sub.example.org TXT --zone example.org",
     ] {

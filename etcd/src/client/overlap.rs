@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Scope, Store, StoreError};
-use crate::model::Name;
+use crate::model::{Name, Rtype};
 use crate::schema::Key;
 use crate::txn::{self, Above, Hidden, RrsetRead, ZoneRead};
 
@@ -24,6 +24,7 @@ impl Store {
             let parent = zone?;
             let stored = self.anew().rrsets(&parent, child, Scope::Subtree).await?;
             above.rrsets = stored.rrsets;
+            above.touched = self.anew().touched(&parent).await?;
             above.parent = Some(parent);
             break;
         }
@@ -58,8 +59,7 @@ impl Store {
         Ok(names.collect())
     }
 
-    /// Which of a zone's RRsets are hidden by these zones below it. All of those at the names that are asked about are
-    /// given, and maybe no others.
+    /// Which of these RRsets of a zone are hidden by these zones below it.
     pub async fn hidden(
         &self,
         read: &ZoneRead,
@@ -71,21 +71,19 @@ impl Store {
         let cuts: BTreeSet<&Name> = hidden.iter().map(|one| &one.by).collect();
         let mut others = Vec::new();
         for cut in cuts {
-            if rrsets.iter().all(|(owner, _)| owner != cut) {
+            let is_ns = |(owner, read): &(Name, RrsetRead)| owner == cut && read.rtype == Rtype::NS;
+            if !rrsets.iter().any(is_ns) {
                 let at_cut = self.anew().rrsets(read, cut, Scope::Owner).await?;
-                others.extend(at_cut.rrsets);
+                others.extend(at_cut.rrsets.into_iter().filter(is_ns));
             }
         }
         let each = rrsets.iter().chain(&others);
-        let mut hidden = txn::hidden(
+        // Those that were added are never hidden themselves.
+        Ok(txn::hidden(
             &read.apex,
             children,
             each.map(|(owner, read)| (owner, read.rtype, read.rrset.as_ref().ok())),
-        );
-        if !others.is_empty() {
-            hidden.retain(|one| rrsets.iter().any(|(owner, _)| *owner == one.owner));
-        }
-        Ok(hidden)
+        ))
     }
 }
 

@@ -110,6 +110,8 @@ pub struct Above {
     pub parent: Option<ZoneRead>,
     /// The names between the two, and above where there is no zone: a zone there would be closer.
     pub closer: Vec<Name>,
+    /// The revision at which the parent was changed last.
+    pub touched: i64,
     /// What the parent has at and below the apex.
     pub rrsets: Vec<(Name, RrsetRead)>,
 }
@@ -166,6 +168,8 @@ pub fn make_room(
     if overlap == Overlap::Move && !hidden.is_empty() {
         room.moved = moved(prefix, child, parent, above, content, &hidden)?;
         delete_hidden(prefix, parent, above, &hidden, &mut plan);
+        // The range does not show deletions, and a record that was removed meanwhile must not come back in the child.
+        plan.unchanged(prefix, &Key::Serial(parent.apex.clone()), above.touched);
         if plan.ops.len() > MOVE_OPS_MAX {
             return Err(Refusal::Content(format!(
                 "{} delegates {child} to too many name servers for one transaction: remove some of their addresses first",

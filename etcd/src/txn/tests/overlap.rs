@@ -25,6 +25,7 @@ fn above() -> Above {
     Above {
         parent: Some(zone()),
         closer: vec![name("b.x")],
+        touched: 48,
         rrsets: parent(),
     }
 }
@@ -126,6 +127,11 @@ fn what_moves_leaves_the_delegation_behind() {
     );
     let gone: Vec<&Op> = moving.ops.iter().collect();
     let prefix = Prefix::default();
+    // A deletion in the parent shows nowhere else: what was removed meanwhile must not come back.
+    assert!(moving.compares.contains(&Compare::Unchanged {
+        key: prefix.encode(&Key::Serial(name("x"))),
+        revision: 48,
+    }));
     for (owner, read) in parent() {
         let key = prefix.encode(&Key::Rrset {
             zone: name("x"),
