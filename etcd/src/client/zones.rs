@@ -1,5 +1,6 @@
 //! Zones: adding, changing, removing, and cleaning up after.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -155,7 +156,20 @@ impl Store {
     /// Deletes a generation bit by bit (one transaction for a million keys would stall every watcher),
     /// and each only if the zone still serves another one.
     async fn sweep_generation(&self, apex: &Name, generation: u64) -> Result<usize, StoreError> {
-        let range = self.prefix().generation(apex, generation);
+        // The apex first, whatever sorts before it: a switch to this generation compares a key there, and must not succeed
+        // once a part of the generation is gone.
+        let at_apex = self.prefix().owner(apex, generation, apex);
+        let swept = self.sweep_range(apex, generation, at_apex).await?;
+        let all = self.prefix().generation(apex, generation);
+        Ok(swept + self.sweep_range(apex, generation, all).await?)
+    }
+
+    async fn sweep_range(
+        &self,
+        apex: &Name,
+        generation: u64,
+        range: Range<Vec<u8>>,
+    ) -> Result<usize, StoreError> {
         let (mut swept, mut size, mut failures) = (0, PageSize::first(), 0);
         loop {
             let (_, read) = self.anew().zone(apex).await?;
