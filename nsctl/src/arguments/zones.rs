@@ -1,0 +1,177 @@
+//! `zone`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use etcd::model::{Consistency, Name};
+
+use super::Writing;
+use super::values::{mailbox, promise, seconds, ttl};
+
+/// Serials compare up to a distance of 2^31 (RFC 1982 3.2), and what is added to the revision adds to that.
+const RAISE_MAX: i64 = 1 << 30;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ZoneCommand {
+    /// Adds a zone.
+    Add {
+        /// The apex.
+        zone: Name,
+        /// Name servers of the zone; the first is the primary in the SOA record.
+        #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
+        ns: Vec<Name>,
+        /// Move records of the zone above that this one would hide into this one, in the same step.
+        #[arg(long = "move", conflicts_with = "force")]
+        move_hidden: bool,
+        /// Hide records of the zone above.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// Changes settings of a zone.
+    Set {
+        /// The apex.
+        zone: Name,
+        /// The primary name server in the SOA record.
+        #[arg(long, value_name = "NAME")]
+        mname: Option<Name>,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// Lists the zones.
+    List,
+    /// Shows the settings of a zone.
+    Show {
+        /// The apex.
+        zone: Name,
+    },
+    /// Removes a zone and all its records. On a terminal it asks first.
+    Remove {
+        /// The apex.
+        zone: Name,
+        /// Remove it though its settings in etcd cannot be read.
+        #[arg(long)]
+        force: bool,
+        /// Remove it without asking.
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// Writes a master file into the store. A zone that is not there is made.
+    ///
+    /// Records are added to those that are there; with --replace they take their place, in one step. Errors in the
+    /// file end the import, warnings do not.
+    Import {
+        /// The apex, and the origin of the file.
+        zone: Name,
+        /// The master file; - for standard input.
+        file: PathBuf,
+        /// Remove what is not in the file. The zone switches to its new content in one step.
+        #[arg(long)]
+        replace: bool,
+        /// Write nothing if there are warnings.
+        #[arg(long)]
+        strict: bool,
+        /// Move records of the zone above into a new zone that would hide them.
+        #[arg(long = "move")]
+        move_hidden: bool,
+        /// Leave out the records of a signed zone, such as RRSIG and DNSKEY. Overwrite what others have changed since
+        /// the file was exported. Hide records of the zone above, unless they are moved, or of this one behind a zone
+        /// below.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// Prints how a master file differs from the zone in the store. Exit code 3 if it does.
+    Diff {
+        /// The apex, and the origin of the file.
+        zone: Name,
+        /// The master file; - for standard input.
+        file: PathBuf,
+    },
+    /// Checks a master file, without the store; or a zone in the store, with --stored.
+    #[command(allow_missing_positional = true)]
+    Check {
+        /// The apex, and the origin of the file [default: where the SOA record is, else the file's name].
+        zone: Option<Name>,
+        /// The master file; - for standard input.
+        #[arg(required_unless_present = "stored")]
+        file: Option<PathBuf>,
+        /// Check this zone as it is in the store. Exit code 3 if it has errors.
+        #[arg(long, value_name = "ZONE", conflicts_with_all = ["zone", "file", "zone_option"])]
+        stored: Option<Name>,
+        /// The same as ZONE, as earlier releases had it.
+        #[arg(
+            long = "zone",
+            value_name = "ZONE",
+            hide = true,
+            conflicts_with = "zone"
+        )]
+        zone_option: Option<Name>,
+    },
+    /// Prints a zone as a master file.
+    Export {
+        /// The apex.
+        zone: Name,
+    },
+    /// Raises the serials of zones that have gone back, as after etcd was restored from a backup.
+    ///
+    /// The front-ends know what they served before. Where none of them was running then, --by raises all serials.
+    RaiseSerials {
+        /// Raise the serials of all zones by so much at least.
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
+        by: Option<u32>,
+        #[command(flatten)]
+        writing: Writing,
+    },
+    /// Deletes what is not served: records that a broken import has left behind.
+    ///
+    /// Of a zone that was removed it also deletes what is remembered of its serials, so that a zone of the same name
+    /// does not go on from there.
+    Clean {
+        /// The apex.
+        zone: Name,
+        #[command(flatten)]
+        writing: Writing,
+    },
+}
+
+/// Settings of a zone.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Settings {
+    /// Mailbox of the person responsible, as in hostmaster@example.org or as a name [default: hostmaster in the zone].
+    #[arg(long, value_parser = mailbox)]
+    pub(crate) mbox: Option<Name>,
+    /// TTL of records added without one [default: 300].
+    #[arg(long, value_name = "TTL", value_parser = ttl)]
+    pub(crate) default_ttl: Option<u32>,
+    /// TTL of the SOA record [default: 3600].
+    #[arg(long, value_name = "TTL", value_parser = ttl)]
+    pub(crate) soa_ttl: Option<u32>,
+    /// TTL of negative answers [default: 60].
+    #[arg(long, value_name = "TTL", value_parser = ttl)]
+    pub(crate) minimum: Option<u32>,
+    /// How often secondaries look for changes [default: 1h].
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) refresh: Option<u32>,
+    /// How soon they try again [default: 10m].
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) retry: Option<u32>,
+    /// When they give up [default: 2w].
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) expire: Option<u32>,
+    /// How fresh answers have to be: available, bounded:TIME, linearizable, or default for what each front-end is told.
+    #[arg(long, value_name = "MODE", value_parser = promise)]
+    pub(crate) consistency: Option<Promise>,
+}
+
+/// What a zone promises about freshness; none leaves that to the front-ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise(pub(crate) Option<Consistency>);
