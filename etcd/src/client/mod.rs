@@ -22,6 +22,7 @@ mod settings;
 mod stage;
 mod store;
 mod tls;
+mod trouble;
 mod watch;
 mod zones;
 

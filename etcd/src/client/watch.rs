@@ -1,6 +1,5 @@
 //! The driver of the mirror: does what the state machine asks for, and tells it what came of it.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
@@ -9,12 +8,13 @@ use std::time::{Duration, Instant};
 use etcd_client::{Client, GetOptions, WatchOptions, WatchResponse, WatchStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::page::{self, PageSize};
 use super::store::{header, key_value, kv};
+use super::trouble::Trouble;
 use super::{Config, StoreError};
-use crate::mirror::{self, Action, Change, Event, Failure, Input, Mirror, Resume};
+use crate::mirror::{self, Action, Change, Event, Input, Mirror, Resume};
 use crate::schema::{Key, Prefix};
 
 /// Responses may be as long as they are: one transaction of somebody else's may hold many keys.
@@ -102,82 +102,11 @@ pub async fn watch(
         let is_page = matches!(input, Input::Page { .. });
         let mut events = Vec::new();
         let action = mirror.handle(Instant::now(), input, &mut events);
-        for event in &events {
-            match event {
-                Event::Fresh { .. } => trouble = Trouble::default(),
-                Event::Lost {
-                    failure: Failure::Stalled,
-                    ..
-                } => {
-                    trouble.last = Some("no proof of freshness within the limit".into());
-                }
-                Event::Lost {
-                    failure: Failure::Unreachable,
-                    ..
-                } if trouble.last.is_none() => {
-                    let reason = match is_page {
-                        true => "another cluster answers there, or the same page of the list again",
-                        false => "no answer in time",
-                    };
-                    trouble.last = Some(reason.into());
-                }
-                _ => {}
-            }
-        }
+        trouble.follow(&events, is_page);
         let status = driver.status(&mirror, &trouble);
         // First what is next: a page is on its way while the one before it is taken in.
         driver.start(action);
         sink(events, &status);
-    }
-}
-
-/// What is wrong, since the last proof of freshness.
-#[derive(Default)]
-struct Trouble {
-    /// The last failure.
-    last: Option<String>,
-    /// What has to be changed before an endpoint can be used, by endpoint.
-    faults: BTreeMap<String, StoreError>,
-    /// It is looked for what has to be changed.
-    diagnosis: Option<Diagnosis>,
-}
-
-/// An endpoint, and what has to be changed about it.
-type Diagnosis = Pin<Box<dyn Future<Output = (String, Option<StoreError>)> + Send>>;
-
-impl Trouble {
-    fn failed(&mut self, config: &Config, endpoint: &str, error: StoreError) {
-        self.last = Some(error.to_string());
-        if let StoreError::Config(_) = error {
-            self.diagnosed(endpoint.into(), Some(error));
-        } else if error.is_transient() && self.diagnosis.is_none() {
-            // Meanwhile the next endpoint is tried.
-            let (config, endpoint) = (config.clone(), endpoint.to_string());
-            self.diagnosis = Some(Box::pin(async move {
-                let found = config.diagnose(&endpoint).await;
-                (endpoint, found)
-            }));
-        }
-    }
-
-    /// Keeps what has been found out, and logs it unless it is known.
-    fn diagnosed(&mut self, endpoint: String, found: Option<StoreError>) {
-        self.diagnosis = None;
-        let Some(fault) = found else {
-            self.faults.remove(&endpoint);
-            return;
-        };
-        let known = self.faults.get(&endpoint);
-        if known.is_none_or(|known| known.to_string() != fault.to_string()) {
-            warn!(endpoint, %fault, "etcd cannot be used there until this is mended");
-        }
-        self.faults.insert(endpoint, fault);
-    }
-
-    /// The worst of it: what does not pass by itself.
-    fn shown(&self) -> Option<String> {
-        let fault = self.faults.values().next();
-        fault.map(ToString::to_string).or_else(|| self.last.clone())
     }
 }
 
@@ -498,6 +427,7 @@ mod tests {
     use etcd_client::proto::PbWatchResponse;
 
     use super::*;
+    use crate::mirror::Failure;
 
     #[test]
     fn why_a_watch_was_cancelled_is_told_apart() {

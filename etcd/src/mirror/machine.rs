@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use super::watch::{Proof, Watch};
 use super::{Action, Change, Config, Event, Failure, Header, Input, KeyValue, Resume};
 
 /// The mirror. See the module for what it does.
@@ -46,52 +47,6 @@ enum State {
         due: Instant,
     },
     Watching(Watch),
-}
-
-#[derive(Debug)]
-struct Watch {
-    /// The front part of a fragmented response.
-    fragments: Vec<Change>,
-    /// When a part of a fragmented response came last.
-    progress: Option<Instant>,
-    /// When to ask for the next proof.
-    proof_next: Instant,
-    /// The read that is under way: when it was sent, and what had been applied by then.
-    proof_asked: Option<Proof>,
-    /// A read was answered, and this revision has to be applied before it proves anything.
-    proof_due: Option<Proof>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Proof {
-    sent: Instant,
-    revision: i64,
-}
-
-impl Watch {
-    /// When the answer to the read that is under way is overdue. A response that comes in parts shows that the member
-    /// is alive, and may hold up the read on a slow line.
-    fn asked_due(&self, config: &Config) -> Option<Instant> {
-        let sent = self.proof_asked?.sent;
-        Some(self.progress.map_or(sent, |at| at.max(sent)) + config.stall)
-    }
-
-    /// When the revision that the oldest open proof waits for is overdue. The rest of a response that comes in parts
-    /// has as much time as a page of a list: to drop what has come would mean to fetch it again, for ever.
-    fn applied_due(&self, config: &Config) -> Option<Instant> {
-        let sent = self.proof_due?.sent;
-        Some(match self.progress {
-            Some(at) if !self.fragments.is_empty() => at.max(sent) + config.page,
-            Some(at) => at.max(sent) + config.stall,
-            None => sent + config.stall,
-        })
-    }
-
-    /// The earlier of the two.
-    fn due(&self, config: &Config) -> Option<Instant> {
-        let due = [self.asked_due(config), self.applied_due(config)];
-        due.into_iter().flatten().min()
-    }
 }
 
 impl Mirror {
@@ -173,13 +128,7 @@ impl Mirror {
         match &self.state {
             State::Pausing { until } => *until,
             State::Connecting { due } | State::Listing { due, .. } | State::Opening { due } => *due,
-            State::Watching(watch) => {
-                // While a read is under way no other one is sent.
-                let next = watch.proof_asked.is_none().then_some(watch.proof_next);
-                let due = watch.due(&self.config);
-                let earliest = next.into_iter().chain(due).min();
-                earliest.unwrap_or(watch.proof_next)
-            }
+            State::Watching(watch) => watch.deadline(&self.config),
         }
     }
 
@@ -211,14 +160,7 @@ impl Mirror {
                     if header.member_id != 0 {
                         self.member_id = Some(header.member_id);
                     }
-                    let watch = Watch {
-                        fragments: Vec::new(),
-                        progress: None,
-                        proof_next: now,
-                        proof_asked: None,
-                        proof_due: None,
-                    };
-                    self.state = State::Watching(watch);
+                    self.state = State::Watching(Watch::new(now));
                     return self.ask_proof(now);
                 }
                 Action::Wait

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 mod machine;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use machine::Mirror;
 

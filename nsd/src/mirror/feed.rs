@@ -1,0 +1,169 @@
+//! From the watch to what is served: takes the mirror's events in, publishes the view, and tells how things stand.
+
+use std::sync::Arc;
+
+use etcd::client::{self, Status};
+use etcd::mirror::{Event, Failure};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::{Freshness, Mirrored, Publisher};
+use crate::memory;
+use crate::server::Proved;
+
+/// Takes what the watch brings.
+pub(super) struct Feed {
+    pub(super) mirrored: Mirrored,
+    pub(super) publisher: Publisher,
+    pub(super) proved: Arc<Proved>,
+    pub(super) freshness: watch::Sender<Freshness>,
+    pub(super) store: client::Config,
+    pub(super) lost: Option<Failure>,
+    pub(super) is_trim_due: bool,
+}
+
+impl Feed {
+    /// Takes in what happened in one step, publishes what comes of it, and tells everybody.
+    pub(super) fn take(&mut self, events: Vec<Event>, status: &Status) {
+        let (mut changed, mut lists) = (false, 0);
+        let (mut synced, mut is_fresh) = (None, false);
+        for event in events {
+            match &event {
+                Event::Listed { revision } => {
+                    synced = Some(*revision);
+                    lists += 1;
+                }
+                Event::Fresh { .. } => is_fresh = true,
+                Event::Lost { failure, endpoint } => self.log_lost(*failure, *endpoint, status),
+                _ => {}
+            }
+            let mut builder = self.mirrored.lock();
+            if matches!(event, Event::Listed { .. }) {
+                builder.set_cluster(status.cluster_id);
+            }
+            changed |= builder.apply(event);
+        }
+        self.is_trim_due |= lists > 0;
+        if changed {
+            let view = self.mirrored.lock().view().clone();
+            self.publisher.publish(view);
+        }
+        // Only now: what is proved is what is published.
+        match status.last_fresh {
+            Some(at) => self.proved.set(at),
+            // A copy in doubt may have been incomplete at the moment of its last proof.
+            None => self.proved.revoke(),
+        }
+        let before = self.freshness.borrow().cluster_id;
+        self.tell(|freshness| {
+            freshness.mirrored = status.applied;
+            freshness.last_fresh = status.last_fresh;
+            freshness.watching = status.watching;
+            freshness.doubted = status.doubted;
+            freshness.endpoint.clone_from(&status.endpoint);
+            freshness.member_id = status.member_id;
+            freshness.trouble.clone_from(&status.trouble);
+            freshness.lists += lists;
+            if before.is_some() && before != freshness.cluster_id {
+                freshness.cluster_changes += 1;
+                let cluster = freshness.cluster_id.unwrap_or(0);
+                warn!(
+                    cluster = format!("{cluster:x}"),
+                    "etcd is another cluster now"
+                );
+            }
+        });
+        // Who reads this may ask at once.
+        if let Some(revision) = synced {
+            info!(revision, "synced");
+        }
+        if is_fresh && self.lost.take().is_some() {
+            let (endpoint, revision) = (&status.endpoint, status.applied);
+            info!(endpoint, revision, "fresh again");
+        }
+        if std::mem::take(&mut self.is_trim_due) {
+            // It takes a moment, and nobody waits for it.
+            tokio::task::spawn_blocking(memory::trim);
+        }
+    }
+
+    /// Tells everybody how the mirror stands.
+    fn tell(&self, more: impl FnOnce(&mut Freshness)) {
+        let builder = self.mirrored.lock();
+        self.freshness.send_modify(|freshness| {
+            freshness.follow(&builder);
+            more(freshness);
+        });
+    }
+
+    /// The same trouble over and over is one line, not one a try.
+    fn log_lost(&mut self, failure: Failure, endpoint: usize, status: &Status) {
+        if self.lost.replace(failure) == Some(failure) {
+            return;
+        }
+        let reason = status.trouble.as_deref().unwrap_or_default();
+        let serving = self.mirrored.lock().view().is_ready();
+        let urls = self.store.urls();
+        let endpoint = urls.get(endpoint).map_or("", String::as_str);
+        warn!(
+            endpoint,
+            ?failure,
+            reason,
+            serving,
+            "etcd is lost, trying on"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use etcd::schema::Prefix;
+
+    use super::super::{Guard, Published, Settings};
+    use super::*;
+    use crate::model::Consistency;
+
+    #[test]
+    fn a_doubt_takes_back_what_was_proved() {
+        let settings = Settings {
+            store: client::Config::new(vec![]),
+            prefix: Prefix::default(),
+            consistency: Consistency::Available,
+            guard: Guard::default(),
+            snapshot: None,
+            audit: None,
+            allow_empty: false,
+        };
+        let start = Instant::now();
+        let (freshness, told) = watch::channel(Freshness::default());
+        let mut feed = Feed {
+            mirrored: Mirrored::open(&settings).0,
+            publisher: Publisher::new(Published::default()).0,
+            proved: Arc::new(Proved::never(start)),
+            freshness,
+            store: settings.store,
+            lost: None,
+            is_trim_due: false,
+        };
+        let proved = feed.proved.clone();
+        let mut status = Status {
+            applied: Some(8),
+            last_fresh: Some(start),
+            endpoint: String::new(),
+            cluster_id: Some(1),
+            member_id: None,
+            watching: true,
+            doubted: false,
+            trouble: None,
+        };
+        feed.take(vec![Event::Fresh { at: start }], &status);
+        assert_eq!(proved.last().age(start), Some(Duration::ZERO));
+        assert!(told.borrow().age().is_some());
+        (status.doubted, status.last_fresh) = (true, None);
+        feed.take(vec![Event::Listing], &status);
+        assert_eq!(proved.last().age(start), None, "`bounded` has to refuse");
+        assert!(told.borrow().age().is_none());
+    }
+}

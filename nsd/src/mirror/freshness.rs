@@ -1,0 +1,137 @@
+//! How the mirror stands: what everybody else of the process is told of it.
+
+use std::time::{Duration, Instant};
+
+use etcd::client::Head;
+use etcd::mirror::Resume;
+
+use super::{Audit, Builder, Loss, Mirrored, Settings};
+
+/// How the mirror stands.
+#[derive(Clone, Debug, Default)]
+pub struct Freshness {
+    /// Whether there is something to serve: the first sync is done, or a snapshot was read, and there is a zone.
+    pub ready: bool,
+    /// Whether it is ready without any zone, too.
+    pub allow_empty: bool,
+    /// The revision that is served; none before there is something to serve.
+    pub applied: Option<i64>,
+    /// The revision that has come from etcd, served or held back.
+    pub mirrored: Option<i64>,
+    /// The moment as of which the copy was last proved complete; none while it is in doubt.
+    pub last_fresh: Option<Instant>,
+    /// Whether the watch is established.
+    pub watching: bool,
+    /// Whether what is served is not to be taken for what etcd holds until all of it is listed again.
+    pub doubted: bool,
+    /// The endpoint in use.
+    pub endpoint: String,
+    /// The cluster that is mirrored.
+    pub cluster_id: Option<u64>,
+    /// The member there, once it has answered.
+    pub member_id: Option<u64>,
+    /// What is wrong, if something is.
+    pub trouble: Option<String>,
+    /// What etcd has lost and is held back, if anything is.
+    pub held: Option<Loss>,
+    /// How many zones are held back.
+    pub held_zones: usize,
+    /// How many zones are served.
+    pub zones: usize,
+    /// How many RRsets are served.
+    pub rrsets: usize,
+    /// How many keys have values that cannot be used.
+    pub quarantined: usize,
+    /// How many zones have a serial that is behind one that was served before.
+    pub serials_behind: usize,
+    /// How often everything had to be listed.
+    pub lists: u64,
+    /// How often the cluster was another one.
+    pub cluster_changes: u64,
+    /// How often the mirror was held against etcd.
+    pub audits: u64,
+    /// How often the two were not the same.
+    pub differences: u64,
+    /// The last time.
+    pub audit: Option<Audit>,
+    /// The revision of the local snapshot.
+    pub snapshot: Option<i64>,
+}
+
+impl Freshness {
+    /// Before anything has come from etcd: what the local snapshot has, if there is one.
+    pub fn at_start((mirrored, resume): &(Mirrored, Option<Resume>), settings: &Settings) -> Self {
+        let revision = resume.as_ref().map(|resume| resume.revision);
+        let mut freshness = Freshness {
+            allow_empty: settings.allow_empty,
+            mirrored: revision,
+            snapshot: revision,
+            ..Freshness::default()
+        };
+        freshness.follow(&mirrored.lock());
+        freshness
+    }
+
+    /// Takes over what the builder has come to.
+    pub(super) fn follow(&mut self, builder: &Builder) {
+        let is_empty = builder.view().zone_count() == 0;
+        self.ready = builder.view().is_ready() && (!is_empty || self.allow_empty);
+        self.cluster_id = builder.cluster_id();
+        self.applied = builder.revision();
+        self.held = builder.held().map(|(loss, _)| loss);
+        self.held_zones = builder.held().map_or(0, |(_, zones)| zones);
+        self.quarantined = builder.quarantine().len();
+        self.serials_behind = builder.serials_behind().len();
+        self.zones = builder.view().zone_count();
+        self.rrsets = builder.view().rrset_count();
+    }
+
+    /// How long ago the copy was last proved complete.
+    pub fn age(&self) -> Option<Duration> {
+        self.last_fresh.map(|at| at.elapsed())
+    }
+
+    /// Whether what is served has all that the store had then. A view of another cluster has not, however high its
+    /// revision, nor has one that was found to differ. Zones that are held back say so themselves.
+    pub fn covers(&self, head: &Head) -> bool {
+        !self.doubted
+            && self.cluster_id == Some(head.cluster_id)
+            && self.applied >= Some(head.revision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_cluster_had_covers_nothing() {
+        let head = Head {
+            revision: 8,
+            store: 9,
+            cluster_id: 1,
+        };
+        let fresh = Freshness {
+            applied: Some(8),
+            cluster_id: Some(1),
+            ..Freshness::default()
+        };
+        assert!(fresh.covers(&head));
+        let behind = Freshness {
+            applied: Some(7),
+            ..fresh.clone()
+        };
+        let of_another = Freshness {
+            applied: Some(100),
+            cluster_id: Some(2),
+            ..fresh.clone()
+        };
+        let doubted = Freshness {
+            doubted: true,
+            ..fresh
+        };
+        for not in [behind, of_another, doubted, Freshness::default()] {
+            assert!(!not.covers(&head), "{not:?}");
+        }
+    }
+}
