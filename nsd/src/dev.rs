@@ -5,6 +5,8 @@
 //! goes down with it however that ends, SIGKILL included.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,9 @@ use crate::signals::Signals;
 
 /// How long etcd may take to start.
 const START: Duration = Duration::from_secs(30);
+
+/// How often etcd is started again, as its port was taken between the search for a free one and its start.
+const PORTS_TRIED: usize = 5;
 
 /// Runs etcd, and ends it when the pipe on fd 3 does; then removes the temporary folder, if there is one.
 const GUARD: &str = r#"
@@ -86,10 +91,12 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         .iter()
         .map(|(zone, file)| read(zone, file))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut etcd = Etcd::start(&options)?;
-    let result = run::block_on(serve(&options, zones, &mut etcd));
-    etcd.stop();
-    result
+    run::block_on(async {
+        let mut etcd = Etcd::start(&options).await?;
+        let result = serve(&options, zones, &mut etcd).await;
+        etcd.stop();
+        result
+    })
 }
 
 fn read(zone: &Name, file: &Path) -> anyhow::Result<(Name, zonefile::Checked)> {
@@ -116,12 +123,7 @@ async fn serve(
     zones: Vec<(Name, zonefile::Checked)>,
     etcd: &mut Etcd,
 ) -> anyhow::Result<()> {
-    let store = Store::new(
-        client::Config::new(vec![etcd.url.clone()]),
-        Prefix::default(),
-        START,
-    );
-    etcd.answers(&store).await?;
+    let store = etcd.store();
     let mut revision = 0;
     let mut example = None;
     for (zone, checked) in &zones {
@@ -160,7 +162,7 @@ async fn serve(
     let result = tokio::select! {
         // The terminal gone is an end, too.
         _ = signals.next() => Ok(()),
-        status = etcd.ended() => Err(anyhow!("etcd has ended by itself ({status}); see {}", etcd.log.display())),
+        status = etcd.ended() => Err(anyhow!("etcd has ended by itself ({status}); its last words:\n{}", etcd.last_words())),
     };
     phase.send_replace(Phase::Ending);
     frontend.end().await;
@@ -224,20 +226,38 @@ fn nsctl_beside(program: Option<OsString>) -> String {
 struct Etcd {
     guard: Child,
     url: String,
-    log: PathBuf,
+    /// The name of its member, which tells it from any other etcd.
+    name: String,
+    /// Open, as the guard removes a temporary folder as soon as etcd ends.
+    log: File,
     program: PathBuf,
 }
 
 impl Etcd {
-    fn start(options: &Options) -> anyhow::Result<Self> {
+    /// Starts one and waits until it answers.
+    async fn start(options: &Options) -> anyhow::Result<Self> {
+        for _ in 0..PORTS_TRIED {
+            let mut etcd = Self::spawn(options)?;
+            match etcd.answers().await {
+                Ok(()) => return Ok(etcd),
+                Err(_) if etcd.last_words().contains("address already in use") => etcd.stop(),
+                Err(error) => {
+                    etcd.stop();
+                    return Err(error);
+                }
+            }
+        }
+        bail!("others have taken {PORTS_TRIED} ports before etcd could listen there")
+    }
+
+    fn spawn(options: &Options) -> anyhow::Result<Self> {
+        let unique =
+            std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        let name = format!("nsd-dev-{unique:016x}");
         let (data, temporary) = match &options.data_dir {
             Some(data) => (data.clone(), String::new()),
             None => {
-                let unique = std::hash::BuildHasher::hash_one(
-                    &std::hash::RandomState::new(),
-                    std::process::id(),
-                );
-                let folder = std::env::temp_dir().join(format!("nsd-dev-{unique:016x}"));
+                let folder = std::env::temp_dir().join(&name);
                 (
                     folder.clone(),
                     folder
@@ -250,14 +270,15 @@ impl Etcd {
         std::fs::create_dir_all(&data)
             .with_context(|| format!("cannot make {}", data.display()))?;
         let log = data.join("etcd.log");
-        let log_file = std::fs::File::create(&log)
-            .with_context(|| format!("cannot write {}", log.display()))?;
+        let log_file =
+            File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let log = File::open(&log).with_context(|| format!("cannot read {}", log.display()))?;
         let url = format!("http://127.0.0.1:{}", free_port(2379)?);
         let peer = format!("http://127.0.0.1:{}", free_port(0)?);
         let guard = Command::new("/bin/sh")
             .args(["-c", GUARD, "nsd-dev-guard", &temporary])
             .arg(&options.etcd)
-            .args(["--name", "dev", "--logger", "zap", "--log-level", "warn"])
+            .args(["--name", &name, "--logger", "zap", "--log-level", "warn"])
             .arg("--data-dir")
             .arg(data.join("member"))
             .args([
@@ -272,7 +293,7 @@ impl Etcd {
                 "--initial-advertise-peer-urls",
                 &peer,
             ])
-            .args(["--initial-cluster", &format!("dev={peer}")])
+            .args(["--initial-cluster", &format!("{name}={peer}")])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log_file)
@@ -283,13 +304,20 @@ impl Etcd {
         Ok(Etcd {
             guard,
             url,
+            name,
             log,
             program: options.etcd.clone(),
         })
     }
 
+    fn store(&self) -> Store {
+        let config = client::Config::new(vec![self.url.clone()]);
+        Store::new(config, Prefix::default(), START)
+    }
+
     /// Waits until etcd answers.
-    async fn answers(&mut self, store: &Store) -> anyhow::Result<()> {
+    async fn answers(&mut self) -> anyhow::Result<()> {
+        let store = self.store();
         let end = Instant::now() + START;
         loop {
             if let Some(status) = self.guard.try_wait()? {
@@ -304,16 +332,24 @@ impl Etcd {
                     self.last_words()
                 );
             }
-            match store.within(Duration::from_secs(1)).head().await {
-                Ok(_) => return Ok(()),
+            // Another etcd answers where it took the port first; ours then ends.
+            let names = store.within(Duration::from_secs(1)).member_names().await;
+            match names {
+                Ok(names) if names.contains(&self.name) => return Ok(()),
+                Ok(names) if Instant::now() > end => {
+                    bail!("{} is another etcd, of {}", self.url, names.join(", "))
+                }
                 Err(error) if Instant::now() > end => bail!("etcd does not come up: {error}"),
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
     }
 
     fn last_words(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let mut text = String::new();
+        let mut log = &self.log;
+        // What is not UTF-8 ends it; a log that cannot be read has nothing to say.
+        let _ = log.rewind().and_then(|()| log.read_to_string(&mut text));
         let lines: Vec<&str> = text.lines().rev().take(5).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }

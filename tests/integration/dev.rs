@@ -1,11 +1,13 @@
 //! `nsd dev`: one command, and nothing is left behind, however it ends.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
-use tests::{Nsctl, Process, TempDir, binary, dns, ensure, eventually};
+use tests::{Nsctl, Process, Single, TempDir, binary, dns, ensure, eventually};
 
 const ZONE: &str = "\
 $ORIGIN example.org.
@@ -38,18 +40,26 @@ impl Ready {
 
 /// Starts it with its temporary files in this folder, and waits until it serves.
 async fn start(folder: &TempDir, more: &[&str]) -> (Process, Ready) {
+    let mut process = launch(folder, more);
+    let ready = ready(&mut process).await;
+    (process, ready)
+}
+
+fn launch(folder: &TempDir, more: &[&str]) -> Process {
     let args = ["dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
         .iter()
         .chain(more);
     let temporary = [("TMPDIR", folder.path().as_os_str())];
-    let mut process = Process::start_with("nsd dev", &binary("nsd"), args, &temporary);
-    let ready = eventually("nsd dev is ready", Duration::from_secs(40), async || {
+    Process::start_with("nsd dev", &binary("nsd"), args, &temporary)
+}
+
+async fn ready(process: &mut Process) -> Ready {
+    eventually("nsd dev is ready", Duration::from_secs(40), async || {
         process.check()?;
         let out = process.stdout();
         out.lines().find_map(Ready::parse).ok_or(out)
     })
-    .await;
-    (process, ready)
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +134,44 @@ async fn dev_refuses_a_bad_zone_file_and_a_missing_etcd() {
         );
         is_empty(&temporary).await;
     }
+}
+
+/// Stands for etcd. When it is started first, it tells its client URL and waits.
+const LATE_ETCD: &str = r#"#!/bin/sh
+folder=$(dirname "$0")
+if mkdir "$folder/first" 2>/dev/null; then
+    for argument; do
+        [ "$previous" != --listen-client-urls ] || echo "$argument" >"$folder/url"
+        previous=$argument
+    done
+    until [ -e "$folder/go" ]; do sleep 0.05; done
+fi
+exec "${NSD_ETCD:-etcd}" "$@"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_uses_no_other_etcd_that_takes_its_port() {
+    let (files, temporary) = (TempDir::new(), TempDir::new());
+    let zone = format!("example.org={}", files.write("zone", ZONE).display());
+    let late = files.write("etcd", LATE_ETCD);
+    std::fs::set_permissions(&late, Permissions::from_mode(0o755)).expect("an own file");
+    let late = late.display().to_string();
+    let mut process = launch(&temporary, &["--zone-file", &zone, "--etcd", &late]);
+    let url = eventually("it looks for a port", Duration::from_secs(20), async || {
+        let url = std::fs::read_to_string(files.path().join("url"));
+        let url = url.map_err(|error| error.to_string())?;
+        ensure(url.ends_with('\n'), || url.clone())?;
+        Ok(url.trim_end().to_string())
+    })
+    .await;
+    let other = Single::start_at(&url).await;
+    files.write("go", "");
+    let ready = ready(&mut process).await;
+    assert_ne!(ready.etcd, url);
+    serves(&ready).await;
+    let keys = ["get", "--prefix", "/", "--keys-only"];
+    assert_eq!(other.etcdctl(&keys).expect("an answer"), "");
+    ends(process, "TERM", &temporary).await;
 }
 
 async fn serves(ready: &Ready) {

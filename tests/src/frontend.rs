@@ -1,14 +1,14 @@
 //! An `nsd` process.
 
 use std::ffi::{OsStr, OsString};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Process, Response, binary, ensure, eventually, get};
+use crate::{Process, Response, binary, ensure, eventually, free_port, get};
 
 /// A front-end that runs.
 pub struct Frontend {
@@ -45,7 +45,7 @@ impl Frontend {
         more: &[&str],
     ) -> Self {
         let launch = Launch::new(program, id, endpoints, more);
-        launch.start(id, ANY, ANY).await
+        launch.start(id, free_address(), free_address()).await
     }
 
     /// The same with the log level left to the configuration file.
@@ -54,7 +54,7 @@ impl Frontend {
         launch
             .options
             .retain(|option| option != "--log-level" && option != "info");
-        launch.start(id, ANY, ANY).await
+        launch.start(id, free_address(), free_address()).await
     }
 
     /// The same with more environment variables.
@@ -69,7 +69,7 @@ impl Frontend {
         launch.variables = variables
             .map(|(name, value)| (name.to_string(), value.to_os_string()))
             .collect();
-        launch.start(id, ANY, ANY).await
+        launch.start(id, free_address(), free_address()).await
     }
 
     /// Ends it as an operator does, and starts it again with the same options at the same addresses.
@@ -185,7 +185,10 @@ impl Frontend {
     }
 }
 
-const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Not port 0, which another socket could have when the front-end is started again.
+fn free_address() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, free_port()).into()
+}
 
 impl Launch {
     fn new(program: &Path, id: &str, endpoints: &[String], more: &[&str]) -> Self {

@@ -17,9 +17,14 @@ pub struct Single {
 impl Single {
     /// Starts one, and waits until it answers.
     pub async fn start() -> Self {
+        Self::start_at(&format!("http://127.0.0.1:{}", free_port())).await
+    }
+
+    /// The same with this client URL.
+    pub async fn start_at(url: &str) -> Self {
         let mut single = Single {
             folder: TempDir::new(),
-            client: format!("http://127.0.0.1:{}", free_port()),
+            client: url.into(),
             peer: format!("http://127.0.0.1:{}", free_port()),
             process: None,
         };

@@ -1,8 +1,10 @@
 //! Folders that go away, and names and ports that nobody else has.
 
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A number that no other call in this process gets.
 pub(crate) fn unique() -> usize {
@@ -55,16 +57,53 @@ impl Drop for TempDir {
 /// and that must find it free again after a restart. Below the range from which the kernel takes ports
 /// for outgoing connections, so that none of those takes it meanwhile.
 pub fn free_port() -> u16 {
-    const FIRST: u16 = 12_000;
-    const COUNT: u16 = 20_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test runs side by side start at different places.
-    let start = (std::process::id() % 200) as u16 * 100;
-    for _ in 0..COUNT {
-        let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if TcpListener::bind(("127.0.0.1", FIRST + offset)).is_ok() {
-            return FIRST + offset;
+    static BLOCKS: Mutex<Vec<Block>> = Mutex::new(Vec::new());
+    let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let left = blocks.last_mut().and_then(|block| block.left.next());
+        match left {
+            Some(port) if is_free(port) => return port,
+            Some(_) => (),
+            None => blocks.push(Block::take()),
         }
     }
-    panic!("no free port on 127.0.0.1");
+}
+
+/// Ports for this process alone: test processes side by side could find the same port free.
+struct Block {
+    /// Listens on the first port of the block, so that no other process takes the block while this one runs.
+    _claim: TcpListener,
+    /// Ports that were not handed out yet.
+    left: Range<u16>,
+}
+
+impl Block {
+    fn take() -> Self {
+        const FIRST: u16 = 12_000;
+        const END: u16 = 32_000;
+        const SIZE: u16 = 100;
+        let mut blocks = (FIRST..END).step_by(SIZE.into());
+        let taken = blocks.find_map(|first| {
+            Some(Block {
+                _claim: TcpListener::bind(("127.0.0.1", first)).ok()?,
+                left: first + 1..first + SIZE,
+            })
+        });
+        taken.expect("a block of ports that no other test process has")
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_of_ports_is_taken_once() {
+        let (one, other) = (Block::take(), Block::take());
+        assert_ne!(one.left, other.left);
+    }
 }

@@ -515,6 +515,21 @@ impl Store {
         &self.config.endpoints
     }
 
+    /// The names of the cluster's members.
+    pub async fn member_names(&self) -> Result<Vec<String>, StoreError> {
+        let endpoint = &self.config.endpoints[0];
+        let list = async {
+            let mut client = self.config.connect(endpoint).await?;
+            let told = client.member_list().await;
+            let told = told.map_err(|error| StoreError::from_etcd(error, endpoint))?;
+            let members = told.members().iter();
+            Ok(members.map(|member| member.name().to_string()).collect())
+        };
+        tokio::time::timeout_at(self.deadline, list)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::timeout(endpoint)))
+    }
+
     /// Asks every endpoint about itself, side by side. A member needs neither a leader nor a quorum for that.
     pub async fn members(&self) -> Vec<Member> {
         let asked = self.config.endpoints.iter().map(|endpoint| {
