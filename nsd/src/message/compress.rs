@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use super::header::HEADER_LEN;
 use super::writer::{Full, Writer};
 use crate::model::compression::{OFFSET_MAX, SUFFIXES_MAX};
-use crate::zone::find_ancestor;
+use crate::zone::{find_ancestor, is_same_name};
 
 /// The names that a message has so far, and where.
 pub(super) struct Names<'q> {
@@ -113,7 +113,7 @@ fn is_at(written: &[u8], mut at: usize, mut name: &[u8]) -> bool {
         let (Some(label), Some(ours)) = (written.get(at..at + end), name.get(..end)) else {
             return false;
         };
-        if !label.eq_ignore_ascii_case(ours) {
+        if !is_same_name(label, ours) {
             return false;
         }
         if wanted == 0 {

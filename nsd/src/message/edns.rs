@@ -117,13 +117,11 @@ impl<'o> Reply<'o> {
 
     /// Writes the record.
     pub(super) fn write(&self, out: &mut Writer<'_>) -> Result<(), Full> {
-        let flags = if self.is_dnssec_ok { 0x8000 } else { 0 };
+        let flags = if self.is_dnssec_ok { 0x80 } else { 0 };
         let rdata_len = (self.nsid_len() + self.ede_len()) as u16;
-        out.put(&[0, 0, 41])?;
-        out.put_u16(self.udp_size)?;
-        out.put(&[(self.rcode.0 >> 4) as u8, 0])?;
-        out.put_u16(flags)?;
-        out.put_u16(rdata_len)?;
+        let ([a, b], [c, d]) = (self.udp_size.to_be_bytes(), rdata_len.to_be_bytes());
+        let rcode = (self.rcode.0 >> 4) as u8;
+        out.put(&[0, 0, 41, a, b, rcode, 0, flags, 0, c, d])?;
         if !self.nsid.is_empty() {
             out.put_u16(NSID)?;
             out.put_u16(self.nsid.len() as u16)?;

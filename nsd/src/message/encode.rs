@@ -82,8 +82,7 @@ pub fn encode_chaos(
         let fixed = fixed_part(Rtype::TXT, CLASS_CHAOS, 0);
         let len = text.len();
         let written = out.put_whole(|out| {
-            out.put_u16(0xc000 | HEADER_LEN as u16)?;
-            out.put(&fixed)?;
+            out.put(&with_pointer(HEADER_LEN as u16, fixed))?;
             write_parts(out, |out| {
                 out.put(&[len as u8])?;
                 out.put(text)
@@ -211,9 +210,8 @@ fn encode_with(
     if is_truncated {
         out.set_u16(2, u16::from_be_bytes([octets[2] | TC, octets[3]]));
     }
-    for (at, count) in [6, 8, 10].into_iter().zip(counts) {
-        out.set_u16(at, count);
-    }
+    let [[a, b], [c, d], [e, f]] = counts.map(u16::to_be_bytes);
+    out.set(6, &[a, b, c, d, e, f]);
     out.len()
 }
 
@@ -225,6 +223,13 @@ fn fixed_part(rtype: Rtype, class: u16, ttl: u32) -> [u8; 8] {
         ttl.to_be_bytes(),
     );
     [a, b, c, d, e, f, g, h]
+}
+
+/// The same behind an owner that the message has already.
+fn with_pointer(place: u16, fixed: [u8; 8]) -> [u8; 10] {
+    let [a, b] = (0xc000 | place).to_be_bytes();
+    let [c, d, e, f, g, h, i, j] = fixed;
+    [a, b, c, d, e, f, g, h, i, j]
 }
 
 /// Writes one RRset.
@@ -242,27 +247,38 @@ fn write_entry(
         _ => None,
     };
     let fixed = fixed_part(entry.rtype, CLASS_IN, entry.ttl);
-    let mut write_head = |out: &mut Writer<'_>, names: &mut Names<'_>| {
-        match place {
-            Some(place) => out.put_u16(0xc000 | place)?,
-            None => place = names.write(out, owner)?,
-        }
-        out.put(&fixed)
-    };
     match entry.records {
         Records::Set(rrset) => {
             let layout = layout(entry.rtype);
             for record in rrset.records() {
-                write_head(out, names)?;
+                write_head(out, names, owner, &mut place, fixed)?;
                 write_rdata(out, names, layout, record)?;
             }
             Ok(())
         }
         Records::Cname(target) => {
-            write_head(out, names)?;
+            write_head(out, names, owner, &mut place, fixed)?;
             write_parts(out, |out| {
                 names.write(out, answer.synthesized_wire(target)).map(drop)
             })
+        }
+    }
+}
+
+/// Writes owner, type, class and TTL of a record. `place` is where the message has the owner, once it does.
+#[inline(always)]
+fn write_head(
+    out: &mut Writer<'_>,
+    names: &mut Names<'_>,
+    owner: &[u8],
+    place: &mut Option<u16>,
+    fixed: [u8; 8],
+) -> Result<(), Full> {
+    match *place {
+        Some(place) => out.put(&with_pointer(place, fixed)),
+        None => {
+            *place = names.write(out, owner)?;
+            out.put(&fixed)
         }
     }
 }

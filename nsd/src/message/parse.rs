@@ -59,6 +59,8 @@ fn parse_body<'p>(
     refusal: &mut Refusal<'p>,
 ) -> Result<Query<'p>, Rcode> {
     let [questions, answers, authorities, additionals] = header.counts;
+    // What is wrong with a message that can be read to its end.
+    let mut objection = Rcode::NOERROR;
     let (mut rtype, mut class) = (Rtype(0), 0);
     let mut records = Records { rest: body };
     if questions == 1 {
@@ -66,21 +68,15 @@ fn parse_body<'p>(
         refusal.question = &body[..body.len() - records.rest.len()];
     } else {
         // An OPT record behind them is answered all the same.
-        for _ in 0..questions {
-            records.skip_question().ok_or(Rcode::FORMERR)?;
-        }
+        objection = Rcode::FORMERR;
+        records = skip_questions(records, questions).ok_or(Rcode::FORMERR)?;
     }
-    for _ in 0..u32::from(answers) + u32::from(authorities) {
-        let record = records.next().ok_or(Rcode::FORMERR)?;
-        if matches!(record.rtype, Rtype::OPT | Rtype::TSIG) {
-            return Err(Rcode::FORMERR);
-        }
+    if answers | authorities != 0 {
+        let count = u32::from(answers) + u32::from(authorities);
+        records = skip_records(records, count).ok_or(Rcode::FORMERR)?;
     }
     for _ in 0..additionals {
         let record = records.next().ok_or(Rcode::FORMERR)?;
-        if refusal.tsig.is_some() {
-            return Err(Rcode::FORMERR);
-        }
         if record.rtype == Rtype::OPT {
             if refusal.edns.is_some() || !record.is_at_root() {
                 return Err(Rcode::FORMERR);
@@ -90,25 +86,26 @@ fn parse_body<'p>(
             if !is_whole {
                 return Err(Rcode::FORMERR);
             }
+            if edns.version != 0 {
+                objection = Rcode::BADVERS;
+            }
         } else if record.rtype == Rtype::TSIG {
             let question = refusal.question;
             refusal.tsig = Tsig::parse(record.owner, record.class, record.rdata, question);
-            if refusal.tsig.is_none() {
+            let is_last = records.rest.is_empty();
+            if refusal.tsig.is_none() || !is_last {
                 return Err(Rcode::FORMERR);
+            }
+            if objection == Rcode::NOERROR {
+                objection = Rcode::NOTAUTH;
             }
         }
     }
     if !records.rest.is_empty() {
         return Err(Rcode::FORMERR);
     }
-    if refusal.edns.is_some_and(|edns| edns.version != 0) {
-        return Err(Rcode::BADVERS);
-    }
-    if questions != 1 {
-        return Err(Rcode::FORMERR);
-    }
-    if refusal.tsig.is_some() {
-        return Err(Rcode::NOTAUTH);
+    if objection != Rcode::NOERROR {
+        return Err(objection);
     }
     Ok(Query {
         id: header.id,
@@ -166,13 +163,25 @@ impl<'p> Iterator for Records<'p> {
     }
 }
 
-impl Records<'_> {
-    /// Takes a question off the front instead.
-    fn skip_question(&mut self) -> Option<()> {
-        let (_, rest) = split_name(self.rest)?;
-        self.rest = rest.get(4..)?;
-        Some(())
+/// What follows so many questions.
+#[cold]
+fn skip_questions(mut records: Records<'_>, count: u16) -> Option<Records<'_>> {
+    for _ in 0..count {
+        let (_, rest) = split_name(records.rest)?;
+        records.rest = rest.get(4..)?;
     }
+    Some(records)
+}
+
+/// What follows so many records, none of which may be an OPT or TSIG record.
+#[cold]
+fn skip_records(mut records: Records<'_>, count: u32) -> Option<Records<'_>> {
+    for _ in 0..count {
+        if matches!(records.next()?.rtype, Rtype::OPT | Rtype::TSIG) {
+            return None;
+        }
+    }
+    Some(records)
 }
 
 impl Record<'_> {

@@ -85,10 +85,15 @@ impl<'o> Writer<'o> {
         number.map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]))
     }
 
+    /// Writes over octets that were written before.
+    pub(super) fn set(&mut self, at: usize, octets: &[u8]) {
+        if let Some(place) = self.out[..self.len].get_mut(at..at + octets.len()) {
+            place.copy_from_slice(octets);
+        }
+    }
+
     /// Writes a number over octets that were written before.
     pub(super) fn set_u16(&mut self, at: usize, number: u16) {
-        if let Some(place) = self.out[..self.len].get_mut(at..at + 2) {
-            place.copy_from_slice(&number.to_be_bytes());
-        }
+        self.set(at, &number.to_be_bytes());
     }
 }

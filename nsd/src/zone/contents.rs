@@ -23,6 +23,7 @@ pub struct Contents {
     nodes: Trie,
     rrset_count: usize,
     divider_count: usize,
+    dname_count: usize,
     digest: Digest,
 }
 
@@ -34,6 +35,7 @@ impl Contents {
             nodes: Trie::new(RandomState::default()),
             rrset_count: 0,
             divider_count: 0,
+            dname_count: 0,
             digest: Digest::default(),
         }
     }
@@ -76,6 +78,7 @@ impl Contents {
         self.digest += digest(name, rtype, rrset.as_ref());
         self.rrset_count += usize::from(is_new);
         self.divider_count += usize::from(is_new && divides(name, rtype));
+        self.dname_count += usize::from(is_new && rtype == Rtype::DNAME);
         true
     }
 
@@ -100,6 +103,7 @@ impl Contents {
         }
         self.rrset_count -= 1;
         self.divider_count -= usize::from(divides(name, rtype));
+        self.dname_count -= usize::from(rtype == Rtype::DNAME);
         true
     }
 
@@ -210,6 +214,11 @@ impl Contents {
         self.divider_count > 0
     }
 
+    /// Whether there is a DNAME record. Where there is none, the apex has no say in what is below it.
+    pub(super) fn has_dnames(&self) -> bool {
+        self.dname_count > 0
+    }
+
     /// The labels of a name that stand before the apex; none if the name is outside.
     fn relative<'n>(&self, owner: &'n Name) -> Option<&'n [u8]> {
         let len = owner.wire().len().checked_sub(self.apex.wire().len())?;
@@ -269,6 +278,7 @@ impl Loader {
         for (rtype, rrset) in node.rrsets() {
             contents.rrset_count += 1;
             contents.divider_count += usize::from(divides(node.name(), rtype));
+            contents.dname_count += usize::from(rtype == Rtype::DNAME);
             contents.digest += digest(node.name(), rtype, rrset);
         }
         self.nodes.push(buffer);

@@ -29,7 +29,7 @@ mod view;
 
 pub use answer::{Answer, Entry, Owner, Question, Rcode, Records, Section, Synthesized, ede};
 pub use contents::{Contents, Loader};
-pub(crate) use name::{find_ancestor, name_prefix};
+pub(crate) use name::{find_ancestor, is_same_name, name_prefix};
 pub use resolve::{resolve, resolve_into};
 pub use rrset::{Rrset, RrsetRef};
 pub use trie::Probe;

@@ -35,24 +35,29 @@ impl FoldedName {
         root
     }
 
-    /// Becomes the name that is the whole of `octets`, in uncompressed wire form. Stays what it is
-    /// and says no if they are no name.
+    /// Becomes the name that is the whole of `octets`, in uncompressed wire form. Returns false if
+    /// they are no name; then this is none either.
     pub(super) fn fold(&mut self, octets: &[u8]) -> bool {
-        if name_prefix(octets).is_none_or(|name| name.len() != octets.len()) {
+        self.wire.clear();
+        self.starts.clear();
+        if self.wire.try_extend_from_slice(octets).is_err() {
             return false;
         }
-        self.wire.clear();
-        self.wire
-            .try_extend_from_slice(octets)
-            .expect("a name has 255 octets at most");
         self.wire.make_ascii_lowercase();
-        self.starts.clear();
         let mut at = 0;
-        while let Some(&len) = octets.get(at) {
-            self.starts.push(at as u8);
-            at += 1 + usize::from(len);
+        loop {
+            match octets.get(at) {
+                Some(0) => {
+                    self.starts.push(at as u8);
+                    return at + 1 == octets.len();
+                }
+                Some(len @ 1..=63) => {
+                    self.starts.push(at as u8);
+                    at += 1 + usize::from(*len);
+                }
+                _ => return false,
+            }
         }
-        true
     }
 
     /// The wire form, in lower case.
@@ -111,7 +116,13 @@ pub(crate) fn find_ancestor(name: &[u8], ancestor: &[u8]) -> Option<usize> {
         at += 1 + usize::from(*name.get(at)?);
     }
     // Not on a label boundary: the octets of the ancestor may be there, within a label.
-    (at == start && name[start..].eq_ignore_ascii_case(ancestor)).then_some(start)
+    (at == start && is_same_name(&name[start..], ancestor)).then_some(start)
+}
+
+/// Whether two names, or labels of them, are the same in whatever spelling.
+pub(crate) fn is_same_name(one: &[u8], other: &[u8]) -> bool {
+    // Most are spelled alike, which takes a fraction of the time to find out.
+    one == other || one.eq_ignore_ascii_case(other)
 }
 
 /// Whether the first name is the second, or below it.

@@ -113,8 +113,12 @@ pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -
     if is_flat && let Some(node) = contents.node(name.prefix(0, apex)) {
         return Found::Node(node);
     }
-    // The apex exists, if only for its SOA record.
-    let mut node = contents.node(&[]).unwrap_or(Node::EMPTY);
+    let has_dnames = contents.has_dnames();
+    let mut node = Node::EMPTY;
+    if apex == 0 || has_dnames {
+        // The apex exists, if only for its SOA record.
+        node = contents.node(&[]).unwrap_or(Node::EMPTY);
+    }
     for label in (0..=apex).rev() {
         if label < apex {
             if is_flat && label == 0 {
@@ -134,7 +138,8 @@ pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -
                 return Found::Cut { label, node, ns };
             }
         }
-        if label > 0
+        if has_dnames
+            && label > 0
             && let Some(rrset) = node.rrset(Rtype::DNAME)
         {
             return Found::Dname { label, rrset };

@@ -60,7 +60,10 @@ struct Path<'a, S> {
     hasher: &'a S,
     name: &'a [u8],
     hash: u64,
-    level: u32,
+    /// How many bits of the hash have chosen.
+    used: u32,
+    /// How often the name was hashed anew.
+    round: u32,
 }
 
 impl<'a, S: BuildHasher> Path<'a, S> {
@@ -69,7 +72,8 @@ impl<'a, S: BuildHasher> Path<'a, S> {
             hasher,
             name,
             hash: hasher.hash_one(name),
-            level: 0,
+            used: 0,
+            round: 0,
         }
     }
 
@@ -85,16 +89,23 @@ impl<'a, S: BuildHasher> Path<'a, S> {
     }
 
     /// The slot in the branch on the current level, as a bit; goes on to the next level.
-    ///
+    #[inline]
+    fn next(&mut self) -> u32 {
+        if self.used == LEVELS_MAX * LEVEL_BITS {
+            self.rehash();
+        }
+        let bit = 1 << ((self.hash >> self.used) & 31);
+        self.used += LEVEL_BITS;
+        bit
+    }
+
     /// Names that agree in all bits of their hashes are hashed anew, with the round: that they
     /// agree for ever will not happen.
-    fn next(&mut self) -> u32 {
-        let (round, level) = (self.level / LEVELS_MAX, self.level % LEVELS_MAX);
-        if level == 0 && round > 0 {
-            self.hash = self.hasher.hash_one((round, self.name));
-        }
-        self.level += 1;
-        1 << ((self.hash >> (level * LEVEL_BITS)) & 31)
+    #[cold]
+    fn rehash(&mut self) {
+        self.round += 1;
+        self.used = 0;
+        self.hash = self.hasher.hash_one((self.round, self.name));
     }
 
     /// The path of another name, on the same level.
@@ -103,7 +114,7 @@ impl<'a, S: BuildHasher> Path<'a, S> {
         'a: 'b,
     {
         let mut path = Path::new(self.hasher, name);
-        while path.level < self.level {
+        while (path.round, path.used) < (self.round, self.used) {
             path.next();
         }
         path

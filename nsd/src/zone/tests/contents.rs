@@ -70,6 +70,8 @@ fn assert_same(contents: &Contents, model: &Model) {
         rtype => rtype == Rtype::DNAME,
     };
     assert_eq!(contents.has_dividers(), model.keys().any(divides));
+    let is_dname = |(_, rtype): &(Name, Rtype)| *rtype == Rtype::DNAME;
+    assert_eq!(contents.has_dnames(), model.keys().any(is_dname));
 }
 
 #[test]
