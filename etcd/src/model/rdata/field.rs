@@ -15,8 +15,10 @@ use super::{RdataError, rules};
 
 /// A kind of field: its text form, its wire form, and what makes it sound.
 ///
-/// What `parse` appends, `len` measures, `is_sound` accepts and `print` prints, and `parse` reads
-/// that back to the same octets.
+/// `len` measures what `parse` appends, and `is_sound` accepts it. `print` gives sound octets a text form, which `parse`
+/// need not read back to the same octets: a LOC size such as 0 times 10 and an APL address with zeros at its end have no
+/// text of their own. So [`Rdata::text`](super::Rdata::text) reads the text back, compares, and takes the generic form
+/// where it differs.
 pub(super) trait Field: Sync {
     /// Reads the field off `cursor` and appends its wire form to `out`.
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError>;
