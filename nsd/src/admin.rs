@@ -33,7 +33,7 @@ pub use held::HeldZone;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub(crate) use listen::CONNECTIONS_MAX;
 
@@ -45,6 +45,10 @@ use crate::server::Barrier;
 
 /// The longest that `/status` waits.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How many requests wait for a revision at the same time: fewer than there are connections, so that probes always get
+/// one. Others are answered at once, as after their time.
+const WAITERS_MAX: usize = CONNECTIONS_MAX * 3 / 4;
 
 /// How many keys and zones are named in `/status`.
 const NAMED_MAX: usize = 100;
@@ -155,6 +159,7 @@ pub struct Shared {
     registered: watch::Receiver<Registered>,
     phases: watch::Receiver<Phase>,
     registry: Arc<Registry>,
+    waiters: Arc<Semaphore>,
 }
 
 #[derive(Deserialize)]
@@ -195,6 +200,7 @@ impl Shared {
             registered,
             phases,
             registry,
+            waiters: Arc::new(Semaphore::new(WAITERS_MAX)),
         }
     }
 
@@ -209,11 +215,14 @@ impl Shared {
         looked.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Waits until a revision is there, or until the time is over.
+    /// Waits until a revision is there, or until the time is over; not at all where too many others wait.
     async fn wait(&mut self, wanted: &Wanted, there: impl Fn(&Freshness) -> Option<i64>) {
         if let Some(revision) = wanted.min_revision {
             let limit = Duration::from_millis(wanted.timeout_ms.unwrap_or(0)).min(WAIT_MAX);
             let come = |freshness: &Freshness| there(freshness) >= Some(revision);
+            let Ok(_waiter) = self.waiters.try_acquire() else {
+                return;
+            };
             // Over time, the answer tells as much.
             let _ = tokio::time::timeout(limit, self.freshness.wait_for(come)).await;
         }

@@ -1,8 +1,11 @@
-//! HTTP connections: one request each, so many at once, and none for ever.
+//! HTTP connections: one request each, so many at once, and none without progress.
 
 use std::future::Future;
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,7 +13,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::warn;
 
@@ -26,8 +30,9 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     /// How long the head of a request may take.
     pub(super) head: Duration,
-    /// How long a connection may last: it is for one request.
-    pub(super) request: Duration,
+    /// How long a connection may stall: a client that takes nothing for so long is gone. It is
+    /// noticed within twice that time.
+    pub(super) stall: Duration,
 }
 
 impl Limits {
@@ -35,7 +40,7 @@ impl Limits {
         connections: CONNECTIONS_MAX,
         head: Duration::from_secs(5),
         // As long as one may wait for a revision, and a little more.
-        request: WAIT_MAX.saturating_add(Duration::from_secs(10)),
+        stall: WAIT_MAX.saturating_add(Duration::from_secs(10)),
     };
 }
 
@@ -79,14 +84,90 @@ pub(super) async fn serve(
             }
         };
         let service = TowerToHyperService::new(router.clone());
+        let written = Arc::new(AtomicUsize::new(0));
+        let stream = Counted {
+            stream,
+            written: written.clone(),
+        };
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = open.watch(connection);
         tokio::spawn(async move {
-            // What a client does to its own connection is no news.
-            let _ = tokio::time::timeout(limits.request, connection).await;
+            tokio::select! {
+                // What a client does to its own connection is no news.
+                _ = connection => {}
+                () = stalls(&written, limits.stall) => {}
+            }
             drop(seat);
         });
     }
     drop(listener);
     open.shutdown().await;
+}
+
+/// Ends once nothing has been written for so long, or for up to twice as long.
+async fn stalls(written: &AtomicUsize, limit: Duration) {
+    loop {
+        let before = written.load(Ordering::Relaxed);
+        tokio::time::sleep(limit).await;
+        if written.load(Ordering::Relaxed) == before {
+            return;
+        }
+    }
+}
+
+/// A connection that counts the octets that its client has accepted.
+struct Counted {
+    stream: TcpStream,
+    written: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(octets)) = written {
+            self.written.fetch_add(octets, Ordering::Relaxed);
+        }
+        written
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, octets);
+        self.count(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.count(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }

@@ -154,14 +154,25 @@ async fn listening(
     watch::Sender<bool>,
     tokio::task::JoinHandle<()>,
 ) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
     let limits = listen::Limits {
         connections: 2,
         head,
-        request: Duration::from_secs(60),
+        stall: Duration::from_secs(60),
     };
     let router = Router::new().route("/healthz", get(|| async { "ok\n" }));
+    listening_with(limits, router).await
+}
+
+async fn listening_with(
+    limits: listen::Limits,
+    router: Router,
+) -> (
+    std::net::SocketAddr,
+    watch::Sender<bool>,
+    tokio::task::JoinHandle<()>,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
     let (quit, mut quitting) = watch::channel(false);
     let stop = async move { drop(quitting.wait_for(|quit| *quit).await) };
     let served = tokio::spawn(listen::serve(limits, listener, router, stop));
@@ -225,4 +236,84 @@ async fn whoever_has_not_asked_does_not_hold_up_the_end() {
         "it is still waited for"
     );
     idle.await.expect("no panic");
+}
+
+/// A router with a body that comes chunk by chunk.
+fn streaming(chunks: tokio::sync::mpsc::Receiver<Result<Vec<u8>, std::io::Error>>) -> Router {
+    let chunks = Arc::new(std::sync::Mutex::new(Some(chunks)));
+    Router::new().route(
+        "/stream",
+        get(async move || {
+            let chunks = chunks.lock().expect("no panic").take();
+            let chunks = chunks.expect("it is asked for once");
+            axum::body::Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(chunks))
+        }),
+    )
+}
+
+const STREAM: &[u8] = b"GET /stream HTTP/1.0\r\nhost: x\r\n\r\n";
+
+#[tokio::test]
+async fn a_long_download_is_not_cut_as_long_as_it_goes_on() {
+    let limits = listen::Limits {
+        stall: Duration::from_secs(1),
+        ..listen::Limits::DEFAULT
+    };
+    let (sender, chunks) = tokio::sync::mpsc::channel(1);
+    let (address, _quit, _served) = listening_with(limits, streaming(chunks)).await;
+    let download = tokio::spawn(told(address, STREAM));
+    // Altogether it takes several times as long as it may stall.
+    for _ in 0..60 {
+        sender.send(Ok(b"x".to_vec())).await.expect("it goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(sender);
+    let told = download.await.expect("no panic").expect("it is closed");
+    assert!(told.ends_with(&"x".repeat(60)), "{told}");
+}
+
+#[tokio::test]
+async fn a_download_that_nobody_takes_is_cut() {
+    let limits = listen::Limits {
+        stall: Duration::from_millis(100),
+        ..listen::Limits::DEFAULT
+    };
+    let (sender, chunks) = tokio::sync::mpsc::channel(1);
+    let (address, _quit, _served) = listening_with(limits, streaming(chunks)).await;
+    use tokio::io::AsyncWriteExt;
+    let mut client = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("it listens");
+    client.write_all(STREAM).await.expect("sent");
+    let endless = async { while sender.send(Ok(vec![0; 1 << 20])).await.is_ok() {} };
+    let ended = tokio::time::timeout(Duration::from_secs(20), endless).await;
+    assert!(ended.is_ok(), "it is still written to");
+}
+
+#[tokio::test]
+async fn those_that_wait_leave_room_for_others() {
+    let bench = bench();
+    let wait = || {
+        let mut shared = bench.shared.clone();
+        tokio::spawn(async move {
+            let wanted = Wanted {
+                min_revision: Some(1),
+                timeout_ms: Some(60_000),
+            };
+            shared.wait(&wanted, |freshness| freshness.applied).await;
+        })
+    };
+    let waiting: Vec<_> = (0..WAITERS_MAX).map(|_| wait()).collect();
+    while bench.shared.waiters.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let one_more = tokio::time::timeout(Duration::from_secs(20), wait()).await;
+    assert!(one_more.is_ok(), "it waits, too");
+    assert!(waiting.iter().all(|one| !one.is_finished()));
+    bench
+        .freshness
+        .send_modify(|freshness| freshness.applied = Some(1));
+    for one in waiting {
+        one.await.expect("no panic");
+    }
 }
