@@ -1,17 +1,19 @@
 //! Settings: from flags, from `NSD_*` variables, from a TOML file. A flag wins over a variable, a
 //! variable over the file, the file over the default.
 
+mod check;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
+pub use check::Config;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use etcd::client::{self, Tls};
+use etcd::client;
 use serde::{Deserialize, Serialize};
 
+use crate::dev;
 use crate::model::{Consistency, Time};
-use crate::{dev, mirror};
 
 /// Authoritative DNS front-end that answers from an in-memory mirror of etcd.
 #[derive(Debug, Parser)]
@@ -286,41 +288,6 @@ pub struct Options {
     pub log_format: Option<LogFormat>,
 }
 
-/// The settings as they are used.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// How the mirror is kept.
-    pub mirror: mirror::Settings,
-    /// Where to answer DNS.
-    pub listen: Vec<SocketAddr>,
-    /// Whether addresses of a family that the host does not have are left out, as nobody asked for them.
-    pub listens_where_possible: bool,
-    /// Where the admin listener is.
-    pub admin: SocketAddr,
-    /// Threads a UDP address.
-    pub udp_workers: usize,
-    /// From which age on answers say that they are stale; none for never.
-    pub stale_after: Option<Duration>,
-    /// TCP connections at most.
-    pub tcp_connections: usize,
-    /// When an idle TCP connection is closed.
-    pub tcp_idle: Duration,
-    /// How long it answers on once it is told to end.
-    pub lameduck: Duration,
-    /// Name in the fleet; none to make one of the host's name.
-    pub id: Option<String>,
-    /// Address for others.
-    pub advertise: Option<std::net::IpAddr>,
-    /// Server identity; empty if it is not told.
-    pub nsid: String,
-    /// Software version; empty if it is not told.
-    pub server_version: String,
-    /// What to log.
-    pub log_level: String,
-    /// How to log.
-    pub log_format: LogFormat,
-}
-
 /// Says of an error that settings cannot be used, or files that they name.
 #[derive(Clone, Copy, Debug)]
 pub struct Unusable;
@@ -397,250 +364,7 @@ impl Options {
         table.extend(toml::Table::try_from(self)?);
         Ok(table.try_into()?)
     }
-
-    fn check(self) -> anyhow::Result<Config> {
-        let user = match &self.user {
-            None => None,
-            Some(user) => match user.split_once(':') {
-                Some((name, password)) if !name.is_empty() => Some((name.into(), password.into())),
-                _ => bail!("user is not of the form NAME:PASSWORD"),
-            },
-        };
-        let identity = match (self.cert_file, self.key_file) {
-            (Some(certificate), Some(key)) => Some((certificate, key)),
-            (None, None) => None,
-            _ => bail!("cert-file and key-file belong together"),
-        };
-        let tls = Tls {
-            ca_file: self.ca_file,
-            identity,
-            server_name: self.tls_name,
-            ..Tls::default()
-        };
-        let endpoints = self
-            .endpoints
-            .unwrap_or_else(|| vec!["http://127.0.0.1:2379".into()]);
-        let store = client::Config {
-            tls,
-            user,
-            discover: self.discover_members.unwrap_or(false),
-            ..client::Config::new(endpoints)
-        };
-        store.tls.check()?;
-        let prefix = self.prefix.as_deref().unwrap_or("/ns");
-        let listens_where_possible = self.listen.is_none();
-        let listen = self.listen.unwrap_or_else(|| {
-            let port = 53;
-            vec![
-                ([127, 0, 0, 1], port).into(),
-                (std::net::Ipv6Addr::LOCALHOST, port).into(),
-            ]
-        });
-        if listen.is_empty() {
-            bail!("no address to listen on is given");
-        }
-        for (what, text) in [
-            ("nsid", &self.nsid),
-            ("server-version", &self.server_version),
-            ("id", &self.id),
-        ] {
-            if text.as_ref().is_some_and(|text| text.len() > 255) {
-                bail!("{what} is longer than 255 octets");
-            }
-        }
-        if self
-            .id
-            .as_ref()
-            .is_some_and(|id| id.is_empty() || id.contains(|c: char| c.is_control() || c == '/'))
-        {
-            bail!("id is empty, or has a slash or a control character");
-        }
-        let count = |what: &str, given: Option<usize>, default: usize, max: usize| match given
-            .unwrap_or(default)
-        {
-            count if (1..=max).contains(&count) => Ok(count),
-            _ => Err(anyhow!("{what} is a number from 1 to {max}")),
-        };
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let time = |given: Option<Time>, default: u64| {
-            given.map_or(Duration::from_secs(default), |Time(time)| time)
-        };
-        let or_never = |given: Option<Time>, default: u64| {
-            Some(time(given, default)).filter(|time| !time.is_zero())
-        };
-        let snapshot_interval = or_never(self.snapshot_interval, 60)
-            .context("snapshot-interval is a time longer than nothing")?;
-        if let Some(path) = &self.snapshot {
-            // Better found out now than when it is needed.
-            mirror::check_snapshot(path)
-                .with_context(|| format!("cannot write a snapshot to {}", path.display()))?;
-        }
-        let mirror = mirror::Settings {
-            store: store.complete().map_err(|error| anyhow!(error))?,
-            prefix: prefix
-                .parse()
-                .with_context(|| format!("the prefix '{prefix}' does not do"))?,
-            consistency: self.consistency.unwrap_or_default(),
-            guard: match self.hold_loss_over.unwrap_or(50) {
-                percent @ 0..=100 => mirror::Guard { percent },
-                _ => bail!("hold-loss-over is a percentage from 0 to 100"),
-            },
-            snapshot: self.snapshot.map(|path| (path, snapshot_interval)),
-            audit: or_never(self.audit_interval, 3600),
-            allow_empty: self.allow_empty.unwrap_or(false),
-        };
-        Ok(Config {
-            mirror,
-            listen,
-            listens_where_possible,
-            admin: self.admin.unwrap_or_else(|| ([127, 0, 0, 1], 9053).into()),
-            udp_workers: count("udp-workers", self.udp_workers, cores.min(1024), 1024)?,
-            stale_after: or_never(self.stale_after, 30),
-            tcp_connections: count("tcp-connections", self.tcp_connections, 1000, 1_000_000)?,
-            tcp_idle: time(self.tcp_idle, 10)
-                .clamp(Duration::from_secs(1), Duration::from_secs(3600)),
-            lameduck: time(self.lameduck, 0),
-            id: self.id,
-            advertise: self.advertise,
-            nsid: self.nsid.unwrap_or_default(),
-            server_version: self.server_version.unwrap_or_default(),
-            log_level: client::log_directives(self.log_level.as_deref().unwrap_or("info"), "info")
-                .map_err(|error| anyhow!("log-level: {error}"))?,
-            log_format: self.log_format.unwrap_or_default(),
-        })
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(text: &str) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), text).expect("written");
-        file
-    }
-
-    fn parse(arguments: &[&str]) -> Options {
-        Arguments::try_parse_from([&["nsd"], arguments].concat())
-            .expect("arguments")
-            .options
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        use clap::CommandFactory;
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn flags_win_over_the_file() {
-        let file = file(
-            "prefix = \"/file\"\nlisten = [\"127.0.0.1:1\"]\nid = \"file\"\nlog-format = \"json\"\n",
-        );
-        let path = file.path().to_str().expect("a path");
-        let config = parse(&[
-            "--config",
-            path,
-            "--id",
-            "flag",
-            "--listen",
-            "127.0.0.1:2",
-            "127.0.0.1:3",
-        ])
-        .complete();
-        let config = config.expect("sound settings");
-        assert_eq!(config.mirror.prefix.to_string(), "/file");
-        assert_eq!(
-            config.listen,
-            ["127.0.0.1:2", "127.0.0.1:3"].map(|a| a.parse().expect("an address"))
-        );
-        assert_eq!(
-            (config.id.as_deref(), config.log_format),
-            (Some("flag"), LogFormat::Json)
-        );
-    }
-
-    #[test]
-    fn times_are_written_in_one_way() {
-        let minute = Some(Duration::from_secs(60));
-        for text in [
-            "60",
-            "60.0",
-            "\"60\"",
-            "\"1m\"",
-            "\"60s\"",
-            "\"0m60s\"",
-            "\"60000ms\"",
-        ] {
-            let keys = [
-                "stale-after",
-                "tcp-idle",
-                "audit-interval",
-                "snapshot-interval",
-            ];
-            let lines = keys.map(|key| format!("{key} = {text}\n")).concat();
-            let file = file(&lines);
-            let options = parse(&["--config", file.path().to_str().expect("a path")]);
-            let config = options.complete().expect(text);
-            assert_eq!(config.stale_after, minute, "{text}");
-            assert_eq!(Some(config.tcp_idle), minute, "{text}");
-            assert_eq!(config.mirror.audit, minute, "{text}");
-        }
-        for text in ["60", "1m", "60s", "0.5m30s"] {
-            let config = parse(&["--stale-after", text, "--audit-interval", "0"]).complete();
-            let config = config.expect(text);
-            assert_eq!((config.stale_after, config.mirror.audit), (minute, None));
-        }
-        let never = parse(&["--stale-after", "0s"]).complete();
-        assert_eq!(never.expect("sound settings").stale_after, None);
-    }
-
-    #[test]
-    fn all_variables_are_known() {
-        let variables = variables();
-        for name in ["NSD_LISTEN", "NSD_CONFIG", "NSD_ETCD", "NSD_LOG_LEVEL"] {
-            assert!(variables.iter().any(|known| known == name), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_told() {
-        for (text, reason) in [
-            ("listn = []", "no setting 'listn', did you mean 'listen'"),
-            ("stale_after = 5", "did you mean 'stale-after'"),
-            ("config = \"x\"", "no setting 'config'"),
-            (
-                "id = \"a\"\nwhatever = 1",
-                "no setting 'whatever': nsd --help",
-            ),
-            ("log-level = \"nonsense\"", "'nonsense' is no log level"),
-            ("stale-after = -1", "a number alone counts seconds"),
-            ("tcp-idle = \"1y\"", "line 1"),
-            ("snapshot-interval = 0", "snapshot-interval is a time"),
-            ("listen = [\"x\"]", "line 1"),
-            ("udp-workers = 0", "udp-workers is a number from 1"),
-            ("user = \"x\"", "NAME:PASSWORD"),
-            ("cert-file = \"x\"", "belong together"),
-            ("endpoints = [\"ftp://x:1\"]", "scheme"),
-            ("prefix = \"/\"", "prefix"),
-            ("consistency = \"bounded\"", "available, bounded:TIME"),
-            ("id = \"a/b\"", "slash"),
-            ("snapshot-interval = \"often\"", "expected a time such as"),
-            ("snapshot = \"/nonexistent/file\"", "/nonexistent/file"),
-            ("snapshot = \"/\"", "to /: it is a folder"),
-            ("hold-loss-over = 101", "percentage"),
-            ("audit-interval = \"-1s\"", "expected a time such as"),
-        ] {
-            let file = file(text);
-            let error = parse(&["--config", file.path().to_str().expect("a path")])
-                .complete()
-                .expect_err(text);
-            assert!(format!("{error:#}").contains(reason), "{error:#}");
-        }
-        let error = parse(&["--config", "/nonexistent"])
-            .complete()
-            .expect_err("no file");
-        assert!(format!("{error:#}").contains("/nonexistent") && error.is::<Unusable>());
-    }
-}
+mod tests;

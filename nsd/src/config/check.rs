@@ -1,0 +1,190 @@
+//! From the settings as they are typed to those that are used.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use etcd::client::{self, Tls};
+
+use super::{LogFormat, Options};
+use crate::mirror;
+use crate::model::Time;
+
+/// The settings as they are used.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How the mirror is kept.
+    pub mirror: mirror::Settings,
+    /// Where to answer DNS.
+    pub listen: Vec<SocketAddr>,
+    /// Whether addresses of a family that the host does not have are left out, as nobody asked for them.
+    pub listens_where_possible: bool,
+    /// Where the admin listener is.
+    pub admin: SocketAddr,
+    /// Threads a UDP address.
+    pub udp_workers: usize,
+    /// From which age on answers say that they are stale; none for never.
+    pub stale_after: Option<Duration>,
+    /// TCP connections at most.
+    pub tcp_connections: usize,
+    /// When an idle TCP connection is closed.
+    pub tcp_idle: Duration,
+    /// How long it answers on once it is told to end.
+    pub lameduck: Duration,
+    /// Name in the fleet; none to make one of the host's name.
+    pub id: Option<String>,
+    /// Address for others.
+    pub advertise: Option<IpAddr>,
+    /// Server identity; empty if it is not told.
+    pub nsid: String,
+    /// Software version; empty if it is not told.
+    pub server_version: String,
+    /// What to log.
+    pub log_level: String,
+    /// How to log.
+    pub log_format: LogFormat,
+}
+
+/// NSID, CHAOS answers and names in the fleet are no longer than a character string (RFC 1035 3.3).
+const TEXT_OCTETS_MAX: usize = 255;
+
+/// When idle TCP connections may be closed.
+const TCP_IDLE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+impl Options {
+    /// Checks all settings, and fills in the defaults.
+    pub(super) fn check(self) -> anyhow::Result<Config> {
+        self.check_texts()?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let tcp_idle = time(self.tcp_idle, 10);
+        if !TCP_IDLE.contains(&tcp_idle) {
+            bail!("tcp-idle is a time from 1s to 1h");
+        }
+        let log_level = self.log_level.as_deref().unwrap_or("info");
+        Ok(Config {
+            mirror: self.mirror()?,
+            listen: self.addresses()?,
+            listens_where_possible: self.listen.is_none(),
+            admin: self.admin.unwrap_or((Ipv4Addr::LOCALHOST, 9053).into()),
+            udp_workers: count("udp-workers", self.udp_workers, cores.min(1024), 1024)?,
+            stale_after: or_never(self.stale_after, 30),
+            tcp_connections: count("tcp-connections", self.tcp_connections, 1000, 1_000_000)?,
+            tcp_idle,
+            lameduck: time(self.lameduck, 0),
+            log_level: client::log_directives(log_level, "info")
+                .map_err(|error| anyhow!("log-level: {error}"))?,
+            log_format: self.log_format.unwrap_or_default(),
+            id: self.id,
+            advertise: self.advertise,
+            nsid: self.nsid.unwrap_or_default(),
+            server_version: self.server_version.unwrap_or_default(),
+        })
+    }
+
+    fn check_texts(&self) -> anyhow::Result<()> {
+        for (what, text) in [
+            ("nsid", &self.nsid),
+            ("server-version", &self.server_version),
+            ("id", &self.id),
+        ] {
+            if text
+                .as_ref()
+                .is_some_and(|text| text.len() > TEXT_OCTETS_MAX)
+            {
+                bail!("{what} is longer than {TEXT_OCTETS_MAX} octets");
+            }
+        }
+        let is_bad =
+            |id: &String| id.is_empty() || id.contains(|c: char| c.is_control() || c == '/');
+        if self.id.as_ref().is_some_and(is_bad) {
+            bail!("id is empty, or has a slash or a control character");
+        }
+        Ok(())
+    }
+
+    /// Where to answer DNS.
+    fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
+        match &self.listen {
+            None => Ok(vec![
+                (Ipv4Addr::LOCALHOST, 53).into(),
+                (Ipv6Addr::LOCALHOST, 53).into(),
+            ]),
+            Some(listen) if listen.is_empty() => bail!("no address to listen on is given"),
+            Some(listen) => Ok(listen.clone()),
+        }
+    }
+
+    fn mirror(&self) -> anyhow::Result<mirror::Settings> {
+        let store = self.store()?;
+        let prefix = self.prefix.as_deref().unwrap_or("/ns");
+        let interval = or_never(self.snapshot_interval, 60)
+            .context("snapshot-interval is a time longer than nothing")?;
+        if let Some(path) = &self.snapshot {
+            // Better found out now than when it is needed.
+            mirror::check_snapshot(path)
+                .with_context(|| format!("cannot write a snapshot to {}", path.display()))?;
+        }
+        Ok(mirror::Settings {
+            store: store.complete().map_err(|error| anyhow!(error))?,
+            prefix: prefix
+                .parse()
+                .with_context(|| format!("the prefix '{prefix}' does not do"))?,
+            consistency: self.consistency.unwrap_or_default(),
+            guard: match self.hold_loss_over.unwrap_or(50) {
+                percent @ 0..=100 => mirror::Guard { percent },
+                _ => bail!("hold-loss-over is a percentage from 0 to 100"),
+            },
+            snapshot: self.snapshot.clone().map(|path| (path, interval)),
+            audit: or_never(self.audit_interval, 3600),
+            allow_empty: self.allow_empty.unwrap_or(false),
+        })
+    }
+
+    /// How etcd is reached.
+    fn store(&self) -> anyhow::Result<client::Config> {
+        let user = match &self.user {
+            None => None,
+            Some(user) => match user.split_once(':') {
+                Some((name, password)) if !name.is_empty() => Some((name.into(), password.into())),
+                _ => bail!("user is not of the form NAME:PASSWORD"),
+            },
+        };
+        let identity = match (&self.cert_file, &self.key_file) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            _ => bail!("cert-file and key-file belong together"),
+        };
+        let tls = Tls {
+            ca_file: self.ca_file.clone(),
+            identity,
+            server_name: self.tls_name.clone(),
+            ..Tls::default()
+        };
+        let endpoints = self.endpoints.clone();
+        let endpoints = endpoints.unwrap_or_else(|| vec!["http://127.0.0.1:2379".into()]);
+        let store = client::Config {
+            tls,
+            user,
+            discover: self.discover_members.unwrap_or(false),
+            ..client::Config::new(endpoints)
+        };
+        store.tls.check()?;
+        Ok(store)
+    }
+}
+
+fn count(what: &str, given: Option<usize>, default: usize, max: usize) -> anyhow::Result<usize> {
+    match given.unwrap_or(default) {
+        count if (1..=max).contains(&count) => Ok(count),
+        _ => bail!("{what} is a number from 1 to {max}"),
+    }
+}
+
+fn time(given: Option<Time>, default_s: u64) -> Duration {
+    given.map_or(Duration::from_secs(default_s), |Time(time)| time)
+}
+
+fn or_never(given: Option<Time>, default_s: u64) -> Option<Duration> {
+    Some(time(given, default_s)).filter(|time| !time.is_zero())
+}

@@ -1,0 +1,136 @@
+//! Settings from all their sources, and what is said of those that cannot be used.
+
+use std::time::Duration;
+
+use super::*;
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), text).expect("written");
+    file
+}
+
+fn parse(arguments: &[&str]) -> Options {
+    Arguments::try_parse_from([&["nsd"], arguments].concat())
+        .expect("arguments")
+        .options
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    use clap::CommandFactory;
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let file = file(
+        "prefix = \"/file\"\nlisten = [\"127.0.0.1:1\"]\nid = \"file\"\nlog-format = \"json\"\n",
+    );
+    let path = file.path().to_str().expect("a path");
+    let config = parse(&[
+        "--config",
+        path,
+        "--id",
+        "flag",
+        "--listen",
+        "127.0.0.1:2",
+        "127.0.0.1:3",
+    ])
+    .complete();
+    let config = config.expect("sound settings");
+    assert_eq!(config.mirror.prefix.to_string(), "/file");
+    assert_eq!(
+        config.listen,
+        ["127.0.0.1:2", "127.0.0.1:3"].map(|a| a.parse().expect("an address"))
+    );
+    assert_eq!(
+        (config.id.as_deref(), config.log_format),
+        (Some("flag"), LogFormat::Json)
+    );
+}
+
+#[test]
+fn times_are_written_in_one_way() {
+    let minute = Some(Duration::from_secs(60));
+    for text in [
+        "60",
+        "60.0",
+        "\"60\"",
+        "\"1m\"",
+        "\"60s\"",
+        "\"0m60s\"",
+        "\"60000ms\"",
+    ] {
+        let keys = [
+            "stale-after",
+            "tcp-idle",
+            "audit-interval",
+            "snapshot-interval",
+        ];
+        let lines = keys.map(|key| format!("{key} = {text}\n")).concat();
+        let file = file(&lines);
+        let options = parse(&["--config", file.path().to_str().expect("a path")]);
+        let config = options.complete().expect(text);
+        assert_eq!(config.stale_after, minute, "{text}");
+        assert_eq!(Some(config.tcp_idle), minute, "{text}");
+        assert_eq!(config.mirror.audit, minute, "{text}");
+    }
+    for text in ["60", "1m", "60s", "0.5m30s"] {
+        let config = parse(&["--stale-after", text, "--audit-interval", "0"]).complete();
+        let config = config.expect(text);
+        assert_eq!((config.stale_after, config.mirror.audit), (minute, None));
+    }
+    let never = parse(&["--stale-after", "0s"]).complete();
+    assert_eq!(never.expect("sound settings").stale_after, None);
+}
+
+#[test]
+fn all_variables_are_known() {
+    let variables = variables();
+    for name in ["NSD_LISTEN", "NSD_CONFIG", "NSD_ETCD", "NSD_LOG_LEVEL"] {
+        assert!(variables.iter().any(|known| known == name), "{name}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    for (text, reason) in [
+        ("listn = []", "no setting 'listn', did you mean 'listen'"),
+        ("stale_after = 5", "did you mean 'stale-after'"),
+        ("config = \"x\"", "no setting 'config'"),
+        (
+            "id = \"a\"\nwhatever = 1",
+            "no setting 'whatever': nsd --help",
+        ),
+        ("log-level = \"nonsense\"", "'nonsense' is no log level"),
+        ("stale-after = -1", "a number alone counts seconds"),
+        ("tcp-idle = \"1y\"", "line 1"),
+        ("tcp-idle = 0", "tcp-idle is a time from 1s to 1h"),
+        ("tcp-idle = \"61m\"", "tcp-idle is a time from 1s to 1h"),
+        ("snapshot-interval = 0", "snapshot-interval is a time"),
+        ("listen = [\"x\"]", "line 1"),
+        ("udp-workers = 0", "udp-workers is a number from 1"),
+        ("user = \"x\"", "NAME:PASSWORD"),
+        ("cert-file = \"x\"", "belong together"),
+        ("endpoints = [\"ftp://x:1\"]", "scheme"),
+        ("prefix = \"/\"", "prefix"),
+        ("consistency = \"bounded\"", "available, bounded:TIME"),
+        ("id = \"a/b\"", "slash"),
+        ("snapshot-interval = \"often\"", "expected a time such as"),
+        ("snapshot = \"/nonexistent/file\"", "/nonexistent/file"),
+        ("snapshot = \"/\"", "to /: it is a folder"),
+        ("hold-loss-over = 101", "percentage"),
+        ("audit-interval = \"-1s\"", "expected a time such as"),
+    ] {
+        let file = file(text);
+        let error = parse(&["--config", file.path().to_str().expect("a path")])
+            .complete()
+            .expect_err(text);
+        assert!(format!("{error:#}").contains(reason), "{error:#}");
+    }
+    let error = parse(&["--config", "/nonexistent"])
+        .complete()
+        .expect_err("no file");
+    assert!(format!("{error:#}").contains("/nonexistent") && error.is::<Unusable>());
+}
