@@ -91,6 +91,10 @@ struct Table {
     staying: HashMap<u64, Entry>,
     order: BTreeSet<Rank>,
     by_client: HashMap<IpAddr, BTreeSet<Rank>>,
+    /// The same clients, by how many connections they have.
+    crowds: BTreeSet<(usize, IpAddr)>,
+    /// Connections that keep octets, by the time of the last sign of life, as noted last, and by number.
+    holders: BTreeSet<(u64, u64)>,
     held_octets: usize,
     next_number: u64,
     /// Where all of this is told.
@@ -103,6 +107,8 @@ struct Entry {
     /// As noted last.
     rank: Rank,
     held_octets: usize,
+    /// Where it stands among those that keep octets, if it does.
+    holder: Option<(u64, u64)>,
     pulse: Arc<Pulse>,
 }
 
@@ -164,6 +170,7 @@ impl Connections {
             client,
             rank,
             held_octets: 0,
+            holder: None,
             pulse: pulse.clone(),
         };
         table.staying.insert(number, entry);
@@ -202,15 +209,21 @@ fn network(client: IpAddr) -> IpAddr {
 impl Table {
     fn place(&mut self, client: IpAddr, rank: Rank) {
         self.order.insert(rank);
-        self.by_client.entry(client).or_default().insert(rank);
+        let own = self.by_client.entry(client).or_default();
+        self.crowds.remove(&(own.len(), client));
+        own.insert(rank);
+        self.crowds.insert((own.len(), client));
     }
 
     fn displace(&mut self, client: IpAddr, rank: Rank) {
         self.order.remove(&rank);
         if let Some(own) = self.by_client.get_mut(&client) {
+            self.crowds.remove(&(own.len(), client));
             own.remove(&rank);
             if own.is_empty() {
                 self.by_client.remove(&client);
+            } else {
+                self.crowds.insert((own.len(), client));
             }
         }
     }
@@ -247,10 +260,8 @@ impl Table {
 
     /// The connections of this client, or of the one that has most of them.
     fn crowd(&self, client: Option<IpAddr>) -> Option<&BTreeSet<Rank>> {
-        match client {
-            Some(client) => self.by_client.get(&client),
-            None => self.by_client.values().max_by_key(|own| own.len()),
-        }
+        let most = || self.crowds.last().map(|(_, client)| *client);
+        self.by_client.get(&client.or_else(most)?)
     }
 
     fn dismiss(&mut self, number: u64) {
@@ -263,19 +274,36 @@ impl Table {
     fn remove(&mut self, number: u64) -> Option<Entry> {
         let entry = self.staying.remove(&number)?;
         self.displace(entry.client, entry.rank);
+        if let Some(holder) = entry.holder {
+            self.holders.remove(&holder);
+        }
         self.held_octets -= entry.held_octets;
         self.seats.taken.fetch_sub(1, Ordering::Relaxed);
         Some(entry)
     }
 
     /// The connection that has been idle longest of all others that keep octets.
-    fn idlest_holder(&self, but: u64) -> Option<u64> {
-        let others = self.staying.iter();
-        let others = others.filter(|(number, entry)| entry.held_octets > 0 && **number != but);
-        let last = |entry: &Entry| entry.pulse.last.load(Ordering::Relaxed).max(entry.rank.1);
-        others
-            .min_by_key(|(_, entry)| last(entry))
-            .map(|(number, _)| *number)
+    fn idlest_holder(&mut self, but: u64) -> Option<u64> {
+        loop {
+            let mut holders = self.holders.iter();
+            let noted = *holders.find(|(_, number)| *number != but)?;
+            let entry = self.staying.get_mut(&noted.1)?;
+            let now = (entry.last(), noted.1);
+            if now <= noted {
+                return Some(noted.1);
+            }
+            // It was in use since that was noted.
+            entry.holder = Some(now);
+            self.holders.remove(&noted);
+            self.holders.insert(now);
+        }
+    }
+}
+
+impl Entry {
+    /// When the connection was in use last, or came.
+    fn last(&self) -> u64 {
+        self.pulse.last.load(Ordering::Relaxed).max(self.rank.1)
     }
 }
 
@@ -305,6 +333,13 @@ impl Seat {
             return; // It is about to leave.
         };
         entry.held_octets = octets;
+        let holder = (octets > 0).then(|| entry.holder.unwrap_or((entry.last(), self.number)));
+        if holder != entry.holder {
+            if let Some(before) = std::mem::replace(&mut entry.holder, holder) {
+                table.holders.remove(&before);
+            }
+            table.holders.extend(holder);
+        }
         table.held_octets = table.held_octets - self.held_octets + octets;
         self.held_octets = octets;
         while table.held_octets > self.connections.limits.held_octets {
@@ -333,154 +368,4 @@ impl Drop for Seat {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn connections(count: usize) -> Arc<Connections> {
-        let idle = Duration::from_secs(10);
-        let limits = Limits {
-            held_octets: 100,
-            ..Limits::new(count, idle, Duration::ZERO)
-        };
-        Connections::new(limits, Arc::default())
-    }
-
-    fn client(last: u8) -> IpAddr {
-        [192, 0, 2, last].into()
-    }
-
-    /// Takes a seat at some millisecond.
-    fn seat(open: &Arc<Connections>, client: IpAddr, at: u64) -> Option<Seat> {
-        open.try_seat(client, at * 1000)
-    }
-
-    /// Asks at some millisecond.
-    fn ask(seat: &Seat, at: u64) {
-        seat.pulse.last.store(at * 1000, Ordering::Relaxed);
-    }
-
-    /// Whether it was told to leave.
-    fn has_to_leave(seat: &Seat) -> bool {
-        !seat.connections.lock().staying.contains_key(&seat.number)
-    }
-
-    fn counts(open: &Connections) -> (u64, u64) {
-        let seats = open.lock().seats.clone();
-        let [taken, dismissed] = [&seats.taken, &seats.dismissed];
-        (
-            taken.load(Ordering::Relaxed),
-            dismissed.load(Ordering::Relaxed),
-        )
-    }
-
-    #[tokio::test]
-    async fn a_full_table_drops_the_connection_that_is_idle_longest() {
-        let open = connections(4);
-        let seats = (0..4).map(|last| seat(&open, client(last), 10 + u64::from(last)));
-        let mut seats: Vec<Seat> = seats.map(|seat| seat.expect("a free seat")).collect();
-        // The third has never asked.
-        for (index, at) in [(1, 1001), (3, 1002), (0, 1003), (1, 1004)] {
-            ask(&seats[index], at);
-        }
-        let mut newcomers = Vec::new();
-        for (leaver, at) in [(2, 2010), (3, 2011), (0, 2012)] {
-            let newcomer = client(10 + leaver);
-            let newcomer = seat(&open, newcomer, at).expect("a seat");
-            let index = seats.iter().position(has_to_leave);
-            let dismissed = seats.remove(index.expect("one has to leave"));
-            assert_eq!(dismissed.number, u64::from(leaver));
-            dismissed.is_dismissed().await;
-            ask(&newcomer, at);
-            newcomers.push(newcomer);
-        }
-        assert_eq!(counts(&open), (4, 3));
-    }
-
-    #[tokio::test]
-    async fn those_that_leave_are_limited_too() {
-        let open = connections(1);
-        let mut seats: Vec<Seat> = Vec::new();
-        for last in 0..=LEAVING_MAX as u8 {
-            seats.push(seat(&open, client(last), u64::from(last)).expect("a seat"));
-        }
-        assert!(seat(&open, client(100), 100).is_none());
-        let (waiting, ()) = tokio::join!(open.seat(client(100)), async {
-            seats.remove(0);
-        });
-        assert_eq!(
-            seats.iter().filter(|seat| has_to_leave(seat)).count(),
-            LEAVING_MAX
-        );
-        assert!(!has_to_leave(&waiting));
-    }
-
-    #[test]
-    fn a_newcomer_has_a_moment_for_its_first_query() {
-        let open = connections(4);
-        let at = |last, at| seat(&open, client(last), at).expect("a seat");
-        let (first, second) = (at(1, 10), at(2, 10));
-        let third = at(3, 50);
-        let fourth = at(4, 60);
-        ask(&first, 61);
-        ask(&second, 62);
-        let fifth = at(5, 155);
-        assert!(has_to_leave(&third), "it never asked");
-        ask(&fourth, 156);
-        let sixth = at(6, 170);
-        assert!(has_to_leave(&first) && !has_to_leave(&fifth));
-        let _seventh = at(7, 300);
-        assert!(has_to_leave(&fifth) && !has_to_leave(&second));
-        assert!(!has_to_leave(&sixth));
-    }
-
-    #[test]
-    fn in_a_rush_the_client_with_most_connections_makes_room() {
-        let open = connections(8);
-        let at = |last, at| seat(&open, client(last), at).expect("a seat");
-        let _single = at(1, 10);
-        let pair = [at(2, 11), at(2, 12)];
-        let _others: Vec<Seat> = (3..8).map(|last| at(last, 13)).collect();
-        ask(&pair[0], 14);
-        let _newcomer = at(9, 20);
-        assert!(has_to_leave(&pair[1]) && !has_to_leave(&pair[0]));
-    }
-
-    #[test]
-    fn a_client_makes_room_for_itself() {
-        let open = connections(8);
-        let in_network = |network: u128, host: u64| {
-            Ipv6Addr::from_bits((0x2001_0db8 << 96) | (network << 64) | u128::from(host)).into()
-        };
-        let at = |client, at| seat(&open, client, at).expect("a free seat");
-        let first = at(in_network(0, 1), 10);
-        let second = at(in_network(0, 2), 11);
-        let other = at(in_network(1, 1), 12);
-        assert!(!has_to_leave(&first), "a quarter is two");
-        let third = at(in_network(0, u64::MAX), 13);
-        assert!(has_to_leave(&first) && !has_to_leave(&second));
-        assert_eq!(counts(&open), (3, 1));
-        drop((first, second, third, other));
-        let table = open.lock();
-        assert!(table.seated == 0 && table.order.is_empty() && table.by_client.is_empty());
-    }
-
-    #[test]
-    fn what_is_kept_for_slow_clients_is_limited() {
-        let open = connections(8);
-        let at = |last, at| seat(&open, client(last), at).expect("a free seat");
-        let mut seats = [at(0, 10), at(1, 11), at(2, 12), at(3, 13)];
-        seats[1..].iter_mut().for_each(|seat| seat.hold(30));
-        ask(&seats[1], 20);
-        seats[3].hold(50);
-        assert_eq!(
-            seats.each_ref().map(has_to_leave),
-            [false, false, true, false]
-        );
-        assert_eq!(open.lock().held_octets, 80);
-        seats[2].hold(0);
-        seats[3].hold(1000);
-        assert!(has_to_leave(&seats[1]) && !has_to_leave(&seats[3]));
-        drop(seats);
-        assert_eq!(open.lock().held_octets, 0);
-    }
-}
+mod tests;

@@ -171,12 +171,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             let is_idle = kept.input.is_empty();
             due = Instant::now() + if is_idle { limits.idle } else { limits.query };
         }
-        seat.hold(kept.input.len() + kept.output.len());
+        seat.hold(kept.octets());
         if !kept.output.is_empty() {
             timeout(limits.write, stream.write_all(&kept.output)).await??;
             kept.output = Vec::new();
             seat.is_in_use();
-            seat.hold(kept.input.len());
+            seat.hold(kept.octets());
         }
         if kept.left_behind || batch.end == End::Output {
             tokio::task::yield_now().await;
@@ -193,6 +193,21 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 impl Kept {
+    /// How many octets of memory this is.
+    fn octets(&self) -> usize {
+        self.input.capacity() + self.output.capacity()
+    }
+
+    /// Whether what is kept and what follows it are no whole query yet.
+    fn is_partial(&self, next: &[u8]) -> bool {
+        let mut octets = self.input.iter().chain(next);
+        let len = match (octets.next(), octets.next()) {
+            (Some(a), Some(b)) => usize::from(u16::from_be_bytes([*a, *b])),
+            _ => 0,
+        };
+        self.input.len() + next.len() < 2 + len
+    }
+
     /// Takes in what has come, unless only what is kept is to be answered; answers as much as possible, and sends the
     /// responses as far as the client accepts them. None at the end of the stream.
     fn turn<S: AsyncRead + AsyncWrite>(
@@ -212,7 +227,17 @@ impl Kept {
                     return Poll::Ready(Ok(None));
                 }
                 self.left_behind = room.remaining() == 0;
-                filled += room.filled().len();
+                let next = room.filled();
+                if self.is_partial(next) {
+                    // Only what is new is copied: it may come octet by octet.
+                    self.input.extend_from_slice(next);
+                    return Poll::Ready(Ok(Some(Batch {
+                        taken: 0,
+                        made: 0,
+                        end: End::Input,
+                    })));
+                }
+                filled += next.len();
             }
             input[..self.input.len()].copy_from_slice(&self.input);
             let batch = answer(&input[..filled], output);
@@ -398,6 +423,32 @@ mod tests {
         assert_eq!(turn(true), (Some(5), [0, 0], [0, 0]), "it is answered");
         send(b"\0\x02ef");
         assert_eq!(turn(true), (Some(4), [0, 4], [0, 4]), "nobody reads");
+    }
+
+    #[test]
+    fn a_query_that_comes_octet_by_octet_is_copied_a_few_times() {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let (mut client, mut server) = tokio::io::duplex(8);
+        let mut kept = Kept::default();
+        let (mut looks, mut places) = (0, 0);
+        let query = [&b"\x10\0"[..], &[b'x'; 0x1000]].concat();
+        for octet in &query {
+            let sent = Pin::new(&mut client).poll_write(&mut context, &[*octet]);
+            assert!(matches!(sent, Poll::Ready(Ok(1))));
+            let before = kept.octets();
+            let turn = kept.turn(&mut context, Pin::new(&mut server), true, |input, _| {
+                looks += 1;
+                Batch {
+                    taken: input.len(),
+                    made: 0,
+                    end: End::Input,
+                }
+            });
+            assert!(matches!(turn, Poll::Ready(Ok(Some(_)))));
+            places += usize::from(kept.octets() != before);
+        }
+        assert_eq!((looks, kept.octets()), (1, 0));
+        assert!(places < 20, "it was moved {places} times");
     }
 
     #[tokio::test]
