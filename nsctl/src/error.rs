@@ -92,7 +92,9 @@ impl From<ChangeError> for Error {
     fn from(error: ChangeError) -> Self {
         let reason = error.to_string();
         match error {
-            ChangeError::Partly(error) => Error::from(*error).because(reason),
+            ChangeError::Partly(error) | ChangeError::Left(error, _) => {
+                Error::from(*error).because(reason)
+            }
             ChangeError::Refused(refusal) => refusal.into(),
             ChangeError::Conflict { .. } => Error::Conflict(reason),
             ChangeError::NotWritten(store) | ChangeError::Unknown(store) => {

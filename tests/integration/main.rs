@@ -17,6 +17,7 @@ mod guard;
 mod harness;
 mod hidden;
 mod leader;
+mod leftovers;
 mod listen;
 mod malformed;
 mod many;

@@ -119,7 +119,7 @@ async fn what_others_wrote_since_the_export_is_not_overwritten() {
         let listed = site.nsctl.run("list n7.example.org").await.expect(0).stdout;
         assert!(listed.contains("192.0.2.1"), "{listed}");
     }
-    // By force it is done; after a removal there is nothing to lose; and elsewhere the revision says nothing.
+    // By force it is done; and elsewhere the revision says nothing.
     let file = site.edited("192.0.2.77").await;
     site.nsctl.write("add new2.example.org A 192.0.2.8").await;
     let import = format!("zone import example.org {file} --replace");
@@ -128,7 +128,37 @@ async fn what_others_wrote_since_the_export_is_not_overwritten() {
     elsewhere.run(&import).await.expect(0);
     elsewhere.write("add more.example.org A 192.0.2.8").await;
     elsewhere.run(&import).await.expect(0);
+    // What is there already overwrites nothing.
+    for again in [import.clone(), format!("{import} --dry-run")] {
+        let told = site.nsctl.run(&again).await.expect(0).stdout;
+        let words = ["unchanged", "no differences"];
+        assert!(words.iter().any(|word| told.starts_with(word)), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_was_removed_since_the_export_does_not_come_back_by_accident() {
+    let site = Site::start().await;
+    let file = site.edited("192.0.2.77").await;
+    let import = format!("zone import example.org {file}");
+    let removed = site.nsctl.write("zone remove example.org").await;
+    for import in [
+        import.clone(),
+        format!("{import} --replace"),
+        format!("{import} --replace --dry-run"),
+    ] {
+        let refused = site.nsctl.run(&import).await.expect(3);
+        let told = refused.stderr.lines().last().expect("a reason");
+        assert!(told.contains(&format!("removed at {removed}")), "{told}");
+        assert!(told.contains("--force"), "{told}");
+    }
+    site.nsctl.run("zone show example.org").await.expect(3);
+    site.nsctl.run(&format!("{import} --force")).await.expect(0);
+    // Where there never was such a zone, it is made; and where nothing is remembered of it.
+    let elsewhere = site.nsctl.with("--prefix", "/other");
+    elsewhere.run(&import).await.expect(0);
     site.nsctl.write("zone remove example.org").await;
+    site.nsctl.write("zone clean example.org").await;
     site.nsctl.run(&import).await.expect(0);
 }
 

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{GetOptions, TxnOp};
 
-use super::store::{key_value, kv};
 use super::{Store, StoreError};
 use crate::model::zonefile::{self, Finding, Rrsets};
 use crate::model::{Name, Rdata, Rrset, Rtype};
@@ -73,24 +72,13 @@ impl Store {
                 TxnOp::get(range.start.clone(), Some(options.with_limit(*limit)))
             })
             .collect();
-        let txn = Txn::new().and_then(gets);
-        let response = self
-            .read(|client| {
-                let txn = txn.clone();
-                async move { kv(&client).txn(txn).await }
-            })
-            .await?;
-        for response in response.op_responses() {
-            let TxnOpResponse::Get(mut got) = response else {
-                continue;
-            };
-            for item in got.take_kvs() {
-                // What cannot be read is told elsewhere.
-                if let Ok((owner, stored)) = self.rrset_of(&key_value(item))
-                    && let Ok(rrset) = stored.rrset
-                {
-                    rrsets.insert((owner, stored.rtype), rrset);
-                }
+        let (_, found) = self.get_at_once(gets).await?;
+        for item in found.into_iter().flatten() {
+            // What cannot be read is told elsewhere.
+            if let Ok((owner, stored)) = self.rrset_of(&item)
+                && let Ok(rrset) = stored.rrset
+            {
+                rrsets.insert((owner, stored.rtype), rrset);
             }
         }
         Ok(())

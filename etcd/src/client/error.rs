@@ -204,6 +204,8 @@ pub enum ChangeError {
     Unknown(StoreError),
     /// It was not done to its end: one part is written, and this came of the next.
     Partly(Box<ChangeError>),
+    /// Besides, what was staged for the zone may still be in the store, where nobody serves it.
+    Left(Box<ChangeError>, Name),
 }
 
 impl ChangeError {
@@ -215,16 +217,22 @@ impl ChangeError {
                 format!("others changed {name} at the same time, {tries} times in a row")
             }
             ChangeError::NotWritten(error) | ChangeError::Unknown(error) => error.to_string(),
-            ChangeError::Partly(error) => error.reason(),
+            ChangeError::Partly(error) | ChangeError::Left(error, _) => error.reason(),
         }
     }
 }
 
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let ChangeError::Left(error, zone) = self {
+            return write!(
+                f,
+                "{error}; records that nobody serves may be left in the store: nsctl zone clean {zone} deletes them"
+            );
+        }
         f.write_str(&self.reason())?;
         f.write_str(match self {
-            ChangeError::Refused(_) => "",
+            ChangeError::Refused(_) | ChangeError::Left(..) => "",
             ChangeError::Conflict { .. } => ": nothing was written, try again",
             ChangeError::NotWritten(_) => "; nothing was written",
             ChangeError::Unknown(_) => {

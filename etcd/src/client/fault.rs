@@ -135,7 +135,8 @@ async fn fault(tls: &Tls, endpoint: &str) -> Option<Fault> {
     let (host, _) = authority.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if let Err(error) = lookup_host(authority).await {
-        return Some(Fault::UnknownHost(error.to_string()));
+        let reason = error.to_string();
+        return is_unknown_host(&reason).then_some(Fault::UnknownHost(reason));
     }
     if scheme == "http" {
         if speaks_http2(TcpStream::connect(authority).await.ok()?).await {
@@ -162,6 +163,24 @@ async fn fault(tls: &Tls, endpoint: &str) -> Option<Fault> {
     speaks_http2(TcpStream::connect(authority).await.ok()?)
         .await
         .then_some(Fault::NoTls)
+}
+
+/// Whether a resolver's error says that there is no such host. All others, as of a resolver that does not answer, may
+/// pass. The standard library keeps the text of `getaddrinfo`'s error and not its number: these are the texts for
+/// EAI_NONAME and EAI_NODATA.
+fn is_unknown_host(reason: &str) -> bool {
+    [
+        // glibc
+        "Name or service not known",
+        "No address associated with hostname",
+        // musl
+        "Name does not resolve",
+        "Name has no usable address",
+        // macOS and the BSDs
+        "nodename nor servname provided, or not known",
+    ]
+    .iter()
+    .any(|text| reason.ends_with(text))
 }
 
 /// None where it cannot be tried.
@@ -252,4 +271,36 @@ fn is_of_certificate(alert: AlertDescription) -> bool {
             | Alert::AccessDenied
             | Alert::CertificateRequired
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_host_that_does_not_exist_is_a_fault() {
+        let told = |reason: &str| format!("failed to lookup address information: {reason}");
+        for reason in [
+            "Name or service not known",
+            "No address associated with hostname",
+            "Name does not resolve",
+            "Name has no usable address",
+            "nodename nor servname provided, or not known",
+        ] {
+            assert!(is_unknown_host(&told(reason)), "{reason}");
+        }
+        for reason in [
+            "Temporary failure in name resolution",
+            "Non-recoverable failure in name resolution",
+            "Memory allocation failure",
+            "Try again",
+            "Unrecoverable error",
+            "Out of memory",
+        ] {
+            assert!(!is_unknown_host(&told(reason)), "{reason}");
+        }
+        // EAI_SYSTEM comes as the error of the system.
+        let error = io::Error::from_raw_os_error(24);
+        assert!(!is_unknown_host(&error.to_string()), "{error}");
+    }
 }

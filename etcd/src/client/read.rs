@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::store::Listed;
+use super::list::Listed;
 use super::{Store, StoreError};
 use crate::mirror::KeyValue;
 use crate::model::zonefile::Rrsets;

@@ -1,8 +1,6 @@
 //! Writing a generation that nobody serves yet.
 
-use std::collections::VecDeque;
-
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::import::Progress;
 use super::store::Committed;
@@ -25,80 +23,83 @@ impl Store {
             .any(|item| item.mod_revision == staged.revision))
     }
 
-    /// Writes a generation that nobody serves. Nothing where the zone changes meanwhile.
-    pub(super) async fn stage(
+    /// Begins to write a generation that nobody serves, with its first batch. Nothing where the zone changes meanwhile.
+    /// Generations that may have been begun, and are not gone on with, are added to `left`.
+    pub(super) async fn claim(
         &self,
         slot: &Slot,
         rrsets: &Rrsets,
-        progress: Progress<'_>,
+        left: &mut Vec<(u64, StoreError)>,
     ) -> Result<Option<Staged>, ChangeError> {
         let (apex, present) = (&slot.apex, slot.present.as_ref());
-        let mut generation = slot.revision.unsigned_abs() + 1;
         let first_step = self.anew();
+        let mut generation = slot.revision.unsigned_abs();
         loop {
+            generation += 1;
             let mut plans = txn::stage(self.prefix(), apex, present, generation, rrsets);
             let Some(first) = plans.next() else {
                 return Err(Refusal::Content(format!("the zone {apex} would be empty")).into());
             };
-            let committed = match self.anew().commit(&first).await {
-                Err(StoreError::Unreachable(_)) if !first_step.is_late() => {
-                    // It may have been done, or be done yet, and serves nobody; or the generation is somebody else's.
-                    // So another one is begun, and this one left to `zone clean`.
-                    generation += 1;
-                    continue;
+            match self.anew().commit(&first).await {
+                Ok(Committed::At(revision)) => {
+                    return Ok(Some(Staged {
+                        generation,
+                        first: first_key(&first),
+                        revision,
+                    }));
                 }
-                committed => committed?,
-            };
-            match committed {
-                Committed::Lost => {
+                Ok(Committed::Lost) => {
                     let (_, now) = self.anew().zone(apex).await?;
                     if now.map_or(0, |now| now.revision) != slot.zone_revision() {
                         return Ok(None);
                     }
-                    generation += 1;
                 }
-                Committed::At(revision) => {
-                    let staged = Staged {
-                        generation,
-                        first: first_key(&first),
-                        revision,
-                    };
-                    let mut written = first.ops.len();
-                    progress(written);
-                    let mut under_way: VecDeque<(usize, JoinHandle<Result<bool, StoreError>>)> =
-                        VecDeque::new();
-                    loop {
-                        let next = plans.next();
-                        if (next.is_none() || under_way.len() >= PARALLEL)
-                            && let Some((count, task)) = under_way.pop_front()
-                        {
-                            let result = task
-                                .await
-                                .map_err(|error| StoreError::Other(error.to_string()));
-                            if !result.and_then(|result| result)? {
-                                // Those that are under way can no more be done than this one.
-                                self.sweep(apex, |other| other == generation).await?;
-                                return Ok(None);
-                            }
-                            written += count;
-                            progress(written);
-                        }
-                        match next {
-                            Some(plan) => {
-                                let (store, count) = (self.clone(), plan.ops.len());
-                                under_way.push_back((
-                                    count,
-                                    tokio::spawn(
-                                        async move { store.anew().put_staged(&plan).await },
-                                    ),
-                                ));
-                            }
-                            None if under_way.is_empty() => return Ok(Some(staged)),
-                            None => {}
-                        }
+                Err(error @ StoreError::Unreachable(_)) => {
+                    // It may have been done, or be done yet, and serves nobody; or the generation is somebody else's.
+                    // So another one is begun.
+                    left.push((generation, error.clone()));
+                    if first_step.is_late() {
+                        return Err(error.into());
                     }
                 }
+                Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Writes the rest of a generation that is claimed. False where the zone changes meanwhile.
+    pub(super) async fn fill(
+        &self,
+        slot: &Slot,
+        rrsets: &Rrsets,
+        staged: &Staged,
+        progress: Progress<'_>,
+    ) -> Result<bool, StoreError> {
+        let (apex, present) = (&slot.apex, slot.present.as_ref());
+        let mut plans = txn::stage(self.prefix(), apex, present, staged.generation, rrsets);
+        let mut written = plans.next().map_or(0, |first| first.ops.len());
+        progress(written);
+        let mut under_way = JoinSet::new();
+        loop {
+            while under_way.len() < PARALLEL
+                && let Some(plan) = plans.next()
+            {
+                let (store, count) = (self.clone(), plan.ops.len());
+                under_way.spawn(async move {
+                    let done = store.anew().put_staged(&plan).await?;
+                    Ok::<_, StoreError>(done.then_some(count))
+                });
+            }
+            let Some(done) = under_way.join_next().await else {
+                return Ok(true);
+            };
+            let done = done.map_err(|error| StoreError::Other(error.to_string()))?;
+            // Those that are under way can no more be done than one that is not.
+            let Some(count) = done? else {
+                return Ok(false);
+            };
+            written += count;
+            progress(written);
         }
     }
 

@@ -1,20 +1,18 @@
 //! Reads and commits, with failover over the endpoints until a deadline.
 
 use std::future::Future;
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use etcd_client::{
-    Client, Compare, CompareOp, DeleteOptions, GetOptions, GetResponse, KvClient, ResponseHeader,
-    Txn, TxnOp, TxnOpResponse,
+    Client, Compare, CompareOp, DeleteOptions, GetOptions, KvClient, ResponseHeader, Txn, TxnOp,
+    TxnOpResponse,
 };
 use tokio::time::Instant;
 
-use super::page::{self, PageSize};
 use super::{Config, Learned, StoreError};
 use crate::mirror::{Header, KeyValue};
-use crate::schema::{Census, Key, Prefix};
+use crate::schema::{Key, Prefix};
 use crate::txn::{self, Op, Plan};
 
 /// Responses may be as long as they are: a page of long TXT records, a large transaction.
@@ -23,16 +21,16 @@ const MESSAGE_MAX: usize = 1 << 30;
 /// The store, as the writers see it. Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub struct Store {
-    config: Arc<Config>,
+    pub(super) config: Arc<Config>,
     prefix: Prefix,
     /// Whether a member answers reads from its own copy, which may be old.
-    serializable: bool,
+    pub(super) serializable: bool,
     /// Whether changes are planned only, and not made.
     dry_run: bool,
     /// How long one step may take: a change to records, a page of a list, a batch of an import.
     timeout: Duration,
     /// The step that is under way is to be done by then.
-    deadline: Instant,
+    pub(super) deadline: Instant,
     current: Arc<Mutex<Current>>,
 }
 
@@ -59,90 +57,6 @@ pub struct Head {
     pub store: i64,
     /// The cluster that these are revisions of.
     pub cluster_id: u64,
-}
-
-/// Keys with their values as they were at a revision.
-#[derive(Debug)]
-pub struct Listed {
-    /// The revision.
-    pub revision: i64,
-    /// The cluster that this is a revision of.
-    pub cluster_id: u64,
-    /// The keys, sorted.
-    pub items: Vec<KeyValue>,
-}
-
-/// What a prefix came to.
-#[derive(Debug, Default)]
-pub struct Survey {
-    /// The revision.
-    pub revision: i64,
-    /// The last revision that wrote one of the keys.
-    pub newest: i64,
-    /// The keys.
-    pub census: Census,
-}
-
-/// Reads a range at one revision.
-struct Pages<'s> {
-    store: &'s Store,
-    /// What was not read yet.
-    left: Option<Range<Vec<u8>>>,
-    revision: Option<i64>,
-    keys_only: bool,
-    cluster_id: u64,
-    size: PageSize,
-}
-
-impl Pages<'_> {
-    async fn next(&mut self) -> Result<Option<Vec<KeyValue>>, StoreError> {
-        let Some(mut range) = self.left.take() else {
-            return Ok(None);
-        };
-        let asked = Instant::now();
-        let (store, limit) = (self.store.anew(), self.size.keys());
-        let page = store.page(range.clone(), limit, self.revision, self.keys_only);
-        let (header, page, more) = page.await?;
-        self.size.learn(&page, asked.elapsed());
-        self.revision.get_or_insert(header.revision);
-        self.cluster_id = header.cluster_id;
-        if let Some(last) = page.last().filter(|_| more) {
-            range.start.clone_from(&last.key);
-            range.start.push(0);
-            self.left = Some(range);
-        }
-        Ok(Some(page))
-    }
-}
-
-/// A member of the etcd cluster, as `nsctl status` shows it.
-#[derive(Debug)]
-pub struct Member {
-    /// The endpoint asked.
-    pub endpoint: String,
-    /// What it said of itself, or why it did not.
-    pub state: Result<MemberState, String>,
-}
-
-/// What a member says of itself.
-#[derive(Debug, serde::Serialize)]
-pub struct MemberState {
-    /// Its id.
-    pub id: String,
-    /// The id of its cluster.
-    pub cluster: String,
-    /// The release it runs.
-    pub version: String,
-    /// The revision of its store.
-    pub revision: i64,
-    /// Whether it leads.
-    pub leader: bool,
-    /// Whether it knows of a leader: one that does not answers no linearizable read, and takes no write.
-    pub has_leader: bool,
-    /// The size of its database in octets.
-    pub db_size: i64,
-    /// What it complains of: alarms, no leader.
-    pub errors: Vec<String>,
 }
 
 impl Store {
@@ -332,6 +246,16 @@ impl Store {
             .iter()
             .map(|key| TxnOp::get(key.clone(), options.clone()))
             .collect();
+        let (header, found) = self.get_at_once(gets).await?;
+        let first = |items: Vec<KeyValue>| items.into_iter().next();
+        Ok((header, found.into_iter().map(first).collect()))
+    }
+
+    /// Does several reads in one transaction: who answered, and what each has found.
+    pub(super) async fn get_at_once(
+        &self,
+        gets: Vec<TxnOp>,
+    ) -> Result<(Header, Vec<Vec<KeyValue>>), StoreError> {
         let txn = Txn::new().and_then(gets);
         let response = self
             .read(|client| {
@@ -339,140 +263,12 @@ impl Store {
                 async move { kv(&client).txn(txn).await }
             })
             .await?;
-        let header = header(response.header());
-        let values = response
-            .op_responses()
-            .into_iter()
-            .map(|response| match response {
-                TxnOpResponse::Get(mut got) => got.take_kvs().into_iter().next().map(key_value),
-                _ => None,
-            });
-        Ok((header, values.collect()))
-    }
-
-    /// Reads the first keys of a range, at a revision if one is given.
-    pub(super) async fn page(
-        &self,
-        range: Range<Vec<u8>>,
-        limit: i64,
-        revision: Option<i64>,
-        keys_only: bool,
-    ) -> Result<(Header, Vec<KeyValue>, bool), StoreError> {
-        let mut options = GetOptions::new().with_limit(limit);
-        if keys_only {
-            options = options.with_keys_only();
-        }
-        let mut response = self.get(&range, options, revision).await?;
-        let (header, more) = (header(response.header()), response.more());
-        let items: Vec<_> = response.take_kvs().into_iter().map(key_value).collect();
-        page::check(&items, more)?;
-        Ok((header, items, more))
-    }
-
-    async fn get(
-        &self,
-        range: &Range<Vec<u8>>,
-        options: GetOptions,
-        revision: Option<i64>,
-    ) -> Result<GetResponse, StoreError> {
-        let mut options = options
-            .with_range(range.end.clone())
-            .with_revision(revision.unwrap_or(0));
-        if self.serializable {
-            options = options.with_serializable();
-        }
-        self.read(|client| {
-            let (start, options) = (range.start.clone(), options.clone());
-            async move { kv(&client).get(start, Some(options)).await }
-        })
-        .await
-    }
-
-    /// Reads a whole range page by page, all of it at one revision: this one if one is given.
-    pub async fn list(
-        &self,
-        range: Range<Vec<u8>>,
-        revision: Option<i64>,
-    ) -> Result<Listed, StoreError> {
-        self.collect(self.pages(range, revision)).await
-    }
-
-    /// The same without the values.
-    pub(super) async fn list_keys(
-        &self,
-        range: Range<Vec<u8>>,
-        revision: Option<i64>,
-    ) -> Result<Listed, StoreError> {
-        let pages = self.pages(range, revision);
-        let keys_only = true;
-        self.collect(Pages { keys_only, ..pages }).await
-    }
-
-    async fn collect(&self, mut pages: Pages<'_>) -> Result<Listed, StoreError> {
-        let mut items = Vec::new();
-        while let Some(page) = pages.next().await? {
-            items.extend(page);
-        }
-        Ok(Listed {
-            revision: pages.revision.unwrap_or(0),
-            cluster_id: pages.cluster_id,
-            items,
-        })
-    }
-
-    /// What everything under the prefix comes to, at a revision if one is given.
-    pub async fn survey(&self, revision: Option<i64>) -> Result<Survey, StoreError> {
-        let mut survey = Survey::default();
-        let mut pages = self.pages(self.prefix.all(), revision);
-        while let Some(page) = pages.next().await? {
-            let prefix = self.prefix.clone();
-            // To read a long page takes a while.
-            let counted = tokio::task::spawn_blocking(move || {
-                for item in &page {
-                    let (key, value, revision) = (&item.key, &item.value, item.mod_revision);
-                    survey.census.take(&prefix, key, value, revision);
-                    survey.newest = survey.newest.max(revision);
-                }
-                survey
-            });
-            survey = counted
-                .await
-                .map_err(|error| StoreError::Other(error.to_string()))?;
-        }
-        survey.revision = pages.revision.unwrap_or(0);
-        Ok(survey)
-    }
-
-    fn pages(&self, range: Range<Vec<u8>>, revision: Option<i64>) -> Pages<'_> {
-        Pages {
-            store: self,
-            left: Some(range),
-            revision,
-            keys_only: false,
-            cluster_id: 0,
-            size: PageSize::first(),
-        }
-    }
-
-    /// The first key of a range, at a revision if one is given.
-    pub(super) async fn first(
-        &self,
-        range: Range<Vec<u8>>,
-        revision: Option<i64>,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        let (_, page, _) = self.page(range, 1, revision, true).await?;
-        Ok(page.into_iter().next().map(|item| item.key))
-    }
-
-    /// How many keys a range has, at a revision if one is given.
-    pub(super) async fn count(
-        &self,
-        range: Range<Vec<u8>>,
-        revision: Option<i64>,
-    ) -> Result<usize, StoreError> {
-        let options = GetOptions::new().with_count_only();
-        let response = self.get(&range, options, revision).await?;
-        Ok(usize::try_from(response.count()).unwrap_or(0))
+        let responses = response.op_responses().into_iter();
+        let found = responses.map(|response| match response {
+            TxnOpResponse::Get(mut got) => got.take_kvs().into_iter().map(key_value).collect(),
+            _ => Vec::new(),
+        });
+        Ok((header(response.header()), found.collect()))
     }
 
     /// How far the data have come.
@@ -513,81 +309,6 @@ impl Store {
     /// The URLs that it asks.
     pub fn endpoints(&self) -> &[String] {
         &self.config.endpoints
-    }
-
-    /// The names of the cluster's members.
-    pub async fn member_names(&self) -> Result<Vec<String>, StoreError> {
-        let endpoint = &self.config.endpoints[0];
-        let list = async {
-            let mut client = self.config.connect(endpoint).await?;
-            let told = client.member_list().await;
-            let told = told.map_err(|error| StoreError::from_etcd(error, endpoint))?;
-            let members = told.members().iter();
-            Ok(members.map(|member| member.name().to_string()).collect())
-        };
-        tokio::time::timeout_at(self.deadline, list)
-            .await
-            .unwrap_or_else(|_| Err(StoreError::timeout(endpoint)))
-    }
-
-    /// Asks every endpoint about itself, side by side. A member needs neither a leader nor a quorum for that.
-    pub async fn members(&self) -> Vec<Member> {
-        let asked = self.config.endpoints.iter().map(|endpoint| {
-            let (endpoint, deadline) = (endpoint.clone(), self.deadline);
-            let config = Config {
-                needs_leader: false,
-                ..(*self.config).clone()
-            };
-            tokio::spawn(async move {
-                let limit = deadline.min(Instant::now() + config.request_timeout);
-                let state =
-                    match tokio::time::timeout_at(limit, config.member_state(&endpoint)).await {
-                        Ok(Err(error)) if error.is_transient() => {
-                            Err(config.diagnose(&endpoint).await.unwrap_or(error))
-                        }
-                        Ok(state) => state,
-                        Err(_) => Err(StoreError::timeout(&endpoint)),
-                    };
-                let state = state.map_err(|error| error.to_string());
-                Member { endpoint, state }
-            })
-        });
-        let mut members = Vec::new();
-        for task in asked.collect::<Vec<_>>() {
-            members.extend(task.await);
-        }
-        members
-    }
-}
-
-impl Config {
-    async fn member_state(&self, endpoint: &str) -> Result<MemberState, StoreError> {
-        // A token takes a quorum, and no known release asks for one here.
-        let anybody = Config {
-            user: None,
-            ..self.clone()
-        };
-        let mut client = match anybody.connect(endpoint).await {
-            Err(StoreError::Unauthenticated(_) | StoreError::Denied(_)) => {
-                self.connect(endpoint).await
-            }
-            client => client,
-        }?;
-        let status = client.status().await;
-        let status = status.map_err(|error| StoreError::from_etcd(error, endpoint))?;
-        let (id, cluster, revision) = status.header().map_or((0, 0, 0), |header| {
-            (header.member_id(), header.cluster_id(), header.revision())
-        });
-        Ok(MemberState {
-            id: format!("{id:x}"),
-            cluster: format!("{cluster:x}"),
-            version: status.version().into(),
-            revision,
-            leader: status.leader() == id,
-            has_leader: status.leader() != 0,
-            db_size: status.db_size(),
-            errors: status.errors().to_vec(),
-        })
     }
 }
 

@@ -233,6 +233,15 @@ pub enum Refusal {
         /// The revision of the change.
         changed: i64,
     },
+    /// The zone has been removed since it was exported.
+    RemovedSince {
+        /// The zone.
+        zone: Name,
+        /// The revision of the export.
+        exported: i64,
+        /// The revision of the removal.
+        removed: i64,
+    },
     /// What is stored under this key cannot be read.
     Stored(String, String),
     /// The zone would be one that no server can serve.
@@ -343,6 +352,15 @@ impl fmt::Display for Refusal {
                 f,
                 "{zone} has changed since the file was exported (revision {exported}, now {changed}): nothing was \
                  written; nsctl zone diff shows the differences, --force overwrites the changes"
+            ),
+            Refusal::RemovedSince {
+                zone,
+                exported,
+                removed,
+            } => write!(
+                f,
+                "{zone} has been removed since the file was exported (revision {exported}, removed at {removed}): \
+                 nothing was written; --force adds the zone again"
             ),
             Refusal::Content(reason) | Refusal::Usage(reason) => f.write_str(reason),
         }

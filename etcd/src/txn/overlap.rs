@@ -4,11 +4,11 @@
 //! parent keeps there all the same is the delegation: NS and DS records at the apex (DS records are answered from there,
 //! RFC 4035 3.1.4.1), and the addresses of the name servers that the NS records name. Nothing of that is hidden.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
 use crate::model::zonefile::{Rrsets, faults};
-use crate::model::{Name, Rrset, Rtype};
+use crate::model::{Name, Rdata, Rrset, Rtype};
 use crate::schema::{Key, Prefix};
 
 use super::{Compare, Op, Plan, Refusal, RrsetRead, ZoneRead};
@@ -165,7 +165,7 @@ pub fn make_room(
         revision: parent.as_of,
     });
     let hidden = hidden_among(&parent.apex, &[child.clone()].into(), &above.rrsets);
-    if overlap == Overlap::Move && !hidden.is_empty() {
+    if overlap == Overlap::Move {
         room.moved = moved(prefix, child, parent, above, content, &hidden)?;
         delete_hidden(prefix, parent, above, &hidden, &mut plan);
         // The range does not show deletions, and a record that was removed meanwhile must not come back in the child.
@@ -176,7 +176,10 @@ pub fn make_room(
                 parent.apex
             )));
         }
-        plan.touch(prefix, &parent.apex);
+        // Addresses of name servers are only copied.
+        if !hidden.is_empty() {
+            plan.touch(prefix, &parent.apex);
+        }
     } else {
         let names = lost(&hidden, above, content);
         if !names.is_empty() {
@@ -193,16 +196,18 @@ pub fn make_room(
 
 /// The names that nobody would get all records of any more.
 fn lost(hidden: &[Hidden], above: &Above, content: &Rrsets) -> Vec<Name> {
+    let present = above.rrsets.iter();
+    let present: BTreeMap<(&Name, Rtype), &RrsetRead> = present
+        .map(|(owner, read)| ((owner, read.rtype), read))
+        .collect();
     let is_kept = |one: &&Hidden| {
-        let key = (one.owner.clone(), one.rtype);
-        let old = above
-            .rrsets
-            .iter()
-            .find(|(owner, read)| *owner == key.0 && read.rtype == key.1)
-            .and_then(|(_, read)| read.rrset.as_ref().ok());
-        let new = content.get(&key);
-        old.zip(new)
-            .is_some_and(|(old, new)| old.rdata().iter().all(|one| new.rdata().contains(one)))
+        let old = present.get(&(&one.owner, one.rtype));
+        let old = old.and_then(|read| read.rrset.as_ref().ok());
+        let new = content.get(&(one.owner.clone(), one.rtype));
+        old.zip(new).is_some_and(|(old, new)| {
+            let new: HashSet<&Rdata> = new.rdata().iter().collect();
+            old.rdata().iter().all(|one| new.contains(one))
+        })
     };
     let lost = hidden.iter().filter(|one| !is_kept(one));
     let names: BTreeSet<Name> = lost.map(|one| one.owner.clone()).collect();

@@ -81,9 +81,9 @@ pub(crate) enum ZoneCommand {
         /// Move records of the zone above into a new zone that would hide them.
         #[arg(long = "move")]
         move_hidden: bool,
-        /// Leave out the records of a signed zone, such as RRSIG and DNSKEY. Overwrite what others have changed since
-        /// the file was exported. Hide records of the zone above, unless they are moved, or of this one behind a zone
-        /// below.
+        /// Leave out the records of a signed zone, such as RRSIG and DNSKEY. Overwrite what others have changed, or
+        /// removed, since the file was exported. Hide records of the zone above, unless they are moved, or of this one
+        /// behind a zone below.
         #[arg(long)]
         force: bool,
         #[command(flatten)]

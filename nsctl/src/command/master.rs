@@ -126,7 +126,7 @@ pub(super) async fn import(
     let imported = imported?;
     if let Some(error) = &imported.left {
         output::note(&format!(
-            "nsctl: the records that were replaced are still in the store ({error}): nsctl zone clean {apex} deletes them"
+            "nsctl: records that nobody serves may be left in the store ({error}): nsctl zone clean {apex} deletes them"
         ));
     }
     let mut line = changes(&imported);

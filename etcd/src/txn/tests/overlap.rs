@@ -155,6 +155,62 @@ fn what_moves_leaves_the_delegation_behind() {
 }
 
 #[test]
+fn addresses_of_name_servers_are_copied_also_where_nothing_is_hidden() {
+    let mut above = above();
+    above.rrsets = vec![
+        (name("c.x"), read(Rtype::NS, &["ns.c.x."], 30)),
+        (name("ns.c.x"), read(Rtype::A, &["192.0.2.1"], 30)),
+    ];
+    let own = content(&[("c.x", Rtype::NS, "ns.c.x.")]);
+    let room = |overlap| make_room(&Prefix::default(), &name("c.x"), &above, &own, overlap);
+    let moving = room(Overlap::Move).expect("it moves");
+    let moved: Vec<_> = moving.moved.keys().collect();
+    assert_eq!(moved, [&(name("ns.c.x"), Rtype::A)]);
+    // The parent stays as it is, and must not lose them meanwhile.
+    assert_eq!(moving.ops, []);
+    assert!(moving.compares.contains(&Compare::Unchanged {
+        key: Prefix::default().encode(&Key::Serial(name("x"))),
+        revision: 48,
+    }));
+    assert!(
+        room(Overlap::Refuse)
+            .expect("nothing hidden")
+            .moved
+            .is_empty()
+    );
+}
+
+#[test]
+fn what_would_be_lost_is_found_among_many() {
+    let mut above = above();
+    let owners: Vec<Name> = (0..100_000).map(|n| name(&format!("n{n}.c.x"))).collect();
+    above.rrsets = owners
+        .iter()
+        .map(|owner| (owner.clone(), read(Rtype::A, &["192.0.2.1"], 30)))
+        .collect();
+    let room = |content| {
+        make_room(
+            &Prefix::default(),
+            &name("c.x"),
+            &above,
+            content,
+            Overlap::Refuse,
+        )
+    };
+    let address = rrset(Rtype::A, 60, &["192.0.2.1"]);
+    let hosts = owners.iter();
+    let hosts: Rrsets = hosts
+        .map(|owner| ((owner.clone(), Rtype::A), address.clone()))
+        .collect();
+    room(&hosts).expect("all of it is in the zone, too");
+    let refused = room(&Rrsets::new()).expect_err("refused");
+    let Refusal::WouldHide { names, .. } = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(names.len(), owners.len());
+}
+
+#[test]
 fn what_makes_no_sound_zone_does_not_move() {
     let mut above = above();
     above.rrsets = vec![(name("c.x"), read(Rtype::CNAME, &["y."], 30))];

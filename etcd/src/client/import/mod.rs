@@ -1,13 +1,19 @@
 //! Whole zones into the store.
 
+mod merge;
+mod prepare;
+
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use merge::Merged;
+use prepare::Prepared;
 
 use super::attempts::Attempts;
 use super::{ChangeError, Exported, Store, StoreError};
 use crate::model::zonefile::{self, Checked, Difference, Rrsets};
 use crate::model::{Name, Rdata, Soa, Zone};
-use crate::schema::Key;
-use crate::txn::{self, Compare, Overlap, Refusal, Room, Slot, Staged, Wanted, ZoneRead};
+use crate::txn::{self, Overlap, Refusal, Slot, Staged, Wanted, ZoneRead};
 
 /// How often a difference that others outrun is tried as one transaction. A generation that is switched to does not
 /// depend on what they write.
@@ -64,7 +70,7 @@ pub struct Imported {
     pub soa: Option<(Soa, Soa)>,
     /// How many RRsets were moved into the new zone, from the one above it.
     pub moved: usize,
-    /// Why the records that were replaced are still in the store; nobody serves them.
+    /// Why records that nobody serves, those that were replaced or staged in vain, may still be in the store.
     pub left: Option<StoreError>,
 }
 
@@ -77,7 +83,11 @@ struct Import<'a> {
     /// Whether there must be no such zone yet.
     is_new: bool,
     progress: Progress<'a>,
+    /// What may be switched to, as soon as its first batch is there.
     staged: Option<StagedContent>,
+    /// Generations that nobody will serve and that may still be in the store, with why.
+    left: Vec<(u64, StoreError)>,
+    merged: Merged,
     /// How often others were faster.
     lost: u32,
 }
@@ -87,14 +97,6 @@ struct StagedContent {
     staged: Staged,
     zone_revision: i64,
     moved: Rrsets,
-}
-
-/// What is to be written, given what was read.
-struct Prepared {
-    wanted: Wanted,
-    /// What is there, if it is, and can be read.
-    old: Option<Rrsets>,
-    room: Room,
 }
 
 impl Store {
@@ -175,6 +177,8 @@ impl<'a> Import<'a> {
             is_new: false,
             progress: &|_| {},
             staged: None,
+            left: Vec::new(),
+            merged: Merged::default(),
             lost: 0,
         }
     }
@@ -182,16 +186,22 @@ impl<'a> Import<'a> {
     async fn run(mut self) -> Result<Imported, ChangeError> {
         let mut attempts = Attempts::new(self.store, self.apex);
         loop {
-            let done = self.attempt(&mut attempts).await;
-            match done {
+            match self.attempt(&mut attempts).await {
                 Ok(None) => self.lost += 1,
-                Ok(Some(imported)) => return Ok(imported),
+                Ok(Some(imported)) => {
+                    let left = self.left.pop().map(|(_, why)| why);
+                    return Ok(Imported { left, ..imported });
+                }
                 Err(error) => {
-                    // After other failures it may yet be switched to what is staged.
-                    if matches!(error, ChangeError::Refused(_)) {
-                        self.give_up_staged().await?;
+                    // A store that fails does not delete either, and may yet switch to what is staged.
+                    if let ChangeError::Refused(_) | ChangeError::Conflict { .. } = error {
+                        self.give_up_staged().await;
                     }
-                    return Err(attempts.told(error));
+                    let error = attempts.told(error);
+                    return Err(match self.staged.is_none() && self.left.is_empty() {
+                        true => error,
+                        false => ChangeError::Left(Box::new(error), self.apex.clone()),
+                    });
                 }
             }
         }
@@ -245,62 +255,6 @@ impl<'a> Import<'a> {
         })
     }
 
-    /// Reads what is there, and finds out what is to be written.
-    async fn prepare(&self, slot: &Slot) -> Result<Prepared, ChangeError> {
-        let mut wanted = self.wanted.clone();
-        let (mut old, mut room) = (None, Room::default());
-        match &slot.present {
-            None if self.how.overlap == Overlap::Hide => {}
-            None => {
-                let above = self.store.anew().above(self.apex).await?;
-                let (prefix, overlap) = (self.store.prefix(), self.how.overlap);
-                room = txn::make_room(prefix, self.apex, &above, &wanted.rrsets, overlap)?;
-                wanted.rrsets.extend(room.moved.clone());
-            }
-            Some(present) => {
-                wanted.zone.default_ttl = present.zone.default_ttl;
-                wanted.zone.consistency = present.zone.consistency;
-                let (content, newest) = self.store.content_and_newest(present).await?;
-                old = content.ok();
-                let changed = slot.serial.revision.max(present.revision).max(newest);
-                let exported = self.how.exported.as_ref().map(|exported| exported.revision);
-                if let Some(exported) =
-                    exported.filter(|exported| *exported < changed || *exported > slot.revision)
-                {
-                    return Err(Refusal::ChangedSince {
-                        zone: self.apex.clone(),
-                        exported,
-                        changed,
-                    }
-                    .into());
-                }
-            }
-        }
-        let below = self
-            .below(slot.revision, &wanted.rrsets, old.as_ref())
-            .await?;
-        room.compares.extend(below);
-        Ok(Prepared { wanted, old, room })
-    }
-
-    /// Sees to it that nothing of the content is behind zones below, and says what to compare so that it stays so.
-    async fn below(
-        &self,
-        as_of: i64,
-        content: &Rrsets,
-        old: Option<&Rrsets>,
-    ) -> Result<Option<Compare>, ChangeError> {
-        if self.how.overlap == Overlap::Hide {
-            return Ok(None);
-        }
-        let children = self.store.children(self.apex, as_of).await?;
-        txn::check_below(self.apex, &children, content, old)?;
-        Ok(Some(Compare::NotWrittenSince {
-            range: self.store.prefix().zones_below(self.apex),
-            revision: as_of,
-        }))
-    }
-
     async fn replace(
         &mut self,
         slot: &Slot,
@@ -308,7 +262,7 @@ impl<'a> Import<'a> {
     ) -> Result<Option<Imported>, ChangeError> {
         let prepared = self.prepare(slot).await?;
         if prepared.is_there(slot) {
-            self.give_up_staged().await?;
+            self.give_up_staged().await;
             return Ok(Some(Imported {
                 revision: self.store.anew().head().await?.revision,
                 ..Imported::default()
@@ -327,7 +281,7 @@ impl<'a> Import<'a> {
                 let Some(revision) = attempts.commit(&plan, slot.revision).await? else {
                     return Ok(None);
                 };
-                self.give_up_staged().await?;
+                self.give_up_staged().await;
                 let old = prepared.old.as_ref().filter(|_| slot.present.is_some());
                 Ok(Some(Imported {
                     revision,
@@ -376,7 +330,7 @@ impl<'a> Import<'a> {
             return Ok(None);
         };
         self.staged = None;
-        let (mut left, mut old) = (None, None);
+        let mut old = None;
         if let Some(present) = &slot.present {
             // What it replaced, with all that others have written until then.
             let before = ZoneRead {
@@ -386,16 +340,14 @@ impl<'a> Import<'a> {
             let before = self.store.content(&before).await;
             old = before.ok().and_then(Result::ok).map(Cow::Owned);
             old = old.or(prepared.old.as_ref().map(Cow::Borrowed));
-            // Later generations may be imports that are under way.
-            let replaced = present.zone.generation;
-            let swept = self.store.sweep(self.apex, |other| other == replaced);
-            left = swept.await.err();
         }
+        let present = slot.present.as_ref();
+        self.clean_up(present.map(|present| present.zone.generation))
+            .await;
         Ok(Some(Imported {
             revision,
             written: rrsets.len(),
             differences: differences(old.as_deref(), rrsets),
-            left,
             ..imported
         }))
     }
@@ -412,104 +364,47 @@ impl<'a> Import<'a> {
             if is_fit && self.store.anew().holds(&content.staged).await? {
                 return Ok(Some(content.staged.clone()));
             }
-            self.give_up_staged().await?;
+            self.give_up_staged().await;
         }
         let rrsets = &prepared.wanted.rrsets;
-        let staged = self.store.stage(slot, rrsets, self.progress).await?;
-        self.staged = staged.clone().map(|staged| StagedContent {
-            staged,
+        let claimed = self.store.claim(slot, rrsets, &mut self.left).await?;
+        let Some(staged) = claimed else {
+            return Ok(None);
+        };
+        self.staged = Some(StagedContent {
+            staged: staged.clone(),
             zone_revision: slot.zone_revision(),
             moved: prepared.room.moved.clone(),
         });
-        Ok(staged)
+        if self
+            .store
+            .fill(slot, rrsets, &staged, self.progress)
+            .await?
+        {
+            return Ok(Some(staged));
+        }
+        self.give_up_staged().await;
+        Ok(None)
     }
 
     /// Deletes what was staged and can no longer be switched to.
-    async fn give_up_staged(&mut self) -> Result<(), StoreError> {
+    async fn give_up_staged(&mut self) {
         if let Some(StagedContent { staged, .. }) = self.staged.take() {
-            let sweep = self
-                .store
-                .sweep(self.apex, |other| other == staged.generation);
-            sweep.await?;
+            let generation = staged.generation;
+            let swept = self.store.sweep(self.apex, |other| other == generation);
+            self.left
+                .extend(swept.await.err().map(|why| (generation, why)));
         }
-        Ok(())
     }
 
-    async fn merge(
-        &self,
-        present: &ZoneRead,
-        mut touched: i64,
-        attempts: &mut Attempts<'_>,
-    ) -> Result<Option<Imported>, ChangeError> {
-        let Import { store, wanted, .. } = self;
-        let serial = store.prefix().encode(&Key::Serial(present.apex.clone()));
-        let old = store.content(present).await??;
-        let (merged, plans) = txn::merge(store.prefix(), present, &old, &wanted.rrsets)?;
-        let clashes = zonefile::faults(&present.apex, &merged);
-        if let Some(clash) = clashes.first() {
-            return Err(Refusal::Content(clash.reason.clone()).into());
-        }
-        let below = self.below(present.as_of, &merged, Some(&old)).await?;
-        // To read and to check all of it has taken its time.
-        attempts.renew();
-        let mut since = attempts.store().head().await?.store;
-        let mut written = 0;
-        for mut plan in plans {
-            plan.compares.push(Compare::Unchanged {
-                key: serial.clone(),
-                revision: touched,
-            });
-            plan.compares.extend(below.iter().cloned());
-            match attempts.commit(&plan, since).await? {
-                Some(revision) => (touched, since) = (revision, revision),
-                None => return Ok(None),
-            }
-            // The serial and the head are no RRsets.
-            written += plan.ops.len() - 2;
-            (self.progress)(written);
-        }
-        Ok(Some(Imported {
-            revision: touched,
-            changed: written > 0,
-            written,
-            differences: zonefile::diff(&old, &merged),
-            ..Imported::default()
-        }))
-    }
-}
-
-impl Prepared {
-    /// Whether nothing is to be written.
-    fn is_there(&self, slot: &Slot) -> bool {
-        slot.present
-            .as_ref()
-            .is_some_and(|present| self.wanted.has_settings_of(&present.zone))
-            && self.old.as_ref() == Some(&self.wanted.rrsets)
-    }
-
-    /// What leads from what is there to what is wanted, if one transaction takes that; and how many RRsets it writes.
-    fn difference(&self, store: &Store, slot: &Slot) -> Option<(txn::Plan, usize)> {
-        let none = Rrsets::new();
-        let old = match (&slot.present, &self.old) {
-            (None, _) => &none,
-            (Some(_), old) => old.as_ref()?,
-        };
-        let reserved = self.room.ops.len();
-        let mut plan = txn::rewrite(store.prefix(), slot, &self.wanted, old, reserved)?;
-        let folder = store.prefix().generations(&slot.apex);
-        let of_zone = |op: &&txn::Op| match op {
-            txn::Op::Put { key, .. } | txn::Op::Delete { key } => folder.contains(key),
-            txn::Op::DeleteRange { .. } => false,
-        };
-        let written = plan.ops.iter().filter(of_zone).count();
-        self.room.add_to(&mut plan);
-        Some((plan, written))
-    }
-
-    /// The SOA record that is replaced, and the one that takes its place.
-    fn soa(&self, slot: &Slot) -> Option<(Soa, Soa)> {
-        let present = slot.present.as_ref()?;
-        Some((present.zone.soa.clone(), self.wanted.zone.soa.clone()))
+    /// Deletes what nobody serves any more, once it is switched: from then on nobody writes there either. Later
+    /// generations may be imports that are under way.
+    async fn clean_up(&mut self, replaced: Option<u64>) {
+        let left = self.left.drain(..).map(|(generation, _)| generation);
+        let gone: BTreeSet<u64> = left.chain(replaced).collect();
+        let Some(first) = gone.first() else { return };
+        let swept = self.store.sweep(self.apex, |other| gone.contains(&other));
+        self.left.extend(swept.await.err().map(|why| (*first, why)));
     }
 }
 

@@ -1,0 +1,83 @@
+//! Adding the records of a file to those of a zone.
+
+use super::super::ChangeError;
+use super::super::attempts::Attempts;
+use super::{Import, Imported};
+use crate::model::zonefile::{self, Rrsets};
+use crate::model::{Name, Rtype};
+use crate::schema::Key;
+use crate::txn::{self, Compare, Refusal, ZoneRead};
+
+/// The RRsets that a merge has written so far, also before others were faster and it began anew.
+#[derive(Default)]
+pub(super) struct Merged {
+    /// As they were; without those that were not there.
+    before: Rrsets,
+    /// As they are.
+    after: Rrsets,
+}
+
+impl Import<'_> {
+    /// Writes what the zone lacks. Nothing where others change the zone amid that.
+    pub(super) async fn merge(
+        &mut self,
+        present: &ZoneRead,
+        mut touched: i64,
+        attempts: &mut Attempts<'_>,
+    ) -> Result<Option<Imported>, ChangeError> {
+        let prefix = self.store.prefix();
+        let serial = prefix.encode(&Key::Serial(present.apex.clone()));
+        let old = self.store.content(present).await??;
+        let (all, plans) = txn::merge(prefix, present, &old, &self.wanted.rrsets)?;
+        let clashes = zonefile::faults(&present.apex, &all);
+        if let Some(clash) = clashes.first() {
+            return Err(Refusal::Content(clash.reason.clone()).into());
+        }
+        let below = self.below(present.as_of, &all, Some(&old)).await?;
+        // The plans write these in their order.
+        let wanted = self.wanted.rrsets.keys();
+        let mut changing = wanted.filter(|key| old.get(key) != all.get(key));
+        // To read and to check all of it has taken its time.
+        attempts.renew();
+        let mut since = attempts.store().head().await?.store;
+        for mut plan in plans {
+            // The serial and the head are no RRsets.
+            let count = plan.ops.len() - 2;
+            plan.compares.push(Compare::Unchanged {
+                key: serial.clone(),
+                revision: touched,
+            });
+            plan.compares.extend(below.iter().cloned());
+            match attempts.commit(&plan, since).await? {
+                Some(revision) => (touched, since) = (revision, revision),
+                None => return Ok(None),
+            }
+            for key in changing.by_ref().take(count) {
+                self.merged.note(key, &old, &all);
+            }
+            (self.progress)(self.merged.after.len());
+        }
+        let Merged { before, after } = &self.merged;
+        Ok(Some(Imported {
+            revision: touched,
+            changed: !after.is_empty(),
+            written: after.len(),
+            differences: zonefile::diff(before, after),
+            ..Imported::default()
+        }))
+    }
+}
+
+impl Merged {
+    /// Takes note of an RRset that was written. What it was before the first time counts.
+    fn note(&mut self, key: &(Name, Rtype), old: &Rrsets, new: &Rrsets) {
+        if !self.after.contains_key(key)
+            && let Some(old) = old.get(key)
+        {
+            self.before.insert(key.clone(), old.clone());
+        }
+        if let Some(new) = new.get(key) {
+            self.after.insert(key.clone(), new.clone());
+        }
+    }
+}

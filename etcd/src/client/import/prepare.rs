@@ -1,0 +1,127 @@
+//! What an import has to write, given what is there.
+
+use super::super::{ChangeError, Store};
+use super::Import;
+use crate::model::Soa;
+use crate::model::zonefile::Rrsets;
+use crate::txn::{self, Compare, Overlap, Refusal, Room, Slot, Wanted};
+
+/// What is to be written, given what was read.
+pub(super) struct Prepared {
+    pub(super) wanted: Wanted,
+    /// What is there, if it is, and can be read.
+    pub(super) old: Option<Rrsets>,
+    pub(super) room: Room,
+}
+
+impl Import<'_> {
+    /// Reads what is there, and finds out what is to be written.
+    pub(super) async fn prepare(&self, slot: &Slot) -> Result<Prepared, ChangeError> {
+        let mut wanted = self.wanted.clone();
+        let (mut old, mut room) = (None, Room::default());
+        let mut changed = slot.serial.revision;
+        match &slot.present {
+            None if self.how.overlap == Overlap::Hide => {}
+            None => {
+                let above = self.store.anew().above(self.apex).await?;
+                let (prefix, overlap) = (self.store.prefix(), self.how.overlap);
+                room = txn::make_room(prefix, self.apex, &above, &wanted.rrsets, overlap)?;
+                wanted.rrsets.extend(room.moved.clone());
+            }
+            Some(present) => {
+                wanted.zone.default_ttl = present.zone.default_ttl;
+                wanted.zone.consistency = present.zone.consistency;
+                let (content, newest) = self.store.content_and_newest(present).await?;
+                old = content.ok();
+                changed = changed.max(present.revision).max(newest);
+            }
+        }
+        let mut prepared = Prepared { wanted, old, room };
+        // A file that is there already overwrites nothing.
+        if !prepared.is_there(slot) {
+            self.check_exported(slot, changed)?;
+        }
+        let (rrsets, old) = (&prepared.wanted.rrsets, prepared.old.as_ref());
+        let below = self.below(slot.revision, rrsets, old).await?;
+        prepared.room.compares.extend(below);
+        Ok(prepared)
+    }
+
+    /// Refuses to overwrite what was changed, at the revision `changed`, since the file was exported.
+    fn check_exported(&self, slot: &Slot, changed: i64) -> Result<(), Refusal> {
+        let Some(exported) = self.how.exported.as_ref().map(|from| from.revision) else {
+            return Ok(());
+        };
+        if exported >= changed && exported <= slot.revision {
+            return Ok(());
+        }
+        let zone = self.apex.clone();
+        match &slot.present {
+            Some(_) => Err(Refusal::ChangedSince {
+                zone,
+                exported,
+                changed,
+            }),
+            // It was never here, or nothing is remembered of it.
+            None if changed == 0 => Ok(()),
+            None => Err(Refusal::RemovedSince {
+                zone,
+                exported,
+                removed: changed,
+            }),
+        }
+    }
+
+    /// Sees to it that nothing of the content is behind zones below, and says what to compare so that it stays so.
+    pub(super) async fn below(
+        &self,
+        as_of: i64,
+        content: &Rrsets,
+        old: Option<&Rrsets>,
+    ) -> Result<Option<Compare>, ChangeError> {
+        if self.how.overlap == Overlap::Hide {
+            return Ok(None);
+        }
+        let children = self.store.children(self.apex, as_of).await?;
+        txn::check_below(self.apex, &children, content, old)?;
+        Ok(Some(Compare::NotWrittenSince {
+            range: self.store.prefix().zones_below(self.apex),
+            revision: as_of,
+        }))
+    }
+}
+
+impl Prepared {
+    /// Whether nothing is to be written.
+    pub(super) fn is_there(&self, slot: &Slot) -> bool {
+        slot.present
+            .as_ref()
+            .is_some_and(|present| self.wanted.has_settings_of(&present.zone))
+            && self.old.as_ref() == Some(&self.wanted.rrsets)
+    }
+
+    /// What leads from what is there to what is wanted, if one transaction takes that; and how many RRsets it writes.
+    pub(super) fn difference(&self, store: &Store, slot: &Slot) -> Option<(txn::Plan, usize)> {
+        let none = Rrsets::new();
+        let old = match (&slot.present, &self.old) {
+            (None, _) => &none,
+            (Some(_), old) => old.as_ref()?,
+        };
+        let reserved = self.room.ops.len();
+        let mut plan = txn::rewrite(store.prefix(), slot, &self.wanted, old, reserved)?;
+        let folder = store.prefix().generations(&slot.apex);
+        let of_zone = |op: &&txn::Op| match op {
+            txn::Op::Put { key, .. } | txn::Op::Delete { key } => folder.contains(key),
+            txn::Op::DeleteRange { .. } => false,
+        };
+        let written = plan.ops.iter().filter(of_zone).count();
+        self.room.add_to(&mut plan);
+        Some((plan, written))
+    }
+
+    /// The SOA record that is replaced, and the one that takes its place.
+    pub(super) fn soa(&self, slot: &Slot) -> Option<(Soa, Soa)> {
+        let present = slot.present.as_ref()?;
+        Some((present.zone.soa.clone(), self.wanted.zone.soa.clone()))
+    }
+}

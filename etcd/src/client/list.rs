@@ -1,0 +1,193 @@
+//! Ranges of keys, read page by page at one revision.
+
+use std::ops::Range;
+
+use etcd_client::{GetOptions, GetResponse};
+use tokio::time::Instant;
+
+use super::page::{self, PageSize};
+use super::store::{header, key_value, kv};
+use super::{Store, StoreError};
+use crate::mirror::{Header, KeyValue};
+use crate::schema::Census;
+
+/// Keys with their values as they were at a revision.
+#[derive(Debug)]
+pub struct Listed {
+    /// The revision.
+    pub revision: i64,
+    /// The cluster that this is a revision of.
+    pub cluster_id: u64,
+    /// The keys, sorted.
+    pub items: Vec<KeyValue>,
+}
+
+/// What a prefix came to.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The revision.
+    pub revision: i64,
+    /// The last revision that wrote one of the keys.
+    pub newest: i64,
+    /// The keys.
+    pub census: Census,
+}
+
+/// Reads a range at one revision.
+struct Pages<'s> {
+    store: &'s Store,
+    /// What was not read yet.
+    left: Option<Range<Vec<u8>>>,
+    revision: Option<i64>,
+    keys_only: bool,
+    cluster_id: u64,
+    size: PageSize,
+}
+
+impl Pages<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<KeyValue>>, StoreError> {
+        let Some(mut range) = self.left.take() else {
+            return Ok(None);
+        };
+        let asked = Instant::now();
+        let (store, limit) = (self.store.anew(), self.size.keys());
+        let page = store.page(range.clone(), limit, self.revision, self.keys_only);
+        let (header, page, more) = page.await?;
+        self.size.learn(&page, asked.elapsed());
+        self.revision.get_or_insert(header.revision);
+        self.cluster_id = header.cluster_id;
+        if let Some(last) = page.last().filter(|_| more) {
+            range.start.clone_from(&last.key);
+            range.start.push(0);
+            self.left = Some(range);
+        }
+        Ok(Some(page))
+    }
+}
+
+impl Store {
+    /// Reads the first keys of a range, at a revision if one is given.
+    pub(super) async fn page(
+        &self,
+        range: Range<Vec<u8>>,
+        limit: i64,
+        revision: Option<i64>,
+        keys_only: bool,
+    ) -> Result<(Header, Vec<KeyValue>, bool), StoreError> {
+        let mut options = GetOptions::new().with_limit(limit);
+        if keys_only {
+            options = options.with_keys_only();
+        }
+        let mut response = self.get(&range, options, revision).await?;
+        let (header, more) = (header(response.header()), response.more());
+        let items: Vec<_> = response.take_kvs().into_iter().map(key_value).collect();
+        page::check(&items, more)?;
+        Ok((header, items, more))
+    }
+
+    async fn get(
+        &self,
+        range: &Range<Vec<u8>>,
+        options: GetOptions,
+        revision: Option<i64>,
+    ) -> Result<GetResponse, StoreError> {
+        let mut options = options
+            .with_range(range.end.clone())
+            .with_revision(revision.unwrap_or(0));
+        if self.serializable {
+            options = options.with_serializable();
+        }
+        self.read(|client| {
+            let (start, options) = (range.start.clone(), options.clone());
+            async move { kv(&client).get(start, Some(options)).await }
+        })
+        .await
+    }
+
+    /// Reads a whole range page by page, all of it at one revision: this one if one is given.
+    pub async fn list(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: Option<i64>,
+    ) -> Result<Listed, StoreError> {
+        self.collect(self.pages(range, revision)).await
+    }
+
+    /// The same without the values.
+    pub(super) async fn list_keys(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: Option<i64>,
+    ) -> Result<Listed, StoreError> {
+        let pages = self.pages(range, revision);
+        let keys_only = true;
+        self.collect(Pages { keys_only, ..pages }).await
+    }
+
+    async fn collect(&self, mut pages: Pages<'_>) -> Result<Listed, StoreError> {
+        let mut items = Vec::new();
+        while let Some(page) = pages.next().await? {
+            items.extend(page);
+        }
+        Ok(Listed {
+            revision: pages.revision.unwrap_or(0),
+            cluster_id: pages.cluster_id,
+            items,
+        })
+    }
+
+    /// What everything under the prefix comes to, at a revision if one is given.
+    pub async fn survey(&self, revision: Option<i64>) -> Result<Survey, StoreError> {
+        let mut survey = Survey::default();
+        let mut pages = self.pages(self.prefix().all(), revision);
+        while let Some(page) = pages.next().await? {
+            let prefix = self.prefix().clone();
+            // To read a long page takes a while.
+            let counted = tokio::task::spawn_blocking(move || {
+                for item in &page {
+                    let (key, value, revision) = (&item.key, &item.value, item.mod_revision);
+                    survey.census.take(&prefix, key, value, revision);
+                    survey.newest = survey.newest.max(revision);
+                }
+                survey
+            });
+            survey = counted
+                .await
+                .map_err(|error| StoreError::Other(error.to_string()))?;
+        }
+        survey.revision = pages.revision.unwrap_or(0);
+        Ok(survey)
+    }
+
+    fn pages(&self, range: Range<Vec<u8>>, revision: Option<i64>) -> Pages<'_> {
+        Pages {
+            store: self,
+            left: Some(range),
+            revision,
+            keys_only: false,
+            cluster_id: 0,
+            size: PageSize::first(),
+        }
+    }
+
+    /// The first key of a range, at a revision if one is given.
+    pub(super) async fn first(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: Option<i64>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let (_, page, _) = self.page(range, 1, revision, true).await?;
+        Ok(page.into_iter().next().map(|item| item.key))
+    }
+
+    /// How many keys a range has, at a revision if one is given.
+    pub(super) async fn count(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: Option<i64>,
+    ) -> Result<usize, StoreError> {
+        let options = GetOptions::new().with_count_only();
+        let response = self.get(&range, options, revision).await?;
+        Ok(usize::try_from(response.count()).unwrap_or(0))
+    }
+}
