@@ -222,7 +222,7 @@ async fn nsctl_tells_faults(files: &Files, mutual: &[String], clear: &[String]) 
     let output = none.run("zone list").await.expect(4);
     let told = output.complaint();
     assert!(
-        told.contains("etcd.invalid") && told.contains("refused"),
+        told.contains("etcd..invalid") && told.contains("refused"),
         "{told}"
     );
 }
