@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use etcd::mirror::{Change, Event};
-use etcd::schema::{Key, Prefix};
+use etcd::schema::{Accepted, Key, Prefix};
 use tracing::{error, info, warn};
 
 use super::guard::{Guard, Loss, Losses};
@@ -17,6 +17,9 @@ use crate::zone::{Contents, SoaFields, View, Zone};
 
 /// Of how many revisions the digest is remembered: those of some seconds, however many come.
 const DIGESTS_MAX: usize = 8192;
+
+/// So many changes are taken in in a moment, if nothing else is to be done for them.
+const CHANGES_SHORT: usize = 256;
 
 /// How many of the zones that are held back the log names.
 const ZONES_LOGGED: usize = 5;
@@ -37,9 +40,9 @@ pub struct Builder {
     view: View,
     /// The revision of the view; none before the first list.
     revision: Option<i64>,
-    /// The cluster that the tables are of, and whether they were of it before the last list, too.
+    /// The cluster that the tables are of, and the one that the list that comes is of.
     cluster_id: Option<u64>,
-    is_same_cluster: bool,
+    listed_cluster_id: Option<u64>,
     /// How often everything was listed.
     lists: u64,
     /// What zones have lost, and which are held back.
@@ -72,7 +75,7 @@ impl Builder {
             view: View::default(),
             revision: None,
             cluster_id: None,
-            is_same_cluster: false,
+            listed_cluster_id: None,
             lists: 0,
             losses: Losses::default(),
             digests: VecDeque::new(),
@@ -90,7 +93,7 @@ impl Builder {
         builder.good_at = saved.good_at;
         builder.cluster_id = Some(saved.cluster_id);
         builder.revision = Some(saved.revision);
-        builder.build();
+        builder.build(0);
         builder.remember(saved.revision);
         builder
     }
@@ -121,8 +124,7 @@ impl Builder {
 
     /// Says which cluster the list that comes is of.
     pub fn set_cluster(&mut self, cluster_id: Option<u64>) {
-        self.is_same_cluster = self.cluster_id == cluster_id;
-        self.cluster_id = cluster_id;
+        self.listed_cluster_id = cluster_id;
     }
 
     /// What etcd holds, as it has come here.
@@ -202,45 +204,90 @@ impl Builder {
                 if self.losses.held().is_none() {
                     self.good_at = now();
                 }
-                self.forget_losses();
+                self.forget_losses(now());
                 false
             }
             Event::Lost { .. } => false,
         }
     }
 
+    /// Whether it takes more than a moment to take an event in, so that others have to go on meanwhile.
+    pub(super) fn takes_long(&self, event: &Event) -> bool {
+        match event {
+            Event::Items(_) | Event::Listed { .. } => true,
+            // What others change may be held against all of a zone, and against all losses, and what operators accept
+            // is about all of these.
+            Event::Revision { changes, .. } => {
+                changes.len() > CHANGES_SHORT
+                    || !self.losses.is_empty()
+                    || (self.guard.is_on() && !self.is_own(changes))
+            }
+            Event::Fresh { .. } => !self.losses.is_empty(),
+            Event::Listing | Event::Lost { .. } => false,
+        }
+    }
+
     fn listed(&mut self, revision: i64) {
-        self.lists += 1;
-        let before = std::mem::replace(&mut self.tables, std::mem::take(&mut self.listed));
-        // A word that was given before the view was last seen to be sound is about something else.
-        let accepted = self.tables.accepted;
-        let is_accepted = accepted != before.accepted
-            && accepted.is_some_and(|accepted| accepted.at >= self.good_at);
-        if self.guard.is_on() && !is_accepted {
-            let is_same_history = self.is_same_cluster && self.revision <= Some(revision);
-            self.tables.keep_of(&before, is_same_history, now());
+        let listed = std::mem::take(&mut self.listed);
+        *self = self.successor(listed, revision);
+    }
+
+    /// What takes the place of this builder when everything was listed again. It is put together beside what there is:
+    /// should that panic, nothing is served, and nothing forgotten, that was not before.
+    fn successor(&self, listed: Tables, revision: i64) -> Builder {
+        let mut next = Builder::new(self.prefix.clone(), self.consistency, self.guard);
+        next.tables = listed;
+        next.revision = Some(revision);
+        (next.cluster_id, next.listed_cluster_id) =
+            (self.listed_cluster_id, self.listed_cluster_id);
+        next.lists = self.lists + 1;
+        next.good_at = self.good_at;
+        let is_same_history =
+            self.cluster_id == self.listed_cluster_id && self.revision <= Some(revision);
+        if self.guard.is_on() && !self.is_accepted(next.tables.accepted, is_same_history) {
+            let meant = next.tables.keep_of(&self.tables, is_same_history, now());
+            for (zone, loss) in meant.iter().filter(|(_, loss)| self.guard.is_large(*loss)) {
+                let Loss { gone, of } = loss;
+                warn!(
+                    %zone,
+                    revision,
+                    "etcd has lost {gone} of {of} RRsets of this zone while it could not be watched. They are not held \
+                     back, as nsctl has changed the zone meanwhile, too: if they were not removed on purpose, restore them"
+                );
+            }
         }
-        self.tables.count_all();
-        // Another history has other digests.
-        self.digests.clear();
-        self.remember(revision);
-        let last = self.view.clone();
-        self.revision = Some(revision);
-        self.build();
-        for zone in last.zones() {
-            self.remember_serial(zone);
+        next.tables.count_all();
+        // Another history has other digests: none is taken along.
+        next.remember(revision);
+        next.build(self.losses.held_count());
+        next.serials = self.serials.clone();
+        for zone in self.view.zones() {
+            next.remember_serial(zone);
         }
-        self.forget_serials();
-        if !self.serials.is_empty() {
-            let zones = self.serials.len();
+        next.forget_serials();
+        if !next.serials.is_empty() {
+            let zones = next.serials.len();
             warn!(zones, "serials have gone back: nsctl zone raise-serials");
+        }
+        next
+    }
+
+    /// Whether an operator has accepted what a list lacks: since the last revision that has come here, or, where that says
+    /// nothing, since the view was last seen to be sound. A word from before that is about something else.
+    fn is_accepted(&self, listed: Option<(i64, Accepted)>, is_same_history: bool) -> bool {
+        let Some((revision, accepted)) = listed else {
+            return false;
+        };
+        let known = self.tables.accepted.map(|(_, accepted)| accepted);
+        match is_same_history {
+            true => self.revision < Some(revision),
+            false => known != Some(accepted) && accepted.at >= self.good_at,
         }
     }
 
     fn changed(&mut self, revision: i64, changes: Vec<Change>) -> bool {
-        let before = self.tables.accepted;
         let mut touched = self.take_in(revision, changes);
-        if self.tables.accepted.is_some() && self.tables.accepted != before {
+        if self.tables.accepted.is_some_and(|(at, _)| at == revision) {
             for apex in self.losses.zones() {
                 self.tables.zone(apex).kept = None;
                 touched.insert(apex.clone());
@@ -259,11 +306,15 @@ impl Builder {
         true
     }
 
+    /// Whether these changes are of a transaction of ours: all of them touch the head key.
+    fn is_own(&self, changes: &[Change]) -> bool {
+        let is_head = |change: &Change| change.value.is_some() && change.key == self.head;
+        changes.iter().any(is_head)
+    }
+
     /// Takes changes into the tables, and tells the zones they are about.
     fn take_in(&mut self, revision: i64, changes: Vec<Change>) -> BTreeSet<Name> {
-        // All transactions of ours touch the head key.
-        let is_own = |change: &Change| change.key == self.head && change.value.is_some();
-        let by = match !self.guard.is_on() || changes.iter().any(is_own) {
+        let by = match !self.guard.is_on() || self.is_own(&changes) {
             true => By::Us,
             false => By::Others(now()),
         };
@@ -301,13 +352,12 @@ impl Builder {
         let Some(zone) = self.tables.zones.get_mut(apex) else {
             return;
         };
+        zone.keep_needed();
         let loss = zone.loss();
         let is_large = |loss| self.losses.is_all_held || self.guard.is_large(loss);
         let is_held = loss.is_some_and(is_large);
-        match &mut zone.kept {
-            kept if loss.is_none() => *kept = None,
-            Some(kept) => kept.is_held = is_held,
-            None => {}
+        if let Some(kept) = &mut zone.kept {
+            kept.is_held = is_held;
         }
         self.losses.set(apex, loss, is_held);
         let old = self.view.zone(apex).cloned();
@@ -341,18 +391,17 @@ impl Builder {
         }
     }
 
-    /// Forgets what has been lost too long ago to add up with what may be lost now, and was not enough.
-    fn forget_losses(&mut self) {
-        let limit = now().saturating_sub(Guard::MEMORY);
-        let is_old = |apex: &&Name| {
-            let zone = self.tables.zones.get(*apex);
-            let kept = zone.and_then(|zone| zone.kept.as_ref());
-            kept.is_some_and(|kept| !kept.is_held && kept.since < limit)
-        };
-        let old: Vec<Name> = self.losses.zones().filter(is_old).cloned().collect();
-        for apex in old {
-            self.tables.zone(&apex).kept = None;
-            self.losses.set(&apex, None, false);
+    /// Forgets what was lost too long ago to add up with what is lost now, in zones that are not held back.
+    fn forget_losses(&mut self, now: u64) {
+        let all: Vec<Name> = self.losses.zones().cloned().collect();
+        for apex in all {
+            let zone = self.tables.zone(&apex);
+            zone.forget_losses(now);
+            let (loss, is_held) = (
+                zone.loss(),
+                zone.kept.as_ref().is_some_and(|kept| kept.is_held),
+            );
+            self.losses.set(&apex, loss, is_held);
         }
     }
 
@@ -380,14 +429,12 @@ impl Builder {
         }
     }
 
-    /// Makes the view anew from the tables.
-    fn build(&mut self) {
-        self.view = View::default();
+    /// Makes the first view of the tables. So many zones were held back before.
+    fn build(&mut self, held_before: usize) {
         self.view.set_ready(true);
         self.view.set_consistency(self.consistency);
-        let before = std::mem::take(&mut self.losses).held_count();
         let all: BTreeSet<Name> = self.tables.zones.keys().cloned().collect();
-        self.show(&all, before);
+        self.show(&all, held_before);
     }
 
     fn remember(&mut self, revision: i64) {
@@ -429,7 +476,7 @@ fn put(view: &mut View, apex: &Name, zone: &ZoneData, default: Consistency) {
     };
     // A clone shares everything: it costs the same for a zone of ten names and of a million.
     let contents = match held {
-        Some(kept) => kept.contents.clone(),
+        Some(kept) => kept.contents().clone(),
         None => zone
             .current()
             .cloned()

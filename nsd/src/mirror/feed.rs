@@ -23,6 +23,12 @@ pub(super) struct Feed {
 }
 
 impl Feed {
+    /// Whether it takes more than a moment to take these in.
+    pub(super) fn takes_long(&self, events: &[Event]) -> bool {
+        let builder = self.mirrored.lock();
+        events.iter().any(|event| builder.takes_long(event))
+    }
+
     /// Takes in what happened in one step, publishes what comes of it, and tells everybody.
     pub(super) fn take(&mut self, events: Vec<Event>, status: &Status) {
         let (mut changed, mut lists) = (false, 0);

@@ -31,11 +31,11 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// A loss of fewer RRsets than this is never held back, unless nothing at all is left.
+    /// A loss of fewer RRsets than this is never held back, unless no RRset at all is left.
     pub const LOSS_MIN: usize = 5;
 
-    /// How long losses add up, in seconds, so that keys that are deleted one by one are found out, too. What was
-    /// deleted longer ago, and did not come to enough, was meant.
+    /// How long a loss adds up with later ones, in seconds, so that keys that are deleted one by one are found out, too.
+    /// What was deleted longer ago, and did not come to enough, was meant.
     pub const MEMORY: u64 = 3600;
 
     /// Whether anything is held back at all.
@@ -45,9 +45,10 @@ impl Guard {
 
     /// Whether so much is held back.
     pub fn is_large(self, Loss { gone, of }: Loss) -> bool {
-        self.is_on()
-            && (gone >= Self::LOSS_MIN || (gone > 0 && gone == of))
-            && gone * 100 > of * usize::from(self.percent)
+        // The key of a zone counts as one more, and may be there still.
+        let is_all = gone > 0 && gone + 1 >= of;
+        let is_much = gone >= Self::LOSS_MIN && gone * 100 > of * usize::from(self.percent);
+        self.is_on() && (is_all || is_much)
     }
 }
 
@@ -104,6 +105,11 @@ impl Losses {
     pub(super) fn held_zones(&self) -> impl Iterator<Item = (&Name, Loss)> {
         let held = self.zones.iter().filter(|(_, entry)| entry.is_held);
         held.map(|(apex, entry)| (apex, entry.loss))
+    }
+
+    /// Whether no zone has lost anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.zones.is_empty()
     }
 
     /// All zones that have lost something.

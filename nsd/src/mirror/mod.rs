@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use etcd::client::{self, Store};
-use etcd::mirror::{Config as Pace, Event, Resume};
+use etcd::mirror::{Config as Pace, Resume};
 use etcd::schema::Prefix;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
@@ -176,7 +176,7 @@ async fn follow(
     let pace = Pace::new(settings.store.endpoints.len(), seed);
     let (store, prefix) = (settings.store.clone(), settings.prefix.clone());
     let watching = client::watch(store, prefix, pace, resume, &doubt, |events, status| {
-        if events.iter().any(takes_long) {
+        if feed.takes_long(&events) {
             // Others go on meanwhile, on other threads.
             tokio::task::block_in_place(|| feed.take(events, status));
         } else {
@@ -207,9 +207,4 @@ async fn follow(
     if let Some(saver) = &saver {
         saver.save(&mut saved).await;
     }
-}
-
-/// Whether an event takes more than a moment to take in.
-fn takes_long(event: &Event) -> bool {
-    matches!(event, Event::Items(_) | Event::Listed { .. })
 }

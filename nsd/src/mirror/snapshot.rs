@@ -73,6 +73,7 @@ struct KeptRest {
     settings: Settings,
     serial_revision: i64,
     gone: usize,
+    /// When something was lost last.
     since: u64,
     is_held: bool,
 }
@@ -208,7 +209,7 @@ impl Out<'_> {
         let serials = saved.serials.iter();
         let quarantine = tables.quarantine.iter();
         self.json(&Rest {
-            accepted: tables.accepted,
+            accepted: tables.accepted.map(|(_, accepted)| accepted),
             serials: serials
                 .map(|(apex, serial)| (apex.clone(), *serial))
                 .collect(),
@@ -226,8 +227,8 @@ impl Out<'_> {
                 kept: zone.kept.as_ref().map(|kept| KeptRest {
                     settings: kept.settings.clone(),
                     serial_revision: kept.serial_revision,
-                    gone: kept.gone,
-                    since: kept.since,
+                    gone: kept.gone(),
+                    since: kept.lost_at,
                     is_held: kept.is_held,
                 }),
             })?;
@@ -237,7 +238,7 @@ impl Out<'_> {
                 self.contents(&generation.contents)?;
             }
             if let Some(kept) = &zone.kept {
-                self.contents(&kept.contents)?;
+                self.contents(kept.contents())?;
             }
         }
         Ok(())
@@ -293,7 +294,8 @@ impl In<'_> {
         for _ in 0..self.number()? {
             self.zone(&mut room, &mut tables)?;
         }
-        tables.accepted = rest.accepted;
+        // Its revision says nothing here: only a later one is news.
+        tables.accepted = rest.accepted.map(|accepted| (0, accepted));
         tables.quarantine_again(expected, rest.quarantine);
         Ok(Saved {
             prefix: expected.clone(),
@@ -320,14 +322,10 @@ impl In<'_> {
             zone.generations.insert(number, Generation::new(contents));
         }
         if let Some(kept) = rest.kept {
-            zone.kept = Some(Box::new(Kept {
-                settings: kept.settings,
-                serial_revision: kept.serial_revision,
-                contents: self.contents(room, &apex)?,
-                gone: kept.gone,
-                since: kept.since,
-                is_held: kept.is_held,
-            }));
+            let settings = (kept.settings, kept.serial_revision);
+            let contents = (self.contents(room, &apex)?, kept.gone);
+            let kept = Kept::new(settings, contents, kept.since, kept.is_held);
+            zone.kept = Some(Box::new(kept));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use etcd::mirror::KeyValue;
 use etcd::schema::{self, Accepted, Key, Prefix};
 use tracing::{info, warn};
 
+use super::guard::Loss;
 use super::kept::{By, Kept};
 use crate::model::{Digest, Name, Rtype, Zone as Settings};
 use crate::zone::{Contents, Rrset};
@@ -47,7 +48,8 @@ pub(super) struct Tables {
     pub(super) zones: HashMap<Name, ZoneData>,
     /// Keys whose values cannot be used, and why.
     pub(super) quarantine: BTreeMap<Vec<u8>, String>,
-    pub(super) accepted: Option<Accepted>,
+    /// When an operator last accepted a loss: the revision that says so, and what it says.
+    pub(super) accepted: Option<(i64, Accepted)>,
     digest: Digest,
 }
 
@@ -153,7 +155,7 @@ impl Tables {
             }
             Said::Accepted(accepted) => {
                 self.release(key);
-                self.accepted = Some(accepted);
+                self.accepted = Some((revision, accepted));
                 None
             }
             Said::Touched(apex) => {
@@ -287,16 +289,25 @@ impl Tables {
     }
 
     /// Finds out what others have deleted since `before`, which these tables take the place of. `is_same_history` says
-    /// that revisions of both can be compared.
-    pub(super) fn keep_of(&mut self, before: &Tables, is_same_history: bool, now: u64) {
+    /// that revisions of both can be compared. Returns what zones have lost that a transaction of ours has changed
+    /// since: that counts as meant.
+    pub(super) fn keep_of(
+        &mut self,
+        before: &Tables,
+        is_same_history: bool,
+        now: u64,
+    ) -> Vec<(Name, Loss)> {
+        let mut meant = Vec::new();
         for (apex, last) in &before.zones {
             if last.settings.is_none() && last.kept.is_none() {
                 continue;
             }
             let zone = self.zone(apex);
             let is_touched = is_same_history && zone.serial_revision > last.serial_revision;
-            zone.keep_of(apex, last, is_touched, now);
+            let loss = zone.keep_of(apex, last, is_touched, now);
+            meant.extend(loss.map(|loss| (apex.clone(), loss)));
         }
+        meant
     }
 
     /// Brings the digest up to date with a zone; forgets the zone if etcd has nothing about it any more.

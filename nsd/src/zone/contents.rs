@@ -176,10 +176,13 @@ impl Contents {
         missing.sum()
     }
 
-    /// Adds the RRsets of another zone of that name that this one has not.
-    pub fn fill(&mut self, other: &Contents) {
+    /// Adds the RRsets of another zone of that name that this one has not, but for those that cannot stand beside what
+    /// it has at that name.
+    pub fn fill(&mut self, other: &Contents, exclude: fn(Rtype, Rtype) -> bool) {
         for (owner, rtype, rrset) in other.iter() {
-            if self.get(&owner, rtype).is_none()
+            let there = self.types(&owner);
+            let is_free = |there: &Rtype| *there != rtype && !exclude(*there, rtype);
+            if there.iter().all(is_free)
                 && let Some(rrset) = Rrset::new(rrset.ttl, rrset.rdata())
             {
                 self.put(&owner, rtype, &rrset);

@@ -9,6 +9,8 @@ use etcd::schema::Census;
 use super::*;
 use crate::model::Rtype;
 
+mod model;
+
 const ZONE: &str = r#"{"soa":{"mname":"ns.x.","rname":"h.x.","refresh":1,"retry":2,"expire":3,"minimum":4,"ttl":5},"generation":2,"default_ttl":300}"#;
 
 fn name(text: &str) -> Name {
@@ -131,6 +133,7 @@ fn a_generation_is_switched_in_one_step() {
         &[
             ("/ns/v1/zone/x", Some(&flipped)),
             ("/ns/v1/serial/x", Some("{}")),
+            HEAD,
         ],
     ));
     assert_eq!(
@@ -257,6 +260,7 @@ fn a_list_that_broke_off_leaves_no_trace() {
     builder.apply(item("/ns/v1/zone/y", ZONE, 50));
     builder.apply(Event::Listing);
     builder.apply(item("/ns/v1/zone/x", ZONE, 50));
+    builder.apply(item("/ns/v1/serial/x", "{}", 50));
     builder.apply(Event::Listed { revision: 50 });
     assert_eq!(builder.view().zone_count(), 1);
     assert_eq!(addresses(&builder, "a.x").len(), 0);
@@ -309,6 +313,14 @@ const HEAD: (&str, Option<&str>) = ("/ns/v1/head", Some("{}"));
 fn deleted(indexes: Range<usize>) -> Vec<(String, Option<&'static str>)> {
     let key = |index| format!("/ns/v1/rr/x/2/h{index}/A");
     indexes.map(|index| (key(index), None)).collect()
+}
+
+/// The same, put again.
+fn listed_again(count: usize) -> Vec<(String, Option<&'static str>)> {
+    let key = |index| format!("/ns/v1/rr/x/2/h{index}/A");
+    let mut changes = vec![("/ns/v1/zone/x".to_string(), Some(ZONE))];
+    changes.extend((0..count).map(|index| (key(index), Some(ONE))));
+    changes
 }
 
 fn apply(builder: &mut Builder, revision: i64, changes: &[(String, Option<&str>)]) {
@@ -440,9 +452,7 @@ fn a_zone_is_held_back_from_a_handful_of_rrsets_on_and_others_go_on() {
     let mut builder = start();
     lose(&mut builder, 6, "y", 0..50);
     assert_eq!(held(&builder), None);
-    let kept = builder.tables.zone(&name("y")).kept.as_mut();
-    kept.expect("it is kept").since -= Guard::MEMORY + 1;
-    builder.apply(Event::Fresh { at: Instant::now() });
+    builder.forget_losses(now() + Guard::MEMORY + 1);
     lose(&mut builder, 7, "y", 50..75);
     assert_eq!(held(&builder), None);
     lose(&mut builder, 8, "y", 75..76);
@@ -456,6 +466,7 @@ fn small_losses_of_many_zones_are_large_together() {
             (format!("/ns/v1/zone/z{index}"), ZONE),
             (format!("/ns/v1/rr/z{index}/2/a/A"), ONE),
             (format!("/ns/v1/rr/z{index}/2/b/A"), ONE),
+            (format!("/ns/v1/rr/z{index}/2/c/A"), ONE),
         ];
         keys.map(|(key, value)| KeyValue {
             key: key.into(),
@@ -463,28 +474,30 @@ fn small_losses_of_many_zones_are_large_together() {
             mod_revision: 5,
         })
     };
-    let mut builder = with((0..10).flat_map(zone).collect());
+    let guard = Guard { percent: 40 };
+    let mut builder = Builder::new(Prefix::default(), Consistency::default(), guard);
+    relist(&mut builder, 5, (0..10).flat_map(zone).collect());
     let lose = |builder: &mut Builder, revision: i64, index: usize| {
         let keys = ["a", "b"].map(|owner| (format!("/ns/v1/rr/z{index}/2/{owner}/A"), None));
         apply(builder, revision, &keys);
     };
-    for index in 0..7 {
+    for index in 0..8 {
         lose(&mut builder, 6 + index as i64, index);
     }
-    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 16));
-    lose(&mut builder, 20, 7);
+    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 24));
+    lose(&mut builder, 20, 8);
     assert_eq!(
         (held(&builder), builder.view().rrset_count()),
-        (Some((16, 24, 8)), 30)
+        (Some((18, 36, 9)), 40)
     );
-    lose(&mut builder, 21, 8);
-    assert_eq!(held(&builder), Some((18, 27, 9)));
-    // Where a tenth comes back it is half no more.
+    lose(&mut builder, 21, 9);
+    assert_eq!(held(&builder), Some((20, 40, 10)));
+    // Where a part comes back it is too little.
     for index in 0..2 {
         let keys = ["a", "b"].map(|owner| (format!("/ns/v1/rr/z{index}/2/{owner}/A"), Some(ONE)));
         apply(&mut builder, 22 + index, &keys);
     }
-    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 16));
+    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 24));
 }
 
 #[test]
@@ -503,7 +516,7 @@ fn what_we_have_changed_since_is_not_held_back_after_a_list() {
     assert_eq!((held(&builder), builder.view().zone_count()), (None, 0));
     // In another history numbers say nothing.
     let mut builder = with(listed(20, 5));
-    builder.set_cluster(Some(2));
+    builder.cluster_id = Some(2);
     relist(&mut builder, 9, listed(3, 8));
     assert_eq!(held(&builder), Some((17, 21, 1)));
     let mut builder = with(listed(20, 5));
@@ -513,6 +526,61 @@ fn what_we_have_changed_since_is_not_held_back_after_a_list() {
     // What is held back stays so, whatever else we change.
     relist(&mut builder, 40, listed(3, 35));
     assert_eq!(held(&builder), Some((17, 21, 1)));
+}
+
+/// What is logged meanwhile.
+fn logged(work: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").extend(octets);
+            Ok(octets.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let to = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || to.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let lines = lines.0.lock().expect("no panic").clone();
+    String::from_utf8(lines).expect("text")
+}
+
+#[test]
+fn a_large_loss_that_passes_because_of_our_own_change_is_logged() {
+    let serial = |revision| KeyValue {
+        key: "/ns/v1/serial/x".into(),
+        value: "{}".into(),
+        mod_revision: revision,
+    };
+    let listed = |count, revision| [addresses_listed(count), vec![serial(revision)]].concat();
+    let told = |left: Vec<KeyValue>| {
+        let mut builder = with(listed(20, 5));
+        let log = logged(|| relist(&mut builder, 9, left));
+        assert_eq!(held(&builder), None);
+        log
+    };
+    let log = told(listed(3, 8));
+    assert!(
+        log.contains("17 of 21 RRsets") && log.contains("zone=x."),
+        "{log}"
+    );
+    // Also where all of it is gone; a little is nothing to tell of.
+    let log = told(vec![serial(8)]);
+    assert!(log.contains("21 of 21 RRsets"), "{log}");
+    assert!(!told(listed(19, 8)).contains("RRsets"));
+    // Another generation is ours.
+    let mut other = listed(0, 8);
+    other[0].value = ZONE
+        .replace(r#""generation":2"#, r#""generation":3"#)
+        .into();
+    assert!(!told(other).contains("RRsets"));
 }
 
 #[test]
@@ -579,21 +647,104 @@ fn an_operator_may_accept_a_loss() {
     assert_eq!((builder.view().zone_count(), held(&builder)), (0, None));
     assert!(builder.tables.zones.is_empty());
 
-    // A word that is older than the last good view is about something else.
+    // The same second may have two words, and the next accident.
+    apply(&mut builder, 11, &listed_again(3000));
+    apply(&mut builder, 12, &deleted(0..3000));
+    assert_eq!(held(&builder), Some((3000, 3001, 1)));
+    builder.apply(change(13, &[("/ns/v1/accepted", Some(&accept(1)))]));
+    assert_eq!((builder.view().rrset_count(), held(&builder)), (1, None));
+
+    // A word from before the last revision that was seen is about something else, whatever clocks say.
     let mut builder = large();
     builder.good_at = 1000;
-    relist(&mut builder, 9, vec![accepted(999, 3)]);
+    relist(&mut builder, 9, vec![accepted(1001, 3)]);
     assert!(held(&builder).is_some());
-    relist(&mut builder, 12, vec![accepted(1000, 11)]);
+    relist(&mut builder, 12, vec![accepted(999, 11)]);
     assert_eq!(held(&builder), None);
     // And what was known before is no news.
     relist(
         &mut builder,
         13,
-        [addresses_listed(3000), vec![accepted(1000, 11)]].concat(),
+        [addresses_listed(3000), vec![accepted(999, 11)]].concat(),
     );
-    relist(&mut builder, 14, vec![accepted(1000, 11)]);
+    relist(&mut builder, 14, vec![accepted(999, 11)]);
     assert!(held(&builder).is_some());
+}
+
+#[test]
+fn in_another_history_a_word_counts_by_its_time() {
+    let word = |at: u64| KeyValue {
+        key: "/ns/v1/accepted".into(),
+        value: format!(r#"{{"at":{at}}}"#).into(),
+        mod_revision: 300,
+    };
+    for (at, is_accepted) in [(999, false), (1000, true)] {
+        let mut builder = large();
+        builder.good_at = 1000;
+        builder.set_cluster(Some(2));
+        builder.apply(Event::Listing);
+        builder.apply(Event::Items(vec![word(at)]));
+        builder.apply(Event::Listed { revision: 400 });
+        assert_eq!(held(&builder).is_none(), is_accepted, "{at}");
+    }
+}
+
+#[test]
+fn an_alias_that_a_list_brings_displaces_what_was_lost() {
+    let mut builder = large();
+    let alias = KeyValue {
+        key: "/ns/v1/rr/x/2/h7/CNAME".into(),
+        value: r#"{"ttl":1,"rdata":["h8.x."]}"#.into(),
+        mod_revision: 8,
+    };
+    relist(&mut builder, 9, [addresses_listed(0), vec![alias]].concat());
+    assert_eq!(held(&builder), Some((2999, 3001, 1)));
+    let zone = builder.view().zone(&name("x")).expect("the zone");
+    assert_eq!(zone.contents().types(&name("h7.x")), [Rtype::CNAME]);
+    assert_eq!(zone.contents().types(&name("h8.x")), [Rtype::A]);
+    // And the other way round.
+    apply(&mut builder, 10, &[("/ns/v1/rr/x/2/h7/CNAME".into(), None)]);
+    let address = KeyValue {
+        key: "/ns/v1/rr/x/2/h7/A".into(),
+        value: ONE.into(),
+        mod_revision: 11,
+    };
+    relist(
+        &mut builder,
+        12,
+        [addresses_listed(0), vec![address]].concat(),
+    );
+    let zone = builder.view().zone(&name("x")).expect("the zone");
+    assert_eq!(zone.contents().types(&name("h7.x")), [Rtype::A]);
+}
+
+#[test]
+fn what_others_add_counts_before_anything_is_held_back() {
+    let mut builder = with(addresses_listed(10));
+    apply(&mut builder, 6, &deleted(0..1));
+    let add = |index| (format!("/ns/v1/rr/x/2/new{index}/A"), Some(ONE));
+    apply(&mut builder, 7, &(0..90).map(add).collect::<Vec<_>>());
+    let lose = |index| (format!("/ns/v1/rr/x/2/new{index}/A"), None);
+    apply(&mut builder, 8, &(0..90).map(lose).collect::<Vec<_>>());
+    assert_eq!(held(&builder), Some((91, 101, 1)));
+    assert_eq!(addresses(&builder, "new7.x").len(), 1);
+}
+
+#[test]
+fn what_may_take_long_is_known_before() {
+    let of = |builder: &Builder, event: Event| builder.takes_long(&event);
+    let put = |revision| change(revision, &[("/ns/v1/rr/x/2/new/A", Some(ONE)), HEAD]);
+    let fresh = || Event::Fresh { at: Instant::now() };
+    let mut builder = with(addresses_listed(400));
+    assert!(of(&builder, Event::Listed { revision: 6 }));
+    assert!(!of(&builder, put(6)) && !of(&builder, fresh()));
+    let many: Vec<_> = deleted(0..300);
+    let many: Vec<_> = many.iter().map(|(key, value)| (&key[..], *value)).collect();
+    assert!(of(&builder, change(6, &[&many[..], &[HEAD]].concat())));
+    assert!(of(&builder, change(6, &[("/ns/v1/zone/x", None)])));
+    apply(&mut builder, 6, &deleted(0..300));
+    let accept = ("/ns/v1/accepted", Some(r#"{"at":1}"#));
+    assert!(of(&builder, change(7, &[accept, HEAD])) && of(&builder, fresh()));
 }
 
 #[test]
@@ -618,28 +769,31 @@ fn what_others_delete_at_once_is_held_back_and_what_we_do_is_not() {
         apply(&mut builder, 7, &deletions[..count]);
         assert_eq!((held(&builder), builder.view().zone_count()), (None, 0));
     }
-    // A handful is five.
-    let mut builder = with(addresses_listed(4));
+    // A handful is five, and all there is is enough, also where the key of the zone is left.
+    let mut builder = with(addresses_listed(5));
     apply(&mut builder, 6, &deleted(0..4));
-    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 1));
+    assert_eq!((held(&builder), builder.view().rrset_count()), (None, 2));
+    for count in 1..5 {
+        let mut builder = with(addresses_listed(count));
+        apply(&mut builder, 6, &deleted(0..count));
+        assert_eq!(held(&builder), Some((count, count + 1, 1)));
+    }
 }
 
 #[test]
 fn serials_that_go_back_are_known_until_they_are_caught_up_with() {
     let mut builder = listed();
     assert_eq!(serial(&builder), 9);
-    relist(
-        &mut builder,
-        4,
-        vec![KeyValue {
-            key: "/ns/v1/zone/x".into(),
-            value: ZONE.into(),
-            mod_revision: 4,
-        }],
-    );
+    let item = |key: &str, value: &str| KeyValue {
+        key: key.into(),
+        value: value.into(),
+        mod_revision: 4,
+    };
+    let (zone, address) = (item("/ns/v1/zone/x", ZONE), item("/ns/v1/rr/x/2/a/A", ONE));
+    relist(&mut builder, 4, vec![zone, address]);
     assert_eq!(builder.serials_behind(), [(name("x"), 9)].into());
     // Without the zone nothing is behind; a new one of that name may be again.
-    builder.apply(change(5, &[("/ns/v1/zone/x", None)]));
+    builder.apply(change(5, &[("/ns/v1/zone/x", None), HEAD]));
     assert_eq!(builder.serials_behind(), [].into());
     builder.apply(change(6, &[("/ns/v1/zone/x", Some(ZONE))]));
     assert_eq!(builder.serials_behind(), [(name("x"), 9)].into());
@@ -654,7 +808,11 @@ fn serials_that_go_back_are_known_until_they_are_caught_up_with() {
     builder.apply(change(11, &[("/ns/v1/serial/x", Some("{}"))]));
     relist(&mut builder, 4, vec![]);
     assert_eq!((held(&builder), serial(&builder)), (Some((2, 2, 1)), 11));
-    builder.apply(change(5, &[("/ns/v1/zone/x", Some(ZONE))]));
+    let again = [
+        ("/ns/v1/zone/x", Some(ZONE)),
+        ("/ns/v1/rr/x/2/a/A", Some(ONE)),
+    ];
+    builder.apply(change(5, &again));
     assert_eq!((held(&builder), serial(&builder)), (None, 5));
     assert_eq!(builder.serials_behind(), [(name("x"), 11)].into());
 }

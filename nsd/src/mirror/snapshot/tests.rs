@@ -56,7 +56,7 @@ fn all_of_it_comes_back() {
     write(&turn(), &path, &before.save().expect("it is served")).expect("written");
     let saved = read(&path, &prefix).expect("sound").expect("there");
     assert_eq!((saved.cluster_id, saved.revision), (77, 9));
-    assert_eq!(saved.tables.accepted, Some(Accepted { at: 17 }));
+    assert_eq!(saved.tables.accepted, Some((0, Accepted { at: 17 })));
     let after = restored(saved);
     assert_eq!(after.revision(), Some(9));
     assert_eq!(after.quarantine(), before.quarantine());
