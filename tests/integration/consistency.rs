@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
+use serde_json::Value;
 use tests::{Expected, Frontend, Load, World, dns, ensure, eventually};
 
 const EDE_STALE: u16 = 3;
@@ -84,6 +85,12 @@ async fn zones_keep_their_promises_with_etcd_and_without() {
         })
         .await;
     }
+    logged(
+        &world,
+        "WARN",
+        "answers are stale: etcd does not confirm the data",
+    )
+    .await;
     told(&world, "www.example.org", "NOERROR", &[EDE_STALE]).await;
     told(&world, "nowhere.example.org", "NXDOMAIN", &[EDE_STALE]).await;
     for name in ["www.bounded.test", "www.exact.test", "alias.example.org"] {
@@ -98,6 +105,7 @@ async fn zones_keep_their_promises_with_etcd_and_without() {
         })
         .await;
     }
+    logged(&world, "INFO", "answers are no longer stale").await;
     for name in [
         "www.example.org",
         "www.bounded.test",
@@ -221,5 +229,19 @@ async fn one_member_may_be_frozen(world: &World) {
         }
         world.cluster.unpause(member).await;
         world.cluster.healthy().await;
+    }
+}
+
+/// Waits until each front-end has said this. How often is no matter: it is stale for a moment whenever the machine stands still.
+async fn logged(world: &World, level: &str, message: &str) {
+    for frontend in &world.frontends {
+        let what = format!("{} logs '{message}'", frontend.id);
+        eventually(&what, Duration::from_secs(20), async || {
+            let log = frontend.log();
+            let is_it =
+                |line: &Value| line["level"] == level && line["fields"]["message"] == message;
+            ensure(log.iter().any(is_it), || format!("{log:?}"))
+        })
+        .await;
     }
 }

@@ -180,6 +180,11 @@ async fn a_zone_of_some_hundred_records_is_held_back_and_written_out() {
         .await;
     for frontend in &world.frontends {
         is_held(frontend, 333).await;
+        let log = frontend.log();
+        let errors = log.iter().filter(|line| line["level"] == "ERROR");
+        let told: Vec<_> = errors.map(|line| line["fields"].to_string()).collect();
+        let is_told = |line: &String| line.contains("lost 333 of") && line.contains("large.test.");
+        assert!(told.len() == 1 && is_told(&told[0]), "{told:?}");
     }
     world
         .expect("h7.large.test", Rtype::A, "NOERROR", &WWW)

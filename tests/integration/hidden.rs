@@ -244,3 +244,27 @@ async fn a_record_and_a_zone_at_the_same_time_do_not_hide_each_other() {
             .all(|line| line.ends_with(' '))
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_and_a_zone_below_at_the_same_time_do_not_hide_each_other() {
+    let site = Site::start().await;
+    let folder = TempDir::new();
+    for round in 0..16 {
+        let zone = format!("r{round}.example.org");
+        let head = "$TTL 300\n@ SOA ns1.example.com. h.example.com. 1 3600 600 604800 300\n@ NS ns1.example.com.\n";
+        let file = folder.write("zone", &format!("{head}www.r{round} A 192.0.2.9\n"));
+        let how = ["", "--replace"][round % 2];
+        let import = format!("zone import example.org {} {how}", file.display());
+        let add_zone = format!("zone add {zone} --ns ns1.example.com");
+        let (zone_added, imported) =
+            tokio::join!(site.nsctl.run(&add_zone), site.nsctl.run(&import));
+        // One of them is refused.
+        let codes = [zone_added.code, imported.code];
+        assert!(
+            codes == [0, 3] || codes == [3, 0],
+            "{zone_added:?} {imported:?}"
+        );
+    }
+    let listed = site.listed("example.org").await;
+    assert!(listed.iter().all(|line| line.ends_with(' ')), "{listed:?}");
+}

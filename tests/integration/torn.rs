@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tests::{Nsctl, Single, TempDir};
+use tests::{Gate, Nsctl, Single, TempDir, Way, ensure, eventually};
 
 /// Enough names for several pages of a list.
 const NAMES: usize = 5_000;
@@ -11,10 +12,10 @@ const NAMES: usize = 5_000;
 /// How often each command reads while the zone is replaced all the time.
 const READS: usize = 12;
 
-/// A zone all of whose addresses are this one.
-fn zone(address: &str) -> String {
+/// A zone of so many names, all of whose addresses are this one.
+fn zone(names: usize, address: &str) -> String {
     let head = "$ORIGIN example.org.\n$TTL 300\n@ SOA ns1.example.com. h.example.com. 1 3600 600 604800 300\n";
-    let hosts: String = (0..NAMES).map(|n| format!("n{n} A {address}\n")).collect();
+    let hosts: String = (0..names).map(|n| format!("n{n} A {address}\n")).collect();
     format!("{head}@ NS ns1.example.com.\n{hosts}")
 }
 
@@ -24,7 +25,7 @@ async fn a_zone_that_is_replaced_is_read_as_it_was_before_or_after() {
     let nsctl = Nsctl::new(&[etcd.endpoint().into()]);
     let folder = TempDir::new();
     let files = ["192.0.2.1", "192.0.2.2"].map(|address| {
-        let file = folder.write(&format!("{address}.zone"), &zone(address));
+        let file = folder.write(&format!("{address}.zone"), &zone(NAMES, address));
         file.display().to_string()
     });
     let import = |file: &str| format!("zone import example.org {file} --replace");
@@ -69,4 +70,46 @@ async fn a_zone_that_is_replaced_is_read_as_it_was_before_or_after() {
     is_over.store(true, Ordering::SeqCst);
     let count = replacing.await.expect("no panic");
     assert!(count > 2, "a poor test: replaced {count} times");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_read_as_of_the_revision_of_their_zone() {
+    // More than one transaction takes, so that a replacement is another generation.
+    const COUNT: usize = 300;
+    let etcd = Single::start().await;
+    let gate = Gate::to(etcd.endpoint()).await;
+    let writer = Nsctl::new(&[etcd.endpoint().into()]);
+    let reader = Nsctl::new(&[gate.endpoint().into()]);
+    let folder = TempDir::new();
+    let files = ["192.0.2.1", "192.0.2.2"].map(|address| {
+        let file = folder.write(&format!("{address}.zone"), &zone(COUNT, address));
+        file.display().to_string()
+    });
+    let import = |file: &str| format!("zone import example.org {file} --replace");
+    let diff = format!("zone diff example.org {}", files[0]);
+    let shown = format!("RRsets                  {}", COUNT + 1);
+    for (command, part, times) in [
+        ("zone export example.org", " 192.0.2.1\n", COUNT),
+        ("list --zone example.org", " 192.0.2.1\n", COUNT),
+        ("list", " 192.0.2.1\n", COUNT),
+        ("zone check --stored example.org", "302 records", 1),
+        ("zone show example.org", &shown, 1),
+        (&diff, "no differences", 1),
+    ] {
+        writer.run(&import(&files[0])).await.expect(0);
+        gate.hold_up("/ns/v1/rr/", Way::There);
+        let reading = {
+            let (reader, command) = (reader.clone(), command.to_string());
+            tokio::spawn(async move { reader.run(&command).await })
+        };
+        let limit = Duration::from_secs(20);
+        eventually("it asks for records", limit, async || {
+            ensure(gate.is_caught(), || "not yet".into())
+        })
+        .await;
+        writer.run(&import(&files[1])).await.expect(0);
+        gate.let_go();
+        let told = reading.await.expect("no panic").expect(0).stdout;
+        assert_eq!(told.matches(part).count(), times, "{command}: {told}");
+    }
 }

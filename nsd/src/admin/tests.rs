@@ -148,6 +148,7 @@ async fn nobody_waits_for_who_waits_for_the_builder() {
 
 /// A listener with room for two, and its address.
 async fn listening(
+    connections: usize,
     head: Duration,
 ) -> (
     std::net::SocketAddr,
@@ -155,7 +156,7 @@ async fn listening(
     tokio::task::JoinHandle<()>,
 ) {
     let limits = listen::Limits {
-        connections: 2,
+        connections,
         head,
         stall: Duration::from_secs(60),
     };
@@ -195,7 +196,7 @@ async fn told(address: std::net::SocketAddr, request: &[u8]) -> Option<String> {
 
 #[tokio::test]
 async fn requests_that_never_end_do_not_keep_others_out() {
-    let (address, quit, served) = listening(Duration::from_millis(200)).await;
+    let (address, quit, served) = listening(2, Duration::from_millis(200)).await;
     let endless = ["", "GET /heal", "GET /healthz HTTP/1.1\r\nx: y\r\n", ""];
     let endless = endless.map(|part| tokio::spawn(told(address, part.as_bytes())));
     let sound = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -223,8 +224,30 @@ async fn requests_that_never_end_do_not_keep_others_out() {
 }
 
 #[tokio::test]
+async fn more_connections_than_there_may_be_wait() {
+    use tokio::io::AsyncWriteExt;
+    let (address, quit, served) = listening(1, Duration::from_secs(3600)).await;
+    let sound = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut first = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("it listens");
+    first.write_all(&sound[..5]).await.expect("sent");
+    let second = tokio::spawn(told(address, sound));
+    // Far more turns than an answer takes.
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!second.is_finished(), "the first one has the only seat");
+    drop(first);
+    let answer = second.await.expect("no panic").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    quit.send_replace(true);
+    served.await.expect("it ends");
+}
+
+#[tokio::test]
 async fn whoever_has_not_asked_does_not_hold_up_the_end() {
-    let (address, quit, served) = listening(Duration::from_millis(200)).await;
+    let (address, quit, served) = listening(2, Duration::from_millis(200)).await;
     let idle = tokio::spawn(told(address, b"GET"));
     // Another one is served, so that the end comes amid the first.
     let sound = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";

@@ -98,13 +98,18 @@ mod tests {
         let (replace, replaced) = mpsc::channel();
         let freeing = thread::spawn(move || free(&replaced));
         let (tell, told) = mpsc::channel();
+        let freed_by = || told.recv_timeout(Duration::from_secs(10));
         for _ in 0..3 {
             let old = Arc::new(Probe(tell.clone()));
             let reader = old.clone();
             replace.send(old).expect("it is taken");
+            // Nobody reads this one. Once it is freed, the thread has looked at the other one, too.
+            let unread = Arc::new(Probe(tell.clone()));
+            replace.send(unread).expect("it is taken");
+            assert_eq!(freed_by(), Ok(freeing.thread().id()));
             assert!(told.try_recv().is_err(), "somebody reads it");
             drop(reader);
-            assert_eq!(told.recv(), Ok(freeing.thread().id()));
+            assert_eq!(freed_by(), Ok(freeing.thread().id()));
         }
         drop(replace);
         freeing.join().expect("it ends with the publisher");

@@ -270,18 +270,18 @@ mod tests {
             client.send(&QUERY).expect("sent");
             client.recv(&mut [0; 512]).expect("an answer");
         };
+        let kept = || {
+            let old = replaced.recv_timeout(Duration::from_secs(10));
+            old.expect("the publisher keeps what it replaces")
+        };
         ask();
         publisher.publish(View::default());
-        let old = replaced
-            .recv()
-            .expect("the publisher keeps what it replaces");
+        let old = kept();
         // The thread moves on at its next query, and this is not the last that holds the view.
         ask();
         wait_until_let_go(&old, "it was asked");
         publisher.publish(View::default());
-        let old = replaced
-            .recv()
-            .expect("the publisher keeps what it replaces");
+        let old = kept();
         wait_until_let_go(&old, "it is idle");
         workers.stop();
     }
