@@ -84,6 +84,7 @@ async fn edits_are_tried_told_and_asked_about() {
     let site = Site::start().await;
     content_that_no_server_can_serve_is_no_wrong_usage(&site).await;
     a_dry_run_writes_nothing(&site).await;
+    a_dry_run_shows_what_becomes_of_zones(&site).await;
     a_ttl_changes_alone(&site).await;
     an_address_becomes_an_alias_in_one_step(&site).await;
     a_merge_says_that_it_keeps_the_soa(&site).await;
@@ -143,6 +144,59 @@ async fn a_dry_run_writes_nothing(site: &Site) {
     // And what would be refused is refused.
     let clash = "add www.example.org CNAME other.example.net --dry-run";
     site.nsctl.run(clash).await.expect(3);
+}
+
+async fn a_dry_run_shows_what_becomes_of_zones(site: &Site) {
+    site.nsctl.write("add a.sub.example.org A 192.0.2.7").await;
+    let add = "zone add sub.example.org --ns ns1.example.com --dry-run";
+    let import = format!("zone import sub.example.org {} --dry-run", site.file);
+    let moved = "1 RRset would be moved here from the zone above\n";
+    let added = format!(
+        "+ sub.example.org. 3600 NS ns1.example.com.\n+ a.sub.example.org. 300 A 192.0.2.7\n\
+         zone sub.example.org. would be added\n{moved}"
+    );
+    let imported = format!(
+        "+ sub.example.org. 300 NS ns1.sub.example.org.\n+ a.sub.example.org. 300 A 192.0.2.7\n\
+         + ns1.sub.example.org. 300 A 192.0.2.53\n{moved}"
+    );
+    for (command, expected) in [(add, added), (&import, imported)] {
+        let command = format!("{command} --move");
+        let output = site.nsctl.run(&command).await.expect(0);
+        assert_eq!(output.stdout, expected, "{command}");
+        let json = site.nsctl.ok(&command).await;
+        assert_eq!(json["moved"], json!(1), "{json}");
+        assert_eq!(json["dry_run"], json!(true), "{json}");
+        let lines = expected.matches("+ ").count();
+        assert_eq!(
+            json["added"].as_array().map(Vec::len),
+            Some(lines),
+            "{json}"
+        );
+    }
+    let remove = site.nsctl.run("zone remove example.org --dry-run").await;
+    let told = &remove.expect(0).stdout;
+    assert!(
+        told.ends_with("\nzone example.org. would be removed\n"),
+        "{told}"
+    );
+
+    // The records of the zone above are answered again, or would be.
+    let hide = add.replace("--dry-run", "--force");
+    site.nsctl.write(&hide).await;
+    let remove = "zone remove sub.example.org";
+    let tried = site.nsctl.run(&format!("{remove} --dry-run")).await;
+    assert_eq!(
+        tried.expect(0).stdout,
+        "- sub.example.org. 3600 NS ns1.example.com.\nzone sub.example.org. would be removed\n\
+         the records of example.org. at 1 name would be answered again\n"
+    );
+    site.nsctl.write(remove).await;
+    site.nsctl.write("remove a.sub.example.org").await;
+
+    // And where nothing would be done, that is told.
+    let same = "add www.example.org A 192.0.2.1 --dry-run";
+    let output = site.nsctl.run(same).await.expect(0);
+    assert_eq!(output.stdout, "unchanged: already so\n");
 }
 
 async fn a_ttl_changes_alone(site: &Site) {

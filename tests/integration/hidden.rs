@@ -1,7 +1,7 @@
 //! A zone below another one hides what that has there: not by accident.
 
 use domain::base::iana::Rtype;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{Frontend, Nsctl, Single, TempDir, expect_at};
 
 struct Site {
@@ -156,6 +156,39 @@ async fn what_is_hidden_on_purpose_is_marked_and_comes_back() {
             .iter()
             .all(|line| line.ends_with(' '))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_cannot_be_read_hides_records_all_the_same() {
+    let site = Site::start().await;
+    site.nsctl.write(&format!("{ADD} --force")).await;
+    let shown = site.nsctl.ok("zone show example.org").await;
+    let hidden = json!([{"zone": "sub.example.org.", "rrsets": 3}]);
+    assert_eq!((&shown["hidden"], &shown["rrsets"]), (&hidden, &json!(5)));
+
+    let key = "/ns/v1/zone/org.example.sub";
+    site.etcd
+        .etcdctl(&["put", key, "no JSON"])
+        .expect("written");
+    for command in [
+        "list",
+        "list --zone example.org",
+        "list a.sub.example.org",
+        "list sub.example.org --subtree",
+        "list example.org --subtree",
+        "list . --subtree",
+    ] {
+        let told = site.nsctl.run(command).await.expect(0);
+        let line = told.stdout.lines().find(|line| line.contains("192.0.2.1"));
+        let is_marked = line.is_some_and(|line| line.ends_with("  sub.example.org."));
+        assert!(is_marked, "{command}: {told:?}");
+    }
+    // A name outside of the zone that is given is not in it.
+    let none = site
+        .nsctl
+        .ok("list www.example.net --zone example.org")
+        .await;
+    assert_eq!(none, json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use serde_json::json;
 use tests::{Nsctl, Single, TempDir};
 
 /// More than the first page of a list has.
@@ -52,6 +53,11 @@ async fn many_zones_take_a_request_a_page() {
     assert!(requests <= 12, "zone list: {requests} requests");
 
     let before = etcd.requests().await;
+    assert_eq!(nsctl.ok("list").await, json!([]));
+    let requests = etcd.requests().await - before;
+    assert!(requests <= 12, "list: {requests} requests");
+
+    let before = etcd.requests().await;
     let raised = nsctl.ok("zone raise-serials --by 1000").await;
     assert_eq!(raised["zones"].as_array().map(Vec::len), Some(ZONES));
     let requests = etcd.requests().await - before;
@@ -73,6 +79,56 @@ async fn many_zones_take_a_request_a_page() {
         let grown = new["serial"].as_i64() >= old["serial"].as_i64().map(|old| old + 1000);
         assert!(grown, "{old} {new}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_raised_before_an_error_is_told() {
+    let etcd = Single::start().await;
+    put_zones(&etcd, 2 * RAISED_AT_ONCE);
+    // Whoever writes the zones of one transaction only.
+    let first_half = |folder: &str| {
+        let key = |n: usize| format!("/ns/v1/{folder}/test.z{n:06}");
+        [key(0), key(RAISED_AT_ONCE)]
+    };
+    let [zone, zone_end] = first_half("zone");
+    let [serial, serial_end] = first_half("serial");
+    let grant = ["role", "grant-permission", "half"];
+    for args in [
+        &["user", "add", "root:root"][..],
+        &["user", "add", "dns:right"],
+        &["role", "add", "half"],
+        &[&grant[..], &["read", "/ns/v1/", "/ns/v10"]].concat(),
+        &[&grant[..], &["readwrite", "/ns/v1/head"]].concat(),
+        &[&grant[..], &["readwrite", &zone, &zone_end]].concat(),
+        &[&grant[..], &["readwrite", &serial, &serial_end]].concat(),
+        &["user", "grant-role", "dns", "half"],
+        &["role", "add", "root"],
+        &["user", "grant-role", "root", "root"],
+        &["auth", "enable"],
+    ] {
+        etcd.etcdctl(args).expect("it is set up");
+    }
+    let nsctl = Nsctl::new(&[etcd.endpoint().into()]).with("--user", "dns:right");
+    let raise = "zone raise-serials --by 1000";
+    let output = nsctl.run(raise).await.expect(1);
+    assert_eq!(output.stdout.lines().count(), RAISED_AT_ONCE, "{output:?}");
+    let told = format!("{RAISED_AT_ONCE} zones of {} raised", 2 * RAISED_AT_ONCE);
+    assert!(output.complaint().ends_with(&told), "{output:?}");
+    let output = nsctl.with("-o", "json").run(raise).await.expect(1);
+    let json = output.json();
+    let zones = json["zones"].as_array().map(Vec::len);
+    assert_eq!(zones, Some(RAISED_AT_ONCE), "{json}");
+    assert!(json["revision"].is_i64(), "{json}");
+
+    // And where neither can be told.
+    let sink = "exec \"$0\" \"$@\" >/dev/full";
+    let words: Vec<&str> = raise.split(' ').collect();
+    let output = nsctl.run_from(sink, Stdio::null(), &words).await.expect(1);
+    let told = output.stderr;
+    assert!(
+        told.contains("the change itself is done, revision "),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,16 +68,19 @@ async fn a_command_fails_where_its_output_does() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 
     // What was written before the output failed is said to be written.
-    let add = ["add", "new.example.org", "A", "192.0.2.1"];
-    let output = nsctl
-        .run_from(SINKS[0], Stdio::null(), &add)
-        .await
-        .expect(1);
-    let told = output.complaint();
-    assert!(
-        told.contains("the change itself is done, revision "),
-        "{told}"
-    );
+    let raise = ["zone", "raise-serials", "--by", "5"];
+    for command in [&["add", "new.example.org", "A", "192.0.2.1"], &raise] {
+        for form in ["table", "json"] {
+            let nsctl = nsctl.with("-o", form);
+            let output = nsctl.run_from(SINKS[0], Stdio::null(), command).await;
+            let output = output.expect(1);
+            let told = output.complaint();
+            assert!(
+                told.contains("the change itself is done, revision "),
+                "{told}"
+            );
+        }
+    }
     let listed = nsctl.run("list new.example.org").await.expect(0).stdout;
     assert!(listed.contains("192.0.2.1"), "{listed}");
 }

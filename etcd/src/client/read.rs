@@ -57,6 +57,8 @@ pub struct Zones {
     pub zones: Vec<ZoneRead>,
     /// Those whose settings cannot be read.
     pub unreadable: Vec<Unreadable>,
+    /// Their names, as far as the keys are names: these zones hide records of the zones above them, too.
+    pub unreadable_apexes: Vec<Name>,
 }
 
 /// RRsets of a zone.
@@ -66,6 +68,13 @@ pub struct Stored {
     pub rrsets: Vec<(Name, RrsetRead)>,
     /// Keys that are no RRset's.
     pub unreadable: Vec<Unreadable>,
+}
+
+impl Stored {
+    fn sort(&mut self) {
+        self.rrsets
+            .sort_by(|(a, x), (b, y)| (a, x.rtype).cmp(&(b, y.rtype)));
+    }
 }
 
 /// Which of a zone's RRsets are read.
@@ -123,7 +132,12 @@ impl Store {
         for item in &listed.items {
             match self.zone_of(item, listed.revision) {
                 Ok(zone) => zones.zones.push(zone),
-                Err(unreadable) => zones.unreadable.push(unreadable),
+                Err(unreadable) => {
+                    zones.unreadable.push(unreadable);
+                    if let Ok(Key::Zone(apex)) = self.prefix().decode(&item.key) {
+                        zones.unreadable_apexes.push(apex);
+                    }
+                }
             }
         }
         zones.zones.sort_by(|a, b| a.apex.cmp(&b.apex));
@@ -259,10 +273,47 @@ impl Store {
                 Err(unreadable) => stored.unreadable.push(unreadable),
             }
         }
-        stored
-            .rrsets
-            .sort_by(|(a, x), (b, y)| (a, x.rtype).cmp(&(b, y.rtype)));
+        stored.sort();
         Ok(stored)
+    }
+
+    /// The RRsets of these zones, which are below a name or all there are: of each in turn, as of the revision of the
+    /// zones, with as many requests as a list has pages. And the keys that are no RRset's.
+    pub async fn rrsets_below(
+        &self,
+        name: &Name,
+        zones: &Zones,
+    ) -> Result<(Vec<Stored>, Vec<Unreadable>), StoreError> {
+        let range = self.prefix().rrsets_below(name);
+        let listed = self.list(range, Some(zones.revision)).await?;
+        let mut stored: Vec<Stored> = Vec::new();
+        stored.resize_with(zones.zones.len(), Stored::default);
+        let places = zones.zones.iter().enumerate();
+        let places: HashMap<(&Name, u64), usize> = places
+            .map(|(place, read)| ((&read.apex, read.zone.generation), place))
+            .collect();
+        let mut unreadable = Vec::new();
+        for item in &listed.items {
+            let (zone, generation) = match self.prefix().decode(&item.key) {
+                Ok(Key::Rrset {
+                    zone, generation, ..
+                }) => (zone, generation),
+                Ok(_) => continue,
+                Err(error) => {
+                    unreadable.push(Unreadable::new(&item.key, error));
+                    continue;
+                }
+            };
+            // The others are of generations or of zones that are not served.
+            if let Some(place) = places.get(&(&zone, generation)) {
+                match self.rrset_of(item) {
+                    Ok(rrset) => stored[*place].rrsets.push(rrset),
+                    Err(error) => unreadable.push(error),
+                }
+            }
+        }
+        stored.iter_mut().for_each(Stored::sort);
+        Ok((stored, unreadable))
     }
 
     /// The first RRsets that a zone served when it was read, as they lie in the store.
@@ -346,10 +397,14 @@ impl Store {
             revision,
             ..Zones::default()
         };
-        for zone in found.into_iter().flatten() {
+        for (name, zone) in names.into_iter().zip(found) {
             match zone {
-                Ok(zone) => zones.zones.push(zone),
-                Err(unreadable) => zones.unreadable.push(unreadable),
+                Some(Ok(zone)) => zones.zones.push(zone),
+                Some(Err(unreadable)) => {
+                    zones.unreadable.push(unreadable);
+                    zones.unreadable_apexes.push(name);
+                }
+                None => {}
             }
         }
         Ok(zones)

@@ -118,6 +118,19 @@ impl Prefix {
         range(key)
     }
 
+    /// All RRsets of the zones below a name; at the root those of all zones, its own included.
+    pub fn rrsets_below(&self, name: &Name) -> Range<Vec<u8>> {
+        let mut key = self.folder("rr/");
+        if name.is_root() {
+            return range(key);
+        }
+        push_zone(&mut key, name);
+        let (mut start, mut end) = (key.clone().into_bytes(), key.into_bytes());
+        start.push(b'.');
+        end.push(b'.' + 1);
+        start..end
+    }
+
     /// All RRsets of one generation of a zone.
     pub fn generation(&self, zone: &Name, generation: u64) -> Range<Vec<u8>> {
         range(self.generation_folder(zone, generation))

@@ -161,7 +161,7 @@ pub(crate) enum Command {
     /// Records that etcd has lost, and that front-ends serve on.
     #[command(subcommand)]
     Held(HeldCommand),
-    /// Compares every member of etcd and every front-end at one revision. Exit code 3 if they differ.
+    /// Compares every member of etcd and every front-end at one revision. Exit code 3 if they differ, 1 if one could not be compared.
     Verify,
 }
 

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use etcd::schema::Accepted;
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, Told, held};
 use crate::arguments::Writing;
 use crate::error::Error;
 use crate::frontends::{self, Held};
@@ -33,20 +33,27 @@ pub(super) async fn accept(context: &Context, writing: Writing) -> Result<(), Er
             "no front-end is registered that may hold something back".into(),
         ));
     }
-    let mut held = Vec::new();
+    let (mut held, mut failed) = (Vec::new(), Vec::new());
     for (id, state) in frontends::ask_all(&registered, context.timeout).await {
         match state {
             Ok(state) => held.extend(state.held.map(|held| Shown { id, held })),
-            Err(error) => output::note(&format!("nsctl: {id}: {error}")),
+            Err(error) => failed.push(format!("{id}: {error}")),
         }
+    }
+    if held.is_empty() && !failed.is_empty() {
+        return Err(held::not_known(registered.len() - failed.len(), &failed));
+    }
+    for error in failed {
+        output::note(&format!("nsctl: {error}"));
     }
     let mut report = Report {
         revision: None,
         held,
     };
-    let mut text = String::new();
+    let mut told = Told::default();
     if report.held.is_empty() {
-        text += "nothing is held back\n";
+        told.done = "nothing is held back\n".into();
+        told.would.clone_from(&told.done);
     } else {
         // Without a clock it is the word of 1970, which no front-end takes.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -54,11 +61,11 @@ pub(super) async fn accept(context: &Context, writing: Writing) -> Result<(), Er
         let revision = context.store().accept(Accepted { at }).await?;
         report.revision = Some(revision);
         for Shown { id, held } in &report.held {
-            text += &format!("{id}: {held} go\n");
+            told.lines += &format!("{id}: {held} go\n");
         }
-        text += &format!("accepted, revision {revision}\n");
+        told.done = format!("accepted, revision {revision}\n");
     }
     context
-        .conclude(&report, report.revision, writing, &text)
+        .conclude(&report, report.revision, writing, &told)
         .await
 }

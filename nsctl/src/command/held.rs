@@ -44,13 +44,16 @@ impl Source {
     }
 }
 
-/// Who is to be asked: the one at an address, or all that are registered.
-async fn sources(context: &Context, frontend: Option<&str>) -> Result<Vec<Source>, Error> {
+/// Who is to be asked: the one at an address, or all that are registered. And who cannot be, and why.
+async fn sources(
+    context: &Context,
+    frontend: Option<&str>,
+) -> Result<(Vec<Source>, Vec<String>), Error> {
     if let Some(admin) = frontend {
         let admin = admin.to_string();
-        return Ok(vec![Source { id: None, admin }]);
+        return Ok((vec![Source { id: None, admin }], Vec::new()));
     }
-    let mut sources = Vec::new();
+    let (mut sources, mut failed) = (Vec::new(), Vec::new());
     for (id, registered) in context.store().frontends().await?.frontends {
         let admin = registered.and_then(|frontend| {
             let none = || "it has no admin listener".to_string();
@@ -61,10 +64,10 @@ async fn sources(context: &Context, frontend: Option<&str>) -> Result<Vec<Source
                 id: Some(id),
                 admin,
             }),
-            Err(error) => output::note(&format!("nsctl: {id}: {error}")),
+            Err(error) => failed.push(format!("{id}: {error}")),
         }
     }
-    Ok(sources)
+    Ok((sources, failed))
 }
 
 pub(super) async fn export(
@@ -72,8 +75,8 @@ pub(super) async fn export(
     dir: &Path,
     frontend: Option<&str>,
 ) -> Result<(), Error> {
-    let sources = sources(context, frontend).await?;
-    let found = find(context, &sources).await?;
+    let (sources, failed) = sources(context, frontend).await?;
+    let found = find(context, &sources, failed).await?;
     let folder = |error| Error::Failed(format!("cannot make {}: {error}", dir.display()));
     fs::create_dir_all(dir).map_err(folder)?;
     // Before anything is written.
@@ -129,13 +132,15 @@ pub(super) async fn export(
 async fn find<'s>(
     context: &Context,
     sources: &'s [Source],
+    mut failed: Vec<String>,
 ) -> Result<BTreeMap<Name, (HeldZone, &'s Source)>, Error> {
     let mut found: BTreeMap<Name, (HeldZone, &Source)> = BTreeMap::new();
-    let mut failed = Vec::new();
+    let mut answered = 0;
     for source in sources {
         let (admin, id) = (&source.admin, source.id.as_deref());
         match frontends::get_at::<Vec<HeldZone>>(admin, id, "held", context.timeout).await {
             Ok(zones) => {
+                answered += 1;
                 for held in zones {
                     let best = found.get(&held.zone);
                     if best.is_none_or(|(best, _)| best.of < held.of) {
@@ -146,7 +151,7 @@ async fn find<'s>(
             Err(error) => failed.push(format!("{}: {error}", source.shown())),
         }
     }
-    match (sources.len() - failed.len(), failed.len()) {
+    match (answered, failed.len()) {
         _ if !found.is_empty() => {
             for error in failed {
                 output::note(&format!("nsctl: {error}"));
@@ -156,12 +161,19 @@ async fn find<'s>(
         (0, 0) => Err(Error::Conflict(
             "no front-end is registered that may hold something back".into(),
         )),
-        (0, _) => Err(Error::Failed(failed.join("; "))),
         (_, 0) => Err(Error::Conflict("nothing is held back".into())),
-        _ => Err(Error::Conflict(format!(
-            "nothing is held back by the front-ends that answer; {}",
-            failed.join("; ")
-        ))),
+        _ => Err(not_known(answered, &failed)),
+    }
+}
+
+/// Nothing is held back by the front-ends that have answered; but others have not.
+pub(super) fn not_known(answered: usize, failed: &[String]) -> Error {
+    let failed = failed.join("; ");
+    match answered {
+        0 => Error::Failed(failed),
+        _ => Error::Conflict(format!(
+            "nothing is held back by the front-ends that answer; {failed}"
+        )),
     }
 }
 

@@ -10,8 +10,8 @@ use etcd::txn::{Overlap, RrsetRead};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::zone::{existing, report};
-use super::{Context, Report, Shown, plural};
+use super::zone::existing;
+use super::{Context, Report, Shown, Told, plural};
 use crate::arguments::{Output, Writing};
 use crate::error::Error;
 use crate::output;
@@ -107,7 +107,9 @@ pub(super) async fn import(
         )));
     }
     if context.dry_run {
-        return dry_run(context, apex, &checked, &import).await;
+        let store = context.store();
+        let preview = store.import_preview(apex, &checked, &import).await?;
+        return conclude(context, apex, &preview, writing).await;
     }
     let total = checked.rrsets.len();
     let bar = ProgressBar::new(total as u64);
@@ -129,35 +131,52 @@ pub(super) async fn import(
             "nsctl: records that nobody serves may be left in the store ({error}): nsctl zone clean {apex} deletes them"
         ));
     }
-    let mut line = changes(&imported);
-    line += &match imported.changed {
-        false => format!("unchanged: already so, revision {}\n", imported.revision),
+    conclude(context, apex, &imported, writing).await
+}
+
+/// Reports what was written, or would be.
+async fn conclude(
+    context: &Context,
+    apex: &Name,
+    imported: &Imported,
+    writing: Writing,
+) -> Result<(), Error> {
+    let soa = imported.soa.as_ref();
+    let soa = soa.map_or_else(Vec::new, |(old, new)| soa_differences(old, new));
+    // All of a new zone is new: only a dry run shows it.
+    let is_listed = context.dry_run || !imported.created;
+    let differences = imported.differences.as_slice();
+    let told = match imported.changed {
+        false => Told::unchanged("already so", imported.revision),
         true => {
             let what = if imported.created {
                 " (a new zone)"
             } else {
                 ""
             };
-            format!(
-                "{} written to {apex}{what}, revision {}\n",
-                plural(imported.written, "RRset"),
-                imported.revision
-            )
+            let mut told = Told {
+                lines: listed(&soa, if is_listed { differences } else { &[] }),
+                done: format!(
+                    "{} written to {apex}{what}, revision {}\n",
+                    plural(imported.written, "RRset"),
+                    imported.revision
+                ),
+                would: String::new(),
+            };
+            tell_moved(imported, &mut told);
+            told
         }
     };
-    line += &moved(&imported);
-    let of = |added: bool| {
-        imported
-            .differences
-            .iter()
-            .filter(move |one| one.added == added)
-    };
     let report = Report {
-        added: Some(of(true).map(Shown::from).collect()),
-        removed: Some(of(false).map(Shown::from).collect()),
-        ..report(apex, imported.revision, imported.changed)
+        soa: Some(soa),
+        moved: Some(imported.moved).filter(|count| *count > 0),
+        ..Report::of(apex, imported.revision, imported.changed)
     };
-    context.finish(report, writing, &line).await
+    let report = match is_listed {
+        true => report.with(differences),
+        false => report,
+    };
+    context.finish(report, writing, &told).await
 }
 
 /// What becomes of records that a zone would hide.
@@ -169,26 +188,12 @@ pub(super) fn overlap(move_hidden: bool, force: bool) -> Overlap {
     }
 }
 
-/// What changes in a zone that is there, a line each.
-fn changes(imported: &Imported) -> String {
-    let soa = imported.soa.as_ref();
-    let soa = soa.map_or_else(Vec::new, |(old, new)| soa_differences(old, new));
-    // All of a new zone is new.
-    let differences: &[Difference] = match imported.created {
-        true => &[],
-        false => &imported.differences,
-    };
-    listed(&soa, differences)
-}
-
-/// How many records come from the zone above.
-pub(super) fn moved(imported: &Imported) -> String {
-    match imported.moved {
-        0 => String::new(),
-        count => format!(
-            "{} moved here from the zone above\n",
-            plural(count, "RRset")
-        ),
+/// Tells how many records come from the zone above.
+pub(super) fn tell_moved(imported: &Imported, told: &mut Told) {
+    if imported.moved > 0 {
+        let moved = plural(imported.moved, "RRset");
+        told.done += &format!("{moved} moved here from the zone above\n");
+        told.would += &format!("{moved} would be moved here from the zone above\n");
     }
 }
 
@@ -205,22 +210,6 @@ fn tell_kept(apex: &Name, differences: &[SoaDifference]) {
         "nsctl: the zone {apex} keeps its SOA record ({}): nsctl zone set changes it, and --replace takes the file's",
         fields.join("; ")
     ));
-}
-
-async fn dry_run(
-    context: &Context,
-    apex: &Name,
-    checked: &Checked,
-    how: &ImportHow,
-) -> Result<(), Error> {
-    let preview = context.store().import_preview(apex, checked, how).await?;
-    let soa = match (&preview.soa, how.mode) {
-        (Some((old, new)), ImportMode::Replace) => soa_differences(old, new),
-        _ => Vec::new(),
-    };
-    show(context, &soa, &preview.differences)?;
-    output::note("dry run: nothing was written");
-    Ok(())
 }
 
 pub(super) async fn diff(context: &Context, apex: &Name, file: &Path) -> Result<(), Error> {
@@ -304,7 +293,7 @@ fn show(context: &Context, soa: &[SoaDifference], differences: &[Difference]) ->
     output::print(&output::readable_lines(&text))
 }
 
-fn listed(soa: &[SoaDifference], differences: &[Difference]) -> String {
+pub(super) fn listed(soa: &[SoaDifference], differences: &[Difference]) -> String {
     let soa = soa.iter().map(|one| format!("{one}\n"));
     soa.chain(differences.iter().map(|one| format!("{one}\n")))
         .collect()

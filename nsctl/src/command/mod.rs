@@ -18,6 +18,7 @@ use etcd::model::zonefile::Difference;
 use etcd::txn::{Change, Line};
 use serde::Serialize;
 
+use self::master::SoaDifference;
 use crate::arguments::{Arguments, Command, HeldCommand, Output, Records, Writing};
 use crate::error::Error;
 use crate::{frontends, output, rdata};
@@ -168,9 +169,74 @@ struct Report {
     added: Option<Vec<Shown>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     removed: Option<Vec<Shown>>,
+    /// What changes in the SOA record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    soa: Option<Vec<SoaDifference>>,
+    /// How many RRsets come from the zone above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved: Option<usize>,
     /// The types of the sets that went and whose values could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unreadable: Vec<String>,
+}
+
+impl Report {
+    fn of(zone: &Name, revision: i64, changed: bool) -> Self {
+        Report {
+            zone: zone.to_string(),
+            revision,
+            changed,
+            added: None,
+            removed: None,
+            soa: None,
+            moved: None,
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// The same with these changes.
+    fn with(self, differences: &[Difference]) -> Self {
+        let of = |added: bool| {
+            let those = differences.iter().filter(|one| one.added == added);
+            Some(those.map(Shown::from).collect())
+        };
+        Report {
+            added: of(true),
+            removed: of(false),
+            ..self
+        }
+    }
+}
+
+/// What people read of a change.
+#[derive(Default)]
+struct Told {
+    /// What changes, or would change in a dry run: a line each.
+    lines: String,
+    /// What was done.
+    done: String,
+    /// What a dry run says instead.
+    would: String,
+}
+
+impl Told {
+    /// Of a command that found nothing to change.
+    fn unchanged(why: &str, revision: i64) -> Self {
+        Told {
+            lines: String::new(),
+            done: format!("unchanged: {why}, revision {revision}\n"),
+            would: format!("unchanged: {why}\n"),
+        }
+    }
+}
+
+/// Why a report was not printed. Whoever reads that shall not take the change for undone.
+fn unprinted(error: Error, revision: Option<i64>) -> Error {
+    let Some(revision) = revision else {
+        return error;
+    };
+    let text = format!("{error}; the change itself is done, revision {revision}");
+    error.because(text)
 }
 
 /// A report, how many front-ends serve what it is about, if that was waited for, and whether it is of what would be.
@@ -190,11 +256,10 @@ impl Context {
         self.store.within(self.timeout)
     }
 
-    /// Waits if asked to, and prints the report; for people, as the text given. The last line of that says what was
-    /// done, which a dry run leaves out.
-    async fn finish(&self, report: Report, writing: Writing, text: &str) -> Result<(), Error> {
+    /// Waits if asked to, and prints the report; for people, what they are told.
+    async fn finish(&self, report: Report, writing: Writing, told: &Told) -> Result<(), Error> {
         let revision = Some(report.revision);
-        self.conclude(&report, revision, writing, text).await
+        self.conclude(&report, revision, writing, told).await
     }
 
     /// The same for a report of any form, of a change at this revision, if there was one.
@@ -203,21 +268,15 @@ impl Context {
         report: &impl Serialize,
         revision: Option<i64>,
         writing: Writing,
-        text: &str,
+        told: &Told,
     ) -> Result<(), Error> {
         if self.dry_run {
-            return self.conclude_dry_run(report, text);
+            return self.conclude_dry_run(report, told);
         }
-        // Whoever reads that the output failed shall not take the change for undone.
-        let unprinted = |error: Error| match revision {
-            Some(revision) => {
-                let text = format!("{error}; the change itself is done, revision {revision}");
-                error.because(text)
-            }
-            None => error,
-        };
+        let unprinted = |error| unprinted(error, revision);
         if self.output == Output::Table {
-            output::print(&output::readable_lines(text)).map_err(unprinted)?;
+            let text = told.lines.clone() + &told.done;
+            output::print(&output::readable_lines(&text)).map_err(unprinted)?;
         }
         let waited = match revision.and_then(|revision| writing.awaited(revision)) {
             Some(awaited) => Some(frontends::wait(&self.store(), awaited).await),
@@ -246,7 +305,28 @@ impl Context {
         waited.transpose().map(|_| ())
     }
 
-    fn conclude_dry_run(&self, report: &impl Serialize, text: &str) -> Result<(), Error> {
+    /// Reports what was done before an error, which it gives back.
+    fn broken_off(
+        &self,
+        report: &impl Serialize,
+        revision: Option<i64>,
+        told: &Told,
+        error: Error,
+    ) -> Error {
+        if revision.is_none() {
+            return error;
+        }
+        let printed = match self.output {
+            Output::Table => output::print(&output::readable_lines(&told.lines)),
+            Output::Json => output::json(report),
+        };
+        if let Err(error) = printed {
+            output::error(&unprinted(error, revision));
+        }
+        error
+    }
+
+    fn conclude_dry_run(&self, report: &impl Serialize, told: &Told) -> Result<(), Error> {
         match self.output {
             Output::Json => output::json(&Waited {
                 report,
@@ -254,8 +334,8 @@ impl Context {
                 dry_run: true,
             })?,
             Output::Table => {
-                let lines = text.trim_end_matches('\n').rsplit_once('\n');
-                output::print(&lines.map_or_else(String::new, |(lines, _)| format!("{lines}\n")))?;
+                let text = told.lines.clone() + &told.would;
+                output::print(&output::readable_lines(&text))?;
             }
         }
         output::note("dry run: nothing was written");

@@ -7,7 +7,7 @@ use etcd::client::InZone;
 use etcd::model::{Name, Rtype};
 use etcd::txn::Change;
 
-use super::{Context, Report, Shown};
+use super::{Context, Report, Shown, Told};
 use crate::arguments::Writing;
 use crate::error::Error;
 use crate::output;
@@ -23,11 +23,11 @@ pub(super) async fn change(
     writing: Writing,
 ) -> Result<(), Error> {
     let changed = context.store().change(owner, zone, change).await?;
-    let mut text = String::new();
-    for (sign, lines) in [('-', &changed.removed), ('+', &changed.added)] {
-        for line in lines {
+    let mut lines = String::new();
+    for (sign, changes) in [('-', &changed.removed), ('+', &changed.added)] {
+        for line in changes {
             let _ = writeln!(
-                text,
+                lines,
                 "{sign} {} {} {} {}",
                 line.owner,
                 line.ttl,
@@ -37,24 +37,25 @@ pub(super) async fn change(
         }
     }
     for rtype in &changed.unreadable {
-        let _ = writeln!(text, "- {owner} {rtype}, whose value could not be read");
+        let _ = writeln!(lines, "- {owner} {rtype}, whose value could not be read");
     }
-    let outcome = match (changed.written, change) {
-        (true, _) => "done",
-        (false, Change::Remove { .. }) => "unchanged: not there",
-        (false, _) => "unchanged: already so",
+    let told = match (changed.written, change) {
+        (true, _) => Told {
+            lines,
+            done: format!("done, revision {}\n", changed.revision),
+            ..Told::default()
+        },
+        (false, Change::Remove { .. }) => Told::unchanged("not there", changed.revision),
+        (false, _) => Told::unchanged("already so", changed.revision),
     };
-    let _ = writeln!(text, "{outcome}, revision {}", changed.revision);
     let report = Report {
-        zone: changed.zone.to_string(),
-        revision: changed.revision,
-        changed: changed.written,
         added: Some(changed.added.iter().map(Shown::from).collect()),
         removed: Some(changed.removed.iter().map(Shown::from).collect()),
         unreadable: changed.unreadable.iter().map(Rtype::to_string).collect(),
+        ..Report::of(&changed.zone, changed.revision, changed.written)
     };
     warn(context, &changed.zone, owner, change).await;
-    context.finish(report, writing, &text).await
+    context.finish(report, writing, &told).await
 }
 
 /// Tells what is likely not meant about the records. What keeps us from finding out is no failure: they are written.

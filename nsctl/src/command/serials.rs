@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use etcd::model::{Name, is_serial_before};
 use serde::Serialize;
 
-use super::Context;
-use crate::arguments::{Output, Writing};
+use super::{Context, Told, plural};
+use crate::arguments::Writing;
 use crate::error::Error;
 use crate::{frontends, output};
 
@@ -54,7 +54,7 @@ pub(super) async fn raise(
         zones: Vec::new(),
         revision: None,
     };
-    let store = context.store();
+    let (store, all) = (context.store(), raises.len());
     let done = store.raise_serials(raises, |raised| {
         for etcd::client::Raised {
             zone,
@@ -71,15 +71,19 @@ pub(super) async fn raise(
         }
     });
     let done = done.await;
-    told(context, &report)?;
-    done?;
-    let line = match report.revision {
-        Some(revision) => format!("done, revision {revision}\n"),
-        None => "unchanged: no front-end has served a later serial (--by raises all)\n".into(),
-    };
-    context
-        .conclude(&report, report.revision, writing, &line)
-        .await
+    let told = told(&report);
+    match done {
+        Ok(()) => {
+            let revision = report.revision;
+            context.conclude(&report, revision, writing, &told).await
+        }
+        Err(error) => {
+            let count = plural(report.zones.len(), "zone");
+            let text = format!("{error}; {count} of {all} raised");
+            let error = Error::from(error).because(text);
+            Err(context.broken_off(&report, report.revision, &told, error))
+        }
+    }
 }
 
 /// The serials that front-ends have served and that zones are behind now; the latest of each.
@@ -103,20 +107,28 @@ async fn served_before(context: &Context) -> Result<BTreeMap<Name, u32>, Error> 
     Ok(served)
 }
 
-/// Tells people what is done so far.
-fn told(context: &Context, report: &Report) -> Result<(), Error> {
-    if context.output != Output::Table {
-        return Ok(());
+/// What people read of it.
+fn told(report: &Report) -> Told {
+    let line = |raised: &Raised| {
+        let Raised {
+            zone,
+            before,
+            after,
+        } = raised;
+        format!("{zone} {before} -> {after}\n")
+    };
+    let unchanged = "unchanged: no front-end has served a later serial (--by raises all)\n";
+    Told {
+        lines: report.zones.iter().map(line).collect(),
+        done: match report.revision {
+            Some(revision) => format!("done, revision {revision}\n"),
+            None => unchanged.into(),
+        },
+        would: match report.revision {
+            Some(_) => String::new(),
+            None => unchanged.into(),
+        },
     }
-    for Raised {
-        zone,
-        before,
-        after,
-    } in &report.zones
-    {
-        output::print(&format!("{zone} {before} -> {after}\n"))?;
-    }
-    Ok(())
 }
 
 /// The later of two serials.

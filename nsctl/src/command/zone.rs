@@ -9,7 +9,7 @@ use etcd::model::{Name, Rdata, Rrset, Rtype, Zone};
 use etcd::txn::{Overlap, ZoneRead, hidden_among};
 use serde::Serialize;
 
-use super::{Context, Report, master, plural, serials};
+use super::{Context, Report, Told, master, plural, serials};
 use crate::arguments::{Output, Settings, Writing, ZoneCommand};
 use crate::error::Error;
 use crate::output;
@@ -112,17 +112,6 @@ impl Settings {
     }
 }
 
-pub(super) fn report(zone: &Name, revision: i64, changed: bool) -> Report {
-    Report {
-        zone: zone.to_string(),
-        revision,
-        changed,
-        added: None,
-        removed: None,
-        unreadable: Vec::new(),
-    }
-}
-
 pub(super) async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
     let read = context.store().zone(apex).await?.1;
     read.ok_or_else(|| no_zone(apex))
@@ -163,13 +152,21 @@ async fn add(
         Some(&zone.soa),
         &content.unwrap_or_default(),
     ));
-    let line = format!(
-        "zone {apex} added, revision {revision}\n{}",
-        master::moved(&imported)
-    );
-    context
-        .finish(report(apex, revision, true), writing, &line)
-        .await
+    let mut report = Report {
+        moved: Some(imported.moved).filter(|count| *count > 0),
+        ..Report::of(apex, revision, true)
+    };
+    let mut told = Told {
+        lines: String::new(),
+        done: format!("zone {apex} added, revision {revision}\n"),
+        would: format!("zone {apex} would be added\n"),
+    };
+    master::tell_moved(&imported, &mut told);
+    if context.dry_run {
+        told.lines = master::listed(&[], &imported.differences);
+        report = report.with(&imported.differences);
+    }
+    context.finish(report, writing, &told).await
 }
 
 async fn set(
@@ -189,21 +186,16 @@ async fn set(
     let mut after = before.clone();
     edit(&mut after);
     let (revision, changed) = context.store().zone_set(apex, edit).await?;
-    let outcome = if changed {
-        "done"
-    } else {
-        "unchanged: already so"
+    let told = match changed {
+        true => Told {
+            lines: settings_changed(&before, &after),
+            done: format!("done, revision {revision}\n"),
+            ..Told::default()
+        },
+        false => Told::unchanged("already so", revision),
     };
-    context
-        .finish(
-            report(apex, revision, changed),
-            writing,
-            &format!(
-                "{}{outcome}, revision {revision}\n",
-                settings_changed(&before, &after)
-            ),
-        )
-        .await
+    let report = Report::of(apex, revision, changed);
+    context.finish(report, writing, &told).await
 }
 
 async fn list(context: &Context) -> Result<(), Error> {
@@ -234,74 +226,113 @@ async fn list(context: &Context) -> Result<(), Error> {
     )
 }
 
+/// Records of a zone that nobody gets.
+#[derive(Serialize)]
+struct NotServed {
+    generation: u64,
+    rrsets: usize,
+}
+
+/// Records of a zone that one below it hides.
+#[derive(Serialize)]
+struct HiddenBy {
+    zone: Name,
+    rrsets: usize,
+}
+
+/// A zone with what it has.
+#[derive(Serialize)]
+struct Detailed<'a> {
+    #[serde(flatten)]
+    shown: Shown<'a>,
+    rrsets: usize,
+    not_served: Vec<NotServed>,
+    hidden: Vec<HiddenBy>,
+}
+
 async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
     let read = existing(context, apex).await?;
-    let serial = context.store().serial(&read).await?;
-    if context.output == Output::Json {
-        return output::json(&Shown {
+    let served = read.zone.generation;
+    let generations = context.store().generations(apex, Some(read.as_of)).await?;
+    let (served, others): (Vec<_>, Vec<_>) = generations
+        .into_iter()
+        .partition(|(generation, _)| *generation == served);
+    let detailed = Detailed {
+        shown: Shown {
             zone: apex,
             unicode: apex.unicode(),
-            serial,
+            serial: context.store().serial(&read).await?,
             settings: &read.zone,
-        });
+        },
+        rrsets: served.iter().map(|(_, count)| count).sum(),
+        not_served: others
+            .into_iter()
+            .map(|(generation, rrsets)| NotServed { generation, rrsets })
+            .collect(),
+        hidden: hidden(context, &read).await?,
+    };
+    match context.output {
+        Output::Json => output::json(&detailed),
+        Output::Table => show_table(&detailed),
     }
-    let soa = &read.zone.soa;
-    let generations = context.store().generations(apex, Some(read.as_of)).await?;
-    let served = generations
-        .iter()
-        .find(|(generation, _)| *generation == read.zone.generation);
-    let mut rows = vec![
-        vec!["zone".into(), apex.to_string()],
-        vec!["serial".into(), serial.to_string()],
-        vec!["primary".into(), soa.mname.to_string()],
-        vec!["mailbox".into(), soa.rname.to_string()],
-        vec![
-            "refresh, retry, expire".into(),
-            format!("{}, {}, {} s", soa.refresh, soa.retry, soa.expire),
-        ],
-        vec![
-            "negative TTL".into(),
-            format!("{} s", soa.minimum.min(soa.ttl)),
-        ],
-        vec!["SOA TTL".into(), format!("{} s", soa.ttl)],
-        vec!["default TTL".into(), format!("{} s", read.zone.default_ttl)],
-        vec![
-            "consistency".into(),
-            match read.zone.consistency {
-                Some(consistency) => consistency.to_string(),
-                None => "as each front-end is told".into(),
-            },
-        ],
-        vec![
-            "RRsets".into(),
-            served.map_or(0, |(_, count)| *count).to_string(),
-        ],
-        vec!["generation".into(), read.zone.generation.to_string()],
+}
+
+/// How many RRsets of a zone each zone below hides.
+async fn hidden(context: &Context, read: &ZoneRead) -> Result<Vec<HiddenBy>, Error> {
+    let children = context.store().children(&read.apex, read.as_of).await?;
+    if children.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stored = context
+        .store()
+        .rrsets(read, &read.apex, Scope::Subtree)
+        .await?;
+    let mut behind: BTreeMap<Name, usize> = BTreeMap::new();
+    for one in hidden_among(&read.apex, &children, &stored.rrsets) {
+        *behind.entry(one.by).or_default() += 1;
+    }
+    let behind = behind.into_iter();
+    Ok(behind
+        .map(|(zone, rrsets)| HiddenBy { zone, rrsets })
+        .collect())
+}
+
+fn show_table(detailed: &Detailed<'_>) -> Result<(), Error> {
+    let Detailed { shown, rrsets, .. } = detailed;
+    let zone = shown.settings;
+    let soa = &zone.soa;
+    let consistency = match zone.consistency {
+        Some(consistency) => consistency.to_string(),
+        None => "as each front-end is told".into(),
+    };
+    let seconds = |time: u32| format!("{time} s");
+    let refresh = format!("{}, {}, {} s", soa.refresh, soa.retry, soa.expire);
+    let settings = [
+        ("zone", shown.zone.to_string()),
+        ("serial", shown.serial.to_string()),
+        ("primary", soa.mname.to_string()),
+        ("mailbox", soa.rname.to_string()),
+        ("refresh, retry, expire", refresh),
+        ("negative TTL", seconds(soa.minimum.min(soa.ttl))),
+        ("SOA TTL", seconds(soa.ttl)),
+        ("default TTL", seconds(zone.default_ttl)),
+        ("consistency", consistency),
+        ("RRsets", rrsets.to_string()),
+        ("generation", zone.generation.to_string()),
     ];
-    for (generation, count) in generations
-        .iter()
-        .filter(|(generation, _)| *generation != read.zone.generation)
-    {
-        rows.push(vec![
-            "not served".into(),
-            format!("{count} RRsets of generation {generation} (nsctl zone clean deletes them)"),
-        ]);
-    }
-    let children = context.store().children(apex, read.as_of).await?;
-    if !children.is_empty() {
-        let stored = context.store().rrsets(&read, apex, Scope::Subtree).await?;
-        let mut behind: BTreeMap<Name, usize> = BTreeMap::new();
-        for one in hidden_among(apex, &children, &stored.rrsets) {
-            *behind.entry(one.by).or_default() += 1;
-        }
-        rows.extend(behind.into_iter().map(|(by, count)| {
-            vec![
-                "hidden".into(),
-                format!("{} by the zone {by}", plural(count, "RRset")),
-            ]
-        }));
-    }
-    output::table(&["SETTING", "VALUE"], rows, "")
+    let not_served = detailed.not_served.iter().map(|one| {
+        let NotServed { generation, rrsets } = one;
+        let remedy = "nsctl zone clean deletes them";
+        let text = format!("{rrsets} RRsets of generation {generation} ({remedy})");
+        ("not served", text)
+    });
+    let hidden = detailed.hidden.iter().map(|HiddenBy { zone, rrsets }| {
+        let text = format!("{} by the zone {zone}", plural(*rrsets, "RRset"));
+        ("hidden", text)
+    });
+    let rows = settings.into_iter().chain(not_served).chain(hidden);
+    let rows = rows.map(|(setting, value)| vec![setting.into(), value]);
+    output::table(&["SETTING", "VALUE"], rows.collect(), "")
 }
 
 /// What differs between the settings of a zone, a line each.
@@ -337,7 +368,7 @@ async fn remove(
     yes: bool,
     writing: Writing,
 ) -> Result<(), Error> {
-    let (count, mut text) = match context.store().zone(apex).await {
+    let (count, mut lines) = match context.store().zone(apex).await {
         Ok((_, Some(present))) => going(context, &present).await?,
         Ok((_, None)) => return Err(no_zone(apex)),
         // Which of its records are served is not known.
@@ -346,11 +377,11 @@ async fn remove(
     };
     if !yes && !context.dry_run && io::stdin().is_terminal() {
         // What is asked about is to be seen, also where the output goes elsewhere.
-        let question = format!("{text}Remove the zone {apex} with {count}? [y/N] ");
+        let question = format!("{lines}Remove the zone {apex} with {count}? [y/N] ");
         if !output::confirm(&question) {
             return Err(Error::Failed("nothing was removed".into()));
         }
-        text.clear();
+        lines.clear();
     }
     let removed = context.store().zone_remove(apex, force).await?;
     let Some(Removed {
@@ -366,16 +397,18 @@ async fn remove(
             "nsctl: its records are still in the store ({error}): nsctl zone clean {apex} deletes them"
         ));
     }
-    text += &format!("zone {apex} removed, revision {revision}\n");
+    let mut told = Told {
+        lines,
+        done: format!("zone {apex} removed, revision {revision}\n"),
+        would: format!("zone {apex} would be removed\n"),
+    };
     if let Some(Uncovered { zone, names }) = uncovered {
-        text += &format!(
-            "the records of {zone} at {} are answered again: nsctl list {apex} --subtree\n",
-            plural(names.len(), "name")
-        );
+        let names = format!("the records of {zone} at {}", plural(names.len(), "name"));
+        told.done += &format!("{names} are answered again: nsctl list {apex} --subtree\n");
+        told.would += &format!("{names} would be answered again\n");
     }
-    context
-        .finish(report(apex, revision, true), writing, &text)
-        .await
+    let report = Report::of(apex, revision, true);
+    context.finish(report, writing, &told).await
 }
 
 /// What goes with a zone: how many RRsets, and the first of them, a record a line.
@@ -443,17 +476,21 @@ async fn clean(context: &Context, apex: &Name, writing: Writing) -> Result<(), E
         return Err(no_zone(apex));
     }
     let revision = context.store().head().await?.revision;
-    let mut text = String::new();
+    let mut lines = String::new();
     if swept > 0 {
-        text += &format!("- {} that are not served\n", plural(swept, "RRset"));
+        lines += &format!("- {} that are not served\n", plural(swept, "RRset"));
     }
     if forgotten {
-        text += "- how far the serials of the removed zone had come\n";
+        lines += "- how far the serials of the removed zone had come\n";
     }
-    text += &match text.is_empty() {
-        true => format!("unchanged: all records are served, revision {revision}\n"),
-        false => format!("done, revision {revision}\n"),
+    let report = Report::of(apex, revision, !lines.is_empty());
+    let told = match report.changed {
+        true => Told {
+            lines,
+            done: format!("done, revision {revision}\n"),
+            ..Told::default()
+        },
+        false => Told::unchanged("all records are served", revision),
     };
-    let report = report(apex, revision, swept > 0 || forgotten);
-    context.finish(report, writing, &text).await
+    context.finish(report, writing, &told).await
 }

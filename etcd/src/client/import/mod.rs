@@ -125,7 +125,7 @@ impl Store {
         Import::new(self, apex, file.into(), &how).preview().await
     }
 
-    /// Adds a zone with these name servers.
+    /// Adds a zone with these name servers. In a dry run the result has all of its records as differences.
     pub async fn zone_add(
         &self,
         apex: &Name,
@@ -140,7 +140,10 @@ impl Store {
         };
         let mut import = Import::new(self, apex, wanted, &how);
         import.is_new = true;
-        import.run().await
+        match self.is_dry_run() {
+            true => import.preview().await,
+            false => import.run().await,
+        }
     }
 
     /// The same without an export of another zone or of another store, which tells nothing of this one.
@@ -240,6 +243,8 @@ impl<'a> Import<'a> {
             }
             self.below(slot.revision, &merged, Some(&old)).await?;
             return Ok(Imported {
+                revision: slot.revision,
+                changed: old != merged,
                 differences: zonefile::diff(&old, &merged),
                 ..Imported::default()
             });
@@ -247,6 +252,8 @@ impl<'a> Import<'a> {
         let prepared = self.prepare(&slot).await?;
         let old = prepared.old.as_ref().unwrap_or(&none);
         Ok(Imported {
+            revision: slot.revision,
+            changed: !prepared.is_there(&slot),
             created: slot.present.is_none(),
             differences: zonefile::diff(old, &prepared.wanted.rrsets),
             soa: prepared.soa(&slot),
@@ -303,14 +310,6 @@ impl<'a> Import<'a> {
         imported: Imported,
     ) -> Result<Option<Imported>, ChangeError> {
         let rrsets = &prepared.wanted.rrsets;
-        if self.store.is_dry_run() {
-            return Ok(Some(Imported {
-                revision: slot.revision,
-                written: rrsets.len(),
-                differences: differences(prepared.old.as_ref(), rrsets),
-                ..imported
-            }));
-        }
         let Some(staged) = self.stage(slot, prepared).await? else {
             return Ok(None);
         };
