@@ -148,6 +148,17 @@ async fn a_deleted_prefix_is_held_back_until_it_is_accepted() {
     world
         .expect("h7.large.test", Rtype::A, "NOERROR", &WWW)
         .await;
+    // The small zone has lost all of its RRsets, too, and only its key is there.
+    for frontend in &world.frontends {
+        is_held(frontend, 2).await;
+    }
+    world
+        .expect("www.new.test", Rtype::A, "NOERROR", &[line])
+        .await;
+    nsctl.run("accept --wait").await.expect(0);
+    world
+        .expect("www.new.test", Rtype::A, "NXDOMAIN", &[])
+        .await;
     let status = world.frontends[0].status().await;
     assert!(status["held"].is_null(), "{status}");
 }
