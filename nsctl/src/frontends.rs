@@ -183,7 +183,7 @@ async fn request(
     limits: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> Result<Response, String> {
     let mut url = reqwest::Url::parse(&format!("http://{admin}/{path}"))
-        .map_err(|error| format!("{admin} is no address: {error}"))?;
+        .map_err(|error| format!("{admin} is not an address: {error}"))?;
     url.query_pairs_mut().extend_pairs(query);
     let client = limits(reqwest::Client::builder().no_proxy());
     let told = |error: reqwest::Error| {

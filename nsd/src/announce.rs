@@ -76,8 +76,8 @@ fn announce(before: State, state: State, freshness: &Freshness, prefix: &Prefix)
     if state == State::Empty && before != State::Empty {
         warn!(
             %prefix,
-            "etcd has no zone under this prefix: all queries are REFUSED, and /readyz says 503. If there should be zones, \
-             check --prefix; the first one comes with nsctl zone add"
+            "etcd has no zone under this prefix: all queries get REFUSED, and /readyz returns 503. If there should be zones, \
+             check --prefix; otherwise add one with nsctl zone add"
         );
     }
     let had_nothing = matches!(before, State::NotReady | State::Empty);

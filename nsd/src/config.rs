@@ -20,13 +20,13 @@ use crate::model::{Consistency, Time};
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Every option is also a key of the configuration file, and a variable: --listen is\nlisten = [\"…\"] there, and NSD_LISTEN.\n\nExit codes: 0 ended as it was told to, 1 failed, 2 the settings, or files that they name, cannot be used."
+    after_help = "Every option but --config is also a key of the configuration file, and every option is also a\nvariable: --listen is listen = [\"…\"] in the file, and NSD_LISTEN. An option wins over a variable,\na variable over the file.\n\nExit codes: 0 ended by SIGTERM or SIGINT, 1 failed, 2 settings, or files that they name, cannot be used."
 )]
 pub struct Arguments {
     /// The settings of a front-end.
     #[command(flatten)]
     pub options: Options,
-    /// Something else than to serve.
+    /// What to do other than serve.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -34,7 +34,8 @@ pub struct Arguments {
 /// What else there is to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Tries it all out on this machine: starts a private etcd, serves on 127.0.0.1, and takes it down again.
+    /// Runs everything on this machine for a trial: starts a private etcd, serves on 127.0.0.1, and stops both at the
+    /// end.
     Dev(dev::Options),
 }
 
@@ -53,7 +54,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Options {
-    /// TOML file with any of these settings.
+    /// TOML file with any of the other settings.
     #[arg(long, value_name = "FILE", env = "NSD_CONFIG")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
@@ -68,8 +69,7 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<String>>,
-    /// Whether to ask the cluster for its members, and to try their advertised client URLs, too, after the endpoints
-    /// [default: false].
+    /// Also ask etcd for its members, and try their advertised client URLs after the endpoints [default: false].
     #[arg(
         long,
         num_args = 0..=1,
@@ -106,7 +106,7 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
-    /// Name to expect in etcd's certificate, if not the URL's.
+    /// Name to expect in etcd's certificate [default: the host in the URL].
     #[arg(
         long,
         value_name = "NAME",
@@ -115,7 +115,7 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_name: Option<String>,
-    /// User and password, as NAME:PASSWORD. File and variable keep the password out of process lists.
+    /// User and password. Prefer the file or the variable, which process lists do not show.
     #[arg(
         long,
         value_name = "NAME:PASSWORD",
@@ -126,8 +126,8 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
 
-    /// Addresses and ports to answer DNS on, over UDP and TCP. [::]:53 is all of IPv6 and no IPv4: for both, give
-    /// 0.0.0.0:53 [::]:53 [default: 127.0.0.1:53 [::1]:53, where the host has them].
+    /// Addresses and ports for DNS over UDP and TCP. [::]:53 is IPv6 only; for both families give 0.0.0.0:53 [::]:53
+    /// [default: 127.0.0.1:53 [::1]:53, as far as the host has them].
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", env = "NSD_LISTEN", help_heading = "Service")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<Vec<SocketAddr>>,
@@ -140,7 +140,7 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<SocketAddr>,
-    /// Threads that answer UDP [default: one a core].
+    /// Threads that answer UDP, for each address [default: one for each core].
     #[arg(
         long,
         value_name = "COUNT",
@@ -149,7 +149,8 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub udp_workers: Option<usize>,
-    /// What answers promise where a zone says nothing: available, bounded:TIME or linearizable [default: available].
+    /// Freshness promise of zones that set none: available, bounded:TIME (2s or more) or linearizable [default:
+    /// available].
     #[arg(
         long,
         value_name = "MODE",
@@ -158,7 +159,8 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
-    /// Time without a proof of freshness after which answers say that they are stale (EDE 3); 0 for never [default: 30s].
+    /// Answers carry EDE 3 (Stale Answer) once the data was last proved fresh this long ago; 0 for never [default:
+    /// 30s].
     #[arg(
         long,
         value_name = "TIME",
@@ -168,7 +170,7 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_after: Option<Time>,
 
-    /// File for what is served, for a restart without etcd [default: none].
+    /// File to which the served data is saved, for a restart without etcd [default: none].
     #[arg(
         long,
         value_name = "FILE",
@@ -177,7 +179,7 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<PathBuf>,
-    /// How often that is written, as in 30s or 5m [default: 1m].
+    /// How often the snapshot is written, as in 30s or 5m [default: 1m].
     #[arg(
         long,
         value_name = "TIME",
@@ -186,8 +188,8 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_interval: Option<Time>,
-    /// Percentage of a zone's RRsets, or of all, that others than nsctl may delete from etcd before the front-end holds
-    /// that back; 100 to hold nothing back [default: 50].
+    /// Hold back deletions that nsctl did not make if they exceed this percentage of a zone's RRsets, or of all
+    /// zones', and are at least 5 RRsets, or all of them, or a zone's key; 100 holds nothing back [default: 50].
     #[arg(
         long,
         value_name = "PERCENT",
@@ -196,7 +198,7 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_loss_over: Option<u8>,
-    /// How often everything is compared with etcd, as in 1h; 0 for never [default: 1h].
+    /// How often all data is compared with etcd, as in 1h; 0 for never [default: 1h].
     #[arg(
         long,
         value_name = "TIME",
@@ -206,7 +208,8 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_interval: Option<Time>,
 
-    /// How long it answers on after SIGTERM while /readyz says 503, so that others stop asking it [default: 0].
+    /// How long to keep answering after SIGTERM while /readyz returns 503, so that load balancers can move away
+    /// [default: 0].
     #[arg(
         long,
         value_name = "TIME",
@@ -215,8 +218,8 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lameduck: Option<Time>,
-    /// Whether it is ready without any zone. Otherwise /readyz says 503 until there is one: an empty mirror mostly means a
-    /// wrong --prefix [default: false].
+    /// Be ready without any zone, and do not warn. Otherwise /readyz returns 503 until there is one, since an empty
+    /// mirror usually means a wrong --prefix [default: false].
     #[arg(
         long,
         num_args = 0..=1,
@@ -227,7 +230,7 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_empty: Option<bool>,
-    /// TCP connections at most at once [default: 1000].
+    /// Maximum number of TCP connections; one client may have a quarter of them [default: 1000].
     #[arg(
         long,
         value_name = "COUNT",
@@ -236,7 +239,7 @@ pub struct Options {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_connections: Option<usize>,
-    /// Time after which an idle TCP connection is closed, from 1s to 1h [default: 10s].
+    /// When an idle TCP connection is closed, from 1s to 1h [default: 10s].
     #[arg(
         long,
         value_name = "TIME",
@@ -250,7 +253,8 @@ pub struct Options {
     #[arg(long, value_name = "NAME", env = "NSD_ID", help_heading = "Identity")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Address under which others reach this front-end, where it listens on all [default: the one towards etcd].
+    /// Address at which nsctl reaches this front-end, if it listens on all addresses [default: the source address
+    /// towards etcd].
     #[arg(
         long,
         value_name = "ADDR",
@@ -366,5 +370,7 @@ impl Options {
     }
 }
 
+#[cfg(test)]
+mod sample;
 #[cfg(test)]
 mod tests;

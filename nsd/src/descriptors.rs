@@ -29,7 +29,7 @@ pub(crate) fn raise_limit() -> Option<u64> {
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => maximum,
         Err(error) => {
-            debug!(%error, "the soft limit of open files stays as it is");
+            debug!(%error, "cannot raise the soft limit of open files");
             current
         }
     }
@@ -58,7 +58,7 @@ pub(crate) fn connections(
             tcp_connections = left,
             wanted,
             limit,
-            "serving fewer TCP connections than --tcp-connections says, as the limit of open files is low: {remedy}"
+            "serving fewer TCP connections than --tcp-connections, because the limit of open files is low: {remedy}"
         );
     }
     Ok(wanted.min(left))

@@ -43,5 +43,5 @@ impl LogLevel {
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     let directives = client::log_directives(level, "info").map_err(anyhow::Error::msg)?;
-    EnvFilter::try_new(&directives).with_context(|| format!("'{level}' does not say what to log"))
+    EnvFilter::try_new(&directives).with_context(|| format!("'{level}' is not a log level"))
 }

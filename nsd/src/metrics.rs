@@ -31,7 +31,7 @@ pub struct Counters {
     pub truncated: AtomicU64,
     /// Responses that say that they are stale.
     pub stale: AtomicU64,
-    /// Refusals, as the zone promises fresher data than there is.
+    /// SERVFAIL responses because the zone's freshness promise could not be met.
     pub unproved: AtomicU64,
     responses: [AtomicU64; RCODES],
 }
@@ -47,7 +47,7 @@ pub struct Tally {
     pub truncated: u64,
     /// Responses that say that they are stale.
     pub stale: u64,
-    /// Refusals, as the zone promises fresher data than there is.
+    /// SERVFAIL responses because the zone's freshness promise could not be met.
     pub unproved: u64,
     responses: [u64; RCODES],
 }
@@ -183,16 +183,18 @@ impl Collector for Collected {
                 "Messages received",
                 (|c| &c.queries) as fn(&Counters) -> &AtomicU64,
             ),
-            ("nsd_malformed", "Messages that were no queries", |c| {
+            ("nsd_malformed", "Messages that were not queries", |c| {
                 &c.malformed
             }),
-            ("nsd_truncated", "Responses cut short", |c| &c.truncated),
-            ("nsd_stale", "Responses that say that they are stale", |c| {
-                &c.stale
-            }),
+            ("nsd_truncated", "Truncated responses", |c| &c.truncated),
+            (
+                "nsd_stale",
+                "Responses that say that they are stale (EDE 3)",
+                |c| &c.stale,
+            ),
             (
                 "nsd_unproved",
-                "Refusals for want of a proof of freshness that the zone promises",
+                "SERVFAIL responses because the promised freshness could not be proved",
                 |c| &c.unproved,
             ),
         ] {
@@ -237,7 +239,7 @@ impl Collector for Collected {
             ),
             (
                 "nsd_cluster_changes",
-                "How often etcd was another cluster",
+                "How often etcd was found to be a different cluster",
                 freshness.cluster_changes,
             ),
             (
@@ -247,7 +249,7 @@ impl Collector for Collected {
             ),
             (
                 "nsd_audit_differences",
-                "How often the mirror was not what etcd held",
+                "How often the mirror differed from etcd",
                 freshness.differences,
             ),
         ] {
@@ -289,12 +291,12 @@ impl Collector for Collected {
             ),
             (
                 "nsd_held_back",
-                "RRsets that etcd has lost and that are served on",
+                "RRsets that etcd has lost and that are held back",
                 freshness.held.map_or(0.0, |loss| loss.gone as f64),
             ),
             (
                 "nsd_held_back_zones",
-                "Zones of which RRsets that etcd has lost are served on",
+                "Zones that are held back after a loss",
                 freshness.held_zones as f64,
             ),
             (
@@ -311,7 +313,7 @@ impl Collector for Collected {
             ("nsd_rrsets", "RRsets served", freshness.rrsets as f64),
             (
                 "nsd_quarantined",
-                "Keys whose values cannot be used",
+                "Keys whose values cannot be read",
                 freshness.quarantined as f64,
             ),
         ] {

@@ -57,7 +57,7 @@ impl Reload {
         if !later.is_empty() {
             warn!(
                 settings = later.join(", "),
-                "these settings have changed, and need a restart"
+                "these changed settings need a restart"
             );
         }
         Ok(config.log_level)

@@ -49,7 +49,10 @@ pub fn run_with(options: Options, alter: impl FnOnce(Service) -> Service) -> any
             reload.reload();
         }
         if !lameduck.is_zero() {
-            info!(?lameduck, "answering on as a lame duck: /readyz says 503");
+            info!(
+                ?lameduck,
+                "lame duck: still answering, but /readyz returns 503"
+            );
             phase.send_replace(Phase::LameDuck);
             let told_again = async { while signals.next().await != Told::End {} };
             // It is over sooner if that is asked for.
@@ -333,7 +336,7 @@ async fn addresses(config: &Config, reached: Vec<SocketAddr>) -> Frontend {
         if host.is_none() {
             if !std::mem::replace(&mut is_told, true) {
                 warn!(
-                    "not registered yet: no way to etcd says under which address others reach this (--advertise)"
+                    "not registered yet: without a route to etcd the address for others is unknown; wait for it, or set --advertise"
                 );
             }
             tokio::time::sleep(Duration::from_secs(1)).await;

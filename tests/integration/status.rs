@@ -45,7 +45,7 @@ async fn a_front_end_that_does_not_answer_is_a_fault(world: &mut World) {
     let mut dead = world.frontends.pop().expect("two front-ends");
     dead.kill();
     let output = world.nsctl.run("status").await.expect(3);
-    assert_eq!(output.complaint(), "nsctl: something is wrong");
+    assert_eq!(output.complaint(), "nsctl: 1 problem found");
     assert!(output.stdout.contains("\nfe2: "), "{}", output.stdout);
     world.nsctl.run("status --no-fail").await.expect(0);
     let json = world

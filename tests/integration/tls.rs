@@ -324,7 +324,7 @@ async fn hangup_reads_files_again(files: &Files, nsctl: &Nsctl, endpoint: &str) 
     gate.open();
     let written = nsctl.write("add hangup.example.org A 192.0.2.1").await;
     frontend.applied(written, limit).await;
-    logs("connecting to etcd with what they held before").await;
+    logs("connecting to etcd with the last usable ones").await;
     copy("client.key");
     frontend.signal("HUP");
     logs("reloaded the log level and the TLS files").await;

@@ -255,9 +255,9 @@ impl Registration {
             .send_modify(|held| held.trouble = Some(error.to_string()));
         if is_news && !self.told.contains(&kind) {
             self.told.push(kind);
-            warn!(endpoint, %error, "not registered, or not for long: trying on");
+            warn!(endpoint, %error, "not registered, or not for long: retrying");
         } else {
-            debug!(endpoint, %error, "not registered for sure");
+            debug!(endpoint, %error, "not certain to be registered");
         }
     }
 }

@@ -90,7 +90,7 @@ impl Tls {
             };
             let told = Some(error.to_string());
             if sound.told != told {
-                warn!(%error, "the TLS files cannot be used: connecting to etcd with what they held before");
+                warn!(%error, "the TLS files are unusable: connecting to etcd with the last usable ones");
                 sound.told = told;
             }
             Ok(files)

@@ -75,7 +75,7 @@ impl Trouble {
         };
         let known = self.faults.get(&endpoint);
         if known.is_none_or(|known| known.to_string() != fault.to_string()) {
-            warn!(endpoint, %fault, "etcd cannot be used there until this is mended");
+            warn!(endpoint, %fault, "this endpoint cannot be used until this is fixed");
         }
         self.faults.insert(endpoint, fault);
     }

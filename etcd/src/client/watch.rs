@@ -346,7 +346,7 @@ impl Driver {
             }
             Ok(_) => {}
             // It may be for root only. What is known already is still worth a try.
-            Err(error) => debug!(%error, "the cluster does not tell its members"),
+            Err(error) => debug!(%error, "cannot list the members of the cluster"),
         }
         let after = match told {
             Err(error) if error.is_transient() => MEMBERS_AGAIN,

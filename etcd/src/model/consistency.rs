@@ -58,11 +58,11 @@ impl FromStr for Consistency {
             Some(("bounded", limit)) => match limit.parse().ok().and_then(Time::seconds) {
                 Some(limit) if limit >= LIMIT_MIN => Ok(Consistency::Bounded(limit)),
                 _ => Err(format!(
-                    "'{limit}' is no limit: whole seconds, {LIMIT_MIN} or more, as in bounded:10s or bounded:1m"
+                    "'{limit}' is not a limit: expected whole seconds, {LIMIT_MIN} or more, as in bounded:10s or bounded:1m"
                 )),
             },
             _ => Err(format!(
-                "'{text}' is no consistency: available, bounded:TIME and linearizable are"
+                "'{text}' is not a consistency: expected available, bounded:TIME or linearizable"
             )),
         }
     }

@@ -25,12 +25,13 @@ use crate::output;
 /// How long `--wait` waits where it does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 
-/// Adds, removes, lists, imports and exports DNS records in etcd.
+/// Manages the DNS records in etcd that nsd serves: adds, removes, lists, imports and exports them.
 #[derive(Debug, Parser)]
 #[command(
     version,
     after_help = "Names are absolute, with or without the final dot.\n\
-                  Exit codes: 0 done, 1 failed, 2 usage, 3 conflict or unmet condition, 4 store unreachable, 5 wait timed out."
+                  Exit codes: 0 done, 1 failed, 2 usage, 3 conflict or unmet condition, 4 etcd unreachable,\n\
+                  5 written, but not served everywhere in time (--wait). deploy/nsctl.md has them by command."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -61,13 +62,13 @@ pub(crate) enum Output {
 /// What every command that writes takes.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Writing {
-    /// Return when every live front-end serves the change, after TIME at the latest [default TIME: 10s].
+    /// Wait for at most TIME until every live front-end serves the change, else exit with 5 [default TIME: 10s].
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "10s", value_parser = time)]
     wait: Option<Duration>,
-    /// Wait until COUNT front-ends or more serve it, too; --wait says how long.
+    /// Wait until at least COUNT front-ends serve the change. Implies --wait.
     #[arg(long, value_name = "COUNT")]
     expect: Option<usize>,
-    /// Print what would change, and write nothing.
+    /// Print what would change, without writing it.
     #[arg(long)]
     dry_run: bool,
 }
@@ -86,14 +87,14 @@ impl Writing {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Adds records to those that are there.
+    /// Adds records to an RRset.
     ///
-    /// Each RDATA is one record; where that gives none, all together are one: MX 10 mail.example.org.
-    /// A TXT text without double quotes is taken as it is, whatever its length.
+    /// Each RDATA argument is one record. If that does not parse, all of them together are one record: MX 10
+    /// mail.example.org. A TXT string without double quotes is taken literally, whatever its length.
     Add(Records),
-    /// Replaces all records of a type at a name; without RDATA, changes their TTL.
+    /// Replaces an RRset; without RDATA, changes its TTL.
     Set {
-        /// The owner.
+        /// Owner name.
         name: Name,
         /// The record type, as in AAAA or TYPE65280.
         #[arg(value_name = "TYPE")]
@@ -101,22 +102,23 @@ pub(crate) enum Command {
         /// The records.
         #[arg(required_unless_present = "ttl")]
         rdata: Vec<String>,
-        /// Remove the records of all other types at the name in the same step, as to replace an address by a CNAME.
+        /// Also remove the records of all other types at the name, in the same transaction, for example to replace an
+        /// address with a CNAME.
         #[arg(long, requires = "rdata")]
         replace_all: bool,
         #[command(flatten)]
         placed: Placed,
     },
-    /// Removes records: those given, all of a type, or all at a name.
+    /// Removes records: the given ones, all of a type, or all at a name.
     Remove {
-        /// The owner.
+        /// Owner name.
         name: Name,
         /// The record type.
         #[arg(value_name = "TYPE")]
         rtype: Option<Rtype>,
         /// The records.
         rdata: Vec<String>,
-        /// The zone, if not the closest that holds the name.
+        /// Zone to write to [default: the closest one that contains the name].
         #[arg(long)]
         zone: Option<Name>,
         #[command(flatten)]
@@ -124,7 +126,7 @@ pub(crate) enum Command {
     },
     /// Lists records.
     List {
-        /// The owner; all of them if none is given.
+        /// Owner name [default: all names].
         name: Option<Name>,
         /// Only this zone.
         #[arg(long)]
@@ -132,36 +134,38 @@ pub(crate) enum Command {
         /// Only this type.
         #[arg(long = "type", value_name = "TYPE")]
         rtype: Option<Rtype>,
-        /// The names below NAME, too.
+        /// Also list the names below NAME.
         #[arg(long, requires = "name")]
         subtree: bool,
     },
-    /// Zones.
+    /// Manages zones: settings, import, export, checks.
     #[command(subcommand)]
     Zone(ZoneCommand),
-    /// Shows the members of etcd and the front-ends, and what is wrong with them. Exit code 3 if something is.
+    /// Shows the members of etcd and the front-ends, and their problems. Exits with 3 if there are any.
     ///
-    /// Where etcd has no quorum it shows what any member still knows, with exit code 4.
+    /// If etcd has no quorum, it shows what one member still knows, and exits with 4.
     Status {
         /// Ask one front-end by the address of its admin listener, without etcd.
         #[arg(long, value_name = "HOST:PORT")]
         frontend: Option<String>,
-        /// Exit with 0 whatever is wrong.
+        /// Exit with 0 even if there are problems.
         #[arg(long)]
         no_fail: bool,
     },
     /// Accepts a mass deletion that front-ends are holding back.
     ///
-    /// A zone that loses more than half of its records, or its key, to anybody but nsctl is served on as it was: somebody
-    /// may have deleted a prefix, or restored the wrong backup. `nsctl status` names such zones.
+    /// A front-end keeps serving a zone as it was if somebody deletes records without nsctl: the zone's key, all of its
+    /// RRsets, or at least 5 and more than half (nsd --hold-loss-over) within an hour. A prefix may have been deleted by
+    /// mistake, or the wrong backup restored. `nsctl status` names such zones.
     Accept {
         #[command(flatten)]
         writing: Writing,
     },
-    /// Records that etcd has lost, and that front-ends serve on.
+    /// Exports zones that front-ends are holding back after a mass deletion.
     #[command(subcommand)]
     Held(HeldCommand),
-    /// Compares every member of etcd and every front-end at one revision. Exit code 3 if they differ, 1 if one could not be compared.
+    /// Compares every member of etcd and every front-end at one revision. Exits with 3 if any differ, with 1 if some
+    /// cannot be compared.
     Verify,
 }
 
@@ -194,11 +198,11 @@ impl Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HeldCommand {
-    /// Writes every zone that is held back to a master file of its own, as the front-ends serve it.
+    /// Writes each zone that is held back to a master file, as the front-ends serve it.
     ///
-    /// A file that is there already is not overwritten. `nsctl zone import ZONE FILE` loads one again.
+    /// Existing files are not overwritten. `nsctl zone import ZONE FILE` loads one again.
     Export {
-        /// The folder for the files, each named after its zone; it is made if it is not there.
+        /// Directory for the files, each named after its zone; created if it does not exist.
         dir: PathBuf,
         /// Ask one front-end by the address of its admin listener, without etcd.
         #[arg(long, value_name = "HOST:PORT")]

@@ -9,7 +9,7 @@ use super::values::ttl;
 /// The records to add.
 #[derive(Debug, Args)]
 pub(crate) struct Records {
-    /// The owner.
+    /// Owner name.
     pub(crate) name: Name,
     /// The record type, as in AAAA or TYPE65280.
     #[arg(value_name = "TYPE")]
@@ -27,10 +27,10 @@ pub(crate) struct Placed {
     /// Time to live, in seconds or as in 1h30m [default: the set's, else the zone's].
     #[arg(long, value_parser = ttl)]
     pub(crate) ttl: Option<u32>,
-    /// The zone, if not the closest that holds the name.
+    /// Zone to write to [default: the closest one that contains the name].
     #[arg(long)]
     pub(crate) zone: Option<Name>,
-    /// Write records that a zone below ZONE hides.
+    /// Write the records even if a zone below ZONE hides them.
     #[arg(long, requires = "zone")]
     pub(crate) force: bool,
     #[command(flatten)]

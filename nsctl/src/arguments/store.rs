@@ -26,7 +26,7 @@ pub(crate) struct StoreArguments {
     /// Prefix of all keys.
     #[arg(long, global = true, default_value = "/ns", env = "NSCTL_PREFIX")]
     prefix: Prefix,
-    /// Certificate authorities to trust, in PEM.
+    /// Certificate authorities to trust, in PEM [default: the system's].
     #[arg(long, global = true, value_name = "FILE", env = "NSCTL_CA_FILE")]
     ca_file: Option<PathBuf>,
     /// Client certificate, in PEM.
@@ -47,10 +47,10 @@ pub(crate) struct StoreArguments {
         env = "NSCTL_KEY_FILE"
     )]
     key_file: Option<PathBuf>,
-    /// Name to expect in the server's certificate, if not the URL's.
+    /// Name to expect in the server's certificate [default: the host in the URL].
     #[arg(long, global = true, value_name = "NAME", env = "NSCTL_TLS_NAME")]
     tls_name: Option<String>,
-    /// User and password, as NAME:PASSWORD. The environment keeps the password out of process lists.
+    /// User and password. Prefer the variable, which process lists do not show.
     #[arg(
         long,
         global = true,
@@ -59,7 +59,7 @@ pub(crate) struct StoreArguments {
         env = "NSCTL_USER"
     )]
     user: Option<String>,
-    /// How long etcd may take for one step, as in 500ms, 5s or 1m.
+    /// Time limit for each step with etcd, as in 500ms, 5s or 1m.
     #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = time, env = "NSCTL_TIMEOUT")]
     pub(crate) timeout: Duration,
     /// What to log to stderr, as in debug or etcd=trace.

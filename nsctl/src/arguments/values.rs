@@ -29,7 +29,7 @@ pub(super) fn seconds(text: &str) -> Result<u32, String> {
 
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     match text.parse() {
-        Ok(Time(Duration::ZERO)) => Err("expected a time longer than nothing".into()),
+        Ok(Time(Duration::ZERO)) => Err("expected a time greater than 0".into()),
         Ok(Time(time)) => Ok(time),
         Err(error) => Err(TimeError::to_string(&error)),
     }

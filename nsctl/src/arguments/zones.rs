@@ -20,10 +20,10 @@ pub(crate) enum ZoneCommand {
         /// Name servers of the zone; the first is the primary in the SOA record.
         #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
         ns: Vec<Name>,
-        /// Move records of the zone above that this one would hide into this one, in the same step.
+        /// Move the records that this zone would hide from the zone above into it, in the same transaction.
         #[arg(long = "move", conflicts_with = "force")]
         move_hidden: bool,
-        /// Hide records of the zone above.
+        /// Create the zone even if it hides records of the zone above.
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -54,31 +54,32 @@ pub(crate) enum ZoneCommand {
     Remove {
         /// The apex.
         zone: Name,
-        /// Remove it though its settings in etcd cannot be read.
+        /// Remove the zone even if its settings in etcd cannot be read.
         #[arg(long)]
         force: bool,
-        /// Remove it without asking.
+        /// Do not ask for confirmation.
         #[arg(short, long)]
         yes: bool,
         #[command(flatten)]
         writing: Writing,
     },
-    /// Writes a master file into the store. A zone that is not there is made.
+    /// Imports a master file. The zone is created if it does not exist.
     ///
-    /// Records are added to those that are there; with --replace they take their place, in one step. Errors in the
-    /// file end the import, warnings do not.
+    /// Records are merged with those in etcd, and the zone keeps its SOA record. With --replace the file becomes the
+    /// whole zone, in one step. Errors in the file stop the import, warnings do not.
     Import {
         /// The apex, and the origin of the file.
         zone: Name,
         /// The master file; - for standard input.
         file: PathBuf,
-        /// Remove what is not in the file. The zone switches to its new content in one step.
+        /// Replace the zone's records and SOA record with those of the file, in one step. Its other settings stay:
+        /// consistency and default TTL. Exits with 3 if the zone has changed since the file was exported.
         #[arg(long)]
         replace: bool,
         /// Write nothing if there are warnings.
         #[arg(long)]
         strict: bool,
-        /// Move records of the zone above into a new zone that would hide them.
+        /// Move the records that a new zone would hide from the zone above into it.
         #[arg(long = "move")]
         move_hidden: bool,
         /// Leave out the records of a signed zone, such as RRSIG and DNSKEY. Overwrite what others have changed, or
@@ -89,14 +90,14 @@ pub(crate) enum ZoneCommand {
         #[command(flatten)]
         writing: Writing,
     },
-    /// Prints how a master file differs from the zone in the store. Exit code 3 if it does.
+    /// Compares a master file with the zone in etcd. Exits with 3 if they differ.
     Diff {
         /// The apex, and the origin of the file.
         zone: Name,
         /// The master file; - for standard input.
         file: PathBuf,
     },
-    /// Checks a master file, without the store; or a zone in the store, with --stored.
+    /// Checks a master file, without etcd; with --stored, a zone in etcd.
     #[command(allow_missing_positional = true)]
     Check {
         /// The apex, and the origin of the file [default: where the SOA record is, else the file's name].
@@ -104,7 +105,7 @@ pub(crate) enum ZoneCommand {
         /// The master file; - for standard input.
         #[arg(required_unless_present = "stored")]
         file: Option<PathBuf>,
-        /// Check this zone as it is in the store. Exit code 3 if it has errors.
+        /// Check this zone as it is in etcd. Exits with 3 if it has errors.
         #[arg(long, value_name = "ZONE", conflicts_with_all = ["zone", "file", "zone_option"])]
         stored: Option<Name>,
         /// The same as ZONE, as earlier releases had it.
@@ -121,20 +122,21 @@ pub(crate) enum ZoneCommand {
         /// The apex.
         zone: Name,
     },
-    /// Raises the serials of zones that have gone back, as after etcd was restored from a backup.
+    /// Raises zone serials that went back, as after etcd was restored from a backup.
     ///
-    /// The front-ends know what they served before. Where none of them was running then, --by raises all serials.
+    /// The front-ends know which serials they served before. If none of them was running then, raise all serials with
+    /// --by.
     RaiseSerials {
-        /// Raise the serials of all zones by so much at least.
+        /// Raise the serials of all zones by at least COUNT.
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
         by: Option<u32>,
         #[command(flatten)]
         writing: Writing,
     },
-    /// Deletes what is not served: records that a broken import has left behind.
+    /// Deletes records that are not served, which an aborted import has left behind.
     ///
-    /// Of a zone that was removed it also deletes what is remembered of its serials, so that a zone of the same name
-    /// does not go on from there.
+    /// For a zone that was removed, it also deletes what is remembered of its serials; a new zone of that name then
+    /// starts afresh.
     Clean {
         /// The apex.
         zone: Name,
@@ -161,13 +163,13 @@ pub(crate) struct Settings {
     /// How often secondaries look for changes [default: 1h].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) refresh: Option<u32>,
-    /// How soon they try again [default: 10m].
+    /// How soon secondaries retry [default: 10m].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) retry: Option<u32>,
-    /// When they give up [default: 2w].
+    /// When secondaries stop answering [default: 2w].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) expire: Option<u32>,
-    /// How fresh answers have to be: available, bounded:TIME, linearizable, or default for what each front-end is told.
+    /// Freshness promise: available, bounded:TIME (2s or more), linearizable, or default for each front-end's own.
     #[arg(long, value_name = "MODE", value_parser = promise)]
     pub(crate) consistency: Option<Promise>,
 }

@@ -63,8 +63,8 @@ pub(super) async fn status(
         _ if no_fail => Ok(()),
         (Some(error), _) => Err(error.into()),
         (None, 0) => Ok(()),
-        (None, 1) => Err(Error::Conflict("something is wrong".into())),
-        (None, count) => Err(Error::Conflict(format!("{count} things are wrong"))),
+        (None, 1) => Err(Error::Conflict("1 problem found".into())),
+        (None, count) => Err(Error::Conflict(format!("{count} problems found"))),
     }
 }
 

@@ -119,7 +119,7 @@ impl Options {
         let store = self.store()?;
         let prefix = self.prefix.as_deref().unwrap_or("/ns");
         let interval = or_never(self.snapshot_interval, 60)
-            .context("snapshot-interval is a time longer than nothing")?;
+            .context("snapshot-interval must be greater than 0")?;
         if let Some(path) = &self.snapshot {
             // Better found out now than when it is needed.
             mirror::check_snapshot(path)
@@ -129,11 +129,11 @@ impl Options {
             store: store.complete().map_err(|error| anyhow!(error))?,
             prefix: prefix
                 .parse()
-                .with_context(|| format!("the prefix '{prefix}' does not do"))?,
+                .with_context(|| format!("the prefix '{prefix}' is not valid"))?,
             consistency: self.consistency.unwrap_or_default(),
             guard: match self.hold_loss_over.unwrap_or(50) {
                 percent @ 0..=100 => mirror::Guard { percent },
-                _ => bail!("hold-loss-over is a percentage from 0 to 100"),
+                _ => bail!("hold-loss-over must be a percentage from 0 to 100"),
             },
             snapshot: self.snapshot.clone().map(|path| (path, interval)),
             audit: or_never(self.audit_interval, 3600),
@@ -153,7 +153,7 @@ impl Options {
         let identity = match (&self.cert_file, &self.key_file) {
             (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
             (None, None) => None,
-            _ => bail!("cert-file and key-file belong together"),
+            _ => bail!("cert-file and key-file must be given together"),
         };
         let tls = Tls {
             ca_file: self.ca_file.clone(),
@@ -177,7 +177,7 @@ impl Options {
 fn count(what: &str, given: Option<usize>, default: usize, max: usize) -> anyhow::Result<usize> {
     match given.unwrap_or(default) {
         count if (1..=max).contains(&count) => Ok(count),
-        _ => bail!("{what} is a number from 1 to {max}"),
+        _ => bail!("{what} must be a number from 1 to {max}"),
     }
 }
 

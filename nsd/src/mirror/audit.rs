@@ -46,11 +46,11 @@ pub(super) async fn run(
             Ok(Some(audit)) => {
                 let revision = audit.revision;
                 if audit.agrees {
-                    info!(revision, "audit: the mirror is what etcd holds");
+                    info!(revision, "audit: the mirror matches etcd");
                 } else {
                     error!(
                         revision,
-                        "audit: the mirror is not what etcd holds, listing all of it"
+                        "audit: the mirror differs from etcd, listing everything again"
                     );
                     doubt.notify_one();
                 }
@@ -61,7 +61,7 @@ pub(super) async fn run(
                 });
             }
             other => {
-                debug!(?other, "no audit, as etcd or the watch is behind");
+                debug!(?other, "audit skipped: etcd or the watch is behind");
                 pause = every.min(PATIENCE);
             }
         }

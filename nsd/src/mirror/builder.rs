@@ -267,7 +267,10 @@ impl Builder {
         next.forget_serials();
         if !next.serials.is_empty() {
             let zones = next.serials.len();
-            warn!(zones, "serials have gone back: nsctl zone raise-serials");
+            warn!(
+                zones,
+                "serials went back: raise them with nsctl zone raise-serials"
+            );
         }
         next
     }
@@ -379,14 +382,14 @@ impl Builder {
                     revision,
                     zones,
                     first,
-                    "etcd has lost {gone} of {of} RRsets in zones that are held back: they are served on until they are \
-                     there again, or until an operator accepts the loss with nsctl accept"
+                    "etcd has lost {gone} of {of} RRsets in these zones: the loss is held back, and they are served as before, \
+                     until the RRsets are there again, or until an operator accepts the loss with nsctl accept"
                 );
             }
             Some((_, zones)) if zones < before => {
                 info!(revision, zones, "fewer zones are held back")
             }
-            None if before > 0 => info!(revision, "nothing is held back any more"),
+            None if before > 0 => info!(revision, "no zone is held back any more"),
             _ => {}
         }
     }

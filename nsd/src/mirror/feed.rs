@@ -75,7 +75,7 @@ impl Feed {
                 let cluster = freshness.cluster_id.unwrap_or(0);
                 warn!(
                     cluster = format!("{cluster:x}"),
-                    "etcd is another cluster now"
+                    "etcd is a different cluster now"
                 );
             }
         });
@@ -116,7 +116,7 @@ impl Feed {
             ?failure,
             reason,
             serving,
-            "etcd is lost, trying on"
+            "etcd is lost, retrying"
         );
     }
 }

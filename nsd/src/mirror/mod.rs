@@ -141,7 +141,9 @@ pub async fn run(
         ));
         match follow.await {
             Err(failed) if failed.is_panic() => {
-                error!("the mirror has panicked, which is a defect: listing all of it again");
+                error!(
+                    "the mirror panicked, which is a bug: listing everything again while the last data stays in service"
+                );
                 // What was taken in before that may not have been published, and will be told of as served.
                 let view = mirrored.lock().view().clone();
                 publisher.publish(view);

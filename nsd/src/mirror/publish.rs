@@ -37,7 +37,7 @@ impl Publisher {
         let (publisher, replaced) = Self::new(published);
         let thread = thread::Builder::new().name("free-views".into());
         if let Err(error) = thread.spawn(move || free(&replaced)) {
-            warn!(%error, "no thread to free old views: queries may wait while one of them is freed");
+            warn!(%error, "cannot start the thread that frees old views: queries may stall while one is freed");
         }
         publisher
     }

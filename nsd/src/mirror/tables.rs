@@ -375,7 +375,7 @@ impl Tables {
     /// Says whether the key was not in quarantine yet.
     fn quarantine(&mut self, key: &[u8], reason: String) -> bool {
         let shown = String::from_utf8_lossy(key);
-        warn!(key = %shown, %reason, "value quarantined: what the key said before stays in service");
+        warn!(key = %shown, %reason, "value quarantined: the last good value of this key stays in service");
         self.quarantine.insert(key.to_vec(), reason).is_none()
     }
 
@@ -383,7 +383,7 @@ impl Tables {
     fn release(&mut self, key: &[u8]) -> bool {
         let was_bad = !self.quarantine.is_empty() && self.quarantine.remove(key).is_some();
         if was_bad {
-            info!(key = %String::from_utf8_lossy(key), "value is sound again, or gone");
+            info!(key = %String::from_utf8_lossy(key), "no longer quarantined: the value is readable again, or deleted");
         }
         was_bad
     }

@@ -27,7 +27,7 @@ use tracing::error;
 
 use super::undeterred;
 
-/// How many queries may wait. More are refused at once: an outage shall not fill the memory.
+/// How many queries may wait. More get SERVFAIL at once, so that an outage cannot fill the memory.
 const WAITING_MAX: usize = 65_536;
 
 /// How many of them are told before others have their turn on the thread: each answers its query then.
@@ -98,7 +98,7 @@ impl Barrier {
         let serve = async move {
             while caught(queue.serve(&confirm)).await.is_none() {
                 error!(
-                    "the barrier has panicked, which is a defect: refusing the queries of that round"
+                    "the barrier panicked, which is a bug: the queries of that round get SERVFAIL"
                 );
                 queue.end_round(false).await;
                 sleep(PANIC_PAUSE).await;

@@ -64,7 +64,10 @@ fn undeterred(what: &str, work: impl FnOnce()) -> bool {
     // What it leaves half done is its own: all that is shared is replaced as a whole, or counts.
     let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
     if !done {
-        error!(what, "panicked, which is a defect: serving on without it");
+        error!(
+            what,
+            "panicked, which is a bug: this work is dropped, serving continues"
+        );
     }
     done
 }

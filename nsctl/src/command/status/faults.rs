@@ -30,7 +30,7 @@ pub(super) fn faults(status: &Status) -> Vec<String> {
         );
     }
     if status.frontends.as_ref().is_some_and(Vec::is_empty) {
-        faults.push("no front-end is registered: nobody answers queries".into());
+        faults.push("no front-end is registered: those that run may still answer, but `--wait` cannot see them".into());
     }
     faults
 }
@@ -47,8 +47,8 @@ pub(super) fn hints(status: &Status) -> Vec<String> {
         .into_iter()
         .map(|version| {
             format!(
-                "etcd {version}: releases before 3.4.31 and 3.5.13 are known to lose changes of a watch at times \
-                 (etcd#17529), which only the front-ends' audits find: better upgrade"
+                "etcd {version}: releases before 3.4.31 and 3.5.13 can lose changes of a watch (etcd#17529), \
+                 which only the front-ends' audits find; upgrade it"
             )
         })
         .collect();
@@ -96,7 +96,7 @@ fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
     match (&state.trouble, state.fresh_age_ms) {
         (Some(trouble), _) => faults.push(trouble.clone()),
         (None, _) if !state.ready && state.applied.is_some() => faults.push(
-            "it is not ready: there is no zone under its prefix, and all queries are refused; check its --prefix, or add \
+            "it is not ready: there is no zone under its prefix, and all queries get REFUSED; check its --prefix, or add \
              a zone"
                 .into(),
         ),
@@ -117,8 +117,8 @@ fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
     }
     if let Some(held) = &state.held {
         faults.push(format!(
-            "etcd has lost {held}. They are served on until they are there again, or until `nsctl accept` accepts the \
-             loss; `nsctl held export DIR` writes these zones to files"
+            "etcd has lost {held}. These zones are held back as they were until the RRsets are there again, or until \
+             `nsctl accept` accepts the loss; `nsctl held export DIR` writes them to files"
         ));
     }
     if state.serials_behind > 0 {
@@ -322,7 +322,7 @@ mod tests {
             "http://10.0.0.1:2379: no answer in time",
             "http://10.0.0.1:2379: NOSPACE",
             "http://10.0.0.1:2379: it has no leader",
-            "no front-end is registered: nobody answers queries",
+            "no front-end is registered: those that run may still answer, but `--wait` cannot see them",
         ];
         assert_eq!(told, expected);
         // Who is registered could not be read: that says nothing about the front-ends.
