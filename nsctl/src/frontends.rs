@@ -386,7 +386,7 @@ fn shown(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -397,6 +397,9 @@ mod tests {
         let admin = listener.local_addr().expect("an address").to_string();
         let server = async {
             let (mut stream, _) = listener.accept().await.expect("a connection");
+            // An answer that comes before its request is none.
+            let read = stream.read(&mut [0; 1024]).await;
+            assert!(read.is_ok_and(|count| count > 0));
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n7";
             stream.write_all(answer).await.expect("written");
             stream
