@@ -122,8 +122,16 @@ impl Metrics {
 
     /// The sum over all threads.
     pub fn total(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
+        self.of_udp(&counter) + self.of_tcp(&counter)
+    }
+
+    fn of_udp(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
         let of = |counters: &Arc<Counters>| counter(counters).load(Ordering::Relaxed);
-        self.udp.iter().map(of).sum::<u64>() + of(&self.tcp)
+        self.udp.iter().map(of).sum()
+    }
+
+    fn of_tcp(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
+        counter(&self.tcp).load(Ordering::Relaxed)
     }
 }
 
@@ -149,177 +157,190 @@ struct Collected {
     registered: watch::Receiver<Registered>,
 }
 
+/// Everything at one moment.
+struct Moment {
+    seats: Arc<Seats>,
+    freshness: Freshness,
+    is_registered: bool,
+}
+
+/// A metric: its name, its help, and how it is read.
+type Metric<V> = (&'static str, &'static str, fn(&Moment) -> V);
+
+/// Counters by transport.
+const BY_TRANSPORT: [(&str, &str, fn(&Counters) -> &AtomicU64); 5] = [
+    ("nsd_queries", "Messages received", |c| &c.queries),
+    ("nsd_malformed", "Messages that were not queries", |c| {
+        &c.malformed
+    }),
+    ("nsd_truncated", "Truncated responses", |c| &c.truncated),
+    ("nsd_stale", "Responses that say that they are stale (EDE 3)", |c| {
+        &c.stale
+    }),
+    (
+        "nsd_unproved",
+        "SERVFAIL responses because the promised freshness could not be proved",
+        |c| &c.unproved,
+    ),
+];
+
 const RCODE_NAMES: [&str; RCODES] = [
     "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
     "NXRRSET", "NOTAUTH", "NOTZONE", "11", "12", "13", "14", "15", "BADVERS",
 ];
 
+const COUNTERS: [Metric<u64>; 5] = [
+    (
+        "nsd_tcp_dismissed",
+        "TCP connections closed to make room for others",
+        |m| m.seats.dismissed.load(Ordering::Relaxed),
+    ),
+    (
+        "nsd_lists",
+        "How often everything was listed from etcd",
+        |m| m.freshness.lists,
+    ),
+    (
+        "nsd_cluster_changes",
+        "How often etcd was found to be a different cluster",
+        |m| m.freshness.cluster_changes,
+    ),
+    (
+        "nsd_audits",
+        "How often the mirror was compared with etcd",
+        |m| m.freshness.audits,
+    ),
+    (
+        "nsd_audit_differences",
+        "How often the mirror differed from etcd",
+        |m| m.freshness.differences,
+    ),
+];
+
+const GAUGES: [Metric<f64>; 13] = [
+    (
+        "nsd_tcp_connections",
+        "TCP connections that are open",
+        |m| m.seats.taken.load(Ordering::Relaxed) as f64,
+    ),
+    ("nsd_ready", "Whether there is something to serve", |m| {
+        truth(m.freshness.ready)
+    }),
+    (
+        "nsd_registered",
+        "Whether this front-end is registered in etcd, where others find it",
+        |m| truth(m.is_registered),
+    ),
+    ("nsd_watching", "Whether the watch is established", |m| {
+        truth(m.freshness.watching)
+    }),
+    (
+        "nsd_applied_revision",
+        "Revision of etcd that is served",
+        |m| revision(m.freshness.applied),
+    ),
+    (
+        "nsd_snapshot_revision",
+        "Revision of etcd in the local snapshot",
+        |m| revision(m.freshness.snapshot),
+    ),
+    (
+        "nsd_held_back",
+        "RRsets that etcd has lost and that are held back",
+        |m| {
+            m.freshness
+                .held
+                .as_ref()
+                .map_or(0.0, |loss| loss.gone as f64)
+        },
+    ),
+    (
+        "nsd_held_back_zones",
+        "Zones that are held back after a loss",
+        |m| m.freshness.held_zones as f64,
+    ),
+    (
+        "nsd_serials_behind",
+        "Zones whose serial is behind one served before",
+        |m| m.freshness.serials_behind as f64,
+    ),
+    (
+        "nsd_fresh_age_seconds",
+        "Time since the copy was last proved complete",
+        |m| m.freshness.age().map_or(f64::NAN, |age| age.as_secs_f64()),
+    ),
+    ("nsd_zones", "Zones served", |m| m.freshness.zones as f64),
+    ("nsd_rrsets", "RRsets served", |m| m.freshness.rrsets as f64),
+    ("nsd_quarantined", "Keys whose values cannot be read", |m| {
+        m.freshness.quarantined as f64
+    }),
+];
+
+fn truth(is_so: bool) -> f64 {
+    f64::from(u8::from(is_so))
+}
+
+fn revision(revision: Option<i64>) -> f64 {
+    revision.map_or(f64::NAN, |revision| revision as f64)
+}
+
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let encoder = &mut encoder;
-        let udp = |counter: fn(&Counters) -> &AtomicU64| -> u64 {
-            self.metrics
-                .udp
-                .iter()
-                .map(|counters| counter(counters).load(Ordering::Relaxed))
-                .sum()
+        for (name, help, of) in BY_TRANSPORT {
+            let by = [
+                ("udp", self.metrics.of_udp(of)),
+                ("tcp", self.metrics.of_tcp(of)),
+            ];
+            counters(encoder, name, help, "transport", by)?;
+        }
+        let responses = RCODE_NAMES.iter().enumerate().map(|(index, name)| {
+            let total = self
+                .metrics
+                .total(move |counters| &counters.responses[index]);
+            (*name, total)
+        });
+        counters(
+            encoder,
+            "nsd_responses",
+            "Responses by code",
+            "rcode",
+            responses,
+        )?;
+        let moment = Moment {
+            seats: self.metrics.seats(),
+            freshness: self.freshness.borrow().clone(),
+            is_registered: self.registered.borrow().is_held(),
         };
-        let counter =
-            |encoder: &mut DescriptorEncoder<'_>, name, help, labels: &[(&[(&str, &str)], u64)]| {
-                let kind = ConstCounter::new(0u64).metric_type();
-                let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-                for (labels, value) in labels {
-                    let value = ConstCounter::new(*value);
-                    if labels.is_empty() {
-                        return value.encode(family);
-                    }
-                    value.encode(family.encode_family(labels)?)?;
-                }
-                Ok::<_, fmt::Error>(())
-            };
-        for (name, help, of) in [
-            (
-                "nsd_queries",
-                "Messages received",
-                (|c| &c.queries) as fn(&Counters) -> &AtomicU64,
-            ),
-            ("nsd_malformed", "Messages that were not queries", |c| {
-                &c.malformed
-            }),
-            ("nsd_truncated", "Truncated responses", |c| &c.truncated),
-            (
-                "nsd_stale",
-                "Responses that say that they are stale (EDE 3)",
-                |c| &c.stale,
-            ),
-            (
-                "nsd_unproved",
-                "SERVFAIL responses because the promised freshness could not be proved",
-                |c| &c.unproved,
-            ),
-        ] {
-            let tcp = of(&self.metrics.tcp).load(Ordering::Relaxed);
-            counter(
-                encoder,
+        for (name, help, of) in COUNTERS {
+            let counter = ConstCounter::new(of(&moment));
+            counter.encode(encoder.encode_descriptor(
                 name,
                 help,
-                &[
-                    (&[("transport", "udp")], udp(of)),
-                    (&[("transport", "tcp")], tcp),
-                ],
-            )?;
+                None,
+                counter.metric_type(),
+            )?)?;
         }
-        let responses: Vec<([(&str, &str); 1], u64)> = RCODE_NAMES
-            .iter()
-            .enumerate()
-            .map(|(index, name)| {
-                (
-                    [("rcode", *name)],
-                    self.metrics.total(|counters| &counters.responses[index]),
-                )
-            })
-            .collect();
-        let responses: Vec<(&[(&str, &str)], u64)> = responses
-            .iter()
-            .map(|(labels, value)| (&labels[..], *value))
-            .collect();
-        counter(encoder, "nsd_responses", "Responses by code", &responses)?;
-        let freshness = self.freshness.borrow().clone();
-        let seats = &self.metrics.seats;
-        for (name, help, count) in [
-            (
-                "nsd_tcp_dismissed",
-                "TCP connections closed to make room for others",
-                seats.dismissed.load(Ordering::Relaxed),
-            ),
-            (
-                "nsd_lists",
-                "How often everything was listed from etcd",
-                freshness.lists,
-            ),
-            (
-                "nsd_cluster_changes",
-                "How often etcd was found to be a different cluster",
-                freshness.cluster_changes,
-            ),
-            (
-                "nsd_audits",
-                "How often the mirror was compared with etcd",
-                freshness.audits,
-            ),
-            (
-                "nsd_audit_differences",
-                "How often the mirror differed from etcd",
-                freshness.differences,
-            ),
-        ] {
-            counter(encoder, name, help, &[(&[], count)])?;
-        }
-        let revision =
-            |revision: Option<i64>| revision.map_or(f64::NAN, |revision| revision as f64);
-        let age = freshness.age().map_or(f64::NAN, |age| age.as_secs_f64());
-        for (name, help, value) in [
-            (
-                "nsd_tcp_connections",
-                "TCP connections that are open",
-                seats.taken.load(Ordering::Relaxed) as f64,
-            ),
-            (
-                "nsd_ready",
-                "Whether there is something to serve",
-                f64::from(u8::from(freshness.ready)),
-            ),
-            (
-                "nsd_registered",
-                "Whether this front-end is registered in etcd, where others find it",
-                f64::from(u8::from(self.registered.borrow().is_held())),
-            ),
-            (
-                "nsd_watching",
-                "Whether the watch is established",
-                f64::from(u8::from(freshness.watching)),
-            ),
-            (
-                "nsd_applied_revision",
-                "Revision of etcd that is served",
-                revision(freshness.applied),
-            ),
-            (
-                "nsd_snapshot_revision",
-                "Revision of etcd in the local snapshot",
-                revision(freshness.snapshot),
-            ),
-            (
-                "nsd_held_back",
-                "RRsets that etcd has lost and that are held back",
-                freshness.held.map_or(0.0, |loss| loss.gone as f64),
-            ),
-            (
-                "nsd_held_back_zones",
-                "Zones that are held back after a loss",
-                freshness.held_zones as f64,
-            ),
-            (
-                "nsd_serials_behind",
-                "Zones whose serial is behind one served before",
-                freshness.serials_behind as f64,
-            ),
-            (
-                "nsd_fresh_age_seconds",
-                "Time since the copy was last proved complete",
-                age,
-            ),
-            ("nsd_zones", "Zones served", freshness.zones as f64),
-            ("nsd_rrsets", "RRsets served", freshness.rrsets as f64),
-            (
-                "nsd_quarantined",
-                "Keys whose values cannot be read",
-                freshness.quarantined as f64,
-            ),
-        ] {
-            let gauge = ConstGauge::new(value);
+        for (name, help, of) in GAUGES {
+            let gauge = ConstGauge::new(of(&moment));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         Ok(())
     }
+}
+
+/// Counters of one name, which differ in the value of one label.
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    by: impl IntoIterator<Item = (&'static str, u64)>,
+) -> fmt::Result {
+    let kind = ConstCounter::new(0u64).metric_type();
+    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+    for (value, count) in by {
+        ConstCounter::new(count).encode(family.encode_family(&[(label, value)])?)?;
+    }
+    Ok(())
 }
