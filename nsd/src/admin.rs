@@ -18,7 +18,6 @@ mod held;
 mod listen;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +33,7 @@ use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use listen::CONNECTIONS_MAX;
 
@@ -229,8 +229,8 @@ impl Shared {
     }
 }
 
-/// Serves until `stop` comes true.
-pub async fn serve(listener: TcpListener, shared: Shared, stop: impl Future<Output = ()>) {
+/// Serves until it is to stop.
+pub async fn serve(listener: Arc<TcpListener>, shared: Shared, stop: CancellationToken) {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

@@ -17,14 +17,11 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use etcd::client::{self, ImportHow, ImportMode, MasterText, Store};
 use etcd::schema::Prefix;
-use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config;
-use crate::logs::LogLevel;
 use crate::model::{Name, Rtype, zonefile};
-use crate::run::{self, Phase, Running};
-use crate::signals::Signals;
+use crate::run::{self, LogLevel, Running, Signals};
 
 /// How long etcd may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -153,8 +150,7 @@ async fn serve(
         allow_empty: Some(true),
         ..config::Options::default()
     };
-    let (phase, phases) = watch::channel(Phase::Serving);
-    let mut frontend = Running::start(settings.complete()?, phases, std::convert::identity).await?;
+    let mut frontend = Running::start(settings.complete()?, std::convert::identity).await?;
     frontend.ready(revision).await;
     // Who is told that it is ready may end it at once.
     let mut signals = Signals::listen()?;
@@ -164,7 +160,6 @@ async fn serve(
         _ = signals.next() => Ok(()),
         status = etcd.ended() => Err(anyhow!("etcd has ended by itself ({status}); its last words:\n{}", etcd.last_words())),
     };
-    phase.send_replace(Phase::Ending);
     frontend.end().await;
     result
 }

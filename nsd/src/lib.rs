@@ -18,15 +18,11 @@
 #[cfg(feature = "daemon")]
 pub mod admin;
 #[cfg(feature = "daemon")]
-mod announce;
-#[cfg(feature = "daemon")]
 pub mod config;
-#[cfg(feature = "daemon")]
-mod descriptors;
 #[cfg(feature = "daemon")]
 pub mod dev;
 #[cfg(feature = "daemon")]
-mod logs;
+mod fleet;
 #[cfg(feature = "daemon")]
 mod memory;
 pub mod message;
@@ -35,13 +31,11 @@ pub mod metrics;
 #[cfg(feature = "daemon")]
 pub mod mirror;
 #[cfg(feature = "daemon")]
-mod reload;
-#[cfg(feature = "daemon")]
 pub mod run;
 #[cfg(feature = "daemon")]
 pub mod server;
 #[cfg(feature = "daemon")]
-mod signals;
+pub mod supervisor;
 pub mod zone;
 
 /// The record model, which is all that the pure parts see of the `etcd` crate.

@@ -167,8 +167,11 @@ struct Moment {
 /// A metric: its name, its help, and how it is read.
 type Metric<V> = (&'static str, &'static str, fn(&Moment) -> V);
 
+/// One of the counters.
+type Counter = fn(&Counters) -> &AtomicU64;
+
 /// Counters by transport.
-const BY_TRANSPORT: [(&str, &str, fn(&Counters) -> &AtomicU64); 5] = [
+const BY_TRANSPORT: [(&str, &str, Counter); 5] = [
     ("nsd_queries", "Messages received", |c| &c.queries),
     ("nsd_malformed", "Messages that were not queries", |c| {
         &c.malformed

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use nsd::metrics::Metrics;
 use nsd::mirror::{Published, Publisher};
 use nsd::model::{Name, Rtype};
-use nsd::server::{Barrier, Proved, Service, bind, start_udp};
+use nsd::server::{self, Barrier, Connections, Limits, Proved, Service};
+use nsd::supervisor::Supervisor;
 use nsd::zone::{Contents, Rrset, SoaFields, View, Zone};
 
 use crate::data::ZONE;
@@ -36,11 +37,19 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
         version: String::new(),
     };
     let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
-    let sockets = bind(&listen, false, 1).map_err(told)?;
-    let workers = start_udp(&service, sockets.udp, &Metrics::new(1)).map_err(told)?;
+    let mut sockets = server::bind(&listen, false, 1).map_err(told)?;
+    let address = sockets.addresses[0];
+    // UDP alone.
+    sockets.tcp.clear();
+    let connections = Connections::new(
+        Limits::new(1, Duration::ZERO, Duration::ZERO),
+        Arc::default(),
+    );
+    let (mut servers, metrics) = (Supervisor::default(), Metrics::new(1));
+    server::serve(&mut servers, &service, sockets, &connections, &metrics).map_err(told)?;
     let publisher = Publisher::start(published.clone());
     publisher.publish(view(size, 0));
-    let client = Client::start(sockets.addresses[0]).map_err(told)?;
+    let client = Client::start(address).map_err(told)?;
     let mut stall = Stall {
         replaced: 0.0,
         idle: 0.0,
@@ -61,7 +70,7 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
         stall.idle = stall.idle.max(idle);
     }
     client.end();
-    workers.stop();
+    drop(servers);
     Ok(stall)
 }
 

@@ -1,8 +1,7 @@
 //! HTTP connections: one request each, so many at once, and none without progress.
 
-use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -16,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::WAIT_MAX;
@@ -33,6 +33,8 @@ pub(super) struct Limits {
     /// How long a connection may stall: a client that takes nothing for so long is gone. It is
     /// noticed within twice that time.
     pub(super) stall: Duration,
+    /// How long those who have asked may take when all ends.
+    pub(super) drain: Duration,
 }
 
 impl Limits {
@@ -41,6 +43,7 @@ impl Limits {
         head: Duration::from_secs(5),
         // As long as one may wait for a revision, and a little more.
         stall: WAIT_MAX.saturating_add(Duration::from_secs(10)),
+        drain: Duration::from_millis(2_500),
     };
 }
 
@@ -50,12 +53,12 @@ const BUFFER_OCTETS: usize = 16 << 10;
 /// How long it waits after a connection could not be accepted, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` comes true, and then until those who have asked are answered.
+/// Serves until it is to stop, and then until those who have asked are answered.
 pub(super) async fn serve(
     limits: Limits,
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     router: Router,
-    stop: impl Future<Output = ()>,
+    stop: CancellationToken,
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -64,7 +67,6 @@ pub(super) async fn serve(
         .keep_alive(false);
     let seats = Arc::new(Semaphore::new(limits.connections));
     let open = GracefulShutdown::new();
-    let mut stop = pin!(stop);
     loop {
         let next = async {
             // Nobody closes the semaphore.
@@ -73,7 +75,7 @@ pub(super) async fn serve(
         };
         let (seat, accepted) = tokio::select! {
             next = next => next,
-            () = &mut stop => break,
+            () = stop.cancelled() => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -101,7 +103,7 @@ pub(super) async fn serve(
         });
     }
     drop(listener);
-    open.shutdown().await;
+    let _ = tokio::time::timeout(limits.drain, open.shutdown()).await;
 }
 
 /// Ends once nothing has been written for so long, or for up to twice as long.

@@ -152,13 +152,14 @@ async fn listening(
     head: Duration,
 ) -> (
     std::net::SocketAddr,
-    watch::Sender<bool>,
+    CancellationToken,
     tokio::task::JoinHandle<()>,
 ) {
     let limits = listen::Limits {
         connections,
         head,
         stall: Duration::from_secs(60),
+        drain: Duration::from_secs(60),
     };
     let router = Router::new().route("/healthz", get(|| async { "ok\n" }));
     listening_with(limits, router).await
@@ -169,15 +170,19 @@ async fn listening_with(
     router: Router,
 ) -> (
     std::net::SocketAddr,
-    watch::Sender<bool>,
+    CancellationToken,
     tokio::task::JoinHandle<()>,
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let (quit, mut quitting) = watch::channel(false);
-    let stop = async move { drop(quitting.wait_for(|quit| *quit).await) };
-    let served = tokio::spawn(listen::serve(limits, listener, router, stop));
-    (address, quit, served)
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(listen::serve(
+        limits,
+        listener.into(),
+        router,
+        stop.clone(),
+    ));
+    (address, stop, served)
 }
 
 /// Sends this, and reads until the other side closes; none if it does not.
@@ -219,7 +224,7 @@ async fn requests_that_never_end_do_not_keep_others_out() {
         answer.is_none_or(|answer| !answer.contains("200")),
         "a head of 100 kB"
     );
-    quit.send_replace(true);
+    quit.cancel();
     served.await.expect("it ends");
 }
 
@@ -252,7 +257,7 @@ async fn whoever_has_not_asked_does_not_hold_up_the_end() {
     // Another one is served, so that the end comes amid the first.
     let sound = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     assert!(told(address, sound).await.is_some());
-    quit.send_replace(true);
+    quit.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(20), served).await;
     assert!(
         ended.is_ok_and(|ended| ended.is_ok()),

@@ -28,6 +28,7 @@ use etcd::mirror::{Config as Pace, Resume};
 use etcd::schema::Prefix;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub use audit::Audit;
@@ -41,12 +42,10 @@ pub use snapshot::check as check_snapshot;
 
 use crate::model::Consistency;
 use crate::server::Proved;
+use crate::supervisor::Supervisor;
 
 /// How long etcd may take for one page of an audit.
 const PAGE: Duration = Duration::from_secs(10);
-
-/// What makes the mirror panic would most likely do so again at once.
-const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the mirror is kept.
 #[derive(Clone, Debug)]
@@ -119,39 +118,26 @@ fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
     }
 }
 
-/// Mirrors etcd into `published`, which has what `mirrored` was opened with, until `stop` comes true. Should it panic,
-/// which is a defect, what is there is served on, and all of it is listed again.
-pub async fn run(
+/// Starts to mirror etcd into what `publisher` publishes, which has what `mirrored` was opened with. Should it panic, which
+/// is a defect, what is there is served on, and all of it is listed again.
+pub fn start(
+    supervisor: &mut Supervisor,
     settings: Settings,
     (mirrored, mut resume): (Mirrored, Option<Resume>),
-    published: Published,
+    publisher: Publisher,
     proved: Arc<Proved>,
     freshness: watch::Sender<Freshness>,
-    stop: watch::Receiver<bool>,
 ) {
-    let publisher = Publisher::start(published);
-    loop {
-        let follow = tokio::spawn(follow(
+    supervisor.task("the mirror", move |stop| {
+        follow(
             settings.clone(),
             (mirrored.clone(), resume.take()),
             publisher.clone(),
             proved.clone(),
             freshness.clone(),
-            stop.clone(),
-        ));
-        match follow.await {
-            Err(failed) if failed.is_panic() => {
-                error!(
-                    "the mirror panicked, which is a bug: listing everything again while the last data stays in service"
-                );
-                // What was taken in before that may not have been published, and will be told of as served.
-                let view = mirrored.lock().view().clone();
-                publisher.publish(view);
-                sleep(PANIC_PAUSE).await;
-            }
-            _ => return,
-        }
-    }
+            stop,
+        )
+    });
 }
 
 async fn follow(
@@ -160,8 +146,11 @@ async fn follow(
     publisher: Publisher,
     proved: Arc<Proved>,
     freshness: watch::Sender<Freshness>,
-    mut stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) {
+    // What was taken in before a panic may not have been published, and will be told of as served.
+    let view = mirrored.lock().view().clone();
+    publisher.publish(view);
     let doubt = Notify::new();
     let saver = Saver::new(&settings, &mirrored, &freshness);
     let mut saved = saver.as_ref().and_then(|saver| saver.edition());
@@ -204,7 +193,7 @@ async fn follow(
         () = watching => {}
         () = audits => {}
         () = snapshots => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = stop.cancelled() => {}
     }
     if let Some(saver) = &saver {
         saver.save(&mut saved).await;

@@ -12,29 +12,22 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, sleep_until};
-use tracing::error;
+use tokio::time::{Instant, sleep_until};
 
-use super::undeterred;
+use crate::supervisor::undeterred;
 
 /// How many queries may wait. More get SERVFAIL at once, so that an outage cannot fill the memory.
 const WAITING_MAX: usize = 65_536;
 
 /// How many of them are told before others have their turn on the thread: each answers its query then.
 const AT_ONCE: usize = 64;
-
-/// How long the barrier rests after a panic, which would most likely come again at once.
-const PANIC_PAUSE: Duration = Duration::from_millis(100);
 
 /// A query that waits. If it is dropped before it was told, as by a panic, it is told that nothing is confirmed.
 struct Waiter {
@@ -75,12 +68,13 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// A barrier at which each query waits for at most `patience`, and the task that serves it. `confirm` says whether
-    /// the view has all that was written before it was called; it has to come to an end.
-    pub fn new<F: Future<Output = bool> + Send>(
-        patience: Duration,
-        confirm: impl Fn() -> F + Send + Sync + 'static,
-    ) -> (Self, impl Future<Output = ()> + Send) {
+    /// A barrier at which each query waits for at most `patience`, and its rounds, which somebody has to serve. `confirm`
+    /// says whether the view has all that was written before it was called; it has to come to an end.
+    pub fn new<C, F>(patience: Duration, confirm: C) -> (Self, Rounds<C>)
+    where
+        C: Fn() -> F,
+        F: Future<Output = bool>,
+    {
         let (sender, receiver) = mpsc::channel::<Waiter>(WAITING_MAX);
         let barrier = Barrier {
             waiting: sender,
@@ -88,23 +82,18 @@ impl Barrier {
             count: Arc::default(),
             rounds: Arc::default(),
         };
-        let mut queue = Queue {
+        let queue = Queue {
             receiver,
             patience,
             round: VecDeque::new(),
             late: VecDeque::new(),
             rounds: barrier.rounds.clone(),
         };
-        let serve = async move {
-            while caught(queue.serve(&confirm)).await.is_none() {
-                error!(
-                    "the barrier panicked, which is a bug: the queries of that round get SERVFAIL"
-                );
-                queue.end_round(false).await;
-                sleep(PANIC_PAUSE).await;
-            }
+        let rounds = Rounds {
+            queue: Mutex::new(queue),
+            confirm,
         };
-        (barrier, serve)
+        (barrier, rounds)
     }
 
     /// Calls `then` when it is known whether the view is complete. Does not wait itself; false where too many do.
@@ -147,6 +136,22 @@ impl Barrier {
     /// How often etcd was asked.
     pub fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
+    }
+}
+
+/// What the barrier asks, and for whom.
+pub struct Rounds<C> {
+    queue: Mutex<Queue>,
+    confirm: C,
+}
+
+impl<C: Fn() -> F, F: Future<Output = bool>> Rounds<C> {
+    /// Serves those who wait, as long as any may come. If it was given up in the middle of a round, as by a panic, the
+    /// queries of that round are refused.
+    pub async fn serve(&self) {
+        let mut queue = self.queue.lock().await;
+        queue.end_round(false).await;
+        queue.serve(&self.confirm).await;
     }
 }
 
@@ -232,22 +237,12 @@ impl Queue {
     }
 }
 
-/// What comes of a future; none if it panics.
-async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    // What a panic leaves half done is dropped; the queue is whole after every step.
-    let poll = poll_fn(|context| {
-        let poll = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        poll.map_or(Poll::Ready(None), |poll| poll.map(Some))
-    });
-    poll.await
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::{Notify, watch};
 
     use super::*;
+    use crate::supervisor::Supervisor;
 
     #[tokio::test]
     async fn queries_that_come_during_a_round_wait_for_the_next() {
@@ -264,8 +259,8 @@ mod tests {
                 }
             }
         };
-        let (barrier, serve) = Barrier::new(PATIENCE, confirm);
-        let served = tokio::spawn(serve);
+        let (barrier, rounds) = Barrier::new(PATIENCE, confirm);
+        let served = tokio::spawn(async move { rounds.serve().await });
         let (told, mut tell) = mpsc::unbounded_channel();
         let wait = |name: &'static str| {
             let told = told.clone();
@@ -318,8 +313,8 @@ mod tests {
                 }
             }
         };
-        let (barrier, serve) = Barrier::new(PATIENCE, confirm);
-        let served = tokio::spawn(serve);
+        let (barrier, rounds) = Barrier::new(PATIENCE, confirm);
+        let served = tokio::spawn(async move { rounds.serve().await });
         let asked = || async {
             let start = Instant::now();
             (barrier.confirmed().await, start.elapsed() >= PATIENCE)
@@ -344,8 +339,8 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_panics_does_not_hold_up_the_others() {
-        let (barrier, serve) = Barrier::new(PATIENCE, || std::future::ready(true));
-        let served = tokio::spawn(serve);
+        let (barrier, rounds) = Barrier::new(PATIENCE, || std::future::ready(true));
+        let served = tokio::spawn(async move { rounds.serve().await });
         assert!(barrier.wait(|_| panic!("as this test wants it")));
         assert!(barrier.confirmed().await);
         while !barrier.is_idle() {
@@ -369,26 +364,30 @@ mod tests {
             }
         };
         // Nobody is told because its time is up.
-        let (barrier, serve) = Barrier::new(Duration::from_secs(3600), confirm);
-        let served = tokio::spawn(serve);
+        let (barrier, rounds) = Barrier::new(Duration::from_secs(3600), confirm);
+        let (mut supervisor, rounds) = (Supervisor::default(), Arc::new(rounds));
+        supervisor.task("a test", move |_| {
+            let rounds = rounds.clone();
+            async move { rounds.serve().await }
+        });
         assert!(!barrier.confirmed().await);
         let next = tokio::time::timeout(Duration::from_secs(20), barrier.confirmed());
         assert!(next.await.expect("the barrier goes on"));
         assert_eq!(calls.load(Ordering::SeqCst), 2);
         drop(barrier);
-        served.await.expect("it ends with the last barrier");
+        supervisor.end().await;
     }
 
     #[tokio::test]
     async fn whoever_waits_is_told_also_where_the_barrier_ends() {
         let patience = Duration::from_secs(3600);
-        let (barrier, serve) = Barrier::new(patience, std::future::pending);
+        let (barrier, rounds) = Barrier::new(patience, std::future::pending);
         let (told, mut tell) = mpsc::unbounded_channel();
         for _ in 0..3 {
             let told = told.clone();
             assert!(barrier.wait(move |confirmed| told.send(confirmed).expect("it is waited for")));
         }
-        drop(serve);
+        drop(rounds);
         for _ in 0..3 {
             assert_eq!(tell.recv().await, Some(false));
         }
@@ -407,7 +406,7 @@ mod tests {
         let told = Arc::new(AtomicUsize::new(0));
         for patience in [Duration::from_secs(3600), Duration::ZERO] {
             // With no time to wait all of them expire in the round.
-            let (barrier, serve) = Barrier::new(patience, move || async move {
+            let (barrier, rounds) = Barrier::new(patience, move || async move {
                 match patience.is_zero() {
                     true => std::future::pending().await,
                     false => true,
@@ -421,7 +420,7 @@ mod tests {
                 };
                 assert!(barrier.wait(count));
             }
-            let served = tokio::spawn(serve);
+            let served = tokio::spawn(async move { rounds.serve().await });
             let (mut before, mut most) = (0, 0);
             while before < MANY {
                 yield_now().await;
@@ -438,14 +437,14 @@ mod tests {
     async fn too_many_are_refused_while_others_wait() {
         let (end, ended) = watch::channel(false);
         // As long as it takes until all of them wait.
-        let (barrier, serve) = Barrier::new(Duration::from_secs(3600), move || {
+        let (barrier, rounds) = Barrier::new(Duration::from_secs(3600), move || {
             let mut ended = ended.clone();
             async move {
                 let _ = ended.wait_for(|ended| *ended).await;
                 false
             }
         });
-        let served = tokio::spawn(serve);
+        let served = tokio::spawn(async move { rounds.serve().await });
         let (told, mut tell) = mpsc::unbounded_channel();
         let wait = || {
             let told = told.clone();

@@ -13,11 +13,11 @@ mod seldom;
 mod tcp;
 mod udp;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::error;
+use tokio::net::TcpListener;
 
 pub use barrier::Barrier;
 pub(crate) use connections::LEAVING_MAX;
@@ -25,13 +25,12 @@ pub use connections::{Connections, Limits};
 pub use freshness::{Proof, Proved};
 pub use listen::{Sockets, bind};
 pub(crate) use refusal::cannot_listen;
-pub use tcp::serve as serve_tcp;
-pub use udp::{Workers, start as start_udp};
 
 use crate::message::{self, Chaos, Class, Options, Query, Reject};
-use crate::metrics::Tally;
+use crate::metrics::{Metrics, Tally};
 use crate::mirror::Published;
 use crate::model::Consistency;
+use crate::supervisor::Supervisor;
 use crate::zone::{self, Answer, Rcode, View, ede};
 
 /// How many octets a response over UDP has at most, whatever the client takes: larger ones are cut into
@@ -58,18 +57,33 @@ pub struct Service {
     pub version: String,
 }
 
-/// Does something that others must not suffer from, should it panic. A panic is a defect, but one query that sets it
-/// off shall not leave all others without an answer. False if it did.
-fn undeterred(what: &str, work: impl FnOnce()) -> bool {
-    // What it leaves half done is its own: all that is shared is replaced as a whole, or counts.
-    let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
-    if !done {
-        error!(
-            what,
-            "panicked, which is a bug: this work is dropped, serving continues"
-        );
+/// Answers on these sockets until the supervisor ends.
+pub fn serve(
+    supervisor: &mut Supervisor,
+    service: &Service,
+    sockets: Sockets,
+    connections: &Arc<Connections>,
+    metrics: &Metrics,
+) -> io::Result<()> {
+    for sockets in sockets.udp {
+        udp::start(supervisor, service, sockets, metrics)?;
     }
-    done
+    for listener in sockets.tcp {
+        let listener = Arc::new(TcpListener::from_std(listener)?);
+        let (service, connections, counters) =
+            (service.clone(), connections.clone(), metrics.tcp());
+        supervisor.task("a TCP listener", move |stop| {
+            let (service, connections) = (service.clone(), connections.clone());
+            tcp::serve(
+                service,
+                listener.clone(),
+                connections,
+                counters.clone(),
+                stop,
+            )
+        });
+    }
+    Ok(())
 }
 
 /// How the response travels.

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::connections::{Connections, Limits, Seat};
@@ -25,24 +26,24 @@ use super::seldom::Seldom;
 use super::{Asked, OCTETS_MAX, Reply, Service, Transport};
 use crate::metrics::{Counters, Tally};
 
-/// Accepts connections until `stop` comes true; then what has come is answered, for so long as the limits say.
-pub async fn serve(
+/// Accepts connections until it is to stop; then what has come is answered, for so long as the limits say.
+pub(super) async fn serve(
     service: Service,
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     connections: Arc<Connections>,
     counters: Arc<Counters>,
-    mut stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) {
-    let (alive, mut ended) = mpsc::channel::<()>(1);
+    let open = TaskTracker::new();
     // Connections that have come before the end are served, but not for ever.
     let mut last = BACKLOG;
     loop {
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stop.cancelled() => break,
         };
-        last -= usize::from(*stop.borrow());
+        last -= usize::from(stop.is_cancelled());
         if last == 0 {
             break;
         }
@@ -55,8 +56,8 @@ pub async fn serve(
         };
         let mut seat = connections.seat(SocketAddr::ip(&client)).await;
         let (service, counters, stop) = (service.clone(), counters.clone(), stop.clone());
-        let (alive, limits) = (alive.clone(), connections.limits);
-        tokio::spawn(async move {
+        let limits = connections.limits;
+        open.spawn(async move {
             if stream.set_nodelay(true).is_err() {
                 return;
             }
@@ -68,12 +69,12 @@ pub async fn serve(
                 _ = converse(&service, stream, &mut seat, limits, &counters, stop) => {}
                 () = dismissed => {}
             }
-            drop((seat, alive));
+            drop(seat);
         });
     }
-    drop((listener, alive));
-    // Nobody sends: it ends with the last connection.
-    let _ = timeout(connections.limits.drain, ended.recv()).await;
+    drop(listener);
+    open.close();
+    let _ = timeout(connections.limits.drain, open.wait()).await;
 }
 
 /// Copes with an error of `accept`. None of them ends the listener, and none is tried again at once if it would only come
@@ -138,7 +139,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     seat: &mut Seat,
     limits: Limits,
     counters: &Counters,
-    mut stop: watch::Receiver<bool>,
+    stop: CancellationToken,
 ) -> io::Result<()> {
     let mut kept = Kept::default();
     // Renewed by whole queries, and once by the beginning of one: an octet now and then keeps no connection.
@@ -159,7 +160,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 Some(batch) => batch,
                 None => return Ok(()),
             },
-            _ = stop.wait_for(|stop| *stop), if !is_last => {
+            () = stop.cancelled(), if !is_last => {
                 (is_last, due) = (true, Instant::now() + LINGER);
                 continue;
             }
@@ -467,14 +468,14 @@ mod tests {
             clients.push(client);
         }
         let counters = Arc::new(Counters::default());
-        let (stop, stopped) = watch::channel(true);
-        serve(service, listener, connections, counters, stopped).await;
+        let stop = CancellationToken::new();
+        stop.cancel();
+        serve(service, listener.into(), connections, counters, stop).await;
         for mut client in clients {
             let mut response = Vec::new();
             client.read_to_end(&mut response).await.expect("an answer");
             // Nothing is known yet: SERVFAIL.
             assert!(response.len() > 5 && response[5] & 15 == 2, "{response:?}");
         }
-        drop(stop);
     }
 }

@@ -4,8 +4,6 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::Cache;
@@ -13,15 +11,17 @@ use arc_swap::Cache;
 use arrayvec::ArrayVec;
 #[cfg(not(target_os = "linux"))]
 use socket2::SockRef;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 #[cfg(target_os = "linux")]
 use super::batch::{self, Batch};
 use super::seldom::Seldom;
-use super::{Asked, Reply, Service, Transport, UDP_OCTETS_MAX, undeterred};
+use super::{Asked, Reply, Service, Transport, UDP_OCTETS_MAX};
 #[cfg(target_os = "linux")]
 use crate::message;
 use crate::metrics::{Counters, Metrics, Tally};
+use crate::supervisor::Supervisor;
 #[cfg(target_os = "linux")]
 use crate::zone::{Probe, View};
 
@@ -31,57 +31,36 @@ pub(super) const STOP_POLL: Duration = Duration::from_millis(100);
 /// How long a thread that is to end answers what still comes.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// The threads that answer.
-#[derive(Debug)]
-pub struct Workers {
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-/// Starts to answer on these sockets.
-pub fn start(
+/// Starts to answer on the sockets of one address.
+pub(super) fn start(
+    supervisor: &mut Supervisor,
     service: &Service,
-    sockets: Vec<Vec<UdpSocket>>,
+    sockets: Vec<UdpSocket>,
     metrics: &Metrics,
-) -> io::Result<Workers> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut threads = Vec::new();
-    let numbered = |sockets: Vec<UdpSocket>| sockets.into_iter().enumerate();
-    for (worker, socket) in sockets.into_iter().flat_map(numbered) {
-        let (service, stop, counters) = (service.clone(), stop.clone(), metrics.udp(worker));
-        let thread = std::thread::Builder::new().name(format!("udp-{worker}"));
+) -> io::Result<()> {
+    for (worker, socket) in sockets.into_iter().enumerate() {
+        let (service, counters) = (service.clone(), metrics.udp(worker));
         let socket = Arc::new(socket);
-        let answer = move || answer(&service, &socket, &stop, &counters);
-        threads.push(thread.spawn(move || while !undeterred("a batch of queries", &answer) {})?);
+        let answer = move |stop: &CancellationToken| answer(&service, &socket, stop, &counters);
+        supervisor.thread(format!("udp-{worker}"), "a batch of queries", answer)?;
     }
-    Ok(Workers { stop, threads })
-}
-
-impl Workers {
-    /// Ends the threads, after what has come is answered.
-    pub fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            // A thread that has panicked has said so already.
-            let _ = thread.join();
-        }
-    }
+    Ok(())
 }
 
 /// Says when a thread ends: once it is to, and there is nothing left to be answered.
 struct End<'a> {
-    stop: &'a AtomicBool,
+    stop: &'a CancellationToken,
     at: Option<Instant>,
 }
 
 impl<'a> End<'a> {
-    fn new(stop: &'a AtomicBool) -> Self {
+    fn new(stop: &'a CancellationToken) -> Self {
         End { stop, at: None }
     }
 
     /// Before each look at the socket.
     fn is_over(&mut self, socket: &UdpSocket) -> bool {
-        if self.at.is_none() && self.stop.load(Ordering::Relaxed) {
+        if self.at.is_none() && self.stop.is_cancelled() {
             self.at = Some(Instant::now() + DRAIN);
             // Else it waits for what does not come any more.
             let _ = socket.set_nonblocking(true);
@@ -97,7 +76,12 @@ impl<'a> End<'a> {
 
 /// The loop of a thread: take what is there, look the view up once, answer, send.
 #[cfg(target_os = "linux")]
-fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counters: &Arc<Counters>) {
+fn answer(
+    service: &Service,
+    socket: &Arc<UdpSocket>,
+    stop: &CancellationToken,
+    counters: &Arc<Counters>,
+) {
     let is_any = |address: SocketAddr| address.ip().is_unspecified();
     let tells_destination = socket.local_addr().is_ok_and(is_any);
     let mut view = Cache::new(service.view.clone());
@@ -180,7 +164,12 @@ fn warm<'q>(view: &View, queries: impl Iterator<Item = &'q [u8]>) {
 
 /// The same, a datagram at a time.
 #[cfg(not(target_os = "linux"))]
-fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &AtomicBool, counters: &Arc<Counters>) {
+fn answer(
+    service: &Service,
+    socket: &Arc<UdpSocket>,
+    stop: &CancellationToken,
+    counters: &Arc<Counters>,
+) {
     let mut view = Cache::new(service.view.clone());
     let (mut query, mut response) = ([0; 2048], [0; UDP_OCTETS_MAX]);
     let mut end = End::new(stop);
@@ -255,13 +244,16 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_view_that_was_replaced_is_let_go_and_not_freed() {
+    #[tokio::test]
+    async fn a_view_that_was_replaced_is_let_go_and_not_freed() {
         let (metrics, service) = (Metrics::new(1), Service::without_data());
         let (publisher, replaced) = Publisher::new(service.view.clone());
         let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
         let sockets = listen::bind(&listen, false, 1).expect("a port");
-        let workers = start(&service, sockets.udp, &metrics).expect("threads");
+        let mut supervisor = Supervisor::default();
+        for sockets in sockets.udp {
+            start(&mut supervisor, &service, sockets, &metrics).expect("threads");
+        }
         let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
         client.connect(sockets.addresses[0]).expect("an address");
         let limit = Some(Duration::from_secs(10));
@@ -283,15 +275,18 @@ mod tests {
         publisher.publish(View::default());
         let old = kept();
         wait_until_let_go(&old, "it is idle");
-        workers.stop();
+        supervisor.end().await;
     }
 
-    #[test]
-    fn who_has_an_answer_is_counted() {
+    #[tokio::test]
+    async fn who_has_an_answer_is_counted() {
         let metrics = Metrics::new(1);
         let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
         let sockets = listen::bind(&listen, false, 1).expect("a port");
-        let workers = start(&Service::without_data(), sockets.udp, &metrics).expect("threads");
+        let (service, mut supervisor) = (Service::without_data(), Supervisor::default());
+        for sockets in sockets.udp {
+            start(&mut supervisor, &service, sockets, &metrics).expect("threads");
+        }
         let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
         client.connect(sockets.addresses[0]).expect("an address");
         // It looks without a pause: the answer is seen as soon as it is there.
@@ -304,6 +299,6 @@ mod tests {
             }
             assert_eq!(metrics.total(|counters| &counters.queries), queries);
         }
-        workers.stop();
+        supervisor.end().await;
     }
 }

@@ -6,8 +6,8 @@
 use etcd::client;
 use tracing::{error, info, warn};
 
+use super::logs::LogLevel;
 use crate::config::{Config, Options};
-use crate::logs::LogLevel;
 
 /// What is read again, and from where.
 pub(crate) struct Reload {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use etcd::schema::Prefix;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::mirror::Freshness;
@@ -46,11 +47,12 @@ impl State {
     }
 }
 
-/// Runs until the mirror ends.
+/// Runs until it is to stop.
 pub(crate) async fn run(
     mut freshness: watch::Receiver<Freshness>,
     stale_after: Option<Duration>,
     prefix: Prefix,
+    stop: CancellationToken,
 ) {
     let started = Instant::now();
     let mut before = State::NotReady;
@@ -59,13 +61,16 @@ pub(crate) async fn run(
         let state = State::at(Instant::now(), started, stale_after, &now);
         announce(before, state, &now, &prefix);
         before = state;
-        let has_ended = match state {
-            State::Fresh(Some(until)) => timeout_at(until.into(), freshness.changed())
-                .await
-                .is_ok_and(|changed| changed.is_err()),
-            _ => freshness.changed().await.is_err(),
+        let news = async {
+            match state {
+                // Either may be the news.
+                State::Fresh(Some(until)) => {
+                    drop(timeout_at(until.into(), freshness.changed()).await);
+                }
+                _ => drop(freshness.changed().await),
+            }
         };
-        if has_ended {
+        if stop.run_until_cancelled(news).await.is_none() {
             return;
         }
     }

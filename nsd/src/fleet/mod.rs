@@ -1,0 +1,39 @@
+//! This front-end among the others: its name, its addresses, and its registration in etcd.
+
+mod identity;
+
+use std::net::SocketAddr;
+
+use etcd::client::{self, Registered};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use identity::default_id;
+
+use crate::config::Config;
+use crate::mirror::Freshness;
+
+/// Keeps this front-end registered under `id` until it is to stop. `reached` has the address of the admin listener, then
+/// those for DNS.
+///
+/// Nobody shall wait for a front-end that has no data yet. One without zones does have them: whoever adds the first zone
+/// may wait for it.
+pub(crate) async fn register(
+    config: Config,
+    id: String,
+    reached: Vec<SocketAddr>,
+    mut freshness: watch::Receiver<Freshness>,
+    held: watch::Sender<Registered>,
+    stop: CancellationToken,
+) {
+    let found = async {
+        let has_data = |freshness: &Freshness| freshness.applied.is_some();
+        freshness.wait_for(has_data).await.ok()?;
+        Some(identity::addresses(&config, reached).await)
+    };
+    let Some(Some(frontend)) = stop.run_until_cancelled(found).await else {
+        return;
+    };
+    let (store, prefix) = (config.mirror.store.clone(), config.mirror.prefix.clone());
+    client::register(store, prefix, id, frontend, held, stop.cancelled()).await;
+}

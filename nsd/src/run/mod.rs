@@ -1,0 +1,286 @@
+//! The life of a front-end: bind, mirror, register, serve; and the way out.
+
+mod announce;
+mod descriptors;
+mod logs;
+mod reload;
+mod signals;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use arc_swap::ArcSwap;
+use etcd::client::{self, Store};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::info;
+
+pub(crate) use logs::LogLevel;
+use reload::Reload;
+pub(crate) use signals::{Signals, Told};
+
+use crate::config::{Config, Options};
+use crate::metrics::Metrics;
+use crate::mirror::{self, Freshness, Mirrored, Published, Publisher};
+use crate::server::{self, Barrier, Connections, Limits, Proved, Service, Sockets};
+use crate::supervisor::Supervisor;
+use crate::{admin, fleet};
+
+/// How long what has come may take to be answered when all ends: as long as a query may wait for etcd, and a little more.
+const DRAIN: Duration = Duration::from_millis(2_500);
+
+/// How long a query waits for etcd and for the view, and how long one round of the barrier may last: a client asks
+/// again after that.
+const BARRIER: Duration = Duration::from_secs(2);
+
+/// How long it waits for one member of etcd before it asks another one: there is time for three of them.
+const BARRIER_MEMBER: Duration = Duration::from_millis(600);
+
+/// Runs a front-end until SIGTERM or SIGINT.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    run_with(options, std::convert::identity)
+}
+
+/// Does the same as [`run`], but lets `alter` replace what the servers answer from. Tests inject defects here, which
+/// their checkers must find; the program itself has none built in, whatever its features.
+pub fn run_with(options: Options, alter: impl FnOnce(Service) -> Service) -> anyhow::Result<()> {
+    let (reload, config) = Reload::start(options)?;
+    block_on(async {
+        // From here on it ends in order, also where that is asked for amid the start.
+        let mut signals = Signals::listen()?;
+        let lameduck = config.lameduck;
+        let frontend = Running::start(config, alter).await?;
+        while signals.next().await == Told::Reload {
+            reload.reload();
+        }
+        if !lameduck.is_zero() {
+            info!(
+                ?lameduck,
+                "lame duck: still answering, but /readyz returns 503"
+            );
+            frontend.become_lame_duck();
+            let told_again = async { while signals.next().await != Told::End {} };
+            // It is over sooner if that is asked for.
+            let _ = tokio::time::timeout(lameduck, told_again).await;
+        }
+        info!("stopping");
+        frontend.end().await;
+        info!("stopped");
+        Ok(())
+    })
+}
+
+/// Runs everything but UDP.
+pub(crate) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(main);
+    // What has to be ended is; a name that is still asked for is not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+/// Where a front-end is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It answers, and others are to ask it.
+    Serving,
+    /// It answers, but others are to stop asking it.
+    LameDuck,
+    /// It leaves the fleet, and ends.
+    Ending,
+}
+
+/// A front-end that serves.
+pub(crate) struct Running {
+    pub(crate) dns: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+    pub(crate) freshness: watch::Receiver<Freshness>,
+    barrier: Barrier,
+    phase: watch::Sender<Phase>,
+    // In the order of their end.
+    registration: Supervisor,
+    servers: Supervisor,
+    others: Supervisor,
+}
+
+impl Running {
+    /// Binds everything, then starts to mirror and to answer; an address that is taken is an error.
+    pub(crate) async fn start(
+        config: Config,
+        alter: impl FnOnce(Service) -> Service,
+    ) -> anyhow::Result<Self> {
+        let [mut registration, mut servers, mut others] = <[Supervisor; 3]>::default();
+        let metrics = Metrics::new(config.udp_workers);
+        let settings = config.mirror.clone();
+        let opened = tokio::task::spawn_blocking(move || Mirrored::open(&settings));
+        let opened = opened.await.context("cannot read the snapshot")?;
+        let mirrored = opened.0.clone();
+        // Before anybody can ask: what a snapshot has is served, and told, from the first query on.
+        let (freshness_sender, freshness) =
+            watch::channel(Freshness::at_start(&opened, &config.mirror));
+        let view = Published::new(ArcSwap::from_pointee(mirrored.lock().view().clone()));
+        let proved = Arc::new(Proved::never(Instant::now()));
+        let service = alter(Service {
+            view: view.clone(),
+            proved: proved.clone(),
+            stale_after: config.stale_after,
+            barrier: barrier(&config, freshness.clone(), &mut others),
+            nsid: config.nsid.clone(),
+            version: config.server_version.clone(),
+        });
+        let barrier = service.barrier.clone();
+
+        let admin_listener = bind_admin(config.admin).await?;
+        let admin = admin_listener.local_addr()?;
+        let (sockets, connections) = bind(&config, &metrics)?;
+        let dns = sockets.addresses.clone();
+        server::serve(&mut servers, &service, sockets, &connections, &metrics)?;
+        mirror::start(
+            &mut others,
+            config.mirror.clone(),
+            opened,
+            Publisher::start(view),
+            proved,
+            freshness_sender,
+        );
+
+        let id = config.id.clone().unwrap_or_else(|| fleet::default_id(&dns));
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let (held, registered) = watch::channel(client::Registered::default());
+        let shared = admin::Shared::new(
+            &id,
+            metrics,
+            freshness.clone(),
+            mirrored,
+            barrier.clone(),
+            registered,
+            phases,
+        );
+        let admin_listener = Arc::new(admin_listener);
+        others.task("the admin listener", move |stop| {
+            admin::serve(admin_listener.clone(), shared.clone(), stop)
+        });
+        let listed = dns
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
+        info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "listening");
+        {
+            let (freshness, stale_after) = (freshness.clone(), config.stale_after);
+            let prefix = config.mirror.prefix.clone();
+            others.task("the log of freshness", move |stop| {
+                announce::run(freshness.clone(), stale_after, prefix.clone(), stop)
+            });
+        }
+        let reached: Vec<SocketAddr> = [&[admin], &dns[..]].concat();
+        registration.task("the registration", {
+            let freshness = freshness.clone();
+            move |stop| {
+                let (config, id, reached) = (config.clone(), id.clone(), reached.clone());
+                fleet::register(config, id, reached, freshness.clone(), held.clone(), stop)
+            }
+        });
+        Ok(Running {
+            dns,
+            admin,
+            freshness,
+            barrier,
+            phase,
+            registration,
+            servers,
+            others,
+        })
+    }
+
+    /// Waits until this revision is served.
+    pub(crate) async fn ready(&mut self, revision: i64) {
+        // The sender lives as long as the mirror, which never ends.
+        let _ = self
+            .freshness
+            .wait_for(|freshness| freshness.applied >= Some(revision))
+            .await;
+    }
+
+    /// Asks others to stop asking it, and answers on.
+    pub(crate) fn become_lame_duck(&self) {
+        self.phase.send_replace(Phase::LameDuck);
+    }
+
+    /// Ends all of it: first nobody waits for this front-end any more, then what has come is answered, then what is served
+    /// is saved.
+    pub(crate) async fn end(self) {
+        self.phase.send_replace(Phase::Ending);
+        self.registration.end().await;
+        self.servers.end().await;
+        let answered = async {
+            while !self.barrier.is_idle() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN, answered).await;
+        self.others.end().await;
+    }
+}
+
+/// The barrier of `linearizable`, and the task that serves it.
+fn barrier(
+    config: &Config,
+    freshness: watch::Receiver<Freshness>,
+    supervisor: &mut Supervisor,
+) -> Barrier {
+    let patience = client::Config {
+        connect_timeout: BARRIER_MEMBER,
+        request_timeout: BARRIER_MEMBER,
+        ..config.mirror.store.clone()
+    };
+    let store = Store::new(patience, config.mirror.prefix.clone(), BARRIER);
+    let (barrier, rounds) = Barrier::new(BARRIER, move || {
+        let (store, mut freshness) = (store.within(BARRIER), freshness.clone());
+        async move {
+            let confirm = async {
+                let before = freshness.borrow().mirrored;
+                let head = store.head().await.ok()?;
+                // Behind what had come from it before: it is another history, which has to be listed first.
+                if Some(head.store) < before {
+                    return None;
+                }
+                let covers = |freshness: &Freshness| freshness.covers(&head);
+                freshness.wait_for(covers).await.ok()?;
+                Some(())
+            };
+            matches!(tokio::time::timeout(BARRIER, confirm).await, Ok(Some(())))
+        }
+    });
+    let rounds = Arc::new(rounds);
+    supervisor.task("the barrier", move |stop| {
+        let rounds = rounds.clone();
+        async move {
+            let _ = stop.run_until_cancelled(rounds.serve()).await;
+        }
+    });
+    barrier
+}
+
+async fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    let told = |error| server::cannot_listen("TCP", address, &error);
+    listener.map_err(|error| anyhow!("admin listener: {}", told(error)))
+}
+
+/// Binds every address, and finds out how many TCP connections there may be.
+fn bind(config: &Config, metrics: &Metrics) -> anyhow::Result<(Sockets, Arc<Connections>)> {
+    let limit = descriptors::raise_limit();
+    let (listen, workers) = (&config.listen, config.udp_workers);
+    // One more than its sockets, as a connection is accepted before it has a seat.
+    let always_open = listen.len() * (workers + 2);
+    let seats = descriptors::connections(limit, always_open, config.tcp_connections)?;
+    let sockets = server::bind(listen, config.listens_where_possible, workers)?;
+    let limits = Limits::new(seats, config.tcp_idle, DRAIN);
+    Ok((sockets, Connections::new(limits, metrics.seats())))
+}

@@ -1,0 +1,192 @@
+//! Owns tasks and threads: starts them, starts them again after a panic, and ends them together.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::error;
+
+/// How long a task rests after a panic, which would most likely come again at once.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Tasks and threads that end together. Dropped, it aborts its tasks, and tells its threads to stop.
+#[derive(Debug, Default)]
+pub struct Supervisor {
+    stop: Stop,
+    tasks: JoinSet<()>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Stops what has it when it is dropped.
+#[derive(Debug, Default)]
+struct Stop(CancellationToken);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl Supervisor {
+    /// Starts a task, which returns soon after the token is cancelled, and not before. If it panics, which is a defect,
+    /// it is started again.
+    pub fn task<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        what: &'static str,
+        mut start: impl FnMut(CancellationToken) -> F + Send + 'static,
+    ) {
+        let stop = self.stop.0.clone();
+        self.tasks.spawn(async move {
+            loop {
+                let mut running = AbortOnDropHandle::new(tokio::spawn(start(stop.clone())));
+                let ended = tokio::select! {
+                    ended = &mut running => ended,
+                    () = stop.cancelled() => {
+                        // What only a new start needs, such as a socket, is to be closed as soon as the task closes it.
+                        drop(start);
+                        let _ = running.await;
+                        return;
+                    }
+                };
+                match ended {
+                    Err(failed) if failed.is_panic() => {
+                        error!(what, "panicked, which is a bug: starting it again");
+                    }
+                    _ if stop.is_cancelled() => return,
+                    _ => error!(
+                        what,
+                        "ended too early, which is a bug: starting it again"
+                    ),
+                }
+                sleep(PAUSE).await;
+            }
+        });
+    }
+
+    /// Starts a thread. Its work returns soon after the token is cancelled; before, it is done again, at once.
+    pub fn thread(
+        &mut self,
+        name: String,
+        what: &'static str,
+        work: impl Fn(&CancellationToken) + Send + 'static,
+    ) -> io::Result<()> {
+        // A token of its own: looking at it, threads do not get in each other's way.
+        let stop = self.stop.0.child_token();
+        let keep = move || {
+            while !stop.is_cancelled() {
+                undeterred(what, || work(&stop));
+            }
+        };
+        let thread = thread::Builder::new().name(name).spawn(keep)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Ends all of it, and waits for that.
+    pub async fn end(self) {
+        let Supervisor {
+            stop,
+            tasks,
+            threads,
+        } = self;
+        drop(stop);
+        tasks.join_all().await;
+        let join = || threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await;
+    }
+}
+
+/// Does something that others must not suffer from, should it panic. A panic is a defect, but one query that sets it
+/// off shall not leave all others without an answer. False if it did.
+pub fn undeterred(what: &str, work: impl FnOnce()) -> bool {
+    // What it leaves half done is its own: all that is shared is replaced as a whole, or counts.
+    let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
+    if !done {
+        error!(what, "panicked, which is a bug: this work is dropped, serving continues");
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_dies_is_started_again_until_it_is_to_end() {
+        let mut supervisor = Supervisor::default();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let mut starts = 0;
+        supervisor.task("a test", move |stop| {
+            starts += 1;
+            let (start, tell) = (starts, tell.clone());
+            async move {
+                tell.send(format!("start {start}")).expect("it is read");
+                match start {
+                    1 => panic!("on purpose"),
+                    2 => {}
+                    _ => stop.cancelled().await,
+                }
+                tell.send(format!("end {start}")).expect("it is read");
+            }
+        });
+        for line in ["start 1", "start 2", "end 2", "start 3"] {
+            assert_eq!(told.recv().await.as_deref(), Some(line));
+        }
+        supervisor.end().await;
+        assert_eq!(told.recv().await.as_deref(), Some("end 3"));
+        assert_eq!(told.recv().await, None, "nothing is left of it");
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_dies_goes_on_until_it_is_to_end() {
+        let mut supervisor = Supervisor::default();
+        let rounds = Arc::new(AtomicU32::new(0));
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let counted = rounds.clone();
+        let work = move |stop: &CancellationToken| {
+            assert!(counted.fetch_add(1, Ordering::Relaxed) > 0, "on purpose");
+            tell.send(()).expect("it is read");
+            while !stop.is_cancelled() {
+                thread::yield_now();
+            }
+        };
+        supervisor
+            .thread("test".into(), "a test", work)
+            .expect("a thread");
+        assert_eq!(told.recv().await, Some(()), "it was started again");
+        supervisor.end().await;
+        assert_eq!(told.recv().await, None, "it has ended");
+        assert_eq!(rounds.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn what_only_a_new_start_needs_is_let_go_at_the_end() {
+        let mut supervisor = Supervisor::default();
+        let socket = Arc::new(());
+        let seen = Arc::downgrade(&socket);
+        let (tell, mut told) = mpsc::unbounded_channel();
+        supervisor.task("a test", move |stop| {
+            let (socket, seen, tell) = (socket.clone(), seen.clone(), tell.clone());
+            async move {
+                stop.cancelled().await;
+                drop(socket);
+                while seen.strong_count() > 0 {
+                    tokio::task::yield_now().await;
+                }
+                let _ = tell.send(());
+            }
+        });
+        supervisor.end().await;
+        assert_eq!(told.recv().await, Some(()));
+    }
+}
