@@ -29,7 +29,6 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use etcd::client::Registered;
 pub use held::HeldZone;
-use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -38,9 +37,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use listen::CONNECTIONS_MAX;
 
 use crate::metrics::{Counters, Metrics, registry};
-use crate::mirror::{Builder, Freshness, Mirrored};
+use crate::mirror::{Builder, Mirrored};
 use crate::model::{Digest, Name};
 use crate::run::Phase;
+use crate::served::{Served, Standing};
 use crate::server::Barrier;
 
 /// The longest that `/status` waits.
@@ -151,15 +151,32 @@ pub struct DigestAt {
 /// What all requests look at.
 #[derive(Clone)]
 pub struct Shared {
-    id: Arc<str>,
-    metrics: Metrics,
-    freshness: watch::Receiver<Freshness>,
-    mirrored: Mirrored,
-    barrier: Barrier,
-    registered: watch::Receiver<Registered>,
-    phases: watch::Receiver<Phase>,
-    registry: Arc<Registry>,
-    waiters: Arc<Semaphore>,
+    /// Name in the fleet.
+    pub id: Arc<str>,
+    /// The counters.
+    pub metrics: Metrics,
+    /// What is served.
+    pub served: Served,
+    /// The builder, which knows more of it.
+    pub mirrored: Mirrored,
+    /// Where queries wait.
+    pub barrier: Barrier,
+    /// Whether it is registered.
+    pub registered: watch::Receiver<Registered>,
+    /// Where it is in its life.
+    pub phases: watch::Receiver<Phase>,
+    /// Room for requests that wait.
+    pub waiters: Waiters,
+}
+
+/// How many requests may wait for a revision.
+#[derive(Clone)]
+pub struct Waiters(Arc<Semaphore>);
+
+impl Default for Waiters {
+    fn default() -> Self {
+        Waiters(Arc::new(Semaphore::new(WAITERS_MAX)))
+    }
 }
 
 #[derive(Deserialize)]
@@ -179,31 +196,6 @@ struct Revision {
 }
 
 impl Shared {
-    /// Puts it together.
-    pub fn new(
-        id: &str,
-        metrics: Metrics,
-        freshness: watch::Receiver<Freshness>,
-        mirrored: Mirrored,
-        barrier: Barrier,
-        registered: watch::Receiver<Registered>,
-        phases: watch::Receiver<Phase>,
-    ) -> Self {
-        let registry = registry(metrics.clone(), freshness.clone(), registered.clone());
-        let registry = Arc::new(registry);
-        Shared {
-            id: id.into(),
-            metrics,
-            freshness,
-            mirrored,
-            barrier,
-            registered,
-            phases,
-            registry,
-            waiters: Arc::new(Semaphore::new(WAITERS_MAX)),
-        }
-    }
-
     /// Looks into the builder, on a thread that may wait for it: the mirror may have it for a good part of a second, and
     /// nothing else of the process shall wait for that.
     async fn look<T: Send + 'static>(
@@ -216,15 +208,15 @@ impl Shared {
     }
 
     /// Waits until a revision is there, or until the time is over; not at all where too many others wait.
-    async fn wait(&mut self, wanted: &Wanted, there: impl Fn(&Freshness) -> Option<i64>) {
+    async fn wait(&mut self, wanted: &Wanted, there: impl Fn(&Standing) -> Option<i64>) {
         if let Some(revision) = wanted.min_revision {
             let limit = Duration::from_millis(wanted.timeout_ms.unwrap_or(0)).min(WAIT_MAX);
-            let come = |freshness: &Freshness| there(freshness) >= Some(revision);
-            let Ok(_waiter) = self.waiters.try_acquire() else {
+            let come = |standing: &Standing| there(standing) >= Some(revision);
+            let Ok(_waiter) = self.waiters.0.try_acquire() else {
                 return;
             };
             // Over time, the answer tells as much.
-            let _ = tokio::time::timeout(limit, self.freshness.wait_for(come)).await;
+            let _ = tokio::time::timeout(limit, self.served.standing.wait_for(come)).await;
         }
     }
 }
@@ -263,11 +255,9 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
     if *shared.phases.borrow() != Phase::Serving {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
     } else {
-        match *shared.freshness.borrow() {
-            Freshness { ready: true, .. } => (StatusCode::OK, "ready\n"),
-            Freshness { applied: None, .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not synced yet\n")
-            }
+        match *shared.served.standing.borrow() {
+            Standing { ready: true, .. } => (StatusCode::OK, "ready\n"),
+            Standing { applied: None, .. } => (StatusCode::SERVICE_UNAVAILABLE, "not synced yet\n"),
             _ => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no zone under the prefix: check --prefix, add a zone, or start with --allow-empty\n",
@@ -280,8 +270,8 @@ async fn status(
     State(mut shared): State<Shared>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Status>, StatusCode> {
-    shared.wait(&wanted, |freshness| freshness.applied).await;
-    let freshness = shared.freshness.borrow().clone();
+    shared.wait(&wanted, |standing| standing.applied).await;
+    let standing = shared.served.standing.borrow().clone();
     // Before the queries: these are some of them.
     let malformed = shared
         .metrics
@@ -300,39 +290,39 @@ async fn status(
     Ok(Json(Status {
         id: shared.id.to_string(),
         version: env!("CARGO_PKG_VERSION"),
-        ready: freshness.ready,
-        applied: freshness.applied,
-        fresh_age_ms: freshness.age().map(|age| age.as_millis() as u64),
+        ready: standing.ready,
+        applied: standing.applied,
+        fresh_age_ms: standing.age().map(|age| age.as_millis() as u64),
         registered: shared.registered.borrow().is_held(),
         registration_trouble: shared.registered.borrow().trouble().map(str::to_string),
-        watching: freshness.watching,
-        doubted: freshness.doubted,
-        cluster: freshness.cluster_id.map(|id| format!("{id:x}")),
-        member: freshness.member_id.map(|id| format!("{id:x}")),
-        endpoint: freshness.endpoint,
-        zones: freshness.zones,
-        rrsets: freshness.rrsets,
+        watching: standing.watching,
+        doubted: standing.doubted,
+        cluster: standing.cluster_id.map(|id| format!("{id:x}")),
+        member: standing.member_id.map(|id| format!("{id:x}")),
+        endpoint: standing.endpoint,
+        zones: standing.zones,
+        rrsets: standing.rrsets,
         quarantined,
         quarantine,
-        held: freshness.held.map(|loss| Held {
+        held: standing.held.map(|loss| Held {
             gone: loss.gone,
             of: loss.of,
-            zones: freshness.held_zones,
+            zones: standing.held_zones,
             named: held,
         }),
-        serials_behind: freshness.serials_behind,
-        audit: freshness.audit.map(|audit| Audit {
+        serials_behind: standing.serials_behind,
+        audit: standing.audit.map(|audit| Audit {
             age_ms: audit.at.elapsed().as_millis() as u64,
             revision: audit.revision,
             agrees: audit.agrees,
         }),
-        snapshot: freshness.snapshot,
+        snapshot: standing.snapshot,
         barriers: shared.barrier.rounds(),
         queries: shared
             .metrics
             .total(|counters: &Counters| &counters.queries),
         malformed,
-        trouble: freshness.trouble,
+        trouble: standing.trouble,
     }))
 }
 
@@ -346,8 +336,8 @@ async fn digest(
         min_revision: wanted.min_revision.or(Some(at.revision)),
         ..wanted
     };
-    shared.wait(&wanted, |freshness| freshness.mirrored).await;
-    let has_come = shared.freshness.borrow().mirrored >= wanted.min_revision;
+    shared.wait(&wanted, |standing| standing.mirrored).await;
+    let has_come = shared.served.standing.borrow().mirrored >= wanted.min_revision;
     let digest = shared
         .look(move |builder| builder.digest_at(at.revision))
         .await?;
@@ -365,8 +355,15 @@ async fn serials(State(shared): State<Shared>) -> Result<Json<BTreeMap<Name, u32
 }
 
 async fn openmetrics(State(shared): State<Shared>) -> impl IntoResponse {
+    let Shared {
+        metrics,
+        served,
+        registered,
+        ..
+    } = shared;
+    let registry = registry(metrics, served.standing, registered);
     let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &shared.registry) {
+    match prometheus_client::encoding::text::encode(&mut text, &registry) {
         Ok(()) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()

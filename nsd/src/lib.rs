@@ -33,6 +33,8 @@ pub mod mirror;
 #[cfg(feature = "daemon")]
 pub mod run;
 #[cfg(feature = "daemon")]
+pub mod served;
+#[cfg(feature = "daemon")]
 pub mod server;
 #[cfg(feature = "daemon")]
 pub mod supervisor;

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use crate::mirror::Freshness;
+use crate::served::Standing;
 use crate::zone::Rcode;
 
 /// How many response codes are told apart: those of the header, and one for all others.
@@ -138,13 +138,13 @@ impl Metrics {
 /// What Prometheus collects: the counters, and how the mirror stands.
 pub fn registry(
     metrics: Metrics,
-    freshness: watch::Receiver<Freshness>,
+    standing: watch::Receiver<Standing>,
     registered: watch::Receiver<Registered>,
 ) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Collected {
         metrics,
-        freshness,
+        standing,
         registered,
     }));
     registry
@@ -153,14 +153,14 @@ pub fn registry(
 #[derive(Debug)]
 struct Collected {
     metrics: Metrics,
-    freshness: watch::Receiver<Freshness>,
+    standing: watch::Receiver<Standing>,
     registered: watch::Receiver<Registered>,
 }
 
 /// Everything at one moment.
 struct Moment {
     seats: Arc<Seats>,
-    freshness: Freshness,
+    standing: Standing,
     is_registered: bool,
 }
 
@@ -201,22 +201,22 @@ const COUNTERS: [Metric<u64>; 5] = [
     (
         "nsd_lists",
         "How often everything was listed from etcd",
-        |m| m.freshness.lists,
+        |m| m.standing.lists,
     ),
     (
         "nsd_cluster_changes",
         "How often etcd was found to be a different cluster",
-        |m| m.freshness.cluster_changes,
+        |m| m.standing.cluster_changes,
     ),
     (
         "nsd_audits",
         "How often the mirror was compared with etcd",
-        |m| m.freshness.audits,
+        |m| m.standing.audits,
     ),
     (
         "nsd_audit_differences",
         "How often the mirror differed from etcd",
-        |m| m.freshness.differences,
+        |m| m.standing.differences,
     ),
 ];
 
@@ -227,7 +227,7 @@ const GAUGES: [Metric<f64>; 13] = [
         |m| m.seats.taken.load(Ordering::Relaxed) as f64,
     ),
     ("nsd_ready", "Whether there is something to serve", |m| {
-        truth(m.freshness.ready)
+        truth(m.standing.ready)
     }),
     (
         "nsd_registered",
@@ -235,23 +235,23 @@ const GAUGES: [Metric<f64>; 13] = [
         |m| truth(m.is_registered),
     ),
     ("nsd_watching", "Whether the watch is established", |m| {
-        truth(m.freshness.watching)
+        truth(m.standing.watching)
     }),
     (
         "nsd_applied_revision",
         "Revision of etcd that is served",
-        |m| revision(m.freshness.applied),
+        |m| revision(m.standing.applied),
     ),
     (
         "nsd_snapshot_revision",
         "Revision of etcd in the local snapshot",
-        |m| revision(m.freshness.snapshot),
+        |m| revision(m.standing.snapshot),
     ),
     (
         "nsd_held_back",
         "RRsets that etcd has lost and that are held back",
         |m| {
-            m.freshness
+            m.standing
                 .held
                 .as_ref()
                 .map_or(0.0, |loss| loss.gone as f64)
@@ -260,22 +260,22 @@ const GAUGES: [Metric<f64>; 13] = [
     (
         "nsd_held_back_zones",
         "Zones that are held back after a loss",
-        |m| m.freshness.held_zones as f64,
+        |m| m.standing.held_zones as f64,
     ),
     (
         "nsd_serials_behind",
         "Zones whose serial is behind one served before",
-        |m| m.freshness.serials_behind as f64,
+        |m| m.standing.serials_behind as f64,
     ),
     (
         "nsd_fresh_age_seconds",
         "Time since the copy was last proved complete",
-        |m| m.freshness.age().map_or(f64::NAN, |age| age.as_secs_f64()),
+        |m| m.standing.age().map_or(f64::NAN, |age| age.as_secs_f64()),
     ),
-    ("nsd_zones", "Zones served", |m| m.freshness.zones as f64),
-    ("nsd_rrsets", "RRsets served", |m| m.freshness.rrsets as f64),
+    ("nsd_zones", "Zones served", |m| m.standing.zones as f64),
+    ("nsd_rrsets", "RRsets served", |m| m.standing.rrsets as f64),
     ("nsd_quarantined", "Keys whose values cannot be read", |m| {
-        m.freshness.quarantined as f64
+        m.standing.quarantined as f64
     }),
 ];
 
@@ -312,7 +312,7 @@ impl Collector for Collected {
         )?;
         let moment = Moment {
             seats: self.metrics.seats(),
-            freshness: self.freshness.borrow().clone(),
+            standing: self.standing.borrow().clone(),
             is_registered: self.registered.borrow().is_held(),
         };
         for (name, help, of) in COUNTERS {

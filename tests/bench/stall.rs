@@ -7,9 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nsd::metrics::Metrics;
-use nsd::mirror::{Published, Publisher};
 use nsd::model::{Name, Rtype};
-use nsd::server::{self, Barrier, Connections, Limits, Proved, Service};
+use nsd::served::{Publisher, Standing};
+use nsd::server::{self, Barrier, Connections, Limits, Service};
 use nsd::supervisor::Supervisor;
 use nsd::zone::{Contents, Rrset, SoaFields, View, Zone};
 
@@ -26,11 +26,10 @@ pub(crate) struct Stall {
 /// Replaces a view of so many RRsets so often, while a client asks one question after the other.
 pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
     let told = |error: std::io::Error| error.to_string();
-    let published = Published::default();
+    let (publisher, served) = Publisher::start(View::default(), Standing::default());
     let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
     let service = Service {
-        view: published.clone(),
-        proved: Arc::new(Proved::never(Instant::now())),
+        served: served.clone(),
         stale_after: None,
         barrier,
         nsid: String::new(),
@@ -47,7 +46,6 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
     );
     let (mut servers, metrics) = (Supervisor::default(), Metrics::new(1));
     server::serve(&mut servers, &service, sockets, &connections, &metrics).map_err(told)?;
-    let publisher = Publisher::start(published.clone());
     publisher.publish(view(size, 0));
     let client = Client::start(address).map_err(told)?;
     let mut stall = Stall {
@@ -56,7 +54,7 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
     };
     for number in 1..=times {
         let next = view(size, number);
-        let old = Arc::downgrade(&published.load_full());
+        let old = Arc::downgrade(&served.view());
         let start = Instant::now();
         let replaced = client.longest_while(|| {
             publisher.publish(next);

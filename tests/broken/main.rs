@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use nsd::config::Arguments;
-use nsd::mirror::Published;
 use nsd::model::{Consistency, Name};
-use nsd::server::{Barrier, Proved, Service};
+use nsd::served::{Publisher, Served, Standing};
+use nsd::server::{Barrier, Service};
 use nsd::zone::{View, Zone};
 
 /// How often the view is passed on to the servers.
@@ -46,31 +46,27 @@ fn main() -> ExitCode {
 /// Puts the defects in.
 fn broken(sound: Service) -> Service {
     let (barrier, rounds) = Barrier::new(PATIENCE, || std::future::ready(true));
-    tokio::spawn(rounds);
-    let (view, proved) = (
-        Published::default(),
-        Arc::new(Proved::never(Instant::now())),
-    );
-    tokio::spawn(pass_on(sound.view.clone(), view.clone(), proved.clone()));
+    tokio::spawn(async move { rounds.serve().await });
+    let (publisher, served) = Publisher::start(View::default(), Standing::default());
+    tokio::spawn(pass_on(sound.served.clone(), publisher));
     Service {
-        view,
-        proved,
+        served,
         barrier,
         ..sound
     }
 }
 
 /// Passes views on to the servers for ever, each with what is broken about it.
-async fn pass_on(from: Published, to: Published, proved: Arc<Proved>) {
+async fn pass_on(from: Served, to: Publisher) {
     let mut histories = HashMap::new();
     let mut last = None;
     loop {
-        let sound = from.load_full();
+        let sound = Arc::clone(&from.view());
         if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &sound)) {
-            to.store(Arc::new(set_back(&sound, &mut histories)));
+            to.publish(set_back(&sound, &mut histories));
             last = Some(sound);
         }
-        proved.set(Instant::now());
+        to.prove(Some(Instant::now()));
         tokio::time::sleep(PASSED_ON).await;
     }
 }

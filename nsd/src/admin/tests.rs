@@ -4,12 +4,14 @@ use etcd::mirror::Event;
 
 use super::*;
 use crate::mirror::Settings;
+use crate::served::Publisher;
+use crate::zone::View;
 
 /// A front-end with nothing in it.
 struct Bench {
     shared: Shared,
     mirrored: Mirrored,
-    freshness: watch::Sender<Freshness>,
+    publisher: Publisher,
     phase: watch::Sender<Phase>,
 }
 
@@ -24,23 +26,24 @@ fn bench() -> Bench {
         allow_empty: false,
     };
     let (mirrored, _) = Mirrored::open(&settings);
-    let (freshness, told) = watch::channel(Freshness::default());
+    let (publisher, served, _) = Publisher::new(View::default(), Standing::default());
     let (phase, phases) = watch::channel(Phase::Serving);
     let (_held, registered) = watch::channel(Registered::default());
     let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
-    let shared = Shared::new(
-        "fe1",
-        Metrics::new(1),
-        told,
-        mirrored.clone(),
+    let shared = Shared {
+        id: "fe1".into(),
+        metrics: Metrics::new(1),
+        served,
+        mirrored: mirrored.clone(),
         barrier,
         registered,
         phases,
-    );
+        waiters: Waiters::default(),
+    };
     Bench {
         shared,
         mirrored,
-        freshness,
+        publisher,
         phase,
     }
 }
@@ -53,9 +56,7 @@ async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
         response.into_response().status()
     };
     assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
-    bench
-        .freshness
-        .send_modify(|freshness| freshness.ready = true);
+    bench.publisher.tell(|standing| standing.ready = true);
     assert_eq!(status().await, StatusCode::OK);
     for ending in [Phase::LameDuck, Phase::Ending] {
         bench.phase.send_replace(ending);
@@ -71,9 +72,7 @@ async fn the_digest_of_a_revision_that_has_not_come_is_not_known() {
         builder.apply(Event::Listing);
         builder.apply(Event::Listed { revision: 9 });
     }
-    bench
-        .freshness
-        .send_modify(|freshness| freshness.mirrored = Some(9));
+    bench.publisher.tell(|standing| standing.mirrored = Some(9));
     let is_known = async |revision, min_revision| {
         let wanted = Wanted {
             min_revision,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use identity::default_id;
 
 use crate::config::Config;
-use crate::mirror::Freshness;
+use crate::served::Standing;
 
 /// Keeps this front-end registered under `id` until it is to stop. `reached` has the address of the admin listener, then
 /// those for DNS.
@@ -22,13 +22,13 @@ pub(crate) async fn register(
     config: Config,
     id: String,
     reached: Vec<SocketAddr>,
-    mut freshness: watch::Receiver<Freshness>,
+    mut standing: watch::Receiver<Standing>,
     held: watch::Sender<Registered>,
     stop: CancellationToken,
 ) {
     let found = async {
-        let has_data = |freshness: &Freshness| freshness.applied.is_some();
-        freshness.wait_for(has_data).await.ok()?;
+        let has_data = |standing: &Standing| standing.applied.is_some();
+        standing.wait_for(has_data).await.ok()?;
         Some(identity::addresses(&config, reached).await)
     };
     let Some(Some(frontend)) = stop.run_until_cancelled(found).await else {

@@ -8,21 +8,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info};
 
-use super::{Freshness, Mirrored};
+use super::Mirrored;
+use crate::served::{Audit, Publisher, Standing};
 
 /// How long the watch may take to bring what was read.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What an audit came to.
-#[derive(Clone, Copy, Debug)]
-pub struct Audit {
-    /// When it ended.
-    pub at: Instant,
-    /// The revision that was looked at.
-    pub revision: i64,
-    /// Whether the two were the same.
-    pub agrees: bool,
-}
 
 /// Holds the mirror against etcd for ever, so often.
 pub(super) async fn run(
@@ -30,7 +20,7 @@ pub(super) async fn run(
     every: Duration,
     mirrored: Mirrored,
     doubt: &Notify,
-    freshness: watch::Sender<Freshness>,
+    publisher: Publisher,
 ) {
     let mut pause = every;
     loop {
@@ -38,9 +28,9 @@ pub(super) async fn run(
         sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
         pause = every;
         // A change that is under way may make a difference, once.
-        let mut audit = look(&store, &mirrored, freshness.subscribe()).await;
+        let mut audit = look(&store, &mirrored, publisher.subscribe()).await;
         if matches!(audit, Ok(Some(Audit { agrees: false, .. }))) {
-            audit = look(&store, &mirrored, freshness.subscribe()).await;
+            audit = look(&store, &mirrored, publisher.subscribe()).await;
         }
         match audit {
             Ok(Some(audit)) => {
@@ -54,10 +44,10 @@ pub(super) async fn run(
                     );
                     doubt.notify_one();
                 }
-                freshness.send_modify(|freshness| {
-                    freshness.audits += 1;
-                    freshness.differences += u64::from(!audit.agrees);
-                    freshness.audit = Some(audit);
+                publisher.tell(|standing| {
+                    standing.audits += 1;
+                    standing.differences += u64::from(!audit.agrees);
+                    standing.audit = Some(audit);
                 });
             }
             other => {
@@ -72,10 +62,10 @@ pub(super) async fn run(
 async fn look(
     store: &Store,
     mirrored: &Mirrored,
-    mut freshness: watch::Receiver<Freshness>,
+    mut standing: watch::Receiver<Standing>,
 ) -> Result<Option<Audit>, StoreError> {
     let survey = store.survey(None).await?;
-    let come = freshness.wait_for(|freshness| freshness.mirrored >= Some(survey.newest));
+    let come = standing.wait_for(|standing| standing.mirrored >= Some(survey.newest));
     if !matches!(timeout(PATIENCE, come).await, Ok(Ok(_))) {
         return Ok(None);
     }

@@ -8,11 +8,12 @@ use etcd::mirror::{Change, Event};
 use etcd::schema::{Accepted, Key, Prefix};
 use tracing::{error, info, warn};
 
-use super::guard::{Guard, Loss, Losses};
+use super::guard::{Guard, Losses};
 use super::kept::By;
 use super::snapshot::Saved;
 use super::tables::{self, Tables, ZoneData};
 use crate::model::{Consistency, Digest, Name, Zone as Settings, is_serial_before as is_before};
+use crate::served::Loss;
 use crate::zone::{Contents, SoaFields, View, Zone};
 
 /// Of how many revisions the digest is remembered: those of some seconds, however many come.

@@ -1,22 +1,17 @@
 //! From the watch to what is served: takes the mirror's events in, publishes the view, and tells how things stand.
 
-use std::sync::Arc;
-
 use etcd::client::{self, Status};
 use etcd::mirror::{Event, Failure};
-use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::{Freshness, Mirrored, Publisher};
+use super::{Mirrored, follow};
 use crate::memory;
-use crate::server::Proved;
+use crate::served::{Publisher, Standing};
 
 /// Takes what the watch brings.
 pub(super) struct Feed {
     pub(super) mirrored: Mirrored,
     pub(super) publisher: Publisher,
-    pub(super) proved: Arc<Proved>,
-    pub(super) freshness: watch::Sender<Freshness>,
     pub(super) store: client::Config,
     pub(super) lost: Option<Failure>,
     pub(super) is_trim_due: bool,
@@ -55,24 +50,20 @@ impl Feed {
             self.publisher.publish(view);
         }
         // Only now: what is proved is what is published.
-        match status.last_fresh {
-            Some(at) => self.proved.set(at),
-            // A copy in doubt may have been incomplete at the moment of its last proof.
-            None => self.proved.revoke(),
-        }
-        let before = self.freshness.borrow().cluster_id;
-        self.tell(|freshness| {
-            freshness.mirrored = status.applied;
-            freshness.last_fresh = status.last_fresh;
-            freshness.watching = status.watching;
-            freshness.doubted = status.doubted;
-            freshness.endpoint.clone_from(&status.endpoint);
-            freshness.member_id = status.member_id;
-            freshness.trouble.clone_from(&status.trouble);
-            freshness.lists += lists;
-            if before.is_some() && before != freshness.cluster_id {
-                freshness.cluster_changes += 1;
-                let cluster = freshness.cluster_id.unwrap_or(0);
+        self.publisher.prove(status.last_fresh);
+        let before = self.publisher.standing().cluster_id;
+        self.tell(|standing| {
+            standing.mirrored = status.applied;
+            standing.last_fresh = status.last_fresh;
+            standing.watching = status.watching;
+            standing.doubted = status.doubted;
+            standing.endpoint.clone_from(&status.endpoint);
+            standing.member_id = status.member_id;
+            standing.trouble.clone_from(&status.trouble);
+            standing.lists += lists;
+            if before.is_some() && before != standing.cluster_id {
+                standing.cluster_changes += 1;
+                let cluster = standing.cluster_id.unwrap_or(0);
                 warn!(
                     cluster = format!("{cluster:x}"),
                     "etcd is a different cluster now"
@@ -94,11 +85,11 @@ impl Feed {
     }
 
     /// Tells everybody how the mirror stands.
-    fn tell(&self, more: impl FnOnce(&mut Freshness)) {
+    fn tell(&self, more: impl FnOnce(&mut Standing)) {
         let builder = self.mirrored.lock();
-        self.freshness.send_modify(|freshness| {
-            freshness.follow(&builder);
-            more(freshness);
+        self.publisher.tell(|standing| {
+            follow(standing, &builder);
+            more(standing);
         });
     }
 
@@ -127,9 +118,10 @@ mod tests {
 
     use etcd::schema::Prefix;
 
-    use super::super::{Guard, Published, Settings};
+    use super::super::{Guard, Settings};
     use super::*;
     use crate::model::Consistency;
+    use crate::zone::View;
 
     #[test]
     fn a_doubt_takes_back_what_was_proved() {
@@ -142,18 +134,16 @@ mod tests {
             audit: None,
             allow_empty: false,
         };
-        let start = Instant::now();
-        let (freshness, told) = watch::channel(Freshness::default());
+        let (publisher, served, _) = Publisher::new(View::default(), Standing::default());
         let mut feed = Feed {
             mirrored: Mirrored::open(&settings).0,
-            publisher: Publisher::new(Published::default()).0,
-            proved: Arc::new(Proved::never(start)),
-            freshness,
+            publisher,
             store: settings.store,
             lost: None,
             is_trim_due: false,
         };
-        let proved = feed.proved.clone();
+        // Not before the publisher's own start.
+        let start = Instant::now();
         let mut status = Status {
             applied: Some(8),
             last_fresh: Some(start),
@@ -165,11 +155,11 @@ mod tests {
             trouble: None,
         };
         feed.take(vec![Event::Fresh { at: start }], &status);
-        assert_eq!(proved.last().age(start), Some(Duration::ZERO));
-        assert!(told.borrow().age().is_some());
+        assert_eq!(served.proof().age(start), Some(Duration::ZERO));
+        assert!(served.standing.borrow().age().is_some());
         (status.doubted, status.last_fresh) = (true, None);
         feed.take(vec![Event::Listing], &status);
-        assert_eq!(proved.last().age(start), None, "`bounded` has to refuse");
-        assert!(told.borrow().age().is_none());
+        assert_eq!(served.proof().age(start), None, "`bounded` has to refuse");
+        assert!(served.standing.borrow().age().is_none());
     }
 }

@@ -7,21 +7,13 @@
 use std::collections::BTreeMap;
 
 use crate::model::Name;
+use crate::served::Loss;
 
 /// Says which losses are held back.
 #[derive(Clone, Copy, Debug)]
 pub struct Guard {
     /// A loss of more than this many percent is; none with 100.
     pub percent: u8,
-}
-
-/// RRsets that are gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Loss {
-    /// How many.
-    pub gone: usize,
-    /// Of how many.
-    pub of: usize,
 }
 
 impl Default for Guard {

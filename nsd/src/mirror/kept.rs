@@ -8,10 +8,11 @@
 
 use std::collections::VecDeque;
 
-use super::guard::{Guard, Loss};
+use super::guard::Guard;
 use super::tables::ZoneData;
 use crate::model::zonefile::may_stand_beside_cname;
 use crate::model::{Name, Rtype, Zone as Settings};
+use crate::served::Loss;
 use crate::zone::{Contents, Rrset};
 
 /// The time between two copies of a zone, in seconds: a loss may count for so much longer than an hour.

@@ -1,20 +1,17 @@
-//! From etcd to what is served: builds views from the mirror's events, publishes them in one step, and
-//! keeps track of how fresh they are.
+//! From etcd to what is served: builds views from the mirror's events, publishes them in one step, and tells how fresh they
+//! are.
 //!
 //! - `tables`: what etcd holds, decoded; `builder`: the view that this makes.
 //! - `guard`: which losses are held back; `kept`: what is served then.
-//! - `publish`: puts a view in the place of another, and frees that one.
-//! - `feed`: takes the watch's events through all of that; `freshness`: how the mirror stands after them.
+//! - `feed`: takes the watch's events through all of that, and publishes what comes of it.
 //! - `snapshot`: the tables in a file, for a restart without etcd; `saver`: when that is written.
 //! - `audit`: the tables held against etcd.
 
 mod audit;
 mod builder;
 mod feed;
-mod freshness;
 mod guard;
 mod kept;
-mod publish;
 mod saver;
 mod snapshot;
 mod tables;
@@ -26,22 +23,18 @@ use std::time::Duration;
 use etcd::client::{self, Store};
 use etcd::mirror::{Config as Pace, Resume};
 use etcd::schema::Prefix;
-use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-pub use audit::Audit;
 pub use builder::Builder;
 use feed::Feed;
-pub use freshness::Freshness;
-pub use guard::{Guard, Loss};
-pub use publish::{Published, Publisher};
+pub use guard::Guard;
 use saver::Saver;
 pub use snapshot::check as check_snapshot;
 
 use crate::model::Consistency;
-use crate::server::Proved;
+use crate::served::{Publisher, Served, Standing};
 use crate::supervisor::Supervisor;
 
 /// How long etcd may take for one page of an audit.
@@ -72,7 +65,7 @@ pub struct Mirrored(Arc<Mutex<Builder>>);
 
 impl Mirrored {
     /// What is there to begin with: the local snapshot, or nothing. A snapshot that is no good is none.
-    pub fn open(settings: &Settings) -> (Self, Option<Resume>) {
+    pub(crate) fn open(settings: &Settings) -> (Self, Option<Resume>) {
         let (prefix, consistency, guard) = (
             settings.prefix.clone(),
             settings.consistency,
@@ -118,47 +111,90 @@ fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
     }
 }
 
-/// Starts to mirror etcd into what `publisher` publishes, which has what `mirrored` was opened with. Should it panic, which
-/// is a defect, what is there is served on, and all of it is listed again.
-pub fn start(
-    supervisor: &mut Supervisor,
+/// A mirror that is open, and not started yet.
+pub struct Mirror {
     settings: Settings,
-    (mirrored, mut resume): (Mirrored, Option<Resume>),
+    mirrored: Mirrored,
+    resume: Option<Resume>,
     publisher: Publisher,
-    proved: Arc<Proved>,
-    freshness: watch::Sender<Freshness>,
-) {
-    supervisor.task("the mirror", move |stop| {
-        follow(
-            settings.clone(),
-            (mirrored.clone(), resume.take()),
-            publisher.clone(),
-            proved.clone(),
-            freshness.clone(),
-            stop,
-        )
-    });
 }
 
-async fn follow(
+impl Mirror {
+    /// Opens it, with what it serves: what the local snapshot has, or nothing.
+    pub fn open(settings: Settings) -> (Self, Served) {
+        let (mirrored, resume) = Mirrored::open(&settings);
+        let revision = resume.as_ref().map(|resume| resume.revision);
+        let mut standing = Standing {
+            allow_empty: settings.allow_empty,
+            mirrored: revision,
+            snapshot: revision,
+            ..Standing::default()
+        };
+        let view = {
+            let builder = mirrored.lock();
+            follow(&mut standing, &builder);
+            builder.view().clone()
+        };
+        let (publisher, served) = Publisher::start(view, standing);
+        let mirror = Mirror {
+            settings,
+            mirrored,
+            resume,
+            publisher,
+        };
+        (mirror, served)
+    }
+
+    /// The builder, for those who look into it.
+    pub fn mirrored(&self) -> Mirrored {
+        self.mirrored.clone()
+    }
+
+    /// Starts to mirror etcd. Should it panic, which is a defect, what is there is served on, and all of it is listed again.
+    pub fn start(self, supervisor: &mut Supervisor) {
+        let Mirror {
+            settings,
+            mirrored,
+            mut resume,
+            publisher,
+        } = self;
+        supervisor.task("the mirror", move |stop| {
+            let (settings, mirrored) = (settings.clone(), mirrored.clone());
+            run(settings, mirrored, resume.take(), publisher.clone(), stop)
+        });
+    }
+}
+
+/// What the builder has come to is how things stand.
+fn follow(standing: &mut Standing, builder: &Builder) {
+    let is_empty = builder.view().zone_count() == 0;
+    standing.ready = builder.view().is_ready() && (!is_empty || standing.allow_empty);
+    standing.cluster_id = builder.cluster_id();
+    standing.applied = builder.revision();
+    standing.held = builder.held().map(|(loss, _)| loss);
+    standing.held_zones = builder.held().map_or(0, |(_, zones)| zones);
+    standing.quarantined = builder.quarantine().len();
+    standing.serials_behind = builder.serials_behind().len();
+    standing.zones = builder.view().zone_count();
+    standing.rrsets = builder.view().rrset_count();
+}
+
+async fn run(
     settings: Settings,
-    (mirrored, resume): (Mirrored, Option<Resume>),
+    mirrored: Mirrored,
+    resume: Option<Resume>,
     publisher: Publisher,
-    proved: Arc<Proved>,
-    freshness: watch::Sender<Freshness>,
     stop: CancellationToken,
 ) {
     // What was taken in before a panic may not have been published, and will be told of as served.
     let view = mirrored.lock().view().clone();
     publisher.publish(view);
     let doubt = Notify::new();
-    let saver = Saver::new(&settings, &mirrored, &freshness);
+    let saver = Saver::new(&settings, &mirrored, &publisher);
     let mut saved = saver.as_ref().and_then(|saver| saver.edition());
     let mut feed = Feed {
         mirrored: mirrored.clone(),
-        publisher,
-        proved,
-        freshness: freshness.clone(),
+        publisher: publisher.clone(),
         store: settings.store.clone(),
         lost: None,
         is_trim_due: resume.is_some(),
@@ -178,7 +214,7 @@ async fn follow(
     let audits = async {
         match settings.audit {
             Some(every) => {
-                audit::run(store, every, mirrored.clone(), &doubt, freshness.clone()).await
+                audit::run(store, every, mirrored.clone(), &doubt, publisher.clone()).await
             }
             None => std::future::pending().await,
         }

@@ -3,34 +3,34 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, error};
 
 use super::builder::Edition;
-use super::{Freshness, Mirrored, Settings, snapshot};
+use super::{Mirrored, Settings, snapshot};
+use crate::served::Publisher;
 
 /// Writes the local snapshot.
 pub(super) struct Saver {
     path: PathBuf,
     every: Duration,
     mirrored: Mirrored,
-    freshness: watch::Sender<Freshness>,
+    publisher: Publisher,
 }
 
 impl Saver {
     pub(super) fn new(
         settings: &Settings,
         mirrored: &Mirrored,
-        freshness: &watch::Sender<Freshness>,
+        publisher: &Publisher,
     ) -> Option<Self> {
         let (path, every) = settings.snapshot.clone()?;
-        let (mirrored, freshness) = (mirrored.clone(), freshness.clone());
+        let (mirrored, publisher) = (mirrored.clone(), publisher.clone());
         Some(Saver {
             path,
             every,
             mirrored,
-            freshness,
+            publisher,
         })
     }
 
@@ -48,7 +48,7 @@ impl Saver {
     /// Writes the snapshot, if what is served is not what the last one has.
     pub(super) async fn save(&self, last: &mut Option<Edition>) {
         // A restart would take a copy in doubt for a good one.
-        if self.edition() == *last || self.freshness.borrow().doubted {
+        if self.edition() == *last || self.publisher.standing().doubted {
             return;
         }
         let (mirrored, path) = (self.mirrored.clone(), self.path.clone());
@@ -66,8 +66,8 @@ impl Saver {
             Ok(Some(Ok((edition, revision)))) => {
                 debug!(snapshot = %shown, revision, "snapshot written");
                 *last = edition;
-                self.freshness
-                    .send_modify(|freshness| freshness.snapshot = Some(revision));
+                self.publisher
+                    .tell(|standing| standing.snapshot = Some(revision));
             }
             Ok(Some(Err(error))) => {
                 error!(snapshot = %shown, %error, "cannot write the snapshot");

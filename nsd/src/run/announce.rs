@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::mirror::Freshness;
+use crate::served::Standing;
 
 /// What a snapshot has is stale until etcd answers. That is worth a line only if it takes longer than this.
 const FIRST_PROOF: Duration = Duration::from_secs(5);
@@ -32,15 +32,15 @@ impl State {
         now: Instant,
         started: Instant,
         stale_after: Option<Duration>,
-        freshness: &Freshness,
+        standing: &Standing,
     ) -> Self {
-        let stale_at = stale_after.map(|limit| match freshness.last_fresh {
+        let stale_at = stale_after.map(|limit| match standing.last_fresh {
             Some(proved) => proved + limit,
             None => started + FIRST_PROOF,
         });
         match stale_at {
-            _ if freshness.applied.is_none() => State::NotReady,
-            _ if !freshness.ready => State::Empty,
+            _ if standing.applied.is_none() => State::NotReady,
+            _ if !standing.ready => State::Empty,
             Some(at) if at <= now => State::Stale,
             until => State::Fresh(until),
         }
@@ -49,7 +49,7 @@ impl State {
 
 /// Runs until it is to stop.
 pub(crate) async fn run(
-    mut freshness: watch::Receiver<Freshness>,
+    mut standing: watch::Receiver<Standing>,
     stale_after: Option<Duration>,
     prefix: Prefix,
     stop: CancellationToken,
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     let started = Instant::now();
     let mut before = State::NotReady;
     loop {
-        let now = freshness.borrow_and_update().clone();
+        let now = standing.borrow_and_update().clone();
         let state = State::at(Instant::now(), started, stale_after, &now);
         announce(before, state, &now, &prefix);
         before = state;
@@ -65,9 +65,9 @@ pub(crate) async fn run(
             match state {
                 // Either may be the news.
                 State::Fresh(Some(until)) => {
-                    drop(timeout_at(until.into(), freshness.changed()).await);
+                    drop(timeout_at(until.into(), standing.changed()).await);
                 }
-                _ => drop(freshness.changed().await),
+                _ => drop(standing.changed().await),
             }
         };
         if stop.run_until_cancelled(news).await.is_none() {
@@ -77,7 +77,7 @@ pub(crate) async fn run(
 }
 
 /// Logs what is new.
-fn announce(before: State, state: State, freshness: &Freshness, prefix: &Prefix) {
+fn announce(before: State, state: State, standing: &Standing, prefix: &Prefix) {
     if state == State::Empty && before != State::Empty {
         warn!(
             %prefix,
@@ -87,12 +87,12 @@ fn announce(before: State, state: State, freshness: &Freshness, prefix: &Prefix)
     }
     let had_nothing = matches!(before, State::NotReady | State::Empty);
     if had_nothing && matches!(state, State::Fresh(_) | State::Stale) {
-        let (zones, rrsets) = (freshness.zones, freshness.rrsets);
+        let (zones, rrsets) = (standing.zones, standing.rrsets);
         info!(zones, rrsets, "serving");
     }
     if state == State::Stale && before != State::Stale {
-        let seconds = freshness.age().map(|age| age.as_secs());
-        let reason = freshness.trouble.as_deref().unwrap_or_default();
+        let seconds = standing.age().map(|age| age.as_secs());
+        let reason = standing.trouble.as_deref().unwrap_or_default();
         warn!(
             proved_seconds_ago = seconds,
             reason, "answers are stale: etcd does not confirm the data"
@@ -112,22 +112,22 @@ mod tests {
         let started = Instant::now();
         let after = |seconds| started + Duration::from_secs(seconds);
         let limit = Some(Duration::from_secs(30));
-        let mut freshness = Freshness {
+        let mut standing = Standing {
             last_fresh: Some(after(100)),
-            ..Freshness::default()
+            ..Standing::default()
         };
-        let state = |now, limit, freshness: &Freshness| State::at(now, started, limit, freshness);
-        assert_eq!(state(after(200), limit, &freshness), State::NotReady);
-        freshness.applied = Some(8);
-        assert_eq!(state(after(200), limit, &freshness), State::Empty);
-        freshness.ready = true;
+        let state = |now, limit, standing: &Standing| State::at(now, started, limit, standing);
+        assert_eq!(state(after(200), limit, &standing), State::NotReady);
+        standing.applied = Some(8);
+        assert_eq!(state(after(200), limit, &standing), State::Empty);
+        standing.ready = true;
         let fresh = State::Fresh(Some(after(130)));
-        assert_eq!(state(after(129), limit, &freshness), fresh);
-        assert_eq!(state(after(130), limit, &freshness), State::Stale);
-        assert_eq!(state(after(200), None, &freshness), State::Fresh(None));
+        assert_eq!(state(after(129), limit, &standing), fresh);
+        assert_eq!(state(after(130), limit, &standing), State::Stale);
+        assert_eq!(state(after(200), None, &standing), State::Fresh(None));
         // From a snapshot, without etcd.
-        freshness.last_fresh = None;
-        assert_ne!(state(after(4), limit, &freshness), State::Stale);
-        assert_eq!(state(after(5), limit, &freshness), State::Stale);
+        standing.last_fresh = None;
+        assert_ne!(state(after(4), limit, &standing), State::Stale);
+        assert_eq!(state(after(5), limit, &standing), State::Stale);
     }
 }

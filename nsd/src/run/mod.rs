@@ -8,10 +8,9 @@ mod signals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use arc_swap::ArcSwap;
 use etcd::client::{self, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -23,8 +22,9 @@ pub(crate) use signals::{Signals, Told};
 
 use crate::config::{Config, Options};
 use crate::metrics::Metrics;
-use crate::mirror::{self, Freshness, Mirrored, Published, Publisher};
-use crate::server::{self, Barrier, Connections, Limits, Proved, Service, Sockets};
+use crate::mirror::Mirror;
+use crate::served::Standing;
+use crate::server::{self, Barrier, Connections, Limits, Service, Sockets};
 use crate::supervisor::Supervisor;
 use crate::{admin, fleet};
 
@@ -99,7 +99,7 @@ pub enum Phase {
 pub(crate) struct Running {
     pub(crate) dns: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
-    pub(crate) freshness: watch::Receiver<Freshness>,
+    pub(crate) standing: watch::Receiver<Standing>,
     barrier: Barrier,
     phase: watch::Sender<Phase>,
     // In the order of their end.
@@ -117,19 +117,14 @@ impl Running {
         let [mut registration, mut servers, mut others] = <[Supervisor; 3]>::default();
         let metrics = Metrics::new(config.udp_workers);
         let settings = config.mirror.clone();
-        let opened = tokio::task::spawn_blocking(move || Mirrored::open(&settings));
-        let opened = opened.await.context("cannot read the snapshot")?;
-        let mirrored = opened.0.clone();
         // Before anybody can ask: what a snapshot has is served, and told, from the first query on.
-        let (freshness_sender, freshness) =
-            watch::channel(Freshness::at_start(&opened, &config.mirror));
-        let view = Published::new(ArcSwap::from_pointee(mirrored.lock().view().clone()));
-        let proved = Arc::new(Proved::never(Instant::now()));
+        let opened = tokio::task::spawn_blocking(move || Mirror::open(settings));
+        let (mirror, served) = opened.await.context("cannot read the snapshot")?;
+        let (mirrored, standing) = (mirror.mirrored(), served.standing.clone());
         let service = alter(Service {
-            view: view.clone(),
-            proved: proved.clone(),
+            served: served.clone(),
             stale_after: config.stale_after,
-            barrier: barrier(&config, freshness.clone(), &mut others),
+            barrier: barrier(&config, standing.clone(), &mut others),
             nsid: config.nsid.clone(),
             version: config.server_version.clone(),
         });
@@ -140,27 +135,21 @@ impl Running {
         let (sockets, connections) = bind(&config, &metrics)?;
         let dns = sockets.addresses.clone();
         server::serve(&mut servers, &service, sockets, &connections, &metrics)?;
-        mirror::start(
-            &mut others,
-            config.mirror.clone(),
-            opened,
-            Publisher::start(view),
-            proved,
-            freshness_sender,
-        );
+        mirror.start(&mut others);
 
         let id = config.id.clone().unwrap_or_else(|| fleet::default_id(&dns));
         let (phase, phases) = watch::channel(Phase::Serving);
         let (held, registered) = watch::channel(client::Registered::default());
-        let shared = admin::Shared::new(
-            &id,
+        let shared = admin::Shared {
+            id: id.as_str().into(),
             metrics,
-            freshness.clone(),
+            served,
             mirrored,
-            barrier.clone(),
+            barrier: barrier.clone(),
             registered,
             phases,
-        );
+            waiters: admin::Waiters::default(),
+        };
         let admin_listener = Arc::new(admin_listener);
         others.task("the admin listener", move |stop| {
             admin::serve(admin_listener.clone(), shared.clone(), stop)
@@ -172,24 +161,24 @@ impl Running {
             .join(",");
         info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "listening");
         {
-            let (freshness, stale_after) = (freshness.clone(), config.stale_after);
+            let (standing, stale_after) = (standing.clone(), config.stale_after);
             let prefix = config.mirror.prefix.clone();
             others.task("the log of freshness", move |stop| {
-                announce::run(freshness.clone(), stale_after, prefix.clone(), stop)
+                announce::run(standing.clone(), stale_after, prefix.clone(), stop)
             });
         }
         let reached: Vec<SocketAddr> = [&[admin], &dns[..]].concat();
         registration.task("the registration", {
-            let freshness = freshness.clone();
+            let standing = standing.clone();
             move |stop| {
                 let (config, id, reached) = (config.clone(), id.clone(), reached.clone());
-                fleet::register(config, id, reached, freshness.clone(), held.clone(), stop)
+                fleet::register(config, id, reached, standing.clone(), held.clone(), stop)
             }
         });
         Ok(Running {
             dns,
             admin,
-            freshness,
+            standing,
             barrier,
             phase,
             registration,
@@ -202,8 +191,8 @@ impl Running {
     pub(crate) async fn ready(&mut self, revision: i64) {
         // The sender lives as long as the mirror, which never ends.
         let _ = self
-            .freshness
-            .wait_for(|freshness| freshness.applied >= Some(revision))
+            .standing
+            .wait_for(|standing| standing.applied >= Some(revision))
             .await;
     }
 
@@ -231,7 +220,7 @@ impl Running {
 /// The barrier of `linearizable`, and the task that serves it.
 fn barrier(
     config: &Config,
-    freshness: watch::Receiver<Freshness>,
+    standing: watch::Receiver<Standing>,
     supervisor: &mut Supervisor,
 ) -> Barrier {
     let patience = client::Config {
@@ -241,17 +230,17 @@ fn barrier(
     };
     let store = Store::new(patience, config.mirror.prefix.clone(), BARRIER);
     let (barrier, rounds) = Barrier::new(BARRIER, move || {
-        let (store, mut freshness) = (store.within(BARRIER), freshness.clone());
+        let (store, mut standing) = (store.within(BARRIER), standing.clone());
         async move {
             let confirm = async {
-                let before = freshness.borrow().mirrored;
+                let before = standing.borrow().mirrored;
                 let head = store.head().await.ok()?;
                 // Behind what had come from it before: it is another history, which has to be listed first.
                 if Some(head.store) < before {
                     return None;
                 }
-                let covers = |freshness: &Freshness| freshness.covers(&head);
-                freshness.wait_for(covers).await.ok()?;
+                let covers = |standing: &Standing| standing.covers(&head);
+                standing.wait_for(covers).await.ok()?;
                 Some(())
             };
             matches!(tokio::time::timeout(BARRIER, confirm).await, Ok(Some(())))

@@ -6,7 +6,6 @@ mod barrier;
 #[cfg(target_os = "linux")]
 mod batch;
 mod connections;
-mod freshness;
 mod listen;
 mod refusal;
 mod seldom;
@@ -22,14 +21,13 @@ use tokio::net::TcpListener;
 pub use barrier::Barrier;
 pub(crate) use connections::LEAVING_MAX;
 pub use connections::{Connections, Limits};
-pub use freshness::{Proof, Proved};
 pub use listen::{Sockets, bind};
 pub(crate) use refusal::cannot_listen;
 
 use crate::message::{self, Chaos, Class, Options, Query, Reject};
 use crate::metrics::{Metrics, Tally};
-use crate::mirror::Published;
 use crate::model::Consistency;
+use crate::served::{Proof, Served};
 use crate::supervisor::Supervisor;
 use crate::zone::{self, Answer, Rcode, View, ede};
 
@@ -43,10 +41,8 @@ pub const OCTETS_MAX: usize = 65_535;
 /// What all transports answer with.
 #[derive(Clone)]
 pub struct Service {
-    /// The zones.
-    pub view: Published,
-    /// When they were last proved to be all there is.
-    pub proved: Arc<Proved>,
+    /// The zones, and when they were last proved to be all there is.
+    pub served: Served,
     /// From which age on answers say that they are stale; none for never.
     pub stale_after: Option<Duration>,
     /// Where queries wait whose answers have to have every write in them.
@@ -129,18 +125,22 @@ impl Service {
 }
 
 #[cfg(test)]
+use crate::served::{Publisher, Standing};
+
+#[cfg(test)]
 impl Service {
-    /// One that knows nothing yet.
-    fn without_data() -> Self {
+    /// One that knows nothing yet, and who is to tell it.
+    fn without_data() -> (Publisher, Self) {
+        let (publisher, served, _) = Publisher::new(View::default(), Standing::default());
         let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
-        Service {
-            view: Published::default(),
-            proved: Arc::new(Proved::never(Instant::now())),
+        let service = Service {
+            served,
             stale_after: None,
             barrier,
             nsid: String::new(),
             version: String::new(),
-        }
+        };
+        (publisher, service)
     }
 }
 

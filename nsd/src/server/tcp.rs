@@ -266,7 +266,7 @@ fn answer_now(
     out: &mut [u8],
 ) -> Batch {
     let mut tally = Tally::default();
-    let (proof, view) = (service.proved.last(), service.view.load());
+    let (proof, view) = (service.served.proof(), service.served.view());
     let mut responder = service.responder(proof, &view);
     let batch = answer(queries, out, |query, out| {
         responder.respond(query, Transport::Tcp, asked, &mut tally, out)
@@ -454,7 +454,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_come_before_the_end_is_served() {
-        let service = Service::without_data();
+        let (_, service) = Service::without_data();
         let limit = Duration::from_secs(5);
         let connections = Connections::new(Limits::new(1000, limit, limit), Arc::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -8,8 +8,8 @@ type Told = (u8, Option<u8>);
 
 /// The answers to queries for `name` that come one after the other, with what is known of the view at each.
 fn ask(service: &Service, name: &str, all: &[Asked]) -> Vec<Option<Told>> {
-    let view = service.view.load();
-    let mut responder = service.responder(service.proved.last(), &view);
+    let (proof, view) = (service.served.proof(), service.served.view());
+    let mut responder = service.responder(proof, &view);
     // With an OPT record, so that there is room for an extended error.
     let query = [
         &b"\0\x07\0\0\0\x01\0\0\0\0\0\x01"[..],
@@ -31,10 +31,11 @@ fn ask(service: &Service, name: &str, all: &[Asked]) -> Vec<Option<Told>> {
     all.iter().map(&mut told).collect()
 }
 
-fn service() -> Service {
+fn service() -> (Publisher, Service) {
+    let (publisher, service) = Service::without_data();
     let service = Service {
         stale_after: Some(Duration::from_secs(30)),
-        ..Service::without_data()
+        ..service
     };
     let mut view = view(
         "zone test. 300 300\nwww.test. A 192.0.2.1\nzone bounded. 300 300\nwww.bounded. A 192.0.2.1\n",
@@ -46,31 +47,31 @@ fn service() -> Service {
         .clone()
         .with_consistency(Consistency::Bounded(60));
     view.put_zone(Arc::new(bounded));
-    service.view.store(Arc::new(view));
-    service
+    publisher.publish(view);
+    (publisher, service)
 }
 
 const ALL: [Asked; 3] = [Asked::Now, Asked::Confirmed(false), Asked::Confirmed(true)];
 
 #[test]
 fn stale_answers_say_so_also_behind_a_confirmation_that_failed() {
-    let service = service();
+    let (publisher, service) = service();
     // Nothing was ever proved: only the barrier's word makes it fresh.
     let stale = Some((0, Some(3)));
     let told = ask(&service, "www.test.", &ALL);
     assert_eq!(told, [stale, stale, Some((0, None))]);
-    service.proved.set(Instant::now());
+    publisher.prove(Some(Instant::now()));
     let told = ask(&service, "www.test.", &ALL);
     assert_eq!(told, [Some((0, None)); 3]);
 }
 
 #[test]
 fn bounded_is_kept_by_a_proof_or_by_the_barrier() {
-    let service = service();
+    let (publisher, service) = service();
     let (refused, answered) = (Some((2, Some(23))), Some((0, None)));
-    service.proved.set(Instant::now());
+    publisher.prove(Some(Instant::now()));
     assert_eq!(ask(&service, "www.bounded.", &ALL), [answered; 3]);
-    service.proved.revoke();
+    publisher.prove(None);
     let told = ask(&service, "www.bounded.", &ALL);
     assert_eq!(told, [refused, refused, answered]);
 }

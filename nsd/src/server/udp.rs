@@ -6,7 +6,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::Cache;
 #[cfg(target_os = "linux")]
 use arrayvec::ArrayVec;
 #[cfg(not(target_os = "linux"))]
@@ -84,7 +83,7 @@ fn answer(
 ) {
     let is_any = |address: SocketAddr| address.ip().is_unspecified();
     let tells_destination = socket.local_addr().is_ok_and(is_any);
-    let mut view = Cache::new(service.view.clone());
+    let mut view = service.served.cached();
     let mut batch = Batch::new(tells_destination);
     let mut end = End::new(stop);
     while !end.is_over(socket) {
@@ -99,7 +98,7 @@ fn answer(
             }
         };
         let mut tally = Tally::default();
-        let (proof, view) = (service.proved.last(), view.load());
+        let (proof, view) = (service.served.proof(), view.load());
         warm(view, batch.queries(count));
         let mut responder = service.responder(proof, view);
         let responses = batch.answer(count, |query, envelope, out| {
@@ -138,7 +137,7 @@ fn answer_later(
     let (query, counters, later) = (query.to_vec(), counters.clone(), service.clone());
     service.barrier.wait(move |is_complete| {
         let (mut tally, mut out) = (Tally::default(), [0; UDP_OCTETS_MAX]);
-        let (proof, view) = (later.proved.last(), later.view.load());
+        let (proof, view) = (later.served.proof(), later.served.view());
         let asked = Asked::Confirmed(is_complete);
         let mut responder = later.responder(proof, &view);
         let reply = responder.respond(&query, Transport::Udp, asked, &mut tally, &mut out);
@@ -170,7 +169,7 @@ fn answer(
     stop: &CancellationToken,
     counters: &Arc<Counters>,
 ) {
-    let mut view = Cache::new(service.view.clone());
+    let mut view = service.served.cached();
     let (mut query, mut response) = ([0; 2048], [0; UDP_OCTETS_MAX]);
     let mut end = End::new(stop);
     while !end.is_over(socket) {
@@ -188,7 +187,7 @@ fn answer(
             continue;
         }
         let (query, mut tally) = (&query[..len], Tally::default());
-        let proof = service.proved.last();
+        let proof = service.served.proof();
         let mut responder = service.responder(proof, view.load());
         let mut respond =
             |asked| responder.respond(query, Transport::Udp, asked, &mut tally, &mut response);
@@ -231,7 +230,7 @@ fn pause_after(error: &io::Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mirror::Publisher;
+    use crate::served::{Publisher, Standing};
     use crate::server::{QUERY, listen};
     use crate::zone::View;
 
@@ -246,8 +245,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_view_that_was_replaced_is_let_go_and_not_freed() {
-        let (metrics, service) = (Metrics::new(1), Service::without_data());
-        let (publisher, replaced) = Publisher::new(service.view.clone());
+        let metrics = Metrics::new(1);
+        let (publisher, served, replaced) = Publisher::new(View::default(), Standing::default());
+        let service = Service {
+            served,
+            ..Service::without_data().1
+        };
         let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
         let sockets = listen::bind(&listen, false, 1).expect("a port");
         let mut supervisor = Supervisor::default();
@@ -283,7 +286,7 @@ mod tests {
         let metrics = Metrics::new(1);
         let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
         let sockets = listen::bind(&listen, false, 1).expect("a port");
-        let (service, mut supervisor) = (Service::without_data(), Supervisor::default());
+        let ((_, service), mut supervisor) = (Service::without_data(), Supervisor::default());
         for sockets in sockets.udp {
             start(&mut supervisor, &service, sockets, &metrics).expect("threads");
         }

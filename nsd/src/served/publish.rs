@@ -10,13 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tracing::warn;
 
+use super::{Proved, Published, Served, Standing};
 use crate::memory;
 use crate::zone::View;
-
-/// The view that is served. Readers load it without waiting; it is replaced as a whole.
-pub type Published = Arc<ArcSwap<View>>;
 
 /// How long a view that was replaced is left to its readers before it is looked at again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -24,32 +23,41 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What takes longer to free was large: its memory goes back to the system.
 const LONG: Duration = Duration::from_millis(20);
 
-/// Replaces the view that is served.
+/// Writes what is served: first the view, then what is proved of it, then how things stand.
 #[derive(Clone)]
 pub struct Publisher {
     published: Published,
+    proved: Arc<Proved>,
+    standing: watch::Sender<Standing>,
     replaced: Sender<Arc<View>>,
 }
 
 impl Publisher {
-    /// A publisher with a thread that frees what it replaces.
-    pub fn start(published: Published) -> Self {
-        let (publisher, replaced) = Self::new(published);
+    /// Serves this view to begin with, and has a thread that frees what it replaces.
+    pub fn start(view: View, standing: Standing) -> (Self, Served) {
+        let (publisher, served, replaced) = Self::new(view, standing);
         let thread = thread::Builder::new().name("free-views".into());
         if let Err(error) = thread.spawn(move || free(&replaced)) {
             warn!(%error, "cannot start the thread that frees old views: queries may stall while one is freed");
         }
-        publisher
+        (publisher, served)
     }
 
-    /// A publisher, and what it has replaced.
-    pub(crate) fn new(published: Published) -> (Self, Receiver<Arc<View>>) {
+    /// The same without the thread: what is replaced comes out of the receiver.
+    pub(crate) fn new(view: View, standing: Standing) -> (Self, Served, Receiver<Arc<View>>) {
         let (sender, receiver) = mpsc::channel();
         let publisher = Publisher {
-            published,
+            published: Arc::new(ArcSwap::from_pointee(view)),
+            proved: Arc::new(Proved::never(Instant::now())),
+            standing: watch::channel(standing).0,
             replaced: sender,
         };
-        (publisher, receiver)
+        let served = Served {
+            view: publisher.published.clone(),
+            proved: publisher.proved.clone(),
+            standing: publisher.standing.subscribe(),
+        };
+        (publisher, served, receiver)
     }
 
     /// Serves this view from now on.
@@ -57,6 +65,30 @@ impl Publisher {
         let old = self.published.swap(Arc::new(view));
         // Without the thread it is freed here, or by its last reader.
         let _ = self.replaced.send(old);
+    }
+
+    /// The view that is published was complete at this moment. None takes back what was proved before: a copy in doubt may
+    /// have been incomplete then.
+    pub fn prove(&self, at: Option<Instant>) {
+        match at {
+            Some(at) => self.proved.set(at),
+            None => self.proved.revoke(),
+        }
+    }
+
+    /// Tells everybody how things stand.
+    pub fn tell(&self, change: impl FnOnce(&mut Standing)) {
+        self.standing.send_modify(change);
+    }
+
+    /// How things stand.
+    pub fn standing(&self) -> watch::Ref<'_, Standing> {
+        self.standing.borrow()
+    }
+
+    /// The same, to wait for changes of it.
+    pub fn subscribe(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
     }
 }
 
@@ -117,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_view_is_replaced_and_kept() {
-        let published = Published::default();
-        let (publisher, replaced) = Publisher::new(published.clone());
+        let (publisher, served, replaced) = Publisher::new(View::default(), Standing::default());
+        let published = served.view.clone();
         let old = Arc::downgrade(&published.load_full());
         let mut view = View::default();
         view.set_ready(true);

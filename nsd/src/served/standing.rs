@@ -1,15 +1,32 @@
-//! How the mirror stands: what everybody else of the process is told of it.
+//! How the mirror stands: what everybody else in the process is told of it.
 
 use std::time::{Duration, Instant};
 
 use etcd::client::Head;
-use etcd::mirror::Resume;
 
-use super::{Audit, Builder, Loss, Mirrored, Settings};
+/// RRsets that are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// How many.
+    pub gone: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+/// What an audit came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Audit {
+    /// When it ended.
+    pub at: Instant,
+    /// The revision that was looked at.
+    pub revision: i64,
+    /// Whether the two were the same.
+    pub agrees: bool,
+}
 
 /// How the mirror stands.
 #[derive(Clone, Debug, Default)]
-pub struct Freshness {
+pub struct Standing {
     /// Whether there is something to serve: the first sync is done, or a snapshot was read, and there is a zone.
     pub ready: bool,
     /// Whether it is ready without any zone, too.
@@ -58,34 +75,7 @@ pub struct Freshness {
     pub snapshot: Option<i64>,
 }
 
-impl Freshness {
-    /// Before anything has come from etcd: what the local snapshot has, if there is one.
-    pub fn at_start((mirrored, resume): &(Mirrored, Option<Resume>), settings: &Settings) -> Self {
-        let revision = resume.as_ref().map(|resume| resume.revision);
-        let mut freshness = Freshness {
-            allow_empty: settings.allow_empty,
-            mirrored: revision,
-            snapshot: revision,
-            ..Freshness::default()
-        };
-        freshness.follow(&mirrored.lock());
-        freshness
-    }
-
-    /// Takes over what the builder has come to.
-    pub(super) fn follow(&mut self, builder: &Builder) {
-        let is_empty = builder.view().zone_count() == 0;
-        self.ready = builder.view().is_ready() && (!is_empty || self.allow_empty);
-        self.cluster_id = builder.cluster_id();
-        self.applied = builder.revision();
-        self.held = builder.held().map(|(loss, _)| loss);
-        self.held_zones = builder.held().map_or(0, |(_, zones)| zones);
-        self.quarantined = builder.quarantine().len();
-        self.serials_behind = builder.serials_behind().len();
-        self.zones = builder.view().zone_count();
-        self.rrsets = builder.view().rrset_count();
-    }
-
+impl Standing {
     /// How long ago the copy was last proved complete.
     pub fn age(&self) -> Option<Duration> {
         self.last_fresh.map(|at| at.elapsed())
@@ -111,26 +101,26 @@ mod tests {
             store: 9,
             cluster_id: 1,
         };
-        let fresh = Freshness {
+        let fresh = Standing {
             applied: Some(8),
             cluster_id: Some(1),
-            ..Freshness::default()
+            ..Standing::default()
         };
         assert!(fresh.covers(&head));
-        let behind = Freshness {
+        let behind = Standing {
             applied: Some(7),
             ..fresh.clone()
         };
-        let of_another = Freshness {
+        let of_another = Standing {
             applied: Some(100),
             cluster_id: Some(2),
             ..fresh.clone()
         };
-        let doubted = Freshness {
+        let doubted = Standing {
             doubted: true,
             ..fresh
         };
-        for not in [behind, of_another, doubted, Freshness::default()] {
+        for not in [behind, of_another, doubted, Standing::default()] {
             assert!(!not.covers(&head), "{not:?}");
         }
     }

@@ -9,7 +9,7 @@ const NEVER: u64 = u64::MAX;
 /// The moment as of which the view was last proved to be complete. Shared by the mirror and all servers, which
 /// read it without waiting.
 #[derive(Debug)]
-pub struct Proved {
+pub(super) struct Proved {
     start: Instant,
     /// Milliseconds after the start; [`NEVER`] before the first proof, and after one was revoked.
     millis: AtomicU64,
@@ -17,7 +17,7 @@ pub struct Proved {
 
 impl Proved {
     /// Nothing is proved yet, and nothing will be as of a moment before `start`.
-    pub fn never(start: Instant) -> Self {
+    pub(super) fn never(start: Instant) -> Self {
         Proved {
             start,
             millis: AtomicU64::new(NEVER),
@@ -25,18 +25,18 @@ impl Proved {
     }
 
     /// The view was complete at this moment.
-    pub fn set(&self, at: Instant) {
+    pub(super) fn set(&self, at: Instant) {
         let millis = at.saturating_duration_since(self.start).as_millis() as u64;
         self.millis.store(millis, Ordering::Release);
     }
 
     /// What was proved so far may have been wrong.
-    pub fn revoke(&self) {
+    pub(super) fn revoke(&self) {
         self.millis.store(NEVER, Ordering::Release);
     }
 
     /// The last proof. A view that is loaded after this is at least as new as what was proved.
-    pub fn last(&self) -> Proof {
+    pub(super) fn last(&self) -> Proof {
         match self.millis.load(Ordering::Acquire) {
             NEVER => Proof(None),
             millis => Proof(Some(self.start + Duration::from_millis(millis))),
