@@ -1,7 +1,91 @@
-//! The pure folders stay pure: no runtime, no sockets, no files, no clock; and what answers questions does
-//! not know of etcd.
+//! The rooms of the house: which folder may use which. The pure ones stay pure: no runtime, no sockets, no files, no clock;
+//! and what answers questions does not know of etcd.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+/// Each room of each crate, and the others that it may use. A room is a folder in `src`, or a file beside them; each
+/// stands above all that it uses, so that there is no circle. Those without a line are not there.
+const ROOMS: &[(&str, &[(&str, &[&str])])] = &[
+    (
+        "etcd",
+        &[
+            ("model", &[]),
+            ("schema", &["model"]),
+            ("txn", &["model", "schema"]),
+            ("mirror", &[]),
+            ("client", &["mirror", "model", "schema", "txn"]),
+            ("lib", &[]),
+        ],
+    ),
+    (
+        "nsd",
+        &[
+            ("zone", &["model"]),
+            ("message", &["model", "zone"]),
+            ("memory", &[]),
+            ("supervisor", &[]),
+            ("served", &["memory", "zone"]),
+            ("metrics", &["served", "zone"]),
+            (
+                "server",
+                &[
+                    "message",
+                    "metrics",
+                    "model",
+                    "served",
+                    "supervisor",
+                    "zone",
+                ],
+            ),
+            (
+                "mirror",
+                &["memory", "model", "served", "supervisor", "zone"],
+            ),
+            ("config", &["mirror", "model"]),
+            ("fleet", &["config", "served"]),
+            (
+                "admin",
+                &[
+                    "fleet", "metrics", "mirror", "model", "served", "server", "zone",
+                ],
+            ),
+            (
+                "run",
+                &[
+                    "admin",
+                    "config",
+                    "fleet",
+                    "metrics",
+                    "mirror",
+                    "served",
+                    "server",
+                    "supervisor",
+                ],
+            ),
+            ("dev", &["config", "model", "run"]),
+            ("cli", &["config", "dev", "run"]),
+            ("lib", &[]),
+            ("main", &[]),
+        ],
+    ),
+    (
+        "nsctl",
+        &[
+            ("error", &[]),
+            ("rdata", &["error"]),
+            ("output", &["error"]),
+            ("frontends", &["error"]),
+            ("arguments", &["error", "frontends", "output"]),
+            (
+                "command",
+                &["arguments", "error", "frontends", "output", "rdata"],
+            ),
+            ("lib", &[]),
+            ("main", &[]),
+        ],
+    ),
+];
 
 /// Folders and what their sources must not name.
 const RULES: &[(&str, &[&str])] = &[
@@ -55,6 +139,92 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the workspace")
+}
+
+/// The sources of a room without their unit tests and comments.
+fn code(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).expect("source text");
+    let product = text.split("#[cfg(test)]\nmod tests {").next();
+    let lines = product.unwrap_or_default().lines();
+    lines
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The first names after each `crate::`, also those of a list in braces.
+fn rooms_named(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        let text = text.trim_start();
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+        text[..end.unwrap_or(text.len())].to_string()
+    };
+    let mut found = BTreeSet::new();
+    for (start, _) in code.match_indices("crate::") {
+        let rest = &code[start + "crate::".len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            found.insert(word(rest));
+            continue;
+        };
+        let (mut depth, mut item) = (1, 0);
+        for (at, c) in list.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 || (depth == 1 && c == ',') {
+                found.insert(word(&list[item..at]));
+                item = at + 1;
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    found.remove("");
+    found
+}
+
+#[test]
+fn names_are_found() {
+    let code = "use crate::a::{x, y};\nuse crate::{b, c::{d, e}, f};\nlet x = crate::g(1);";
+    let found: Vec<String> = rooms_named(code).into_iter().collect();
+    assert_eq!(found, ["a", "b", "c", "f", "g"]);
+}
+
+#[test]
+fn each_room_uses_only_those_below() {
+    let mut offences = Vec::new();
+    for (package, rooms) in ROOMS {
+        let src = root().join(package).join("src");
+        let mut above = BTreeSet::new();
+        let allowed: BTreeMap<_, _> = rooms.iter().copied().collect();
+        for (room, uses) in *rooms {
+            let missing = uses
+                .iter()
+                .find(|used| !above.contains(*used) && **used != "model");
+            assert_eq!(missing, None, "{package}: {room} is above what it uses");
+            above.insert(room);
+        }
+        let mut files = Vec::new();
+        sources(&src, &mut files);
+        for file in files {
+            let inside = file.strip_prefix(&src).expect("it was found there");
+            let first = inside.components().next().expect("a path");
+            let room = first.as_os_str().to_string_lossy().replace(".rs", "");
+            let Some(uses) = allowed.get(room.as_str()) else {
+                offences.push(format!("{package}: there is no room {room}"));
+                continue;
+            };
+            let named = rooms_named(&code(&file));
+            let wrong = named
+                .iter()
+                .filter(|name| **name != room && !uses.contains(&name.as_str()));
+            offences.extend(wrong.map(|name| format!("{}: crate::{name}", file.display())));
+        }
+    }
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
 }
 
 /// The features that packages may have: they leave parts out, and change nothing about those that are there.
