@@ -36,10 +36,10 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use listen::CONNECTIONS_MAX;
 
+use crate::fleet::Phase;
 use crate::metrics::{Counters, Metrics, registry};
 use crate::mirror::{Builder, Mirrored};
 use crate::model::{Digest, Name};
-use crate::run::Phase;
 use crate::served::{Served, Standing};
 use crate::server::Barrier;
 

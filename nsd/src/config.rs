@@ -2,6 +2,7 @@
 //! variable over the file, the file over the default.
 
 mod check;
+mod dev;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 pub use check::Config;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+pub use dev::DevOptions;
 use etcd::client;
 use serde::{Deserialize, Serialize};
 
-use crate::dev;
 use crate::model::{Consistency, Time};
 
 /// Authoritative DNS front-end that answers from an in-memory mirror of etcd.
@@ -36,7 +37,7 @@ pub struct Arguments {
 pub enum Command {
     /// Runs everything on this machine for a trial: starts a private etcd, serves on 127.0.0.1, and stops both at the
     /// end.
-    Dev(dev::Options),
+    Dev(DevOptions),
 }
 
 /// Forms of log lines.

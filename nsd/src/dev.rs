@@ -7,19 +7,18 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use clap::Args;
 use etcd::client::{self, ImportHow, ImportMode, MasterText, Store};
 use etcd::schema::Prefix;
 use tracing::warn;
 
-use crate::config;
+use crate::config::{self, DevOptions};
 use crate::model::{Name, Rtype, zonefile};
 use crate::run::{self, LogLevel, Running, Signals};
 
@@ -41,46 +40,8 @@ kill "$watcher" 2>/dev/null
 exit $status
 "#;
 
-/// What `nsd dev` takes.
-#[derive(Clone, Debug, Args)]
-pub struct Options {
-    /// Address and port to answer DNS on; with port 0 a free one.
-    #[arg(long, default_value = "127.0.0.1:5300", value_name = "ADDR:PORT")]
-    listen: SocketAddr,
-    /// Address and port of the admin listener; with port 0 a free one.
-    #[arg(long, default_value = "127.0.0.1:9053", value_name = "ADDR:PORT")]
-    admin: SocketAddr,
-    /// Where etcd keeps its data; a temporary folder, removed at the end, if not given.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// A zone to import at the start, in place of what is there of it.
-    #[arg(long, value_name = "ZONE=FILE", value_parser = zone_file)]
-    zone_file: Vec<(Name, PathBuf)>,
-    /// The etcd program.
-    #[arg(long, default_value = "etcd", env = "NSD_ETCD", value_name = "PROGRAM")]
-    etcd: PathBuf,
-    /// What to log to stderr.
-    #[arg(
-        long,
-        default_value = "warn",
-        env = "NSD_LOG_LEVEL",
-        value_name = "LEVEL"
-    )]
-    log_level: String,
-}
-
-fn zone_file(text: &str) -> Result<(Name, PathBuf), String> {
-    let (zone, file) = text
-        .split_once('=')
-        .ok_or("expected ZONE=FILE, as in example.org=example.org.zone")?;
-    let zone = zone
-        .parse()
-        .map_err(|error| format!("'{zone}' is not a domain name: {error}"))?;
-    Ok((zone, file.into()))
-}
-
 /// Runs until SIGTERM, SIGINT, or the end of etcd.
-pub fn run(options: Options) -> anyhow::Result<()> {
+pub fn run(options: DevOptions) -> anyhow::Result<()> {
     LogLevel::start(&options.log_level, config::LogFormat::Text)?;
     // Read first: a fault in a file shall not cost the start of an etcd.
     let zones = options
@@ -116,7 +77,7 @@ fn read(zone: &Name, file: &Path) -> anyhow::Result<(Name, zonefile::Checked)> {
 }
 
 async fn serve(
-    options: &Options,
+    options: &DevOptions,
     zones: Vec<(Name, zonefile::Checked)>,
     etcd: &mut Etcd,
 ) -> anyhow::Result<()> {
@@ -230,7 +191,7 @@ struct Etcd {
 
 impl Etcd {
     /// Starts one and waits until it answers.
-    async fn start(options: &Options) -> anyhow::Result<Self> {
+    async fn start(options: &DevOptions) -> anyhow::Result<Self> {
         for _ in 0..PORTS_TRIED {
             let mut etcd = Self::spawn(options)?;
             match etcd.answers().await {
@@ -245,7 +206,7 @@ impl Etcd {
         bail!("others have taken {PORTS_TRIED} ports before etcd could listen there")
     }
 
-    fn spawn(options: &Options) -> anyhow::Result<Self> {
+    fn spawn(options: &DevOptions) -> anyhow::Result<Self> {
         let unique =
             std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
         let name = format!("nsd-dev-{unique:016x}");

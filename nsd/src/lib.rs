@@ -22,7 +22,7 @@ pub mod config;
 #[cfg(feature = "daemon")]
 pub mod dev;
 #[cfg(feature = "daemon")]
-mod fleet;
+pub mod fleet;
 #[cfg(feature = "daemon")]
 mod memory;
 pub mod message;

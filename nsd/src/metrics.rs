@@ -177,9 +177,11 @@ const BY_TRANSPORT: [(&str, &str, Counter); 5] = [
         &c.malformed
     }),
     ("nsd_truncated", "Truncated responses", |c| &c.truncated),
-    ("nsd_stale", "Responses that say that they are stale (EDE 3)", |c| {
-        &c.stale
-    }),
+    (
+        "nsd_stale",
+        "Responses that say that they are stale (EDE 3)",
+        |c| &c.stale,
+    ),
     (
         "nsd_unproved",
         "SERVFAIL responses because the promised freshness could not be proved",

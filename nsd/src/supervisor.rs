@@ -58,10 +58,7 @@ impl Supervisor {
                         error!(what, "panicked, which is a bug: starting it again");
                     }
                     _ if stop.is_cancelled() => return,
-                    _ => error!(
-                        what,
-                        "ended too early, which is a bug: starting it again"
-                    ),
+                    _ => error!(what, "ended too early, which is a bug: starting it again"),
                 }
                 sleep(PAUSE).await;
             }
@@ -107,7 +104,10 @@ pub fn undeterred(what: &str, work: impl FnOnce()) -> bool {
     // What it leaves half done is its own: all that is shared is replaced as a whole, or counts.
     let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
     if !done {
-        error!(what, "panicked, which is a bug: this work is dropped, serving continues");
+        error!(
+            what,
+            "panicked, which is a bug: this work is dropped, serving continues"
+        );
     }
     done
 }

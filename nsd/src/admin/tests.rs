@@ -175,12 +175,7 @@ async fn listening_with(
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
-    let served = tokio::spawn(listen::serve(
-        limits,
-        listener.into(),
-        router,
-        stop.clone(),
-    ));
+    let served = tokio::spawn(listen::serve(limits, listener.into(), router, stop.clone()));
     (address, stop, served)
 }
 
@@ -245,7 +240,7 @@ async fn more_connections_than_there_may_be_wait() {
     drop(first);
     let answer = second.await.expect("no panic").expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    quit.send_replace(true);
+    quit.cancel();
     served.await.expect("it ends");
 }
 
@@ -327,19 +322,17 @@ async fn those_that_wait_leave_room_for_others() {
                 min_revision: Some(1),
                 timeout_ms: Some(60_000),
             };
-            shared.wait(&wanted, |freshness| freshness.applied).await;
+            shared.wait(&wanted, |standing| standing.applied).await;
         })
     };
     let waiting: Vec<_> = (0..WAITERS_MAX).map(|_| wait()).collect();
-    while bench.shared.waiters.available_permits() > 0 {
+    while bench.shared.waiters.0.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
     let one_more = tokio::time::timeout(Duration::from_secs(20), wait()).await;
     assert!(one_more.is_ok(), "it waits, too");
     assert!(waiting.iter().all(|one| !one.is_finished()));
-    bench
-        .freshness
-        .send_modify(|freshness| freshness.applied = Some(1));
+    bench.publisher.tell(|standing| standing.applied = Some(1));
     for one in waiting {
         one.await.expect("no panic");
     }

@@ -13,6 +13,17 @@ pub(crate) use identity::default_id;
 use crate::config::Config;
 use crate::served::Standing;
 
+/// Where a front-end is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It answers, and others are to ask it.
+    Serving,
+    /// It answers, but others are to stop asking it.
+    LameDuck,
+    /// It leaves the fleet, and ends.
+    Ending,
+}
+
 /// Keeps this front-end registered under `id` until it is to stop. `reached` has the address of the admin listener, then
 /// those for DNS.
 ///

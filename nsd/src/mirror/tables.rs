@@ -10,9 +10,9 @@ use etcd::mirror::KeyValue;
 use etcd::schema::{self, Accepted, Key, Prefix};
 use tracing::{info, warn};
 
-use super::guard::Loss;
 use super::kept::{By, Kept};
 use crate::model::{Digest, Name, Rtype, Zone as Settings};
+use crate::served::Loss;
 use crate::zone::{Contents, Rrset};
 
 /// How many values are worth another thread.

@@ -20,13 +20,14 @@ pub(crate) use logs::LogLevel;
 use reload::Reload;
 pub(crate) use signals::{Signals, Told};
 
+use crate::admin;
 use crate::config::{Config, Options};
+use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::served::Standing;
 use crate::server::{self, Barrier, Connections, Limits, Service, Sockets};
 use crate::supervisor::Supervisor;
-use crate::{admin, fleet};
 
 /// How long what has come may take to be answered when all ends: as long as a query may wait for etcd, and a little more.
 const DRAIN: Duration = Duration::from_millis(2_500);
@@ -82,17 +83,6 @@ pub(crate) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyh
     // What has to be ended is; a name that is still asked for is not waited for.
     runtime.shutdown_background();
     result
-}
-
-/// Where a front-end is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// It answers, and others are to ask it.
-    Serving,
-    /// It answers, but others are to stop asking it.
-    LameDuck,
-    /// It leaves the fleet, and ends.
-    Ending,
 }
 
 /// A front-end that serves.
