@@ -1,5 +1,5 @@
 //! The rooms of the house: which folder may use which. The pure ones stay pure: no runtime, no sockets, no files, no clock;
-//! and what answers questions does not know of etcd.
+//! and what answers questions does not know of etcd. The paths that documents name exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -282,4 +282,62 @@ fn pure_folders_stay_pure() {
     }
     assert!(read > 20, "only {read} sources were found");
     assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+/// All that is in the workspace, as paths from its root.
+fn everything(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name");
+        if name == "target" || name == ".git" {
+            continue;
+        }
+        found.push(path.strip_prefix(root()).expect("it is below").to_owned());
+        if path.is_dir() && !path.is_symlink() {
+            everything(&path, found);
+        }
+    }
+}
+
+/// The paths of the workspace that a document has between backticks. Fenced blocks also have those of other places.
+fn paths_named(text: &str) -> Vec<&str> {
+    let prose = text.split("```").step_by(2);
+    let spans = prose.flat_map(|prose| prose.split('`').skip(1).step_by(2));
+    spans
+        .flat_map(str::split_whitespace)
+        .filter(|word| !word.starts_with('/') && !word.contains([':', '<', '@', '=']))
+        .filter(|word| word.contains('/') || word.ends_with(".rs") || word.ends_with(".md"))
+        .collect()
+}
+
+#[test]
+fn paths_in_documents_are_found() {
+    let text = "`a/b.rs`, `sh c/d x` and `e.md`\n```sh\nf/g `h.rs`\n```\n`/status` `http://i/` `j/<k>` `l`";
+    assert_eq!(paths_named(text), ["a/b.rs", "c/d", "e.md"]);
+}
+
+/// A path may leave out the folders that it begins with, as in `zone/trie.rs`.
+#[test]
+fn paths_in_documents_exist() {
+    let root = root();
+    let mut all = Vec::new();
+    everything(root, &mut all);
+    let documents = all.iter().filter(|path| {
+        let is_of_deploy = path.starts_with("deploy");
+        let is_at_top = path.components().count() == 1;
+        (is_at_top || is_of_deploy) && path.extension().is_some_and(|extension| extension == "md")
+    });
+    let mut missing = Vec::new();
+    let mut read = 0;
+    for document in documents {
+        let text = std::fs::read_to_string(root.join(document)).expect("a document");
+        for named in paths_named(&text) {
+            read += 1;
+            if !all.iter().any(|path| path.ends_with(named)) {
+                missing.push(format!("{}: {named}", document.display()));
+            }
+        }
+    }
+    assert!(read > 20, "only {read} paths were found");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

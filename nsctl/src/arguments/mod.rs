@@ -154,8 +154,8 @@ pub(crate) enum Command {
     },
     /// Accepts a mass deletion that front-ends are holding back.
     ///
-    /// A front-end keeps serving a zone as it was if somebody deletes records without nsctl: the zone's key, all of its
-    /// RRsets, or at least 5 and more than half (nsd --hold-loss-over) within an hour. A prefix may have been deleted by
+    /// A front-end serves a zone as it was up to an hour ago if somebody deletes records without nsctl: the zone's key,
+    /// all of its RRsets, or at least 5 and more than half (nsd --hold-loss-over) within an hour. A prefix may have been deleted by
     /// mistake, or the wrong backup restored. `nsctl status` names such zones.
     Accept {
         #[command(flatten)]
@@ -166,6 +166,9 @@ pub(crate) enum Command {
     Held(HeldCommand),
     /// Compares every member of etcd and every front-end at one revision. Exits with 3 if any differ, with 1 if some
     /// cannot be compared.
+    ///
+    /// Front-ends are compared by what they have received from etcd. What they serve differs from that while they hold
+    /// back a mass deletion, which `nsctl status` shows.
     Verify,
 }
 

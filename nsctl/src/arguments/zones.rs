@@ -17,7 +17,8 @@ pub(crate) enum ZoneCommand {
     Add {
         /// The apex.
         zone: Name,
-        /// Name servers of the zone; the first is the primary in the SOA record.
+        /// Name servers of the zone; the first is the primary in the SOA record. The TTL of these records is the larger of
+        /// --default-ttl and --soa-ttl.
         #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
         ns: Vec<Name>,
         /// Move the records that this zone would hide from the zone above into it, in the same transaction.
@@ -127,7 +128,8 @@ pub(crate) enum ZoneCommand {
     /// The front-ends know which serials they served before. If none of them was running then, raise all serials with
     /// --by.
     RaiseSerials {
-        /// Raise the serials of all zones by at least COUNT.
+        /// Raise the serials of all zones by at least COUNT. A serial counts from etcd's revision at its last change, so
+        /// it also grows by all that was written to etcd since then.
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
         by: Option<u32>,
         #[command(flatten)]
