@@ -19,6 +19,7 @@ mod hidden;
 mod leader;
 mod leftovers;
 mod listen;
+mod lost;
 mod malformed;
 mod many;
 mod members;

@@ -166,9 +166,13 @@ impl Store {
         let serial = values
             .next()
             .flatten()
-            .map_or_else(SerialRead::default, |item| SerialRead {
-                base: schema::decode_serial_base(&item.value),
-                revision: item.mod_revision,
+            .map_or_else(SerialRead::default, |item| {
+                let base = schema::decode_serial_base(&item.value);
+                SerialRead {
+                    base: base.unwrap_or(0),
+                    is_removed: base.is_some(),
+                    revision: item.mod_revision,
+                }
             });
         Ok((header.revision, zone, serial))
     }
@@ -183,6 +187,30 @@ impl Store {
             serial,
             revision,
         })
+    }
+
+    /// Which of these names, the first that is, was a zone until something other than nsctl deleted its settings. Given
+    /// are names that are no zones as of this revision.
+    pub async fn lost_zone(&self, names: &[Name], as_of: i64) -> Result<Option<Name>, StoreError> {
+        let keys: Vec<Vec<u8>> = names
+            .iter()
+            .map(|name| self.prefix().encode(&Key::Serial(name.clone())))
+            .collect();
+        let (_, values) = self.get_all(&keys, Some(as_of)).await?;
+        let is_lost = |item: &Option<KeyValue>| {
+            item.as_ref()
+                .is_some_and(|item| schema::decode_serial_base(&item.value).is_none())
+        };
+        Ok(values
+            .iter()
+            .position(is_lost)
+            .map(|index| names[index].clone()))
+    }
+
+    /// Why there is no zone of this name, as of a revision at which there is none.
+    pub async fn no_zone(&self, apex: &Name, as_of: i64) -> Result<Refusal, StoreError> {
+        let lost = self.lost_zone(std::slice::from_ref(apex), as_of).await?;
+        Ok(lost.map_or_else(|| Refusal::UnknownZone(apex.clone()), Refusal::ZoneLost))
     }
 
     pub(super) fn zone_of(&self, item: &KeyValue, as_of: i64) -> Result<ZoneRead, Unreadable> {

@@ -56,8 +56,13 @@ impl Store {
             let (read, closer) = match zone {
                 Some(zone) => store.zone_given(owner, zone, change).await?,
                 None => {
-                    let (_, read, closer) = store.zone_for(owner, rtype).await?;
-                    let read = read.ok_or_else(|| Refusal::NoZone(owner.clone()))?;
+                    let (revision, read, closer) = store.zone_for(owner, rtype).await?;
+                    let Some(read) = read else {
+                        let lost = self.anew().lost_zone(&closer, revision).await?;
+                        let refusal =
+                            lost.map_or_else(|| Refusal::NoZone(owner.clone()), Refusal::ZoneLost);
+                        return Err(refusal.into());
+                    };
                     (read, closer)
                 }
             };
@@ -104,13 +109,15 @@ impl Store {
         }
         let mut names: Vec<Name> = owner.ancestors().take_while(|name| name != apex).collect();
         names.push(apex.clone());
-        let (_, mut zones) = self.zones_at(&names).await?;
+        let (revision, mut zones) = self.zones_at(&names).await?;
         let read = zones
             .pop()
             .flatten()
             .transpose()
             .map_err(StoreError::from)?;
-        let read = read.ok_or_else(|| Refusal::UnknownZone(apex.clone()))?;
+        let Some(read) = read else {
+            return Err(self.no_zone(apex, revision).await?.into());
+        };
         let rtype = match change {
             Change::Add { rtype, .. }
             | Change::Set { rtype, .. }

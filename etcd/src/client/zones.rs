@@ -11,7 +11,7 @@ use super::store::Committed;
 use super::{ChangeError, Store, StoreError, Uncovered};
 use crate::model::{Name, Zone};
 use crate::schema::{Accepted, Key, salvage_serial_base};
-use crate::txn::{self, Refusal};
+use crate::txn;
 
 /// How many deletions in a row may fail.
 const SWEEP_FAILURES_MAX: u32 = 10;
@@ -40,7 +40,9 @@ impl Store {
         let mut attempts = Attempts::new(self, apex);
         loop {
             let (revision, present) = attempts.store().zone(apex).await?;
-            let present = present.ok_or_else(|| Refusal::UnknownZone(apex.clone()))?;
+            let Some(present) = present else {
+                return Err(self.no_zone(apex, revision).await?.into());
+            };
             let mut zone = present.zone.clone();
             edit(&mut zone);
             let Some(plan) = txn::zone_set(self.prefix(), &present, &zone)? else {

@@ -143,9 +143,9 @@ pub fn decode_accepted(value: &[u8]) -> Result<Accepted, ValueError> {
 }
 
 /// Reads the base of a removed zone's serials from its serial key. The key of a zone that is there says nothing.
-pub fn decode_serial_base(value: &[u8]) -> u32 {
+pub fn decode_serial_base(value: &[u8]) -> Option<u32> {
     let base = serde_json::from_slice(value).map(|SerialBase { serial_base }| serial_base);
-    base.unwrap_or(0)
+    base.ok()
 }
 
 /// Reads the base of the serials from a zone's settings, also where the rest of them cannot be read.

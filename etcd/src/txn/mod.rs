@@ -130,6 +130,8 @@ pub struct ZoneRead {
 pub struct SerialRead {
     /// Where the zone was removed: what a new one adds to revisions so that its serials are later than the old ones.
     pub base: u32,
+    /// Whether a removal wrote the key, and no later zone did.
+    pub is_removed: bool,
     /// The revision that wrote the key, 0 where there is none.
     pub revision: i64,
 }
@@ -148,6 +150,11 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Whether something other than our transactions deleted the zone's settings: these leave a serial key that says so.
+    pub fn is_lost(&self) -> bool {
+        self.present.is_none() && self.serial.revision > 0 && !self.serial.is_removed
+    }
+
     /// The revision that wrote the zone's settings, 0 where there is no zone.
     pub fn zone_revision(&self) -> i64 {
         self.present.as_ref().map_or(0, |present| present.revision)
@@ -172,6 +179,8 @@ pub enum Refusal {
     NoZone(Name),
     /// There is no such zone.
     UnknownZone(Name),
+    /// There is no such zone any more, and it was not nsctl that deleted its settings.
+    ZoneLost(Name),
     /// There already is such a zone.
     ZoneExists(Name),
     /// A CNAME would stand beside other records (RFC 2181 10.1).
@@ -276,6 +285,12 @@ impl fmt::Display for Refusal {
                 )
             }
             Refusal::UnknownZone(zone) => write!(f, "there is no zone {zone}"),
+            Refusal::ZoneLost(zone) => write!(
+                f,
+                "the settings of the zone {zone} were deleted from etcd, but not by nsctl, and front-ends may still \
+                 serve it: nsctl held export DIR writes it to a file for nsctl zone import --replace; nsctl zone clean \
+                 {zone} deletes the rest of it, and --force of zone add and zone import starts it anew"
+            ),
             Refusal::ZoneExists(zone) => write!(f, "the zone {zone} exists already"),
             Refusal::CnameAndOther {
                 owner,

@@ -123,8 +123,12 @@ pub struct Room {
     pub compares: Vec<Compare>,
     /// What is done beside making the zone.
     pub ops: Vec<Op>,
-    /// What is moved into the zone.
+    /// What is moved or copied into the zone.
     pub moved: Rrsets,
+    /// How many of these are copied: addresses of name servers, which the delegation keeps.
+    pub copied: usize,
+    /// The zone above, if it has no NS records for the new one.
+    pub not_delegating: Option<Name>,
 }
 
 impl Room {
@@ -164,9 +168,15 @@ pub fn make_room(
         range,
         revision: parent.as_of,
     });
+    let is_ns = |(owner, read): &(Name, RrsetRead)| owner == child && read.rtype == Rtype::NS;
+    if !above.rrsets.iter().any(is_ns) {
+        room.not_delegating = Some(parent.apex.clone());
+    }
     let hidden = hidden_among(&parent.apex, &[child.clone()].into(), &above.rrsets);
     if overlap == Overlap::Move {
         room.moved = moved(prefix, child, parent, above, content, &hidden)?;
+        // All that is hidden moves.
+        room.copied = room.moved.len() - hidden.len();
         delete_hidden(prefix, parent, above, &hidden, &mut plan);
         // The range does not show deletions, and a record that was removed meanwhile must not come back in the child.
         plan.unchanged(prefix, &Key::Serial(parent.apex.clone()), above.touched);

@@ -506,6 +506,7 @@ fn slot(present: Option<ZoneRead>) -> Slot {
         present,
         serial: SerialRead {
             base: 7,
+            is_removed: true,
             revision: 5,
         },
         revision: 9,

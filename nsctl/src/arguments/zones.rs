@@ -24,7 +24,8 @@ pub(crate) enum ZoneCommand {
         /// Move the records that this zone would hide from the zone above into it, in the same transaction.
         #[arg(long = "move", conflicts_with = "force")]
         move_hidden: bool,
-        /// Create the zone even if it hides records of the zone above.
+        /// Create the zone even if it hides records of the zone above, or if its settings in etcd were deleted but not by
+        /// nsctl, so that front-ends may still serve it.
         #[arg(long)]
         force: bool,
         #[command(flatten)]

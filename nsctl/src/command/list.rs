@@ -8,6 +8,7 @@ use etcd::txn::{RrsetRead, ZoneRead};
 use serde::Serialize;
 
 use super::Context;
+use super::zone::existing;
 use crate::arguments::Output;
 use crate::error::Error;
 use crate::output;
@@ -42,6 +43,11 @@ pub(super) async fn list(
     rtype: Option<Rtype>,
     subtree: bool,
 ) -> Result<(), Error> {
+    if rtype == Some(Rtype::SOA) {
+        return Err(Error::usage(
+            "the SOA record is made of the zone's settings and its serial of etcd's revision: use nsctl zone show ZONE",
+        ));
+    }
     let parts = match &zone {
         Some(apex) => vec![part_of(context, apex, name.as_ref(), subtree).await?],
         None => parts(context, name.as_ref(), subtree).await?,
@@ -124,8 +130,7 @@ async fn part_of(
     name: Option<&Name>,
     subtree: bool,
 ) -> Result<Part, Error> {
-    let (_, read) = context.store().zone(apex).await?;
-    let read = read.ok_or_else(|| Error::Conflict(format!("there is no zone {apex}")))?;
+    let read = existing(context, apex).await?;
     Ok(Part {
         rrsets: rrsets(context, &read, name, subtree).await?,
         children: context.store().children(apex, read.as_of).await?,

@@ -154,23 +154,26 @@ async fn conclude(
             } else {
                 ""
             };
+            let deleted = match imported.deleted {
+                0 => String::new(),
+                count => format!(", {count} deleted"),
+            };
             let mut told = Told {
                 lines: listed(&soa, if is_listed { differences } else { &[] }),
                 done: format!(
-                    "{} written to {apex}{what}, revision {}\n",
+                    "{} written to {apex}{what}{deleted}, revision {}\n",
                     plural(imported.written, "RRset"),
                     imported.revision
                 ),
                 would: String::new(),
             };
-            tell_moved(imported, &mut told);
+            tell_moved(apex, imported, &mut told);
             told
         }
     };
     let report = Report {
         soa: Some(soa),
-        moved: Some(imported.moved).filter(|count| *count > 0),
-        ..Report::of(apex, imported.revision, imported.changed)
+        ..Report::of(apex, imported.revision, imported.changed).with_moved(imported)
     };
     let report = match is_listed {
         true => report.with(differences),
@@ -188,12 +191,21 @@ pub(super) fn overlap(move_hidden: bool, force: bool) -> Overlap {
     }
 }
 
-/// Tells how many records come from the zone above.
-pub(super) fn tell_moved(imported: &Imported, told: &mut Told) {
-    if imported.moved > 0 {
-        let moved = plural(imported.moved, "RRset");
-        told.done += &format!("{moved} moved here from the zone above\n");
-        told.would += &format!("{moved} would be moved here from the zone above\n");
+/// Tells how many records come from the zone above, and whether that delegates.
+pub(super) fn tell_moved(apex: &Name, imported: &Imported, told: &mut Told) {
+    let copied = imported.copied;
+    let moved = imported.from_above.len() - copied;
+    for (count, done) in [(moved, "moved"), (copied, "copied")] {
+        if count > 0 {
+            let count = plural(count, "RRset");
+            told.done += &format!("{count} {done} here from the zone above\n");
+            told.would += &format!("{count} would be {done} here from the zone above\n");
+        }
+    }
+    if let Some(parent) = &imported.not_delegating {
+        output::note(&format!(
+            "warning: {parent} does not delegate {apex}: add NS records there (nsctl add {apex} NS NAME --zone {parent})"
+        ));
     }
 }
 

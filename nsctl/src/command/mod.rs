@@ -12,7 +12,7 @@ mod zone;
 
 use std::time::Duration;
 
-use etcd::client::{InZone, Store};
+use etcd::client::{Imported, InZone, Store};
 use etcd::model::Name;
 use etcd::model::zonefile::Difference;
 use etcd::txn::{Change, Line};
@@ -172,9 +172,12 @@ struct Report {
     /// What changes in the SOA record.
     #[serde(skip_serializing_if = "Option::is_none")]
     soa: Option<Vec<SoaDifference>>,
-    /// How many RRsets come from the zone above.
+    /// How many RRsets are moved from the zone above.
     #[serde(skip_serializing_if = "Option::is_none")]
     moved: Option<usize>,
+    /// How many RRsets are copied from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copied: Option<usize>,
     /// The types of the sets that went and whose values could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unreadable: Vec<String>,
@@ -190,7 +193,18 @@ impl Report {
             removed: None,
             soa: None,
             moved: None,
+            copied: None,
             unreadable: Vec::new(),
+        }
+    }
+
+    /// The same with what comes from the zone above.
+    fn with_moved(self, imported: &Imported) -> Self {
+        let some = |count: usize| Some(count).filter(|count| *count > 0);
+        Report {
+            moved: some(imported.from_above.len() - imported.copied),
+            copied: some(imported.copied),
+            ..self
         }
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 
 use etcd::client::{Exported, Removed, Scope, StoreError, Uncovered};
-use etcd::model::zonefile::{self, Rrsets};
+use etcd::model::zonefile;
 use etcd::model::{Name, Rdata, Rrset, Rtype, Zone};
-use etcd::txn::{Overlap, ZoneRead, hidden_among};
+use etcd::txn::{Overlap, Refusal, ZoneRead, hidden_among};
 use serde::Serialize;
 
 use super::{Context, Report, Told, master, plural, serials};
@@ -113,12 +113,18 @@ impl Settings {
 }
 
 pub(super) async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
-    let read = context.store().zone(apex).await?.1;
-    read.ok_or_else(|| no_zone(apex))
+    match context.store().zone(apex).await? {
+        (_, Some(read)) => Ok(read),
+        (revision, None) => Err(no_zone(context, apex, revision).await),
+    }
 }
 
-fn no_zone(apex: &Name) -> Error {
-    Error::Conflict(format!("there is no zone {apex}"))
+/// Why there is no zone of this name as of a revision.
+async fn no_zone(context: &Context, apex: &Name, revision: i64) -> Error {
+    match context.store().no_zone(apex, revision).await {
+        Ok(refusal) => refusal.into(),
+        Err(error) => error.into(),
+    }
 }
 
 async fn add(
@@ -145,23 +151,18 @@ async fn add(
     let store = context.store();
     let imported = store.zone_add(apex, &zone, &servers, overlap).await?;
     let revision = imported.revision;
-    let content = Rrset::new(Rtype::NS, zone.default_ttl, servers)
-        .map(|servers| Rrsets::from([((apex.clone(), Rtype::NS), servers)]));
-    output::warnings(zonefile::doubts(
-        apex,
-        Some(&zone.soa),
-        &content.unwrap_or_default(),
-    ));
-    let mut report = Report {
-        moved: Some(imported.moved).filter(|count| *count > 0),
-        ..Report::of(apex, revision, true)
-    };
+    let mut content = imported.from_above.clone();
+    if let Ok(servers) = Rrset::new(Rtype::NS, zone.default_ttl, servers) {
+        content.insert((apex.clone(), Rtype::NS), servers);
+    }
+    output::warnings(zonefile::doubts(apex, Some(&zone.soa), &content));
+    let mut report = Report::of(apex, revision, true).with_moved(&imported);
     let mut told = Told {
         lines: String::new(),
         done: format!("zone {apex} added, revision {revision}\n"),
         would: format!("zone {apex} would be added\n"),
     };
-    master::tell_moved(&imported, &mut told);
+    master::tell_moved(apex, &imported, &mut told);
     if context.dry_run {
         told.lines = master::listed(&[], &imported.differences);
         report = report.with(&imported.differences);
@@ -370,7 +371,7 @@ async fn remove(
 ) -> Result<(), Error> {
     let (count, mut lines) = match context.store().zone(apex).await {
         Ok((_, Some(present))) => going(context, &present).await?,
-        Ok((_, None)) => return Err(no_zone(apex)),
+        Ok((revision, None)) => return Err(no_zone(context, apex, revision).await),
         // Which of its records are served is not known.
         Err(StoreError::Unreadable(_)) if force => ("all its records".into(), String::new()),
         Err(error) => return Err(error.into()),
@@ -390,7 +391,7 @@ async fn remove(
         left,
     }) = removed
     else {
-        return Err(no_zone(apex));
+        return Err(Refusal::UnknownZone(apex.clone()).into());
     };
     if let Some(error) = left {
         output::note(&format!(
@@ -473,12 +474,13 @@ async fn clean(context: &Context, apex: &Name, writing: Writing) -> Result<(), E
         .await?;
     let forgotten = context.store().zone_forget(apex).await?;
     if read.is_none() && swept == 0 && !forgotten {
-        return Err(no_zone(apex));
+        return Err(Refusal::UnknownZone(apex.clone()).into());
     }
     let revision = context.store().head().await?.revision;
     let mut lines = String::new();
     if swept > 0 {
-        lines += &format!("- {} that are not served\n", plural(swept, "RRset"));
+        let are = if swept == 1 { "is" } else { "are" };
+        lines += &format!("- {} that {are} not served\n", plural(swept, "RRset"));
     }
     if forgotten {
         lines += "- how far the serials of the removed zone had come\n";

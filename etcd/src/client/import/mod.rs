@@ -60,16 +60,22 @@ pub struct Imported {
     pub revision: i64,
     /// Whether anything was written; not where the zone is already as the file says.
     pub changed: bool,
-    /// How many RRsets were written or deleted.
+    /// How many RRsets were written.
     pub written: usize,
+    /// How many RRsets were deleted.
+    pub deleted: usize,
     /// Whether the zone is new.
     pub created: bool,
     /// What changed in a zone that was there; nothing where it could not be read.
     pub differences: Vec<Difference>,
     /// The SOA record that was replaced, and the one that is there now.
     pub soa: Option<(Soa, Soa)>,
-    /// How many RRsets were moved into the new zone, from the one above it.
-    pub moved: usize,
+    /// What the new zone has of the one above it.
+    pub from_above: Rrsets,
+    /// How many of these RRsets are addresses of name servers, which the zone above keeps, too.
+    pub copied: usize,
+    /// The zone above that has no NS records for the new one.
+    pub not_delegating: Option<Name>,
     /// Why records that nobody serves, those that were replaced or staged in vain, may still be in the store.
     pub left: Option<StoreError>,
 }
@@ -225,10 +231,15 @@ impl<'a> Import<'a> {
 
     async fn slot(&self) -> Result<Slot, ChangeError> {
         let slot = self.store.anew().slot(self.apex).await?;
-        match self.is_new && slot.present.is_some() {
-            true => Err(Refusal::ZoneExists(self.apex.clone()).into()),
-            false => Ok(slot),
+        if self.is_new && slot.present.is_some() {
+            return Err(Refusal::ZoneExists(self.apex.clone()).into());
         }
+        // A file that is the whole zone is how such a zone is brought back.
+        let brings_back = !self.is_new && self.how.mode == ImportMode::Replace;
+        if slot.is_lost() && !brings_back && self.how.overlap != Overlap::Hide {
+            return Err(Refusal::ZoneLost(self.apex.clone()).into());
+        }
+        Ok(slot)
     }
 
     async fn preview(self) -> Result<Imported, ChangeError> {
@@ -257,8 +268,7 @@ impl<'a> Import<'a> {
             created: slot.present.is_none(),
             differences: zonefile::diff(old, &prepared.wanted.rrsets),
             soa: prepared.soa(&slot),
-            moved: prepared.room.moved.len(),
-            ..Imported::default()
+            ..prepared.taken()
         })
     }
 
@@ -279,11 +289,10 @@ impl<'a> Import<'a> {
             changed: true,
             created: slot.present.is_none(),
             soa: prepared.soa(slot),
-            moved: prepared.room.moved.len(),
-            ..Imported::default()
+            ..prepared.taken()
         };
         match prepared.difference(self.store, slot) {
-            Some((plan, written)) if self.lost < DIFFERENCE_TRIES => {
+            Some((plan, count)) if self.lost < DIFFERENCE_TRIES => {
                 attempts.renew();
                 let Some(revision) = attempts.commit(&plan, slot.revision).await? else {
                     return Ok(None);
@@ -292,7 +301,8 @@ impl<'a> Import<'a> {
                 let old = prepared.old.as_ref().filter(|_| slot.present.is_some());
                 Ok(Some(Imported {
                     revision,
-                    written,
+                    written: count.written,
+                    deleted: count.deleted,
                     differences: differences(old, &prepared.wanted.rrsets),
                     ..imported
                 }))
@@ -346,6 +356,9 @@ impl<'a> Import<'a> {
         Ok(Some(Imported {
             revision,
             written: rrsets.len(),
+            deleted: old.as_deref().map_or(0, |old| {
+                old.keys().filter(|key| !rrsets.contains_key(key)).count()
+            }),
             differences: differences(old.as_deref(), rrsets),
             ..imported
         }))

@@ -1,7 +1,7 @@
 //! What an import has to write, given what is there.
 
 use super::super::{ChangeError, Store};
-use super::Import;
+use super::{Import, Imported};
 use crate::model::Soa;
 use crate::model::zonefile::Rrsets;
 use crate::txn::{self, Compare, Overlap, Refusal, Room, Slot, Wanted};
@@ -12,6 +12,13 @@ pub(super) struct Prepared {
     /// What is there, if it is, and can be read.
     pub(super) old: Option<Rrsets>,
     pub(super) room: Room,
+}
+
+/// How many RRsets a plan changes.
+#[derive(Default)]
+pub(super) struct Count {
+    pub(super) written: usize,
+    pub(super) deleted: usize,
 }
 
 impl Import<'_> {
@@ -100,8 +107,8 @@ impl Prepared {
             && self.old.as_ref() == Some(&self.wanted.rrsets)
     }
 
-    /// What leads from what is there to what is wanted, if one transaction takes that; and how many RRsets it writes.
-    pub(super) fn difference(&self, store: &Store, slot: &Slot) -> Option<(txn::Plan, usize)> {
+    /// What leads from what is there to what is wanted, if one transaction takes that; and how many RRsets it changes.
+    pub(super) fn difference(&self, store: &Store, slot: &Slot) -> Option<(txn::Plan, Count)> {
         let none = Rrsets::new();
         let old = match (&slot.present, &self.old) {
             (None, _) => &none,
@@ -110,13 +117,32 @@ impl Prepared {
         let reserved = self.room.ops.len();
         let mut plan = txn::rewrite(store.prefix(), slot, &self.wanted, old, reserved)?;
         let folder = store.prefix().generations(&slot.apex);
-        let of_zone = |op: &&txn::Op| match op {
-            txn::Op::Put { key, .. } | txn::Op::Delete { key } => folder.contains(key),
-            txn::Op::DeleteRange { .. } => false,
-        };
-        let written = plan.ops.iter().filter(of_zone).count();
+        let mut count = Count::default();
+        for op in &plan.ops {
+            match op {
+                txn::Op::Put { key, .. } if folder.contains(key) => count.written += 1,
+                txn::Op::Delete { key } if folder.contains(key) => count.deleted += 1,
+                _ => {}
+            }
+        }
         self.room.add_to(&mut plan);
-        Some((plan, written))
+        Some((plan, count))
+    }
+
+    /// What a report has of the zone above.
+    pub(super) fn taken(&self) -> Imported {
+        let Room {
+            moved,
+            copied,
+            not_delegating,
+            ..
+        } = &self.room;
+        Imported {
+            from_above: moved.clone(),
+            copied: *copied,
+            not_delegating: not_delegating.clone(),
+            ..Imported::default()
+        }
     }
 
     /// The SOA record that is replaced, and the one that takes its place.

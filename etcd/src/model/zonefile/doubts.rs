@@ -181,6 +181,9 @@ impl Search<'_> {
         if let Some(reason) = self.misspelt(target) {
             return self.doubt(owner, rtype, format!("{owner} {rtype} points to {reason}"));
         }
+        if let Some(reason) = self.single_label(rtype, target) {
+            return self.doubt(owner, rtype, format!("{owner} {rtype} points to {reason}"));
+        }
         let points = format!("{owner} {rtype} points to {target}");
         let needs_address = matches!(rtype, Rtype::NS | Rtype::MX | Rtype::SRV);
         let reason = match self.lookup(target) {
@@ -255,6 +258,32 @@ impl Search<'_> {
         }
         self.repeats_apex(name).then(|| {
             format!("{name}, which has the name of the zone twice: is a final dot missing?")
+        })
+    }
+
+    /// What is odd about a target that has a single label, as where a name is taken for a relative one. Hardly any
+    /// top-level domain is a host.
+    fn single_label(&self, rtype: Rtype, target: &Name) -> Option<String> {
+        let is_host = matches!(
+            rtype,
+            Rtype::NS
+                | Rtype::MX
+                | Rtype::CNAME
+                | Rtype::SRV
+                | Rtype::PTR
+                | Rtype::SVCB
+                | Rtype::HTTPS
+        );
+        if !is_host || target.label_count() != 1 || target.is_within(self.apex) {
+            return None;
+        }
+        let is_reverse = self.apex.labels().last() == Some(b"arpa");
+        let meant = Name::from_labels(target.labels(), self.apex).ok();
+        Some(match meant.filter(|_| !is_reverse) {
+            Some(meant) => {
+                format!("{target}, a single label: names are absolute, did you mean {meant}?")
+            }
+            None => format!("{target}, a single label: names are absolute"),
         })
     }
 

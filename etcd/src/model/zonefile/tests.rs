@@ -389,6 +389,15 @@ fn doubts_what_is_likely_not_meant() {
         ("x CNAME 192.0.2.1.", "which is an address"),
         ("x MX 1 mail.example.org", "is a final dot missing?"),
         (
+            "x MX 1 mail.",
+            "mail., a single label: names are absolute, did you mean mail.example.org.?",
+        ),
+        ("x NS ns.", "did you mean ns.example.org.?"),
+        ("x CNAME www.", "did you mean www.example.org.?"),
+        ("x SRV 1 1 1 sip.", "did you mean sip.example.org.?"),
+        ("x PTR host.", "did you mean host.example.org.?"),
+        ("x HTTPS 1 www.", "did you mean www.example.org.?"),
+        (
             "x MX 1 mail.example.net",
             "has no address; is a final dot missing?",
         ),
@@ -537,32 +546,32 @@ fn a_byte_order_mark_is_named() {
 fn doubts_the_soa_record_and_omitted_ttls() {
     for (text, doubts) in [
         (
-            "$TTL 1\n@ SOA ns.example.org host@example.net. 1 2 3 4 5\n@ NS ns.",
+            "$TTL 1\n@ SOA ns.example.org host@example.net. 1 2 3 4 5\n@ NS ns.elsewhere.",
             &[
                 "2:1: the SOA record names ns.example.org.example.org., which has the name of the zone twice: is a final dot missing?",
                 "2:1: the SOA record's mailbox host\\@example.net. has an @; a dot is its place there (RFC 1035, 8)",
             ][..],
         ),
         (
-            "$TTL 1\n@ SOA 192.0.2.1 host 1 2 3 4 5\n@ NS ns.",
+            "$TTL 1\n@ SOA 192.0.2.1 host 1 2 3 4 5\n@ NS ns.elsewhere.",
             &[
                 "2:1: the SOA record names 192.0.2.1.example.org., which is an address: a name is needed",
             ],
         ),
         (
-            "@ SOA a. b. 1 2 3 4 5\n@ NS ns.\n",
+            "@ SOA a. b. 1 2 3 4 5\n@ NS ns.elsewhere.\n",
             &[
                 "1:1: there is no TTL, and no $TTL above: it is taken for the SOA record's minimum; other servers differ here",
             ],
         ),
         (
-            "@ 7 SOA a. b. 1 2 3 4 5\n@ NS ns.\n@ NS ns2.\n",
+            "@ 7 SOA a. b. 1 2 3 4 5\n@ NS ns.elsewhere.\n@ NS ns2.elsewhere.\n",
             &[
                 "2:1: there is no TTL, and no $TTL above: it is taken for 7, as the record before; other servers differ here",
             ],
         ),
-        ("@ 7 SOA a. b. 1 2 3 4 5\n@ 7 NS ns.", &[]),
-        ("$TTL 7\n@ SOA a. b. 1 2 3 4 5\n@ NS ns.", &[]),
+        ("@ 7 SOA a. b. 1 2 3 4 5\n@ 7 NS ns.elsewhere.", &[]),
+        ("$TTL 7\n@ SOA a. b. 1 2 3 4 5\n@ NS ns.elsewhere.", &[]),
     ] {
         let sound = checked(text).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
         assert_eq!(shown(&sound.warnings), doubts, "{text}");
@@ -643,8 +652,8 @@ fn has_no_doubts_about_sound_zones() {
         "*.w A 192.0.2.1\na.v A 192.0.2.1",
         "* TXT t\nnews A 192.0.2.1",
         "x CNAME a.y\ny NS ns.elsewhere.\nz CNAME a.w\n*.w A 192.0.2.1\nv CNAME _u\na._u TXT t",
-        "x RP me.example .\ny CNAME z.\n10 CNAME 10.0/25\n0/25 NS ns",
-        "x HTTPS 0 y.\nz HTTPS 1 . alpn=h2 no-default-alpn",
+        "x RP me.example .\ny CNAME z.elsewhere.\n10 CNAME 10.0/25\n0/25 NS ns",
+        "x HTTPS 0 y.elsewhere.\nz HTTPS 1 . alpn=h2 no-default-alpn",
         "@ SOA ns hostmaster 1 2 3 4 5",
         "x NS ns.elsewhere.",
         "x MX 1 y.w\n*.w A 192.0.2.1",
@@ -655,7 +664,8 @@ fn has_no_doubts_about_sound_zones() {
     ] {
         let text = match text {
             "@ DNAME elsewhere." => {
-                "$TTL 60\n@ SOA ns. hostmaster 1 2 3 4 5\n@ NS ns.\n@ DNAME elsewhere.".to_string()
+                "$TTL 60\n@ SOA ns. hostmaster 1 2 3 4 5\n@ NS ns.elsewhere.\n@ DNAME elsewhere."
+                    .to_string()
             }
             text => format!("{BASE}{text}"),
         };
