@@ -1,15 +1,13 @@
 //! Asking the front-ends what they serve.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use etcd::client::{Store, StoreError};
 use etcd::model::Name;
-use etcd::schema::Frontend;
+use etcd::schema::{Frontend, FrontendStatus, Held, HeldZone};
 use reqwest::{ClientBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
 
 use crate::error::Error;
@@ -23,100 +21,34 @@ const PART: Duration = Duration::from_secs(10);
 /// How much longer than it was told a front-end may take to answer.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What a front-end says of itself, as far as it matters here.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct State {
-    #[serde(default, skip_serializing)]
-    pub(crate) id: Option<String>,
-    pub(crate) ready: bool,
-    pub(crate) applied: Option<i64>,
-    pub(crate) fresh_age_ms: Option<u64>,
-    pub(crate) zones: u64,
-    pub(crate) rrsets: u64,
-    pub(crate) quarantined: u64,
-    #[serde(default)]
-    pub(crate) quarantine: Vec<Quarantined>,
-    #[serde(default)]
-    pub(crate) doubted: bool,
-    #[serde(default)]
-    pub(crate) held: Option<Held>,
-    #[serde(default)]
-    pub(crate) serials_behind: u64,
-    #[serde(default)]
-    pub(crate) audit: Option<Audit>,
-    #[serde(default)]
-    pub(crate) snapshot: Option<i64>,
-    pub(crate) endpoint: String,
-    #[serde(default)]
-    pub(crate) cluster: Option<String>,
-    pub(crate) trouble: Option<String>,
-    #[serde(default)]
-    pub(crate) registration_trouble: Option<String>,
-}
-
 /// The id of a front-end that is registered, and how, if that can be read.
 pub(crate) type Registration = (String, Result<Frontend, String>);
-
-/// A key whose value a front-end cannot use.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Quarantined {
-    pub(crate) key: String,
-    pub(crate) reason: String,
-}
-
-/// A loss of records that a front-end holds back.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Held {
-    pub(crate) gone: u64,
-    pub(crate) of: u64,
-    #[serde(default)]
-    pub(crate) zones: u64,
-    #[serde(default)]
-    pub(crate) named: Vec<HeldZone>,
-}
-
-/// The same of one zone.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct HeldZone {
-    pub(crate) zone: Name,
-    pub(crate) gone: u64,
-    pub(crate) of: u64,
-}
 
 /// How many zones a line names.
 const ZONES_SHOWN: usize = 5;
 
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Held {
-            gone,
-            of,
-            zones,
-            named,
-        } = self;
-        write!(f, "{gone} of {of} RRsets")?;
-        if !named.is_empty() {
-            let plural = if *zones == 1 { "" } else { "s" };
-            write!(f, " in {zones} zone{plural}: ")?;
-        }
-        for (index, zone) in named.iter().take(ZONES_SHOWN).enumerate() {
-            let comma = if index > 0 { ", " } else { "" };
-            write!(f, "{comma}{} ({} of {})", zone.zone, zone.gone, zone.of)?;
-        }
-        let more = zones.saturating_sub(named.len().min(ZONES_SHOWN) as u64);
-        match named.is_empty() || more == 0 {
-            true => Ok(()),
-            false => write!(f, " and {more} more"),
-        }
+/// What is held back, in words.
+pub(crate) fn loss(held: &Held) -> String {
+    let Held {
+        gone,
+        of,
+        zones,
+        named,
+    } = held;
+    let mut text = format!("{gone} of {of} RRsets");
+    if named.is_empty() {
+        return text;
     }
-}
-
-/// What the last audit of a front-end came to.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub(crate) struct Audit {
-    pub(crate) age_ms: u64,
-    pub(crate) revision: i64,
-    pub(crate) agrees: bool,
+    let shown = named.iter().take(ZONES_SHOWN);
+    let shown: Vec<_> = shown
+        .map(|HeldZone { zone, gone, of }| format!("{zone} ({gone} of {of})"))
+        .collect();
+    let plural = if *zones == 1 { "" } else { "s" };
+    text += &format!(" in {zones} zone{plural}: {}", shown.join(", "));
+    match zones.saturating_sub(shown.len() as u64) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
 }
 
 /// Asks all registered front-ends how they stand, each once it serves a revision, or when the time is over.
@@ -124,7 +56,7 @@ async fn ask_for(
     registered: &[Registration],
     revision: i64,
     limit: Duration,
-) -> Vec<(String, Result<State, String>)> {
+) -> Vec<(String, Result<FrontendStatus, String>)> {
     let path = format!(
         "status?min_revision={revision}&timeout_ms={}",
         limit.as_millis()
@@ -144,7 +76,7 @@ async fn get<T: DeserializeOwned>(
 }
 
 /// Asks the front-end whose admin listener is at an address how it stands, whoever it is.
-pub(crate) async fn ask_at(admin: &str, limit: Duration) -> Result<State, String> {
+pub(crate) async fn ask_at(admin: &str, limit: Duration) -> Result<FrontendStatus, String> {
     get_at(admin, None, "status", limit.min(ANSWER)).await
 }
 
@@ -244,7 +176,7 @@ pub(crate) async fn get_all<T: DeserializeOwned + Send + 'static>(
 pub(crate) async fn ask_all(
     registered: &[Registration],
     limit: Duration,
-) -> Vec<(String, Result<State, String>)> {
+) -> Vec<(String, Result<FrontendStatus, String>)> {
     get_all(registered, "status", limit.min(ANSWER)).await
 }
 
@@ -288,7 +220,7 @@ pub(crate) async fn wait(store: &Store, awaited: Awaited) -> Result<usize, Error
         let step = left.min(Duration::from_secs(1));
         let mut serving = BTreeMap::new();
         for (id, state) in ask_for(&fleet.frontends, revision, step).await {
-            match state.and_then(|state| state.serves(revision, fleet.cluster_id)) {
+            match state.and_then(|state| serves(&state, revision, fleet.cluster_id)) {
                 Ok(applied) => {
                     lagging.remove(&id);
                     serving.insert(id, applied);
@@ -355,29 +287,30 @@ fn not_served(awaited: Awaited, serving: usize, lagging: &BTreeMap<String, Strin
     ))
 }
 
-impl State {
-    /// The revision that it serves, if that has this one of this cluster in it; otherwise why not.
-    fn serves(&self, revision: i64, cluster_id: u64) -> Result<i64, String> {
-        let applied = self.applied.ok_or("not synced yet")?;
-        if !self.is_of(cluster_id) {
-            return Err(format!("at revision {applied} of another cluster"));
-        }
-        if self.doubted {
-            return Err(format!(
-                "at revision {applied}, but its copy was found to differ from etcd, and is listed again"
-            ));
-        }
-        if applied < revision {
-            return Err(format!("at revision {applied}"));
-        }
-        Ok(applied)
+/// The revision that it serves, if that has this one of this cluster in it; otherwise why not.
+fn serves(state: &FrontendStatus, revision: i64, cluster_id: u64) -> Result<i64, String> {
+    let applied = state.applied.ok_or("not synced yet")?;
+    if !is_of(state, cluster_id) {
+        return Err(format!("at revision {applied} of another cluster"));
     }
+    if state.doubted {
+        return Err(format!(
+            "at revision {applied}, but its copy was found to differ from etcd, and is listed again"
+        ));
+    }
+    if applied < revision {
+        return Err(format!("at revision {applied}"));
+    }
+    Ok(applied)
+}
 
-    /// Whether what it serves is of this cluster; an earlier release does not say.
-    pub(crate) fn is_of(&self, cluster_id: u64) -> bool {
-        let told = format!("{cluster_id:x}");
-        self.cluster.as_ref().is_none_or(|cluster| *cluster == told)
-    }
+/// Whether what it serves is of this cluster; an earlier release does not say.
+pub(crate) fn is_of(state: &FrontendStatus, cluster_id: u64) -> bool {
+    let told = format!("{cluster_id:x}");
+    state
+        .cluster
+        .as_ref()
+        .is_none_or(|cluster| *cluster == told)
 }
 
 fn shown(time: Duration) -> String {
@@ -413,31 +346,31 @@ mod tests {
 
     #[test]
     fn a_higher_revision_of_another_history_serves_nothing() {
-        let state = |more: &str| -> State {
+        let state = |more: &str| -> FrontendStatus {
             let text = format!(
                 r#"{{"ready":true,"applied":9,"zones":1,"rrsets":1,"quarantined":0,"endpoint":""{more}}}"#
             );
             serde_json::from_str(&text).expect("a state")
         };
         let own = state(r#","cluster":"a1""#);
-        assert_eq!(own.serves(9, 0xa1), Ok(9));
-        assert_eq!(own.serves(5, 0xa1), Ok(9));
+        assert_eq!(serves(&own, 9, 0xa1), Ok(9));
+        assert_eq!(serves(&own, 5, 0xa1), Ok(9));
         assert_eq!(
-            own.serves(10, 0xa1).as_ref().map_err(String::as_str),
+            serves(&own, 10, 0xa1).as_ref().map_err(String::as_str),
             Err("at revision 9")
         );
-        let other = own.serves(5, 0xb2).expect_err("another cluster");
+        let other = serves(&own, 5, 0xb2).expect_err("another cluster");
         assert!(other.contains("another cluster"), "{other}");
         // Our own changes are served also while what others have deleted is held back.
         let held = state(r#","cluster":"a1","held":{"gone":2,"of":3}"#);
-        assert_eq!(held.serves(5, 0xa1), Ok(9));
-        let doubted = state(r#","cluster":"a1","doubted":true"#).serves(5, 0xa1);
+        assert_eq!(serves(&held, 5, 0xa1), Ok(9));
+        let doubted = serves(&state(r#","cluster":"a1","doubted":true"#), 5, 0xa1);
         assert!(doubted.expect_err("it is doubted").contains("listed again"));
-        assert_eq!(state("").serves(5, 0xa1), Ok(9), "an earlier release");
-        let empty = State {
+        assert_eq!(serves(&state(""), 5, 0xa1), Ok(9), "an earlier release");
+        let empty = FrontendStatus {
             applied: None,
             ..own
         };
-        assert_eq!(empty.serves(5, 0xa1), Err("not synced yet".into()));
+        assert_eq!(serves(&empty, 5, 0xa1), Err("not synced yet".into()));
     }
 }

@@ -28,8 +28,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use etcd::client::Registered;
-pub use held::HeldZone;
-use serde::{Deserialize, Serialize};
+use etcd::schema::{Audit, DigestAt, FrontendStatus, Held, Quarantined};
+use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +39,7 @@ pub(crate) use listen::CONNECTIONS_MAX;
 use crate::fleet::Phase;
 use crate::metrics::{Counters, Metrics, registry};
 use crate::mirror::{Builder, Mirrored};
-use crate::model::{Digest, Name};
+use crate::model::Name;
 use crate::served::{Served, Standing};
 use crate::server::Barrier;
 
@@ -52,101 +52,6 @@ const WAITERS_MAX: usize = CONNECTIONS_MAX * 3 / 4;
 
 /// How many keys and zones are named in `/status`.
 const NAMED_MAX: usize = 100;
-
-/// What `/status` says.
-#[derive(Debug, Serialize)]
-pub struct Status {
-    /// Name in the fleet.
-    pub id: String,
-    /// Version of the program.
-    pub version: &'static str,
-    /// Whether there is something to serve.
-    pub ready: bool,
-    /// The revision served.
-    pub applied: Option<i64>,
-    /// Milliseconds since the copy was last proved complete.
-    pub fresh_age_ms: Option<u64>,
-    /// Whether it is registered in etcd, where `nsctl` finds it.
-    pub registered: bool,
-    /// Why it may not be registered.
-    pub registration_trouble: Option<String>,
-    /// Whether the watch is established.
-    pub watching: bool,
-    /// Whether what is served is not to be taken for what etcd holds, however high its revision, until all of it is
-    /// listed again.
-    pub doubted: bool,
-    /// The etcd endpoint in use.
-    pub endpoint: String,
-    /// The id of the cluster that is mirrored.
-    pub cluster: Option<String>,
-    /// The id of the member there.
-    pub member: Option<String>,
-    /// Zones served.
-    pub zones: usize,
-    /// RRsets served.
-    pub rrsets: usize,
-    /// Keys whose values cannot be used.
-    pub quarantined: usize,
-    /// The first of them, and why.
-    pub quarantine: Vec<Quarantined>,
-    /// What others than we have deleted from etcd, if that is held back and the old records are served on.
-    pub held: Option<Held>,
-    /// How many zones have a serial that is behind one that was served before.
-    pub serials_behind: usize,
-    /// The last time that the mirror was held against etcd.
-    pub audit: Option<Audit>,
-    /// The revision of the local snapshot.
-    pub snapshot: Option<i64>,
-    /// How often etcd was asked for `linearizable` answers.
-    pub barriers: u64,
-    /// Messages received.
-    pub queries: u64,
-    /// Messages that were no queries.
-    pub malformed: u64,
-    /// What is wrong, if something is.
-    pub trouble: Option<String>,
-}
-
-/// A key whose value cannot be used.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct Quarantined {
-    pub key: String,
-    pub reason: String,
-}
-
-/// A loss of records that is held back.
-#[derive(Debug, Serialize)]
-pub struct Held {
-    /// How many RRsets are gone.
-    pub gone: usize,
-    /// Of how many, in all zones that are held back.
-    pub of: usize,
-    /// How many zones those are.
-    pub zones: usize,
-    /// The first of them.
-    pub named: Vec<HeldZone>,
-}
-
-/// What an audit came to.
-#[derive(Debug, Serialize)]
-pub struct Audit {
-    /// Milliseconds since it ended.
-    pub age_ms: u64,
-    /// The revision that was looked at.
-    pub revision: i64,
-    /// Whether the mirror was what etcd held.
-    pub agrees: bool,
-}
-
-/// What `/digest` says.
-#[derive(Debug, Serialize)]
-pub struct DigestAt {
-    /// The revision asked for.
-    pub revision: i64,
-    /// The digest; none if it is not known, or if that revision has not come here.
-    pub digest: Option<Digest>,
-}
 
 /// What all requests look at.
 #[derive(Clone)]
@@ -269,7 +174,7 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 async fn status(
     State(mut shared): State<Shared>,
     Query(wanted): Query<Wanted>,
-) -> Result<Json<Status>, StatusCode> {
+) -> Result<Json<FrontendStatus>, StatusCode> {
     shared.wait(&wanted, |standing| standing.applied).await;
     let standing = shared.served.standing.borrow().clone();
     // Before the queries: these are some of them.
@@ -287,9 +192,9 @@ async fn status(
         (builder.quarantine().len(), named.collect(), held)
     };
     let (quarantined, quarantine, held) = shared.look(named).await?;
-    Ok(Json(Status {
-        id: shared.id.to_string(),
-        version: env!("CARGO_PKG_VERSION"),
+    Ok(Json(FrontendStatus {
+        id: Some(shared.id.to_string()),
+        version: Some(env!("CARGO_PKG_VERSION").into()),
         ready: standing.ready,
         applied: standing.applied,
         fresh_age_ms: standing.age().map(|age| age.as_millis() as u64),
@@ -300,17 +205,17 @@ async fn status(
         cluster: standing.cluster_id.map(|id| format!("{id:x}")),
         member: standing.member_id.map(|id| format!("{id:x}")),
         endpoint: standing.endpoint,
-        zones: standing.zones,
-        rrsets: standing.rrsets,
-        quarantined,
+        zones: standing.zones as u64,
+        rrsets: standing.rrsets as u64,
+        quarantined: quarantined as u64,
         quarantine,
         held: standing.held.map(|loss| Held {
-            gone: loss.gone,
-            of: loss.of,
-            zones: standing.held_zones,
+            gone: loss.gone as u64,
+            of: loss.of as u64,
+            zones: standing.held_zones as u64,
             named: held,
         }),
-        serials_behind: standing.serials_behind,
+        serials_behind: standing.serials_behind as u64,
         audit: standing.audit.map(|audit| Audit {
             age_ms: audit.at.elapsed().as_millis() as u64,
             revision: audit.revision,

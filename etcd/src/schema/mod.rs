@@ -16,11 +16,15 @@
 //! `.` stands for the root. An owner is relative to its zone, `@` at the apex. A label's own dots and
 //! slashes are escaped, and every key ends at a separator or a type, so no key is the prefix of
 //! another name's. Values are JSON.
+//!
+//! `admin` is the JSON that front-ends serve over HTTP.
 
+mod admin;
 mod census;
 mod key;
 mod value;
 
+pub use admin::{Audit, DigestAt, FrontendStatus, Held, HeldZone, Quarantined};
 pub use census::Census;
 pub use key::{Key, KeyError, Prefix};
 pub use value::{

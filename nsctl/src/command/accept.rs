@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use etcd::schema::Accepted;
+use etcd::schema::{Accepted, Held};
 use serde::Serialize;
 
 use super::{Context, Told, held};
 use crate::arguments::Writing;
 use crate::error::Error;
-use crate::frontends::{self, Held};
+use crate::frontends;
 use crate::output;
 
 #[derive(Serialize)]
@@ -61,7 +61,7 @@ pub(super) async fn accept(context: &Context, writing: Writing) -> Result<(), Er
         let revision = context.store().accept(Accepted { at }).await?;
         report.revision = Some(revision);
         for Shown { id, held } in &report.held {
-            told.lines += &format!("{id}: {held} go\n");
+            told.lines += &format!("{id}: {} go\n", frontends::loss(held));
         }
         told.done = format!("accepted, revision {revision}\n");
     }

@@ -6,13 +6,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use etcd::model::Name;
+use etcd::schema::HeldZone;
 use reqwest::Response;
 use serde::Serialize;
 
 use super::Context;
 use crate::arguments::Output;
 use crate::error::Error;
-use crate::frontends::{self, HeldZone};
+use crate::frontends;
 use crate::output;
 
 /// What was written.

@@ -3,13 +3,13 @@
 mod faults;
 
 use etcd::client::{Member, MemberState, StoreError};
-use etcd::schema::Frontend;
+use etcd::schema::{Frontend, FrontendStatus};
 use serde::Serialize;
 
 use super::Context;
 use crate::arguments::Output;
 use crate::error::Error;
-use crate::frontends::{self, Registration, State};
+use crate::frontends::{self, Registration};
 use crate::output;
 
 #[derive(Serialize)]
@@ -39,7 +39,7 @@ struct Shown {
     /// How many revisions it is behind the last transaction.
     lag: Option<i64>,
     #[serde(flatten)]
-    state: Option<State>,
+    state: Option<FrontendStatus>,
     error: Option<String>,
 }
 
@@ -107,9 +107,11 @@ async fn ask_everybody(context: &Context) -> (Status, Option<StoreError>) {
                 );
             }
             let states = frontends::ask_all(&fleet.frontends, context.timeout).await;
-            let lag = |state: &State| {
+            let lag = |state: &FrontendStatus| {
                 let head = head.as_ref().ok()?;
-                let applied = state.applied.filter(|_| state.is_of(head.cluster_id))?;
+                let applied = state
+                    .applied
+                    .filter(|_| frontends::is_of(state, head.cluster_id))?;
                 Some((head.revision - applied).max(0))
             };
             let shown = fleet.frontends.into_iter().zip(states);
@@ -146,8 +148,16 @@ impl From<Member> for ShownMember {
 }
 
 impl Shown {
-    fn new((id, registered): Registration, state: Result<State, String>, lag: Option<i64>) -> Self {
-        let (state, error) = apart(state);
+    fn new(
+        (id, registered): Registration,
+        state: Result<FrontendStatus, String>,
+        lag: Option<i64>,
+    ) -> Self {
+        let (mut state, error) = apart(state);
+        if let Some(state) = &mut state {
+            // Its registration has told these.
+            (state.id, state.version) = (None, None);
+        }
         Shown {
             id,
             registered: registered.ok(),

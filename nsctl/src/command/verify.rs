@@ -2,7 +2,8 @@
 
 use etcd::client::{Store, StoreError};
 use etcd::model::Digest;
-use serde::{Deserialize, Serialize};
+use etcd::schema::DigestAt;
+use serde::Serialize;
 
 use super::Context;
 use crate::arguments::Output;
@@ -28,23 +29,17 @@ struct Line {
     name: String,
     /// Whether it has the same; none where it cannot be told.
     agrees: Option<bool>,
-    digest: Option<String>,
+    digest: Option<Digest>,
     /// Why it cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
-/// What a front-end has had at a revision.
-#[derive(Deserialize)]
-struct Had {
-    digest: Option<String>,
-}
-
 impl Line {
-    fn new(name: String, digest: Result<String, String>, expected: Digest) -> Self {
+    fn new(name: String, digest: Result<Digest, String>, expected: Digest) -> Self {
         let (digest, error) =
             digest.map_or_else(|error| (None, Some(error)), |digest| (Some(digest), None));
-        let agrees = digest.as_ref().map(|digest| digest.parse() == Ok(expected));
+        let agrees = digest.map(|digest| digest == expected);
         Line {
             name,
             agrees,
@@ -108,8 +103,8 @@ async fn compare(context: &Context) -> Result<Report, Error> {
     );
     let fleet = context.store().frontends().await?;
     let registered = fleet.frontends;
-    let answers = frontends::get_all::<Had>(&registered, &path, context.timeout).await;
-    let had = |answer: Result<Had, String>| {
+    let answers = frontends::get_all::<DigestAt>(&registered, &path, context.timeout).await;
+    let had = |answer: Result<DigestAt, String>| {
         answer.and_then(|had| {
             had.digest
                 .ok_or_else(|| format!("it has not come to revision {}", survey.newest))
@@ -128,10 +123,10 @@ async fn compare(context: &Context) -> Result<Report, Error> {
     })
 }
 
-async fn with_time(context: &Context, store: &Store, revision: i64) -> Result<String, String> {
+async fn with_time(context: &Context, store: &Store, revision: i64) -> Result<Digest, String> {
     let survey = store.within(context.timeout).survey(Some(revision)).await;
     survey
-        .map(|survey| survey.census.digest().to_string())
+        .map(|survey| survey.census.digest())
         .map_err(|error: StoreError| error.to_string())
 }
 
@@ -155,11 +150,11 @@ fn show(report: &Report) -> Result<(), Error> {
             Some(false) => "DIFFERS",
             None => "unknown",
         };
-        let more = line.digest.as_ref().or(line.error.as_ref());
+        let digest = line.digest.map(|digest| digest.to_string());
         vec![
             line.name.clone(),
             agrees.into(),
-            more.cloned().unwrap_or_default(),
+            digest.or(line.error.clone()).unwrap_or_default(),
         ]
     });
     let header = ["MEMBER OR FRONT-END", "", "DIGEST"];

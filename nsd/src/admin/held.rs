@@ -12,7 +12,8 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use serde::{Deserialize, Serialize};
+use etcd::schema::HeldZone;
+use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -33,17 +34,6 @@ const CHUNKS: usize = 4;
 /// How long a client may take for a chunk.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A zone that is held back.
-#[derive(Debug, Serialize)]
-pub struct HeldZone {
-    /// Its name.
-    pub zone: Name,
-    /// How many RRsets etcd has lost.
-    pub gone: usize,
-    /// Of how many, which are served on.
-    pub of: usize,
-}
-
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     zone: Name,
@@ -54,8 +44,8 @@ pub(super) fn zones(builder: &Builder, limit: usize) -> Vec<HeldZone> {
     let zones = builder.held_zones().take(limit);
     let zones = zones.map(|(apex, loss)| HeldZone {
         zone: apex.clone(),
-        gone: loss.gone,
-        of: loss.of,
+        gone: loss.gone as u64,
+        of: loss.of as u64,
     });
     zones.collect()
 }

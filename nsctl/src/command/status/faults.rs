@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use etcd::schema::{Audit, FrontendStatus, Quarantined};
+
 use super::{Shown, ShownMember, Status};
-use crate::frontends::{Audit, Quarantined, State};
+use crate::frontends;
 
 /// How many keys that cannot be used are shown of each front-end; its `/status` has more.
 const QUARANTINED_SHOWN: usize = 5;
@@ -53,7 +55,7 @@ pub(super) fn hints(status: &Status) -> Vec<String> {
         })
         .collect();
     for Shown { id, state, .. } in status.frontends.iter().flatten() {
-        if let Some(State {
+        if let Some(FrontendStatus {
             doubted: false,
             audit:
                 Some(Audit {
@@ -117,8 +119,9 @@ fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
     }
     if let Some(held) = &state.held {
         faults.push(format!(
-            "etcd has lost {held}. These zones are held back as they were until the RRsets are there again, or until \
-             `nsctl accept` accepts the loss; `nsctl held export DIR` writes them to files"
+            "etcd has lost {}. These zones are held back as they were until the RRsets are there again, or until \
+             `nsctl accept` accepts the loss; `nsctl held export DIR` writes them to files",
+            frontends::loss(held)
         ));
     }
     if state.serials_behind > 0 {
@@ -207,7 +210,7 @@ mod tests {
         let text = format!(
             r#"{{"ready":true,"applied":9,"fresh_age_ms":1,"zones":1,"rrsets":1,"endpoint":"",{state}}}"#
         );
-        let state: State = serde_json::from_str(&text).expect(&text);
+        let state: FrontendStatus = serde_json::from_str(&text).expect(&text);
         let registered = Frontend {
             dns: vec![],
             admin: None,
@@ -337,7 +340,7 @@ mod tests {
             let text = format!(
                 r#"{{"ready":{ready},"applied":{applied},"fresh_age_ms":{age},"zones":1,"rrsets":1,"quarantined":0,"endpoint":""}}"#
             );
-            let state: State = serde_json::from_str(&text).expect(&text);
+            let state: FrontendStatus = serde_json::from_str(&text).expect(&text);
             let shown = Shown::new(("fe1".into(), Err(String::new())), Ok(state), None);
             let told = faults(&status(vec![], Some(vec![shown]))).join("\n");
             assert!(
