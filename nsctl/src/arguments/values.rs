@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use etcd::client;
-use etcd::model::{Name, TTL_MAX, Time, TimeError};
+use etcd::model::{Consistency, Name, TTL_MAX, Time, TimeError};
 
-use super::zones::Promise;
+/// What a zone promises about freshness; none leaves that to the front-ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promise(pub(crate) Option<Consistency>);
 
 pub(super) fn ttl(text: &str) -> Result<u32, String> {
     let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());

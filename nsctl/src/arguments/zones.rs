@@ -176,7 +176,3 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "MODE", value_parser = promise)]
     pub(crate) consistency: Option<Promise>,
 }
-
-/// What a zone promises about freshness; none leaves that to the front-ends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Promise(pub(crate) Option<Consistency>);

@@ -10,7 +10,6 @@ use etcd::txn::{Overlap, RrsetRead};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::zone::existing;
 use super::{Context, Report, Shown, Told, plural};
 use crate::arguments::{Output, Writing};
 use crate::error::Error;
@@ -226,7 +225,7 @@ fn tell_kept(apex: &Name, differences: &[SoaDifference]) {
 
 pub(super) async fn diff(context: &Context, apex: &Name, file: &Path) -> Result<(), Error> {
     let checked = read(apex, file, Signatures::Refuse)?;
-    let present = existing(context, apex).await?;
+    let present = context.existing_zone(apex).await?;
     let stored = context.store().content(&present).await??;
     let differences = zonefile::diff(&stored, &checked.rrsets);
     let soa = soa_differences(&present.zone.soa, &checked.zone.soa);
@@ -332,7 +331,7 @@ pub(super) fn check(context: &Context, file: &Path, zone: Option<Name>) -> Resul
 
 /// Checks what is in the store.
 pub(super) async fn check_stored(context: &Context, apex: &Name) -> Result<(), Error> {
-    let read = existing(context, apex).await?;
+    let read = context.existing_zone(apex).await?;
     let serial = context.store().serial(&read).await?;
     let stored = context.store().rrsets(&read, apex, Scope::Subtree).await?;
     output::left_out(&stored.unreadable);

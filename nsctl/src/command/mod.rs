@@ -15,7 +15,7 @@ use std::time::Duration;
 use etcd::client::{Imported, InZone, Store};
 use etcd::model::Name;
 use etcd::model::zonefile::Difference;
-use etcd::txn::{Change, Line};
+use etcd::txn::{Change, Line, ZoneRead};
 use serde::Serialize;
 
 use self::master::SoaDifference;
@@ -268,6 +268,22 @@ impl Context {
     /// The store, with all its time ahead.
     pub(crate) fn store(&self) -> Store {
         self.store.within(self.timeout)
+    }
+
+    /// A zone that has to be there.
+    async fn existing_zone(&self, apex: &Name) -> Result<ZoneRead, Error> {
+        match self.store().zone(apex).await? {
+            (_, Some(read)) => Ok(read),
+            (revision, None) => Err(self.no_zone(apex, revision).await),
+        }
+    }
+
+    /// Why there is no zone of this name as of a revision.
+    async fn no_zone(&self, apex: &Name, revision: i64) -> Error {
+        match self.store().no_zone(apex, revision).await {
+            Ok(refusal) => refusal.into(),
+            Err(error) => error.into(),
+        }
     }
 
     /// Waits if asked to, and prints the report; for people, what they are told.

@@ -112,21 +112,6 @@ impl Settings {
     }
 }
 
-pub(super) async fn existing(context: &Context, apex: &Name) -> Result<ZoneRead, Error> {
-    match context.store().zone(apex).await? {
-        (_, Some(read)) => Ok(read),
-        (revision, None) => Err(no_zone(context, apex, revision).await),
-    }
-}
-
-/// Why there is no zone of this name as of a revision.
-async fn no_zone(context: &Context, apex: &Name, revision: i64) -> Error {
-    match context.store().no_zone(apex, revision).await {
-        Ok(refusal) => refusal.into(),
-        Err(error) => error.into(),
-    }
-}
-
 async fn add(
     context: &Context,
     apex: &Name,
@@ -183,7 +168,7 @@ async fn set(
             zone.soa.mname = mname.clone();
         }
     };
-    let before = existing(context, apex).await?.zone;
+    let before = context.existing_zone(apex).await?.zone;
     let mut after = before.clone();
     edit(&mut after);
     let (revision, changed) = context.store().zone_set(apex, edit).await?;
@@ -252,7 +237,7 @@ struct Detailed<'a> {
 }
 
 async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
-    let read = existing(context, apex).await?;
+    let read = context.existing_zone(apex).await?;
     let served = read.zone.generation;
     let generations = context.store().generations(apex, Some(read.as_of)).await?;
     let (served, others): (Vec<_>, Vec<_>) = generations
@@ -371,7 +356,7 @@ async fn remove(
 ) -> Result<(), Error> {
     let (count, mut lines) = match context.store().zone(apex).await {
         Ok((_, Some(present))) => going(context, &present).await?,
-        Ok((revision, None)) => return Err(no_zone(context, apex, revision).await),
+        Ok((revision, None)) => return Err(context.no_zone(apex, revision).await),
         // Which of its records are served is not known.
         Err(StoreError::Unreadable(_)) if force => ("all its records".into(), String::new()),
         Err(error) => return Err(error.into()),
@@ -450,7 +435,7 @@ async fn going(context: &Context, present: &ZoneRead) -> Result<(String, String)
 }
 
 async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
-    let read = existing(context, apex).await?;
+    let read = context.existing_zone(apex).await?;
     let serial = context.store().serial(&read).await?;
     let rrsets = context.store().content(&read).await??;
     let exported = Exported {

@@ -1,75 +1,17 @@
-//! Addresses that go with an answer or a referral, so that the client need not ask for them.
+//! Addresses that go with an answer, so that the client need not ask for them.
 //!
 //! Only from the zone that answers: a client does not believe what another zone says (RFC 2181
 //! 5.4.1). Of names that a wildcard makes as of those that are there: it would be their answer.
 
-use super::answer::{Answer, Entry, Owner, Records, Section};
+use super::answer::Answer;
 use super::contents::Contents;
+use super::entry::{Entry, Owner, Records, Section};
 use super::name::{self, FoldedName, name_prefix};
 use super::node::Node;
-use super::resolve::{Found, Place, walk, wildcard};
+use super::referral::ADDRESSES;
 use super::rrset::RrsetRef;
+use super::walk::{Found, Place, node_at, walk, wildcard};
 use crate::model::Rtype;
-
-/// What a name is for, if a record points to it.
-const ADDRESSES: [Rtype; 2] = [Rtype::A, Rtype::AAAA];
-
-/// A zone cut, whose name servers' addresses go with a referral (RFC 9471).
-///
-/// There may be thousands, so they are looked up one by one as the message is written, and kept nowhere.
-#[derive(Clone, Copy)]
-pub(super) struct Referral<'v> {
-    contents: &'v Contents,
-    /// The node at the cut: its name is relative to the apex.
-    cut: Node<'v>,
-    ns: RrsetRef<'v>,
-}
-
-impl<'v> Referral<'v> {
-    pub(super) fn new(contents: &'v Contents, cut: Node<'v>, ns: RrsetRef<'v>) -> Self {
-        Referral { contents, cut, ns }
-    }
-
-    /// Hands out the addresses until `each` says no, and says whether it never did. Those below the cut can be learnt
-    /// from nobody else and come first; then those that are in the zone otherwise, as its own data or as glue of another
-    /// cut.
-    pub(super) fn each_address(self, mut each: impl FnMut(&Entry<'v>) -> bool) -> bool {
-        let mut has_others = false;
-        for section in [Section::Glue, Section::Additional] {
-            if section == Section::Additional && !has_others {
-                break;
-            }
-            for target in self.ns.rdata().filter_map(name_prefix) {
-                let apex = self.contents.apex().wire();
-                let Some(offset) = name::find_ancestor(target, apex) else {
-                    continue;
-                };
-                let is_glue = name::is_within(&target[..offset], self.cut.name());
-                if is_glue != (section == Section::Glue) {
-                    has_others = true;
-                    continue;
-                }
-                let Some(node) = node_at(self.contents, target, offset) else {
-                    continue;
-                };
-                for rtype in ADDRESSES {
-                    if let Some(rrset) = node.rrset(rtype)
-                        && !each(&Entry {
-                            section,
-                            rtype,
-                            ttl: rrset.ttl,
-                            owner: Owner::Stored(target),
-                            records: Records::Set(rrset),
-                        })
-                    {
-                        return false;
-                    }
-                }
-            }
-        }
-        true
-    }
-}
 
 /// Adds the addresses of the names that the records of an answer point to (RFC 1035 3.3.9 and
 /// 3.3.11, RFC 1183 1 and 3.3, RFC 2230 3, RFC 2782), and what service records lead to (RFC 9460
@@ -116,21 +58,6 @@ pub(super) fn of_answer<'v>(
             return;
         }
     }
-}
-
-/// The node of a name in the zone, be it below a zone cut. The name of the zone begins at this octet of it.
-fn node_at<'v>(contents: &'v Contents, target: &[u8], offset: usize) -> Option<Node<'v>> {
-    let mut name = FoldedName::new();
-    if !name.fold(target) {
-        return None;
-    }
-    if let Some(node) = contents.node(&name.wire()[..offset]) {
-        return Some(node);
-    }
-    let apex = name.label_at(offset);
-    let exists = |label: &usize| contents.node(name.prefix(*label, apex)).is_some();
-    let encloser = (1..=apex).find(exists)?;
-    wildcard(contents, &name, apex, encloser)
 }
 
 /// The node of a name that the zone has authority over.

@@ -18,17 +18,21 @@
 mod additional;
 mod answer;
 mod contents;
+mod entry;
 mod name;
 mod node;
+mod referral;
 mod resolve;
 mod rrset;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trie;
 mod view;
+mod walk;
 
-pub use answer::{Answer, Entry, Owner, Question, Rcode, Records, Section, Synthesized, ede};
+pub use answer::{Answer, Question, Rcode, ede};
 pub use contents::{Contents, Loader};
+pub use entry::{Entry, Owner, Records, Section, Synthesized};
 pub(crate) use name::{find_ancestor, is_same_name, name_prefix};
 pub use resolve::{resolve, resolve_into};
 pub use rrset::{Rrset, RrsetRef};

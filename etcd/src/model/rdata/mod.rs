@@ -3,7 +3,7 @@
 //! [`table`] says what fields a type has. A kind of field is one `impl` of [`field::Field`] with all
 //! that there is to it: reading, printing, length, soundness. The kinds are in files by family:
 //! [`number`], [`name`], [`address`], [`strings`], [`binary`], [`bitmap`], and those with a grammar of
-//! their own. [`rules`] says what holds between fields. A type without a row has the generic form of
+//! their own. [`rules`] says what holds between fields, and [`row`] walks them. A type without a row has the generic form of
 //! RFC 3597.
 //!
 //! Text is stored in one canonical spelling. [`Rdata::text`] reads back what it printed and compares
@@ -20,6 +20,7 @@ mod location;
 mod name;
 mod number;
 mod prefixes;
+mod row;
 mod rules;
 mod services;
 mod strings;
@@ -95,7 +96,7 @@ impl Rdata {
         at: Position,
     ) -> Result<Self, RdataError> {
         let mut wire = Vec::with_capacity(32);
-        field::parse(rtype, tokens, origin, at, &mut wire)?;
+        row::parse(rtype, tokens, origin, at, &mut wire)?;
         if wire.len() > usize::from(u16::MAX) {
             return Err(RdataError::new(at, "the rdata is longer than 65535 octets"));
         }
@@ -108,7 +109,7 @@ impl Rdata {
             let reason = "the rdata is longer than 65535 octets";
             return Err(RdataError::new(Position::default(), reason));
         }
-        field::check(rtype, wire).map_err(|reason| RdataError::new(Position::default(), reason))?;
+        row::check(rtype, wire).map_err(|reason| RdataError::new(Position::default(), reason))?;
         Ok(Rdata(wire.into()))
     }
 
@@ -183,27 +184,27 @@ impl Rdata {
 
     /// The canonical form (RFC 4034 6.2): what two members of a set are compared by.
     pub fn canonical(&self, rtype: Rtype) -> Cow<'_, [u8]> {
-        field::canonical(rtype, &self.0)
+        row::canonical(rtype, &self.0)
     }
 
     /// The text form, names absolute.
     pub fn text(&self, rtype: Rtype) -> String {
         let mut text = String::with_capacity(32);
-        if field::print(rtype, &self.0, &mut text).is_ok() {
+        if row::print(rtype, &self.0, &mut text).is_ok() {
             let reread = Rdata::parse(rtype, &text);
             if reread.is_ok_and(|reread| reread.0 == self.0) {
                 return text;
             }
         }
         text.clear();
-        field::print_generic(&self.0, &mut text);
+        row::print_generic(&self.0, &mut text);
         text
     }
 
     /// The names in the rdata that a client will ask the address of (NS, MX, SRV, …), or that the
     /// rdata points to (CNAME, DNAME, PTR).
     pub fn names(&self, rtype: Rtype) -> Vec<Name> {
-        field::names(rtype, &self.0)
+        row::names(rtype, &self.0)
     }
 
     /// What is well-formed here and likely not meant, such as a digest that is too short.
@@ -215,7 +216,7 @@ impl Rdata {
 impl fmt::Debug for Rdata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
-        field::print_generic(&self.0, &mut text);
+        row::print_generic(&self.0, &mut text);
         f.write_str(&text)
     }
 }

@@ -9,6 +9,7 @@ use super::super::rrset::{Rrset, TTL_MAX};
 use super::super::rtype::Rtype;
 use super::super::zone::{Soa, Zone};
 use super::doubts::doubts;
+use super::finding::Finding;
 use super::{Fault, MasterFile, Place, Record, Rrsets, dnssec};
 
 /// A zone made of the records of a master file.
@@ -229,27 +230,6 @@ fn soa_fields(record: &Record) -> Option<(Soa, u32)> {
         },
         serial,
     ))
-}
-
-/// Something about an RRset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The owner.
-    pub owner: Name,
-    /// The type.
-    pub rtype: Rtype,
-    /// What is wrong or likely not meant, for a person.
-    pub reason: String,
-}
-
-impl Finding {
-    pub(super) fn new(owner: &Name, rtype: Rtype, reason: String) -> Self {
-        Finding {
-            owner: owner.clone(),
-            rtype,
-            reason,
-        }
-    }
 }
 
 /// What the checks of a zone as a whole have found.

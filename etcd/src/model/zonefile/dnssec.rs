@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::super::rtype::Rtype;
-use super::check::Finding;
+use super::finding::Finding;
 use super::{Fault, MasterFile, Rrsets};
 
 /// Counts of records by type, as in `24 RRSIG, 12 NSEC and 2 DNSKEY records`.

@@ -9,7 +9,7 @@ use super::super::rrset::Rrset;
 use super::super::rtype::Rtype;
 use super::super::zone::Soa;
 use super::Rrsets;
-use super::check::Finding;
+use super::finding::Finding;
 
 /// Finds what is likely not meant. What there is about an owner and its targets only depends on the RRsets at
 /// [`names_around`] them, and on whether these names have others below them.

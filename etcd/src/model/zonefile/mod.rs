@@ -4,6 +4,7 @@ mod check;
 mod diff;
 mod dnssec;
 mod doubts;
+mod finding;
 mod generate;
 mod read;
 mod write;
@@ -18,9 +19,10 @@ use super::rrset::Rrset;
 use super::rtype::Rtype;
 use super::text::Position;
 
-pub use check::{Checked, Finding, Findings, check, examine, faults, may_stand_beside_cname};
+pub use check::{Checked, Findings, check, examine, faults, may_stand_beside_cname};
 pub use diff::{Difference, diff};
 pub use doubts::{doubts, names_around};
+pub use finding::Finding;
 pub use read::{Include, read, read_file};
 pub use write::{write, write_soa};
 

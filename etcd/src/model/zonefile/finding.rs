@@ -1,0 +1,25 @@
+//! What a check of a zone finds.
+
+use super::super::name::Name;
+use super::super::rtype::Rtype;
+
+/// Something about an RRset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The owner.
+    pub owner: Name,
+    /// The type.
+    pub rtype: Rtype,
+    /// What is wrong or likely not meant, for a person.
+    pub reason: String,
+}
+
+impl Finding {
+    pub(super) fn new(owner: &Name, rtype: Rtype, reason: String) -> Self {
+        Finding {
+            owner: owner.clone(),
+            rtype,
+            reason,
+        }
+    }
+}
