@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("message", &["model", "zone"]),
             ("memory", &[]),
             ("supervisor", &[]),
-            ("served", &["memory", "zone"]),
+            ("served", &["memory", "supervisor", "zone"]),
             ("metrics", &["served", "zone"]),
             (
                 "server",
@@ -184,8 +184,18 @@ fn rooms_named(code: &str) -> BTreeSet<String> {
             }
         }
     }
-    found.remove("");
     found
+}
+
+/// Whether code in a file so many folders below `src` leaves its room by `super::`.
+fn leaves_by_super(code: &str, depth: usize) -> bool {
+    let steps = |path: &str| {
+        path.split("super::")
+            .take_while(|before| before.is_empty())
+            .count()
+    };
+    code.match_indices("super::")
+        .any(|(at, _)| steps(&code[at..]) > depth)
 }
 
 #[test]
@@ -193,6 +203,9 @@ fn names_are_found() {
     let code = "use crate::a::{x, y};\nuse crate::{b, c::{d, e}, f};\nlet x = crate::g(1);";
     let found: Vec<String> = rooms_named(code).into_iter().collect();
     assert_eq!(found, ["a", "b", "c", "f", "g"]);
+    assert!(rooms_named("use crate::*;").contains(""));
+    assert!(!leaves_by_super("use super::a;", 1));
+    assert!(leaves_by_super("use super::super::a;", 1));
 }
 
 #[test]
@@ -224,6 +237,12 @@ fn each_room_uses_only_those_below() {
                 .iter()
                 .filter(|name| **name != room && !uses.contains(&name.as_str()));
             offences.extend(wrong.map(|name| format!("{}: crate::{name}", file.display())));
+            // `src/a.rs` is in the crate itself, `src/a/b.rs` in `a`; a `mod.rs` is its folder.
+            let folders = inside.components().count() - 1;
+            let depth = folders - usize::from(inside.ends_with("mod.rs"));
+            if leaves_by_super(&code(&file), depth) {
+                offences.push(format!("{}: super:: leaves the room", file.display()));
+            }
         }
     }
     assert!(offences.is_empty(), "{}", offences.join("\n"));

@@ -4,6 +4,7 @@
 mod check;
 mod dev;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -356,7 +357,8 @@ impl Options {
     }
 
     fn merge(&self, path: &Path) -> anyhow::Result<Options> {
-        let text = std::fs::read_to_string(path)
+        let text = client::read_small(path)
+            .and_then(|octets| String::from_utf8(octets).map_err(io::Error::other))
             .with_context(|| format!("cannot read {}", path.display()))?;
         let place = || format!("in {}", path.display());
         let mut table: toml::Table = toml::from_str(&text).with_context(place)?;
@@ -371,7 +373,5 @@ impl Options {
     }
 }
 
-#[cfg(test)]
-mod sample;
 #[cfg(test)]
 mod tests;

@@ -49,7 +49,9 @@ impl Supervisor {
                     () = stop.cancelled() => {
                         // What only a new start needs, such as a socket, is to be closed as soon as the task closes it.
                         drop(start);
-                        let _ = running.await;
+                        if running.await.is_err_and(|failed| failed.is_panic()) {
+                            error!(what, "panicked while it ended, which is a bug");
+                        }
                         return;
                     }
                 };
@@ -60,7 +62,9 @@ impl Supervisor {
                     _ if stop.is_cancelled() => return,
                     _ => error!(what, "ended too early, which is a bug: starting it again"),
                 }
-                sleep(PAUSE).await;
+                if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
+                    return;
+                }
             }
         });
     }
@@ -75,9 +79,8 @@ impl Supervisor {
         // A token of its own: looking at it, threads do not get in each other's way.
         let stop = self.stop.0.child_token();
         let keep = move || {
-            while !stop.is_cancelled() {
-                undeterred(what, || work(&stop));
-            }
+            // After a panic at the end it still has to finish.
+            while !undeterred(what, || work(&stop)) || !stop.is_cancelled() {}
         };
         let thread = thread::Builder::new().name(name).spawn(keep)?;
         self.threads.push(thread);
@@ -88,18 +91,18 @@ impl Supervisor {
     pub async fn end(self) {
         let Supervisor {
             stop,
-            tasks,
+            mut tasks,
             threads,
         } = self;
         drop(stop);
-        tasks.join_all().await;
+        while tasks.join_next().await.is_some() {}
         let join = || threads.into_iter().for_each(|thread| drop(thread.join()));
         let _ = tokio::task::spawn_blocking(join).await;
     }
 }
 
-/// Does something that others must not suffer from, should it panic. A panic is a defect, but one query that sets it
-/// off shall not leave all others without an answer. False if it did.
+/// Runs `work` and contains a panic: one query that triggers a bug must not stop the answers to all others. Returns false if
+/// it panicked.
 pub fn undeterred(what: &str, work: impl FnOnce()) -> bool {
     // What it leaves half done is its own: all that is shared is replaced as a whole, or counts.
     let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
@@ -166,6 +169,24 @@ mod tests {
         assert_eq!(told.recv().await, Some(()), "it was started again");
         supervisor.end().await;
         assert_eq!(told.recv().await, None, "it has ended");
+        assert_eq!(rounds.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_dies_at_the_end_is_started_again_to_finish() {
+        let mut supervisor = Supervisor::default();
+        let rounds = Arc::new(AtomicU32::new(0));
+        let counted = rounds.clone();
+        let work = move |stop: &CancellationToken| {
+            while !stop.is_cancelled() {
+                thread::yield_now();
+            }
+            assert!(counted.fetch_add(1, Ordering::Relaxed) > 0, "on purpose");
+        };
+        supervisor
+            .thread("test".into(), "a test", work)
+            .expect("a thread");
+        supervisor.end().await;
         assert_eq!(rounds.load(Ordering::Relaxed), 2);
     }
 

@@ -48,7 +48,7 @@ pub use records::{Changed, InZone};
 pub use serials::{Raise, Raised};
 pub use settings::{log_directives, nearest, unknown_variables};
 pub use store::{Head, Store};
-pub use tls::Tls;
+pub use tls::{Tls, read_small};
 pub use watch::{Status, watch};
 pub use zones::Removed;
 

@@ -1,6 +1,8 @@
 //! Files for TLS: what is wrong with them is told before they are used.
 
 use std::fmt::{self, Display};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -170,8 +172,23 @@ fn unusable(path: &Path, reason: impl Display) -> StoreError {
     StoreError::Config(format!("cannot use {}: {reason}", path.display()))
 }
 
+/// How many octets a file of settings or certificates may have. A device has no end.
+const SMALL: u64 = 4 << 20;
+
+/// Reads a file that is small if it is what it should be.
+pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    let read = File::open(path)?.take(SMALL + 1).read_to_end(&mut octets)?;
+    if read as u64 > SMALL {
+        return Err(io::Error::other(format!(
+            "it is longer than {SMALL} octets"
+        )));
+    }
+    Ok(octets)
+}
+
 fn read_octets(path: &Path) -> Result<Vec<u8>, StoreError> {
-    let octets = std::fs::read(path)
+    let octets = read_small(path)
         .map_err(|error| StoreError::Config(format!("cannot read {}: {error}", path.display())))?;
     match octets.is_empty() {
         true => Err(unusable(path, "the file is empty")),

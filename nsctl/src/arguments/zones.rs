@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use etcd::model::{Consistency, Name};
+use etcd::model::Name;
 
 use super::Writing;
-use super::values::{mailbox, promise, seconds, ttl};
+use super::values::{Promise, mailbox, promise, seconds, ttl};
 
 /// Serials compare up to a distance of 2^31 (RFC 1982 3.2), and what is added to the revision adds to that.
 const RAISE_MAX: i64 = 1 << 30;

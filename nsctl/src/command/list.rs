@@ -8,7 +8,6 @@ use etcd::txn::{RrsetRead, ZoneRead};
 use serde::Serialize;
 
 use super::Context;
-use super::zone::existing;
 use crate::arguments::Output;
 use crate::error::Error;
 use crate::output;
@@ -130,7 +129,7 @@ async fn part_of(
     name: Option<&Name>,
     subtree: bool,
 ) -> Result<Part, Error> {
-    let read = existing(context, apex).await?;
+    let read = context.existing_zone(apex).await?;
     Ok(Part {
         rrsets: rrsets(context, &read, name, subtree).await?,
         children: context.store().children(apex, read.as_of).await?,

@@ -59,7 +59,7 @@ impl Options {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let tcp_idle = time(self.tcp_idle, 10);
         if !TCP_IDLE.contains(&tcp_idle) {
-            bail!("tcp-idle is a time from 1s to 1h");
+            bail!("tcp-idle must be from 1s to 1h");
         }
         let log_level = self.log_level.as_deref().unwrap_or("info");
         Ok(Config {
@@ -98,7 +98,7 @@ impl Options {
         let is_bad =
             |id: &String| id.is_empty() || id.contains(|c: char| c.is_control() || c == '/');
         if self.id.as_ref().is_some_and(is_bad) {
-            bail!("id is empty, or has a slash or a control character");
+            bail!("id must not be empty or contain `/` or control characters");
         }
         Ok(())
     }
@@ -110,7 +110,9 @@ impl Options {
                 (Ipv4Addr::LOCALHOST, 53).into(),
                 (Ipv6Addr::LOCALHOST, 53).into(),
             ]),
-            Some(listen) if listen.is_empty() => bail!("no address to listen on is given"),
+            Some(listen) if listen.is_empty() => {
+                bail!("listen is empty: give at least one address")
+            }
             Some(listen) => Ok(listen.clone()),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+mod sample;
+
 use super::*;
 
 fn file(text: &str) -> tempfile::NamedTempFile {
@@ -106,8 +108,8 @@ fn what_is_wrong_is_told() {
         ("log-level = \"nonsense\"", "'nonsense' is no log level"),
         ("stale-after = -1", "a number alone counts seconds"),
         ("tcp-idle = \"1y\"", "line 1"),
-        ("tcp-idle = 0", "tcp-idle is a time from 1s to 1h"),
-        ("tcp-idle = \"61m\"", "tcp-idle is a time from 1s to 1h"),
+        ("tcp-idle = 0", "tcp-idle must be from 1s to 1h"),
+        ("tcp-idle = \"61m\"", "tcp-idle must be from 1s to 1h"),
         ("snapshot-interval = 0", "snapshot-interval must be"),
         ("listen = [\"x\"]", "line 1"),
         ("udp-workers = 0", "udp-workers must be a number from 1"),
@@ -116,10 +118,16 @@ fn what_is_wrong_is_told() {
         ("endpoints = [\"ftp://x:1\"]", "scheme"),
         ("prefix = \"/\"", "prefix"),
         ("consistency = \"bounded\"", "available, bounded:TIME"),
-        ("id = \"a/b\"", "slash"),
+        ("id = \"a/b\"", "must not be empty or contain `/`"),
         ("snapshot-interval = \"often\"", "expected a time such as"),
         ("snapshot = \"/nonexistent/file\"", "/nonexistent/file"),
         ("snapshot = \"/\"", "to /: it is a folder"),
+        ("snapshot = \"/dev/null\"", "it is not a regular file"),
+        ("snapshot = \"/proc/self/exe\"", "it is a symbolic link"),
+        (
+            "snapshot = \"/nowhere/file\"",
+            "the folder /nowhere does not exist",
+        ),
         ("hold-loss-over = 101", "percentage"),
         ("audit-interval = \"-1s\"", "expected a time such as"),
     ] {

@@ -27,8 +27,8 @@ pub enum Phase {
 /// Keeps this front-end registered under `id` until it is to stop. `reached` has the address of the admin listener, then
 /// those for DNS.
 ///
-/// Nobody shall wait for a front-end that has no data yet. One without zones does have them: whoever adds the first zone
-/// may wait for it.
+/// It registers only once there is data, so that `--wait` does not wait for a front-end without any. A store without zones is
+/// data, too: whoever adds the first zone may wait for this front-end.
 pub(crate) async fn register(
     config: Config,
     id: String,

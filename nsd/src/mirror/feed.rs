@@ -14,6 +14,8 @@ pub(super) struct Feed {
     pub(super) publisher: Publisher,
     pub(super) store: client::Config,
     pub(super) lost: Option<Failure>,
+    /// Whether it goes on after a panic, and nothing was listed since.
+    pub(super) is_restarted: bool,
     pub(super) is_trim_due: bool,
 }
 
@@ -45,6 +47,8 @@ impl Feed {
             changed |= builder.apply(event);
         }
         self.is_trim_due |= lists > 0;
+        self.is_restarted &= lists == 0;
+        let doubted = status.doubted || self.is_restarted;
         if changed {
             let view = self.mirrored.lock().view().clone();
             self.publisher.publish(view);
@@ -56,7 +60,7 @@ impl Feed {
             standing.mirrored = status.applied;
             standing.last_fresh = status.last_fresh;
             standing.watching = status.watching;
-            standing.doubted = status.doubted;
+            standing.doubted = doubted;
             standing.endpoint.clone_from(&status.endpoint);
             standing.member_id = status.member_id;
             standing.trouble.clone_from(&status.trouble);
@@ -84,7 +88,7 @@ impl Feed {
         }
     }
 
-    /// Tells everybody how the mirror stands.
+    /// Updates the standing from the builder, and wakes those who watch it.
     fn tell(&self, more: impl FnOnce(&mut Standing)) {
         let builder = self.mirrored.lock();
         self.publisher.tell(|standing| {
@@ -121,10 +125,11 @@ mod tests {
     use super::super::{Guard, Settings};
     use super::*;
     use crate::model::Consistency;
+    use crate::served::Served;
     use crate::zone::View;
 
-    #[test]
-    fn a_doubt_takes_back_what_was_proved() {
+    /// A feed of a mirror with nothing in it.
+    fn feed(is_restarted: bool) -> (Feed, Served) {
         let settings = Settings {
             store: client::Config::new(vec![]),
             prefix: Prefix::default(),
@@ -135,16 +140,20 @@ mod tests {
             allow_empty: false,
         };
         let (publisher, served, _) = Publisher::new(View::default(), Standing::default());
-        let mut feed = Feed {
+        let feed = Feed {
             mirrored: Mirrored::open(&settings).0,
             publisher,
             store: settings.store,
             lost: None,
+            is_restarted,
             is_trim_due: false,
         };
-        // Not before the publisher's own start.
-        let start = Instant::now();
-        let mut status = Status {
+        (feed, served)
+    }
+
+    /// All is well.
+    fn status(start: Instant) -> Status {
+        Status {
             applied: Some(8),
             last_fresh: Some(start),
             endpoint: String::new(),
@@ -153,7 +162,15 @@ mod tests {
             watching: true,
             doubted: false,
             trouble: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_doubt_takes_back_what_was_proved() {
+        let (mut feed, served) = feed(false);
+        // Not before the publisher's own start.
+        let start = Instant::now();
+        let mut status = status(start);
         feed.take(vec![Event::Fresh { at: start }], &status);
         // A proof is kept in whole milliseconds.
         let age = served.proof().age(start);
@@ -166,5 +183,15 @@ mod tests {
         feed.take(vec![Event::Listing], &status);
         assert_eq!(served.proof().age(start), None, "`bounded` has to refuse");
         assert!(served.standing.borrow().age().is_none());
+    }
+
+    #[tokio::test]
+    async fn after_a_panic_nothing_is_confirmed_until_all_is_listed() {
+        let (mut feed, served) = feed(true);
+        let status = status(Instant::now());
+        feed.take(vec![Event::Listing], &status);
+        assert!(served.standing.borrow().doubted);
+        feed.take(vec![Event::Listed { revision: 8 }], &status);
+        assert!(!served.standing.borrow().doubted);
     }
 }

@@ -186,9 +186,13 @@ async fn run(
     publisher: Publisher,
     stop: CancellationToken,
 ) {
-    // What was taken in before a panic may not have been published, and will be told of as served.
-    let view = mirrored.lock().view().clone();
-    publisher.publish(view);
+    // A panic may have left the builder amid a revision. What was published before it is served on, and confirms nothing
+    // until all of it is listed again.
+    let is_restarted = resume.is_none() && mirrored.lock().revision().is_some();
+    if is_restarted {
+        publisher.prove(None);
+        publisher.tell(|standing| standing.doubted = true);
+    }
     let doubt = Notify::new();
     let saver = Saver::new(&settings, &mirrored, &publisher);
     let mut saved = saver.as_ref().and_then(|saver| saver.edition());
@@ -197,6 +201,7 @@ async fn run(
         publisher: publisher.clone(),
         store: settings.store.clone(),
         lost: None,
+        is_restarted,
         is_trim_due: resume.is_some(),
     };
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());

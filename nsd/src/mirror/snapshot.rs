@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -92,7 +93,10 @@ pub(super) fn turn() -> Turn {
 /// Writes a snapshot to `path`, in place of the one that is there.
 pub(super) fn write(_turn: &Turn, path: &Path, saved: &Saved) -> io::Result<()> {
     let new = beside(path, ".new");
-    let file = File::create(&new)?;
+    // A pipe that somebody has put there is an error, and is not waited for.
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    let file = options.custom_flags(libc::O_NONBLOCK).open(&new)?;
     let mut out = Out(BufWriter::with_capacity(
         BLOCK,
         Hashed::new(&file, u64::MAX),
@@ -112,8 +116,24 @@ pub(super) fn write(_turn: &Turn, path: &Path, saved: &Saved) -> io::Result<()> 
 
 /// Whether a snapshot can be written to `path`.
 pub fn check(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::Error::other("it is a folder"));
+    // A new snapshot takes the place of what is there.
+    match std::fs::symlink_metadata(path).map(|found| found.file_type()) {
+        Ok(kind) if kind.is_dir() => return Err(io::Error::other("it is a folder")),
+        Ok(kind) if kind.is_symlink() => {
+            let reason = "it is a symbolic link: name the file itself";
+            return Err(io::Error::other(reason));
+        }
+        Ok(kind) if !kind.is_file() => return Err(io::Error::other("it is not a regular file")),
+        _ => {}
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder
+        && !folder.exists()
+    {
+        let reason = format!("the folder {} does not exist", folder.display());
+        return Err(io::Error::other(reason));
     }
     // Under a name of its own: a process that ends while this one begins may still be writing.
     let probe = beside(path, ".check");

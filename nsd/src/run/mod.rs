@@ -14,7 +14,7 @@ use anyhow::{Context, anyhow};
 use etcd::client::{self, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 pub(crate) use logs::LogLevel;
 use reload::Reload;
@@ -29,8 +29,11 @@ use crate::served::Standing;
 use crate::server::{self, Barrier, Connections, Limits, Service, Sockets};
 use crate::supervisor::Supervisor;
 
-/// How long what has come may take to be answered when all ends: as long as a query may wait for etcd, and a little more.
+/// Grace period for queries in flight at shutdown: as long as a query may wait for etcd, and a little more.
 const DRAIN: Duration = Duration::from_millis(2_500);
+
+/// An end that takes longer than this, as where a disk hangs, is cut short by a second signal.
+const END: Duration = Duration::from_secs(5);
 
 /// How long a query waits for etcd and for the view, and how long one round of the barrier may last: a client asks
 /// again after that.
@@ -67,8 +70,14 @@ pub fn run_with(options: Options, alter: impl FnOnce(Service) -> Service) -> any
             let _ = tokio::time::timeout(lameduck, told_again).await;
         }
         info!("stopping");
-        frontend.end().await;
-        info!("stopped");
+        let told_again = async {
+            tokio::time::sleep(END).await;
+            while signals.next().await != Told::End {}
+        };
+        tokio::select! {
+            () = frontend.end() => info!("stopped"),
+            () = told_again => warn!("stopped without waiting any longer: the snapshot may be an older one"),
+        }
         Ok(())
     })
 }
@@ -80,7 +89,7 @@ pub(crate) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyh
         .build()
         .context("cannot start the runtime")?;
     let result = runtime.block_on(main);
-    // What has to be ended is; a name that is still asked for is not waited for.
+    // All tasks have ended; do not wait for a DNS lookup that still blocks a thread.
     runtime.shutdown_background();
     result
 }
@@ -104,7 +113,9 @@ impl Running {
         config: Config,
         alter: impl FnOnce(Service) -> Service,
     ) -> anyhow::Result<Self> {
-        let [mut registration, mut servers, mut others] = <[Supervisor; 3]>::default();
+        let mut registration = Supervisor::default();
+        let mut servers = Supervisor::default();
+        let mut others = Supervisor::default();
         let metrics = Metrics::new(config.udp_workers);
         let settings = config.mirror.clone();
         // Before anybody can ask: what a snapshot has is served, and told, from the first query on.
@@ -186,7 +197,7 @@ impl Running {
             .await;
     }
 
-    /// Asks others to stop asking it, and answers on.
+    /// Makes /readyz return 503, but keeps answering.
     pub(crate) fn become_lame_duck(&self) {
         self.phase.send_replace(Phase::LameDuck);
     }
@@ -229,7 +240,7 @@ fn barrier(
                 if Some(head.store) < before {
                     return None;
                 }
-                let covers = |standing: &Standing| standing.covers(&head);
+                let covers = |standing: &Standing| standing.covers(head.cluster_id, head.revision);
                 standing.wait_for(covers).await.ok()?;
                 Some(())
             };
@@ -240,7 +251,12 @@ fn barrier(
     supervisor.task("the barrier", move |stop| {
         let rounds = rounds.clone();
         async move {
-            let _ = stop.run_until_cancelled(rounds.serve()).await;
+            let serve = async {
+                rounds.serve().await;
+                // Nobody can ask any more.
+                std::future::pending::<()>().await;
+            };
+            let _ = stop.run_until_cancelled(serve).await;
         }
     });
     barrier

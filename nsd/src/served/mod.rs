@@ -1,5 +1,5 @@
-//! What is served, and what is known of it. The mirror writes it; everything else in the process reads it, and nothing
-//! else of the mirror.
+//! What is served, and what is known of it. The mirror writes it. The servers read nothing else; the admin listener also
+//! looks into the builder.
 //!
 //! - `publish`: puts a view in the place of another, and frees that one.
 //! - `proof`: when the view was last known to be complete.

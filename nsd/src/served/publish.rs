@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::{Proved, Published, Served, Standing};
 use crate::memory;
+use crate::supervisor::undeterred;
 use crate::zone::View;
 
 /// How long a view that was replaced is left to its readers before it is looked at again.
@@ -37,7 +38,9 @@ impl Publisher {
     pub fn start(view: View, standing: Standing) -> (Self, Served) {
         let (publisher, served, replaced) = Self::new(view, standing);
         let thread = thread::Builder::new().name("free-views".into());
-        if let Err(error) = thread.spawn(move || free(&replaced)) {
+        if let Err(error) =
+            thread.spawn(move || while !undeterred("freeing old views", || free(&replaced)) {})
+        {
             warn!(%error, "cannot start the thread that frees old views: queries may stall while one is freed");
         }
         (publisher, served)
@@ -76,7 +79,7 @@ impl Publisher {
         }
     }
 
-    /// Tells everybody how things stand.
+    /// Updates the standing, and wakes those who watch it.
     pub fn tell(&self, change: impl FnOnce(&mut Standing)) {
         self.standing.send_modify(change);
     }

@@ -3,7 +3,7 @@
 //! A query may be answered once the view has every write that was acknowledged before the query came. One linearizable
 //! read of etcd says how far that is, for all queries that were waiting when it was sent; those that come meanwhile
 //! wait for the next one. So however many queries come, etcd is asked once a round trip, and by no query itself. Each
-//! query waits for so long and no longer, whatever the rounds do.
+//! query waits for so long and no longer, whatever the rounds do; only a panic, which is a bug, may add half a second.
 //!
 //! ```text
 //! queries ──► waiting ──take all──► confirm (read, then wait for the view) ──► answered, or SERVFAIL

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -55,7 +55,8 @@ pub(super) async fn serve(
             }
         };
         let mut seat = connections.seat(SocketAddr::ip(&client)).await;
-        let (service, counters, stop) = (service.clone(), counters.clone(), stop.clone());
+        // A token of its own: looking at it, connections do not get in each other's way.
+        let (service, counters, stop) = (service.clone(), counters.clone(), stop.child_token());
         let limits = connections.limits;
         open.spawn(async move {
             if stream.set_nodelay(true).is_err() {
@@ -145,6 +146,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     // Renewed by whole queries, and once by the beginning of one: an octet now and then keeps no connection.
     let mut due = Instant::now() + limits.idle;
     let mut is_last = false;
+    let mut stopped = pin!(stop.cancelled());
     let (mut reads, mut asked) = (true, Asked::Now);
     loop {
         let had_begun = !kept.input.is_empty();
@@ -160,7 +162,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 Some(batch) => batch,
                 None => return Ok(()),
             },
-            () = stop.cancelled(), if !is_last => {
+            () = &mut stopped, if !is_last => {
                 (is_last, due) = (true, Instant::now() + LINGER);
                 continue;
             }

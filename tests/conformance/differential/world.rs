@@ -324,6 +324,10 @@ impl<'a> Builder<'a> {
     }
 
     fn is_allowed(&self, owner: &Name, rtype: Rtype) -> bool {
+        // They belong to the parent zone (RFC 4035 2.4).
+        if rtype == Rtype::DS && *owner == self.apex {
+            return false;
+        }
         let has = |name: &Name, rtype| self.sets.contains_key(&(name.clone(), rtype));
         let mut here = self
             .sets

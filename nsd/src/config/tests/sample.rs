@@ -1,22 +1,11 @@
 //! The sample configuration, deploy/nsd.toml, against the settings that there are.
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
-use super::{Arguments, Options};
+use super::super::Arguments;
+use super::{file, parse};
 
-const SAMPLE: &str = include_str!("../../../deploy/nsd.toml");
-
-fn file(text: &str) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), text).expect("written");
-    file
-}
-
-fn parse(arguments: &[&str]) -> Options {
-    Arguments::try_parse_from([&["nsd"], arguments].concat())
-        .expect("arguments")
-        .options
-}
+const SAMPLE: &str = include_str!("../../../../deploy/nsd.toml");
 
 /// The sample with every setting that it shows turned on, or only those that are defaults.
 fn sample(with_examples: bool) -> String {
