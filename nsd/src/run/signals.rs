@@ -2,7 +2,7 @@
 //!
 //! | signal | effect |
 //! |---|---|
-//! | SIGTERM, SIGINT | the end, after the lame duck time; a second one cuts that short |
+//! | SIGTERM, SIGINT | the end, after the lame duck time; a second one cuts that short, and an end that hangs |
 //! | SIGHUP | what can be read again is (`nsd dev`: the end) |
 //! | SIGUSR1, SIGUSR2 | none |
 //!
