@@ -2,6 +2,8 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -22,13 +24,28 @@ pub struct Supervisor {
     threads: Vec<thread::JoinHandle<()>>,
 }
 
-/// Stops what has it when it is dropped.
+/// Tells tasks and threads to stop when it is dropped.
 #[derive(Debug, Default)]
-struct Stop(CancellationToken);
+struct Stop {
+    tasks: CancellationToken,
+    threads: StopFlag,
+}
 
 impl Drop for Stop {
     fn drop(&mut self) {
-        self.0.cancel();
+        self.tasks.cancel();
+        self.threads.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Tells a thread to stop. It is looked at before every batch of queries, and so takes no lock, as the token does.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    /// Whether it is to stop.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -40,7 +57,7 @@ impl Supervisor {
         what: &'static str,
         mut start: impl FnMut(CancellationToken) -> F + Send + 'static,
     ) {
-        let stop = self.stop.0.clone();
+        let stop = self.stop.tasks.clone();
         self.tasks.spawn(async move {
             loop {
                 let mut running = AbortOnDropHandle::new(tokio::spawn(start(stop.clone())));
@@ -69,18 +86,18 @@ impl Supervisor {
         });
     }
 
-    /// Starts a thread. Its work returns soon after the token is cancelled; before, it is done again, at once.
+    /// Starts a thread. Its work returns soon after the flag is set, and not before. If it panics, which is a defect, it is
+    /// started again at once.
     pub fn thread(
         &mut self,
         name: String,
         what: &'static str,
-        work: impl Fn(&CancellationToken) + Send + 'static,
+        work: impl Fn(&StopFlag) + Send + 'static,
     ) -> io::Result<()> {
-        // A token of its own: looking at it, threads do not get in each other's way.
-        let stop = self.stop.0.child_token();
+        let stop = self.stop.threads.clone();
         let keep = move || {
             // After a panic at the end it still has to finish.
-            while !undeterred(what, || work(&stop)) || !stop.is_cancelled() {}
+            while !undeterred(what, || work(&stop)) || !stop.is_set() {}
         };
         let thread = thread::Builder::new().name(name).spawn(keep)?;
         self.threads.push(thread);
@@ -117,8 +134,7 @@ pub fn undeterred(what: &str, work: impl FnOnce()) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use tokio::sync::mpsc;
 
@@ -156,10 +172,10 @@ mod tests {
         let rounds = Arc::new(AtomicU32::new(0));
         let (tell, mut told) = mpsc::unbounded_channel();
         let counted = rounds.clone();
-        let work = move |stop: &CancellationToken| {
+        let work = move |stop: &StopFlag| {
             assert!(counted.fetch_add(1, Ordering::Relaxed) > 0, "on purpose");
             tell.send(()).expect("it is read");
-            while !stop.is_cancelled() {
+            while !stop.is_set() {
                 thread::yield_now();
             }
         };
@@ -177,8 +193,8 @@ mod tests {
         let mut supervisor = Supervisor::default();
         let rounds = Arc::new(AtomicU32::new(0));
         let counted = rounds.clone();
-        let work = move |stop: &CancellationToken| {
-            while !stop.is_cancelled() {
+        let work = move |stop: &StopFlag| {
+            while !stop.is_set() {
                 thread::yield_now();
             }
             assert!(counted.fetch_add(1, Ordering::Relaxed) > 0, "on purpose");

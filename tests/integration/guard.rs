@@ -97,12 +97,15 @@ async fn a_deleted_prefix_is_held_back_until_it_is_accepted() {
         .expect("an answer")
         .body;
     assert!(metrics.contains("nsd_held_back 20"), "{metrics}");
-    let verified = nsctl.run("verify").await.expect(0).stdout;
+    let verified = nsctl.run("verify").await.expect(0);
     assert_eq!(
-        verified.matches("agrees").count(),
+        verified.stdout.matches("agrees").count(),
         5,
-        "what is mirrored is what there is: {verified}"
+        "what is mirrored is what there is: {}",
+        verified.stdout
     );
+    let held = verified.stderr.matches("holds back a loss of 20").count();
+    assert_eq!(held, 2, "but not what is served: {}", verified.stderr);
 
     // Everything else goes on: what is written meanwhile is served, and waited for.
     nsctl.write("zone add new.test --ns ns1.example.org").await;

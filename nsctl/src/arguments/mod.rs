@@ -168,7 +168,7 @@ pub(crate) enum Command {
     /// cannot be compared.
     ///
     /// Front-ends are compared by what they have received from etcd. What they serve differs from that while they hold
-    /// back a mass deletion, which `nsctl status` shows.
+    /// back a mass deletion: those that do are named.
     Verify,
 }
 

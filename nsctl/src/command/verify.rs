@@ -1,8 +1,10 @@
 //! `verify`.
 
+use std::collections::BTreeMap;
+
 use etcd::client::{Store, StoreError};
 use etcd::model::Digest;
-use etcd::schema::DigestAt;
+use etcd::schema::{DigestAt, FrontendStatus, Held};
 use serde::Serialize;
 
 use super::Context;
@@ -21,6 +23,8 @@ struct Report {
     unusable: usize,
     members: Vec<Line>,
     frontends: Vec<Line>,
+    /// What front-ends hold back, by their ids.
+    held: BTreeMap<String, Held>,
 }
 
 /// A member or a front-end.
@@ -70,6 +74,12 @@ pub(super) async fn verify(context: &Context) -> Result<(), Error> {
         Output::Json => output::json(&report)?,
         Output::Table => show(&report)?,
     }
+    for (id, held) in &report.held {
+        output::note(&format!(
+            "{id} holds back a loss of {}: what it answers differs from etcd (nsctl status)",
+            frontends::loss(held)
+        ));
+    }
     let (differ, unknown) = (report.count(Some(false)), report.count(None));
     if differ > 0 {
         return Err(Error::Conflict(format!(
@@ -104,6 +114,12 @@ async fn compare(context: &Context) -> Result<Report, Error> {
     let fleet = context.store().frontends().await?;
     let registered = fleet.frontends;
     let answers = frontends::get_all::<DigestAt>(&registered, &path, context.timeout).await;
+    let states = frontends::ask_all(&registered, context.timeout).await;
+    let held = |state: FrontendStatus| state.held;
+    let held = states
+        .into_iter()
+        .filter_map(|(id, state)| Some((id, state.ok().and_then(held)?)))
+        .collect();
     let had = |answer: Result<DigestAt, String>| {
         answer.and_then(|had| {
             had.digest
@@ -120,6 +136,7 @@ async fn compare(context: &Context) -> Result<Report, Error> {
         unusable: survey.census.unusable(),
         members,
         frontends: frontends.collect(),
+        held,
     })
 }
 
@@ -139,6 +156,7 @@ fn show(report: &Report) -> Result<(), Error> {
     } = report;
     let unusable = match unusable {
         0 => String::new(),
+        1 => ", 1 key that cannot be used".into(),
         _ => format!(", {unusable} keys that cannot be used"),
     };
     output::print(&format!(

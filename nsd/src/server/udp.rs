@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 #[cfg(not(target_os = "linux"))]
 use socket2::SockRef;
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 #[cfg(target_os = "linux")]
@@ -20,7 +19,7 @@ use super::{Asked, Reply, Service, Transport, UDP_OCTETS_MAX};
 #[cfg(target_os = "linux")]
 use crate::message;
 use crate::metrics::{Counters, Metrics, Tally};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{StopFlag, Supervisor};
 #[cfg(target_os = "linux")]
 use crate::zone::{Probe, View};
 
@@ -40,7 +39,7 @@ pub(super) fn start(
     for (worker, socket) in sockets.into_iter().enumerate() {
         let (service, counters) = (service.clone(), metrics.udp(worker));
         let socket = Arc::new(socket);
-        let answer = move |stop: &CancellationToken| answer(&service, &socket, stop, &counters);
+        let answer = move |stop: &StopFlag| answer(&service, &socket, stop, &counters);
         supervisor.thread(format!("udp-{worker}"), "a batch of queries", answer)?;
     }
     Ok(())
@@ -48,18 +47,18 @@ pub(super) fn start(
 
 /// Says when a thread ends: once it is to, and there is nothing left to be answered.
 struct End<'a> {
-    stop: &'a CancellationToken,
+    stop: &'a StopFlag,
     at: Option<Instant>,
 }
 
 impl<'a> End<'a> {
-    fn new(stop: &'a CancellationToken) -> Self {
+    fn new(stop: &'a StopFlag) -> Self {
         End { stop, at: None }
     }
 
     /// Before each look at the socket.
     fn is_over(&mut self, socket: &UdpSocket) -> bool {
-        if self.at.is_none() && self.stop.is_cancelled() {
+        if self.at.is_none() && self.stop.is_set() {
             self.at = Some(Instant::now() + DRAIN);
             // Else it waits for what does not come any more.
             let _ = socket.set_nonblocking(true);
@@ -75,12 +74,7 @@ impl<'a> End<'a> {
 
 /// The loop of a thread: take what is there, look the view up once, answer, send.
 #[cfg(target_os = "linux")]
-fn answer(
-    service: &Service,
-    socket: &Arc<UdpSocket>,
-    stop: &CancellationToken,
-    counters: &Arc<Counters>,
-) {
+fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters: &Arc<Counters>) {
     let is_any = |address: SocketAddr| address.ip().is_unspecified();
     let tells_destination = socket.local_addr().is_ok_and(is_any);
     let mut view = service.served.cached();
@@ -163,12 +157,7 @@ fn warm<'q>(view: &View, queries: impl Iterator<Item = &'q [u8]>) {
 
 /// The same, a datagram at a time.
 #[cfg(not(target_os = "linux"))]
-fn answer(
-    service: &Service,
-    socket: &Arc<UdpSocket>,
-    stop: &CancellationToken,
-    counters: &Arc<Counters>,
-) {
+fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters: &Arc<Counters>) {
     let mut view = service.served.cached();
     let (mut query, mut response) = ([0; 2048], [0; UDP_OCTETS_MAX]);
     let mut end = End::new(stop);
