@@ -16,6 +16,9 @@ use tracing::error;
 /// How long a task rests after a panic, which would most likely come again at once.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// How often a thread is started again after a panic once it is to stop.
+const RESTARTS_MAX: u32 = 3;
+
 /// Tasks and threads that end together. Dropped, it aborts its tasks, and tells its threads to stop.
 #[derive(Debug, Default)]
 pub struct Supervisor {
@@ -96,8 +99,18 @@ impl Supervisor {
     ) -> io::Result<()> {
         let stop = self.stop.threads.clone();
         let keep = move || {
-            // After a panic at the end it still has to finish.
-            while !undeterred(what, || work(&stop)) || !stop.is_set() {}
+            let mut restarts = 0;
+            loop {
+                let is_done = undeterred(what, || work(&stop));
+                if !stop.is_set() {
+                    continue;
+                }
+                // A panic during shutdown restarts the work, so that it can drain; but not without end.
+                if is_done || restarts == RESTARTS_MAX {
+                    return;
+                }
+                restarts += 1;
+            }
         };
         let thread = thread::Builder::new().name(name).spawn(keep)?;
         self.threads.push(thread);
@@ -204,6 +217,21 @@ mod tests {
             .expect("a thread");
         supervisor.end().await;
         assert_eq!(rounds.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_only_dies_ends() {
+        let mut supervisor = Supervisor::default();
+        let work = |stop: &StopFlag| {
+            while !stop.is_set() {
+                thread::yield_now();
+            }
+            panic!("on purpose");
+        };
+        supervisor
+            .thread("test".into(), "a test", work)
+            .expect("a thread");
+        supervisor.end().await;
     }
 
     #[tokio::test]

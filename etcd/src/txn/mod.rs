@@ -287,9 +287,9 @@ impl fmt::Display for Refusal {
             Refusal::UnknownZone(zone) => write!(f, "there is no zone {zone}"),
             Refusal::ZoneLost(zone) => write!(
                 f,
-                "the settings of the zone {zone} were deleted from etcd, but not by nsctl, and front-ends may still \
-                 serve it: nsctl held export DIR writes it to a file for nsctl zone import --replace; nsctl zone clean \
-                 {zone} deletes the rest of it, and --force of zone add and zone import starts it anew"
+                "the settings of the zone {zone} were deleted from etcd, but not by nsctl. Front-ends may still serve \
+                 it. To bring it back, use nsctl held export DIR, then nsctl zone import --replace. To give it up, use \
+                 nsctl zone clean {zone}, then nsctl accept. To start it anew, use --force of zone add or zone import"
             ),
             Refusal::ZoneExists(zone) => write!(f, "the zone {zone} exists already"),
             Refusal::CnameAndOther {

@@ -44,7 +44,7 @@ pub(super) async fn list(
 ) -> Result<(), Error> {
     if rtype == Some(Rtype::SOA) {
         return Err(Error::usage(
-            "the SOA record is made of the zone's settings and its serial of etcd's revision: use nsctl zone show ZONE",
+            "the SOA record is not stored as a record: use nsctl zone show ZONE",
         ));
     }
     let parts = match &zone {

@@ -155,8 +155,9 @@ impl Shown {
     ) -> Self {
         let (mut state, error) = apart(state);
         if let Some(state) = &mut state {
-            // Its registration has told these.
-            (state.id, state.version) = (None, None);
+            // The row has its id, and its registration its version.
+            state.id = None;
+            state.version = state.version.take().filter(|_| registered.is_err());
         }
         Shown {
             id,

@@ -54,7 +54,8 @@ impl Feed {
             self.publisher.publish(view);
         }
         // Only now: what is proved is what is published.
-        self.publisher.prove(status.last_fresh);
+        let proved = status.last_fresh.filter(|_| !self.is_restarted);
+        self.publisher.prove(proved);
         let before = self.publisher.standing().cluster_id;
         self.tell(|standing| {
             standing.mirrored = status.applied;
@@ -191,7 +192,9 @@ mod tests {
         let status = status(Instant::now());
         feed.take(vec![Event::Listing], &status);
         assert!(served.standing.borrow().doubted);
+        assert_eq!(served.proof().age(Instant::now()), None);
         feed.take(vec![Event::Listed { revision: 8 }], &status);
         assert!(!served.standing.borrow().doubted);
+        assert!(served.proof().age(Instant::now()).is_some());
     }
 }

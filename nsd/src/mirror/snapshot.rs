@@ -106,6 +106,7 @@ pub(super) fn write(_turn: &Turn, path: &Path, saved: &Saved) -> io::Result<()> 
     let checksum = hashed.hash.digest128().to_le_bytes();
     (&file).write_all(&checksum)?;
     file.sync_all()?;
+    check_replaceable(path)?;
     std::fs::rename(&new, path)?;
     // The name, too, is to outlast a power cut.
     match path.parent() {
@@ -114,23 +115,33 @@ pub(super) fn write(_turn: &Turn, path: &Path, saved: &Saved) -> io::Result<()> 
     }
 }
 
+/// Whether a snapshot may take the place of what is at `path`: a file, or nothing.
+fn check_replaceable(path: &Path) -> io::Result<()> {
+    let kind = match std::fs::symlink_metadata(path) {
+        Ok(found) => found.file_type(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if kind.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::other(if kind.is_dir() {
+        "it is a folder"
+    } else if kind.is_symlink() {
+        "it is a symbolic link: name the file itself"
+    } else {
+        "it is not a regular file"
+    }))
+}
+
 /// Whether a snapshot can be written to `path`.
 pub fn check(path: &Path) -> io::Result<()> {
-    // A new snapshot takes the place of what is there.
-    match std::fs::symlink_metadata(path).map(|found| found.file_type()) {
-        Ok(kind) if kind.is_dir() => return Err(io::Error::other("it is a folder")),
-        Ok(kind) if kind.is_symlink() => {
-            let reason = "it is a symbolic link: name the file itself";
-            return Err(io::Error::other(reason));
-        }
-        Ok(kind) if !kind.is_file() => return Err(io::Error::other("it is not a regular file")),
-        _ => {}
-    }
+    check_replaceable(path)?;
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder
-        && !folder.exists()
+        && !folder.try_exists()?
     {
         let reason = format!("the folder {} does not exist", folder.display());
         return Err(io::Error::other(reason));

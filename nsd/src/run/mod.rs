@@ -71,7 +71,13 @@ pub fn run_with(options: Options, alter: impl FnOnce(Service) -> Service) -> any
         }
         info!("stopping");
         let told_again = async {
-            tokio::time::sleep(END).await;
+            // A signal that comes before does not count.
+            let early = async {
+                loop {
+                    signals.next().await;
+                }
+            };
+            let _ = tokio::time::timeout(END, early).await;
             while signals.next().await != Told::End {}
         };
         tokio::select! {
@@ -89,7 +95,7 @@ pub(crate) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyh
         .build()
         .context("cannot start the runtime")?;
     let result = runtime.block_on(main);
-    // All tasks have ended; do not wait for a DNS lookup that still blocks a thread.
+    // Do not wait for what still blocks a thread, such as a DNS lookup.
     runtime.shutdown_background();
     result
 }

@@ -262,7 +262,7 @@ impl Search<'_> {
     }
 
     /// What is odd about a target that has a single label, as where a name is taken for a relative one. Hardly any
-    /// top-level domain is a host.
+    /// top-level domain is a host; `localhost` is one, and is where 127.0.0.1 points to (RFC 1912 4.1).
     fn single_label(&self, rtype: Rtype, target: &Name) -> Option<String> {
         let is_host = matches!(
             rtype,
@@ -274,7 +274,8 @@ impl Search<'_> {
                 | Rtype::SVCB
                 | Rtype::HTTPS
         );
-        if !is_host || target.label_count() != 1 || target.is_within(self.apex) {
+        let is_localhost = target.labels().next() == Some(b"localhost");
+        if !is_host || target.label_count() != 1 || is_localhost || target.is_within(self.apex) {
             return None;
         }
         let is_reverse = self.apex.labels().last() == Some(b"arpa");

@@ -658,6 +658,7 @@ fn has_no_doubts_about_sound_zones() {
         "x NS ns.elsewhere.",
         "x MX 1 y.w\n*.w A 192.0.2.1",
         "x MX 0 .",
+        "x PTR localhost.",
         "*.w NS ns",
         "x CNAME y.z.\nb.x.a A 192.0.2.1",
         "@ DNAME elsewhere.",
