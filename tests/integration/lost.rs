@@ -37,7 +37,7 @@ async fn a_zone_whose_settings_are_lost_is_not_added_again_by_accident() {
         let refused = nsctl.run(&command).await.expect(3);
         for words in [
             "settings of the zone example.org. were deleted",
-            "front-ends may still serve it",
+            "Front-ends may still serve it",
             "nsctl held export DIR",
             "nsctl zone clean example.org.",
             "--force",
