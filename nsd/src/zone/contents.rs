@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::node::{Node, NodeBuf};
 use super::rrset::{Rrset, RrsetRef};
-use super::trie::{Probe, Trie};
+use super::trie::{NodePair, Probe, Trie};
 use crate::model::{Digest, Name, Rtype};
 
 /// The names of one generation of a zone, with their RRsets; the SOA record excepted, which
@@ -124,8 +124,7 @@ impl Contents {
     /// other and ascending.
     pub fn iter(&self) -> impl Iterator<Item = (Name, Rtype, RrsetRef<'_>)> {
         self.nodes.iter().flat_map(|node| {
-            let owner = Name::from_wire(&[node.name(), self.apex.wire()].concat());
-            let owner = owner.expect("it was a name when it was put here");
+            let owner = self.owner(node);
             node.rrsets()
                 .map(move |(rtype, rrset)| (owner.clone(), rtype, rrset))
         })
@@ -163,15 +162,12 @@ impl Contents {
 
     /// How many of these RRsets the other zone has not, whatever they say there.
     pub fn missing_in(&self, other: &Contents) -> usize {
-        if self.nodes.is_same(&other.nodes) {
-            return 0;
-        }
-        let missing = self.nodes.iter().map(|node| {
-            let types = node.rrsets().map(|(rtype, _)| rtype);
-            match other.node(node.name()) {
-                Some(other) => types.filter(|rtype| other.rrset(*rtype).is_none()).count(),
-                None => types.count(),
-            }
+        let missing = self.differences(other).map(|(node, other)| {
+            let types = node.unwrap_or(Node::EMPTY).rrsets();
+            let other = other.unwrap_or(Node::EMPTY);
+            types
+                .filter(|(rtype, _)| other.rrset(*rtype).is_none())
+                .count()
         });
         missing.sum()
     }
@@ -204,6 +200,25 @@ impl Contents {
     /// The node of a name, given relative to the apex and in lower case.
     pub(super) fn node(&self, name: &[u8]) -> Option<Node<'_>> {
         self.nodes.get(name)
+    }
+
+    /// All nodes, in no order.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        self.nodes.iter()
+    }
+
+    /// The nodes that this zone and another one do not share, each as it is here and there, in no order.
+    pub(super) fn differences<'z>(
+        &'z self,
+        other: &'z Contents,
+    ) -> impl Iterator<Item = NodePair<'z>> {
+        self.nodes.differences(&other.nodes)
+    }
+
+    /// The absolute name of a node.
+    pub(super) fn owner(&self, node: Node<'_>) -> Name {
+        let owner = Name::from_wire(&[node.name(), self.apex.wire()].concat());
+        owner.expect("it was a name when it was put here")
     }
 
     /// Begins a lookup of the same.

@@ -17,6 +17,7 @@
 
 mod additional;
 mod answer;
+mod changes;
 mod contents;
 mod entry;
 mod name;
@@ -31,6 +32,7 @@ mod view;
 mod walk;
 
 pub use answer::{Answer, Question, Rcode, ede};
+pub use changes::RrsetChange;
 pub use contents::{Contents, Loader};
 pub use entry::{Entry, Owner, Records, Section, Synthesized};
 pub(crate) use name::{find_ancestor, is_same_name, name_prefix};

@@ -82,6 +82,11 @@ impl<'v> Node<'v> {
         self.0
     }
 
+    /// Whether both are the same octets in memory, and not only equal ones.
+    pub(super) fn is(self, other: Node<'_>) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+
     /// Whether anything keeps the node in being: an RRset, or a name below.
     pub(super) fn is_needed(self) -> bool {
         self.children() > 0 || self.sets_at() < self.0.len()

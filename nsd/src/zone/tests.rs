@@ -9,10 +9,11 @@
 //! answer host.example. A 192.0.2.1
 //! ```
 
+mod changes;
 mod contents;
 mod limits;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::*;

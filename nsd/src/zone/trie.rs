@@ -12,6 +12,8 @@
 //! slot. The branch's bitmap is kept beside the pointer to its slots, so that each level costs one
 //! access to memory.
 
+mod differences;
+
 use std::hash::BuildHasher;
 use std::mem;
 use std::slice;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 
 use super::node::{Node, NodeBuf};
+pub(super) use differences::{Differences, NodePair};
 
 /// How many bits of a hash choose a slot.
 const LEVEL_BITS: u32 = 5;
@@ -168,9 +171,9 @@ impl<S: BuildHasher> Trie<S> {
         Some(trie)
     }
 
-    /// Whether the other is a clone of this one, and neither was changed since.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.root.slots, &other.root.slots)
+    /// The nodes that this map and a newer one do not share.
+    pub(super) fn differences<'t>(&'t self, newer: &'t Self) -> Differences<'t, S> {
+        Differences::new(self, newer)
     }
 
     /// The node of a name.

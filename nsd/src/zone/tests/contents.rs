@@ -1,6 +1,5 @@
 //! The map of names: against a plain one, with clones in between.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::super::node::NodeBuf;
@@ -8,17 +7,17 @@ use super::super::trie::Trie;
 use super::*;
 
 /// Numbers that are the same in every run (Marsaglia, "Xorshift RNGs", 2003).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 % end as u64) as usize
     }
 
-    fn name(&mut self, apex: &str) -> Name {
+    pub(super) fn name(&mut self, apex: &str) -> Name {
         let labels = ["a", "b", "c", "*", "ns"];
         let count = self.below(4);
         let text: String = (0..count)
@@ -35,7 +34,7 @@ impl Random {
     }
 }
 
-type Model = BTreeMap<(Name, Rtype), Rrset>;
+pub(super) type Model = BTreeMap<(Name, Rtype), Rrset>;
 
 /// The names that exist: owners, and what is between them and the apex.
 fn names_of(model: &Model, apex: &Name) -> BTreeSet<Name> {
@@ -157,9 +156,9 @@ fn rrsets_that_cannot_be_sent_are_refused() {
 
 /// Gives all names the same hash, until they are hashed with a round.
 #[derive(Clone)]
-struct Colliding(RandomState);
+pub(super) struct Colliding(pub(super) RandomState);
 
-struct CollidingHasher(<RandomState as BuildHasher>::Hasher, bool);
+pub(super) struct CollidingHasher(<RandomState as BuildHasher>::Hasher, bool);
 
 impl BuildHasher for Colliding {
     type Hasher = CollidingHasher;
