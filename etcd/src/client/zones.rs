@@ -9,7 +9,7 @@ use super::attempts::Attempts;
 use super::page::PageSize;
 use super::store::Committed;
 use super::{ChangeError, Store, StoreError, Uncovered};
-use crate::model::{Name, Zone};
+use crate::model::{Name, ZoneSettings};
 use crate::schema::{Accepted, Key, salvage_serial_base};
 use crate::txn;
 
@@ -35,7 +35,7 @@ impl Store {
     pub async fn zone_set(
         &self,
         apex: &Name,
-        edit: impl Fn(&mut Zone),
+        edit: impl Fn(&mut ZoneSettings),
     ) -> Result<(i64, bool), ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-use super::{Name, Rtype, Zone};
+use super::{Name, Rtype, ZoneSettings};
 
 /// The sum of the hashes of parts: the same in whatever order they come, and a part can be taken out
 /// again. It shows faults, not forgery.
@@ -32,7 +32,7 @@ impl Digest {
     }
 
     /// Of the settings of a zone, as `revision` wrote them.
-    pub fn of_zone(apex: &Name, settings: &Zone, revision: i64) -> Self {
+    pub fn of_zone(apex: &Name, settings: &ZoneSettings, revision: i64) -> Self {
         let settings = serde_json::to_vec(settings).expect("plain data has a JSON form");
         let seed = xxh3_64_with_seed(apex.wire(), revision as u64);
         Digest(xxh3_128_with_seed(&settings, seed))

@@ -25,7 +25,7 @@ pub use rrset::{Rrset, RrsetError, TTL_MAX};
 pub use rtype::{Rtype, RtypeError};
 pub use text::{Cut, Position, TextError};
 pub use time::{Time, TimeError};
-pub use zone::{Soa, Zone, is_serial_before};
+pub use zone::{Soa, ZoneSettings, is_serial_before};
 
 /// Writes a label for a key: as in presentation form, and slashes escaped too.
 pub(crate) fn write_label(out: &mut String, label: &[u8]) {

@@ -1,4 +1,4 @@
-//! Zone settings.
+//! The settings of a zone.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::rrset::TTL_MAX;
 
 /// What the zone key holds: everything about a zone that is no RRset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Zone {
+pub struct ZoneSettings {
     /// The SOA but for its serial, which follows from etcd's revision.
     pub soa: Soa,
     /// Which generation of RRsets is served.
@@ -42,7 +42,7 @@ pub struct Soa {
     pub ttl: u32,
 }
 
-impl Zone {
+impl ZoneSettings {
     /// A zone with the given primary name server and mailbox, and periods that suit a service whose
     /// records change by the minute: negative answers are kept for a minute only.
     pub fn new(mname: Name, rname: Name) -> Self {
@@ -55,7 +55,7 @@ impl Zone {
             minimum: 60,
             ttl: 3600,
         };
-        Zone {
+        ZoneSettings {
             soa,
             generation: 1,
             serial_base: 0,
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn serial_wraps() {
-        let mut zone = Zone::new(Name::root(), Name::root());
+        let mut zone = ZoneSettings::new(Name::root(), Name::root());
         assert_eq!(zone.serial(7), 7);
         zone.serial_base = u32::MAX;
         assert_eq!(zone.serial(7), 6);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Name, Rdata, Rrset, Rtype, Zone};
+use crate::model::{Name, Rdata, Rrset, Rtype, ZoneSettings};
 
 fn name(text: &str) -> Name {
     text.parse().expect(text)
@@ -136,7 +136,7 @@ fn values_read_back() {
     );
     assert_eq!(decode_rrset(Rtype::A, &value).ok(), Some(rrset));
 
-    let zone = Zone::new(name("ns1.x"), name("hostmaster.x"));
+    let zone = ZoneSettings::new(name("ns1.x"), name("hostmaster.x"));
     let value = encode(&zone);
     assert_eq!(decode_zone(&value).ok(), Some(zone));
     assert!(

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Rdata, RdataError, Rrset, RrsetError, Rtype, Zone};
+use crate::model::{Rdata, RdataError, Rrset, RrsetError, Rtype, ZoneSettings};
 
 /// What a front-end tells about itself under its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,8 +124,8 @@ pub fn decode_rrset(rtype: Rtype, value: &[u8]) -> Result<Rrset, ValueError> {
 }
 
 /// Reads the settings of a zone.
-pub fn decode_zone(value: &[u8]) -> Result<Zone, ValueError> {
-    let zone: Zone = serde_json::from_slice(value).map_err(ValueError::Json)?;
+pub fn decode_zone(value: &[u8]) -> Result<ZoneSettings, ValueError> {
+    let zone: ZoneSettings = serde_json::from_slice(value).map_err(ValueError::Json)?;
     match zone.fault() {
         Some(setting) => Err(ValueError::Zone(setting)),
         None => Ok(zone),
@@ -181,7 +181,7 @@ impl Stored for (Rtype, &Rrset) {
     }
 }
 
-impl Stored for Zone {
+impl Stored for ZoneSettings {
     fn to_value(&self) -> Vec<u8> {
         json(self)
     }

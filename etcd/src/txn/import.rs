@@ -2,7 +2,7 @@
 //! nobody serves and then switched to; or merged into what is there.
 
 use crate::model::zonefile::Rrsets;
-use crate::model::{Name, Rrset, Rtype, Zone, is_serial_before};
+use crate::model::{Name, Rrset, Rtype, ZoneSettings, is_serial_before};
 use crate::schema::{Key, Prefix, encode};
 
 use super::{Compare, OCTETS_MAX, OPS_MAX, Op, Plan, Refusal, Slot, ZoneRead};
@@ -115,7 +115,7 @@ pub struct Staged {
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// The settings. Which generation is served, and what is added to revisions, is planned.
-    pub zone: Zone,
+    pub zone: ZoneSettings,
     /// The least that its serial may become.
     pub serial: Option<u32>,
     /// The records.
@@ -124,8 +124,8 @@ pub struct Wanted {
 
 impl Wanted {
     /// Whether a zone has these settings already.
-    pub fn has_settings_of(&self, zone: &Zone) -> bool {
-        let same = Zone {
+    pub fn has_settings_of(&self, zone: &ZoneSettings) -> bool {
+        let same = ZoneSettings {
             generation: zone.generation,
             serial_base: zone.serial_base,
             ..self.zone.clone()
@@ -134,7 +134,7 @@ impl Wanted {
     }
 
     /// The settings with a generation, and a base that takes the serial so far.
-    fn settings(&self, slot: &Slot, generation: u64) -> Zone {
+    fn settings(&self, slot: &Slot, generation: u64) -> ZoneSettings {
         let mut zone = self.zone.clone();
         zone.generation = generation;
         zone.serial_base = match &slot.present {

@@ -19,7 +19,7 @@ mod zones;
 use std::fmt;
 use std::ops::Range;
 
-use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype, Zone};
+use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype, ZoneSettings};
 use crate::schema::{Attempt, Key, Prefix, ValueError, encode};
 
 pub use import::{Batches, Staged, Wanted, flip, merge, rewrite, stage};
@@ -117,7 +117,7 @@ pub struct ZoneRead {
     /// The apex.
     pub apex: Name,
     /// The settings.
-    pub zone: Zone,
+    pub zone: ZoneSettings,
     /// The revision that wrote them.
     pub revision: i64,
     /// The revision as of which they were read. What belongs to the zone is read as of the same one: later there may be

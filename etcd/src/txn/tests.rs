@@ -20,7 +20,7 @@ fn rrset(rtype: Rtype, ttl: u32, texts: &[&str]) -> Rrset {
 }
 
 fn zone() -> ZoneRead {
-    let mut zone = Zone::new(name("ns.x"), name("h.x"));
+    let mut zone = ZoneSettings::new(name("ns.x"), name("h.x"));
     zone.generation = 7;
     ZoneRead {
         apex: name("x"),
@@ -516,7 +516,7 @@ fn slot(present: Option<ZoneRead>) -> Slot {
 #[test]
 fn zones_are_added_once() {
     let servers = || rdata(Rtype::NS, &["ns.x."]);
-    let settings = || Zone::new(name("ns.x"), name("h.x"));
+    let settings = || ZoneSettings::new(name("ns.x"), name("h.x"));
     let apex = name("x");
     let wanted = new_zone(&apex, settings(), servers()).expect("allowed");
     let planned = |present, reserved| {
@@ -546,7 +546,7 @@ fn zones_are_added_once() {
         new_zone(&apex, settings(), vec![]),
         Err(Refusal::Rrset(..))
     ));
-    let bad = Zone {
+    let bad = ZoneSettings {
         default_ttl: u32::MAX,
         ..settings()
     };
@@ -749,7 +749,7 @@ fn settings_are_written_only_when_they_change() {
             .expect("allowed")
             .is_none()
     );
-    let other = Zone {
+    let other = ZoneSettings {
         default_ttl: 5,
         ..read.zone.clone()
     };

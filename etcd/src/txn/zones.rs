@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use crate::model::{Name, Rdata, Rrset, Rtype, Zone};
+use crate::model::{Name, Rdata, Rrset, Rtype, ZoneSettings};
 use crate::schema::{Accepted, Key, Prefix, SerialBase, encode};
 
 use super::{Op, Plan, Refusal, SerialRead, Wanted, ZoneRead};
 
 /// What a new zone has: these name servers at its apex.
-pub fn new_zone(apex: &Name, zone: Zone, servers: Vec<Rdata>) -> Result<Wanted, Refusal> {
+pub fn new_zone(apex: &Name, zone: ZoneSettings, servers: Vec<Rdata>) -> Result<Wanted, Refusal> {
     check(&zone)?;
     let rrset = Rrset::new(Rtype::NS, zone.default_ttl.max(zone.soa.ttl), servers)
         .map_err(|error| Refusal::Rrset(apex.clone(), Rtype::NS, error))?;
@@ -20,7 +20,11 @@ pub fn new_zone(apex: &Name, zone: Zone, servers: Vec<Rdata>) -> Result<Wanted, 
 }
 
 /// Plans other settings for a zone; nothing where they are the same.
-pub fn zone_set(prefix: &Prefix, read: &ZoneRead, zone: &Zone) -> Result<Option<Plan>, Refusal> {
+pub fn zone_set(
+    prefix: &Prefix,
+    read: &ZoneRead,
+    zone: &ZoneSettings,
+) -> Result<Option<Plan>, Refusal> {
     check(zone)?;
     if read.zone == *zone {
         return Ok(None);
@@ -92,7 +96,7 @@ pub fn sweep(prefix: &Prefix, apex: &Name, read: Option<&ZoneRead>, range: Range
     plan
 }
 
-fn check(zone: &Zone) -> Result<(), Refusal> {
+fn check(zone: &ZoneSettings) -> Result<(), Refusal> {
     match zone.fault() {
         Some(setting) => Err(Refusal::Usage(format!(
             "the {setting} is over 2147483647 (RFC 2181, 8)"

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 
 use etcd::client::{Exported, Removed, Scope, StoreError, Uncovered};
 use etcd::model::zonefile;
-use etcd::model::{Name, Rdata, Rrset, Rtype, Zone};
+use etcd::model::{Name, Rdata, Rrset, Rtype, ZoneSettings};
 use etcd::txn::{Overlap, Refusal, ZoneRead, hidden_among};
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ struct Shown<'a> {
     unicode: Option<String>,
     serial: u32,
     #[serde(flatten)]
-    settings: &'a Zone,
+    settings: &'a ZoneSettings,
 }
 
 pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), Error> {
@@ -88,7 +88,7 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
 
 impl Settings {
     /// Puts what was given into a zone's settings.
-    fn apply(&self, zone: &mut Zone) {
+    fn apply(&self, zone: &mut ZoneSettings) {
         if let Some(promise) = self.consistency {
             zone.consistency = promise.0;
         }
@@ -126,7 +126,7 @@ async fn add(
             "--mbox is needed: hostmaster.{apex} is no name: {error}"
         ))
     })?;
-    let mut zone = Zone::new(ns[0].clone(), rname);
+    let mut zone = ZoneSettings::new(ns[0].clone(), rname);
     settings.apply(&mut zone);
     let servers: Result<Vec<Rdata>, _> = ns
         .iter()
@@ -162,7 +162,7 @@ async fn set(
     settings: &Settings,
     writing: Writing,
 ) -> Result<(), Error> {
-    let edit = |zone: &mut Zone| {
+    let edit = |zone: &mut ZoneSettings| {
         settings.apply(zone);
         if let Some(mname) = &mname {
             zone.soa.mname = mname.clone();
@@ -322,8 +322,8 @@ fn show_table(detailed: &Detailed<'_>) -> Result<(), Error> {
 }
 
 /// What differs between the settings of a zone, a line each.
-fn settings_changed(before: &Zone, after: &Zone) -> String {
-    let consistency = |zone: &Zone| {
+fn settings_changed(before: &ZoneSettings, after: &ZoneSettings) -> String {
+    let consistency = |zone: &ZoneSettings| {
         zone.consistency
             .map_or("default".into(), |one| one.to_string())
     };

@@ -113,7 +113,7 @@ impl Write for Chunks {
 fn write(
     out: &mut Chunks,
     id: &Arc<str>,
-    settings: &crate::model::Zone,
+    settings: &crate::model::ZoneSettings,
     zone: &Zone,
 ) -> fmt::Result {
     let apex = zone.apex();

@@ -12,7 +12,7 @@ use super::guard::{Guard, Losses};
 use super::kept::By;
 use super::snapshot::Saved;
 use super::tables::{self, Tables, ZoneData};
-use crate::model::{Consistency, Digest, Name, Zone as Settings, is_serial_before as is_before};
+use crate::model::{Consistency, Digest, Name, ZoneSettings, is_serial_before as is_before};
 use crate::served::Loss;
 use crate::zone::{Contents, SoaFields, View, Zone};
 
@@ -154,7 +154,7 @@ impl Builder {
     }
 
     /// A zone that is held back, as it is served, with its settings.
-    pub fn held_zone(&self, apex: &Name) -> Option<(Settings, Arc<Zone>)> {
+    pub fn held_zone(&self, apex: &Name) -> Option<(ZoneSettings, Arc<Zone>)> {
         let kept = self.tables.zones.get(apex)?.kept.as_ref()?;
         let zone = self.view.zone(apex).filter(|_| kept.is_held)?;
         Some((kept.settings.clone(), zone.clone()))

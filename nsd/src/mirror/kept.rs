@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use super::guard::Guard;
 use super::tables::ZoneData;
 use crate::model::zonefile::may_stand_beside_cname;
-use crate::model::{Name, Rtype, Zone as Settings};
+use crate::model::{Name, Rtype, ZoneSettings};
 use crate::served::Loss;
 use crate::zone::{Contents, Rrset};
 
@@ -21,7 +21,7 @@ const STEP: u64 = Guard::MEMORY / 4;
 /// What is kept of a zone.
 #[derive(Clone)]
 pub(super) struct Kept {
-    pub(super) settings: Settings,
+    pub(super) settings: ZoneSettings,
     /// The serial does not go back, either.
     pub(super) serial_revision: i64,
     /// The zone as it was at several moments, the oldest first. There is at least one.
@@ -67,7 +67,7 @@ fn exclude(one: Rtype, other: Rtype) -> bool {
 impl Kept {
     /// A zone of which `gone` RRsets, or keys, were gone when the last of them was lost.
     pub(super) fn new(
-        (settings, serial_revision): (Settings, i64),
+        (settings, serial_revision): (ZoneSettings, i64),
         (contents, gone): (Contents, usize),
         lost_at: u64,
         is_held: bool,
@@ -230,7 +230,7 @@ impl ZoneData {
     }
 
     /// Takes along that the settings have become others, or that they are gone.
-    pub(super) fn keep_settings(&mut self, before: Option<&Settings>, by: By) {
+    pub(super) fn keep_settings(&mut self, before: Option<&ZoneSettings>, by: By) {
         let is_same = matches!((before, &self.settings), (Some(old), Some(new)) if old.generation == new.generation);
         if by == By::Us && !is_same {
             self.kept = None;

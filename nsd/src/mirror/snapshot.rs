@@ -23,7 +23,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::kept::Kept;
 use super::tables::{Generation, Tables};
-use crate::model::{Name, Zone as Settings};
+use crate::model::{Name, ZoneSettings};
 use crate::zone::{Contents, Loader};
 
 const MAGIC: &[u8] = b"nsd snapshot\n";
@@ -62,7 +62,7 @@ struct Rest {
 /// What is known of a zone beside its records.
 #[derive(Serialize, Deserialize)]
 struct ZoneRest {
-    settings: Option<Settings>,
+    settings: Option<ZoneSettings>,
     settings_revision: i64,
     serial_revision: i64,
     kept: Option<KeptRest>,
@@ -71,7 +71,7 @@ struct ZoneRest {
 /// The same of a zone without what others have deleted of it.
 #[derive(Serialize, Deserialize)]
 struct KeptRest {
-    settings: Settings,
+    settings: ZoneSettings,
     serial_revision: i64,
     gone: usize,
     /// When something was lost last.

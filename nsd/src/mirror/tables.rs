@@ -11,7 +11,7 @@ use etcd::schema::{self, Accepted, Key, Prefix};
 use tracing::{info, warn};
 
 use super::kept::{By, Kept};
-use crate::model::{Digest, Name, Rtype, Zone as Settings};
+use crate::model::{Digest, Name, Rtype, ZoneSettings};
 use crate::served::Loss;
 use crate::zone::{Contents, Rrset};
 
@@ -21,7 +21,7 @@ const SHARE_MIN: usize = 1_000;
 /// What etcd says about one zone.
 #[derive(Clone, Default)]
 pub(super) struct ZoneData {
-    pub(super) settings: Option<Settings>,
+    pub(super) settings: Option<ZoneSettings>,
     /// The revision that wrote the settings, and the one that touched the serial key last.
     pub(super) settings_revision: i64,
     pub(super) serial_revision: i64,
@@ -60,7 +60,7 @@ pub(super) enum Said {
     /// A zone was touched.
     Touched(Name),
     /// The settings of a zone, or what is wrong with them.
-    Zone(Name, Result<Box<Settings>, String>),
+    Zone(Name, Result<Box<ZoneSettings>, String>),
     /// An RRset, or what is wrong with it.
     Rrset(Place, Result<Rrset, String>),
     /// An operator's word.
@@ -170,7 +170,7 @@ impl Tables {
                 self.release(key);
                 let zone = self.zone(&apex);
                 let last = zone.settings.clone();
-                let switches = |last: &Settings| last.generation != settings.generation;
+                let switches = |last: &ZoneSettings| last.generation != settings.generation;
                 if let By::Others(now) = by
                     && last.as_ref().is_some_and(switches)
                 {
@@ -390,7 +390,7 @@ impl Tables {
 }
 
 impl ZoneData {
-    pub(super) fn set(&mut self, apex: &Name, settings: Settings, revision: i64) {
+    pub(super) fn set(&mut self, apex: &Name, settings: ZoneSettings, revision: i64) {
         self.settings_digest = Digest::of_zone(apex, &settings, revision);
         self.settings = Some(settings);
         self.settings_revision = revision;

@@ -12,7 +12,7 @@ use prepare::Prepared;
 use super::attempts::Attempts;
 use super::{ChangeError, Exported, Store, StoreError};
 use crate::model::zonefile::{self, Checked, Difference, Rrsets};
-use crate::model::{Name, Rdata, Soa, Zone};
+use crate::model::{Name, Rdata, Soa, ZoneSettings};
 use crate::txn::{self, Overlap, Refusal, Slot, Staged, Wanted, ZoneRead};
 
 /// How often a difference that others outrun is tried as one transaction. A generation that is switched to does not
@@ -135,7 +135,7 @@ impl Store {
     pub async fn zone_add(
         &self,
         apex: &Name,
-        zone: &Zone,
+        zone: &ZoneSettings,
         servers: &[Rdata],
         overlap: Overlap,
     ) -> Result<Imported, ChangeError> {

@@ -7,7 +7,7 @@ use super::super::name::Name;
 use super::super::rdata::Rdata;
 use super::super::rrset::{Rrset, TTL_MAX};
 use super::super::rtype::Rtype;
-use super::super::zone::{Soa, Zone};
+use super::super::zone::{Soa, ZoneSettings};
 use super::doubts::doubts;
 use super::finding::Finding;
 use super::{Fault, MasterFile, Place, Record, Rrsets, dnssec};
@@ -16,7 +16,7 @@ use super::{Fault, MasterFile, Place, Record, Rrsets, dnssec};
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// The settings, from the SOA record.
-    pub zone: Zone,
+    pub zone: ZoneSettings,
     /// The SOA's serial.
     pub serial: u32,
     /// Everything else.
@@ -98,7 +98,7 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
         return Err(errors);
     };
     warnings.extend(found.doubts.into_iter().map(&place));
-    let mut zone = Zone::new(fields.mname.clone(), fields.rname.clone());
+    let mut zone = ZoneSettings::new(fields.mname.clone(), fields.rname.clone());
     zone.soa = fields;
     Ok(Checked {
         zone,

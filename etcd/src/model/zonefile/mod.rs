@@ -68,7 +68,7 @@ pub struct Fault {
     pub reason: String,
 }
 
-/// The RRsets of a zone by owner and type; the SOA is part of the [`Zone`](super::Zone).
+/// The RRsets of a zone by owner and type; the SOA is part of [`ZoneSettings`](super::ZoneSettings).
 pub type Rrsets = BTreeMap<(Name, Rtype), Rrset>;
 
 impl fmt::Display for Place {

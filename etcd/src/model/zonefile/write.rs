@@ -3,14 +3,14 @@
 use std::fmt::{self, Write};
 
 use super::super::name::Name;
-use super::super::zone::Zone;
+use super::super::zone::ZoneSettings;
 use super::Rrsets;
 
 /// Writes a zone as a master file: the SOA, then all RRsets in canonical order, every name absolute.
 pub fn write(
     out: &mut impl Write,
     apex: &Name,
-    zone: &Zone,
+    zone: &ZoneSettings,
     serial: u32,
     rrsets: &Rrsets,
 ) -> fmt::Result {
@@ -29,7 +29,12 @@ pub fn write(
 }
 
 /// Writes the SOA record of a zone.
-pub fn write_soa(out: &mut impl Write, apex: &Name, zone: &Zone, serial: u32) -> fmt::Result {
+pub fn write_soa(
+    out: &mut impl Write,
+    apex: &Name,
+    zone: &ZoneSettings,
+    serial: u32,
+) -> fmt::Result {
     let soa = &zone.soa;
     writeln!(
         out,
