@@ -7,7 +7,7 @@ use std::pin::Pin;
 use tracing::warn;
 
 use super::{Config, StoreError};
-use crate::mirror::{Event, Failure};
+use crate::mirror::{Cause, Event};
 
 /// What is wrong, since the last proof of freshness.
 #[derive(Default)]
@@ -24,36 +24,24 @@ pub(super) struct Trouble {
 type Diagnosis = Pin<Box<dyn Future<Output = (String, Option<StoreError>)> + Send>>;
 
 impl Trouble {
-    /// Learns from the mirror's events: a proof of freshness ends all trouble, and some failures have no error that
-    /// says why. `is_page` says that they came of a page of a list.
-    pub(super) fn follow(&mut self, events: &[Event], is_page: bool) {
+    /// Learns from the mirror's events. A proof of freshness ends all trouble.
+    pub(super) fn follow(&mut self, events: &[Event]) {
         for event in events {
             match event {
                 Event::Fresh { .. } => *self = Trouble::default(),
+                // A timeout says less than the error before it.
                 Event::Lost {
-                    failure: Failure::Stalled,
+                    cause: Cause::NoAnswer,
                     ..
-                } => {
-                    self.last = Some("no proof of freshness within the limit".into());
-                }
-                Event::Lost {
-                    failure: Failure::Unreachable,
-                    ..
-                } if self.last.is_none() => {
-                    let reason = match is_page {
-                        true => "another cluster answers there, or the same page of the list again",
-                        false => "no answer in time",
-                    };
-                    self.last = Some(reason.into());
-                }
+                } if self.last.is_some() => {}
+                Event::Lost { cause, .. } => self.last = Some(cause.to_string()),
                 _ => {}
             }
         }
     }
 
-    /// Keeps a failure, and begins to look for its cause where that may be a definite one.
-    pub(super) fn failed(&mut self, config: &Config, endpoint: &str, error: StoreError) {
-        self.last = Some(error.to_string());
+    /// Starts to look for a cause that somebody has to remove, if the error may have one.
+    pub(super) fn diagnose(&mut self, config: &Config, endpoint: &str, error: StoreError) {
         if let StoreError::Config(_) = error {
             self.diagnosed(endpoint.into(), Some(error));
         } else if error.is_transient() && self.diagnosis.is_none() {

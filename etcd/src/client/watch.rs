@@ -94,15 +94,17 @@ pub async fn watch(
             }
         };
         let input = result.unwrap_or_else(|error| {
-            let failure = error.failure();
-            trouble.failed(&driver.config, &driver.endpoint, error);
-            Input::Failed(failure)
+            let (failure, text) = (error.failure(), error.to_string());
+            trouble.diagnose(&driver.config, &driver.endpoint, error);
+            Input::Failed {
+                failure,
+                error: text,
+            }
         });
         mirror.set_found(driver.config.learned.len());
-        let is_page = matches!(input, Input::Page { .. });
         let mut events = Vec::new();
         let action = mirror.handle(Instant::now(), input, &mut events);
-        trouble.follow(&events, is_page);
+        trouble.follow(&events);
         let status = driver.status(&mirror, &trouble);
         // First what is next: a page is on its way while the one before it is taken in.
         driver.start(action);

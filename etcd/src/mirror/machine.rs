@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::watch::{Proof, Watch};
-use super::{Action, Change, Config, Event, Failure, Header, Input, KeyValue, Resume};
+use super::{Action, Cause, Change, Config, Event, Failure, Header, Input, KeyValue, Resume};
 
 /// The mirror. See the module for what it does.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Mirror {
                     Action::Wait
                 }
             },
-            Input::Failed(failure) => self.fail(now, failure, out),
+            Input::Failed { failure, error } => self.fail(now, failure, Cause::Error(error), out),
             Input::Connected => self.connected(now, out),
             Input::Page {
                 header,
@@ -192,11 +192,11 @@ impl Mirror {
                 }
             }
             State::Connecting { .. } | State::Listing { .. } | State::Opening { .. } => {
-                self.fail(now, Failure::Unreachable, out)
+                self.fail(now, Failure::Unreachable, Cause::NoAnswer, out)
             }
             State::Watching(watch) => {
                 if watch.due(&self.config).is_some_and(|due| now >= due) {
-                    return self.fail(now, Failure::Stalled, out);
+                    return self.fail(now, Failure::Stalled, Cause::NoProof, out);
                 }
                 self.ask_proof(now)
             }
@@ -246,7 +246,7 @@ impl Mirror {
     ) -> Action {
         // Nobody has said that another cluster may be under an address that was only found.
         if self.endpoint >= self.config.endpoints && self.is_other_cluster(header) {
-            return self.fail(now, Failure::Unreachable, out);
+            return self.fail(now, Failure::Unreachable, Cause::OtherCluster, out);
         }
         let State::Listing {
             due,
@@ -263,7 +263,7 @@ impl Mirror {
         // A page that announces more and does not get any further is no page of a list. It does not complete one, and
         // to ask on from it would never end.
         if more && last <= after.as_ref() {
-            return self.fail(now, Failure::Unreachable, out);
+            return self.fail(now, Failure::Unreachable, Cause::StuckList, out);
         }
         let pinned = *revision.get_or_insert(header.revision);
         *due = now + self.config.page;
@@ -298,9 +298,16 @@ impl Mirror {
         self.last_fresh = None;
     }
 
-    fn fail(&mut self, now: Instant, failure: Failure, out: &mut Vec<Event>) -> Action {
+    fn fail(
+        &mut self,
+        now: Instant,
+        failure: Failure,
+        cause: Cause,
+        out: &mut Vec<Event>,
+    ) -> Action {
         out.push(Event::Lost {
             failure,
+            cause,
             endpoint: self.endpoint,
         });
         // A list that is compacted away while it is read is started over, but not in a tight loop.

@@ -26,6 +26,7 @@
 //!   Progress notifications are not needed, and not trusted: several releases of etcd get them wrong.
 //!   A proof that stays out shows a dead member or a watch that has stalled silently.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 mod machine;
@@ -109,7 +110,7 @@ pub struct Change {
     pub mod_revision: i64,
 }
 
-/// Why something did not work, as far as it matters for what to do next.
+/// The kind of a failure: it decides what the mirror does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// No answer, or the connection is gone: another endpoint is tried.
@@ -122,6 +123,33 @@ pub enum Failure {
     Unauthenticated,
     /// The user may not read the prefix: tried again, more slowly. The copy is kept.
     Denied,
+}
+
+/// What happened when an attempt failed, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The driver met an error; this is its text.
+    Error(String),
+    /// An answer did not come in time.
+    NoAnswer,
+    /// No proof of freshness came in time.
+    NoProof,
+    /// A page announces more keys, but does not get further than the one before.
+    StuckList,
+    /// An address that was only found, not configured, belongs to another cluster.
+    OtherCluster,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Error(text) => text,
+            Cause::NoAnswer => "no answer in time",
+            Cause::NoProof => "no proof of freshness within the limit",
+            Cause::StuckList => "the list does not get beyond a page",
+            Cause::OtherCluster => "another cluster answers there",
+        })
+    }
 }
 
 /// What happened.
@@ -159,7 +187,12 @@ pub enum Input {
         revision: i64,
     },
     /// What was under way has failed.
-    Failed(Failure),
+    Failed {
+        /// What it means for the next step.
+        failure: Failure,
+        /// The error's text.
+        error: String,
+    },
     /// The copy is in doubt: everything is to be listed again.
     Doubt,
     /// The deadline has passed.
@@ -192,8 +225,10 @@ pub enum Event {
     },
     /// An attempt failed; the mirror goes on by itself.
     Lost {
-        /// Why.
+        /// The kind of failure.
         failure: Failure,
+        /// What happened.
+        cause: Cause,
         /// The endpoint.
         endpoint: usize,
     },

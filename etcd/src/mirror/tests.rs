@@ -32,6 +32,11 @@ fn item(key: &str, revision: i64) -> KeyValue {
     }
 }
 
+fn failed(failure: Failure) -> Input {
+    let error = String::from("it broke");
+    Input::Failed { failure, error }
+}
+
 /// A mirror on a clock that the test turns.
 struct Bench {
     mirror: Mirror,
@@ -169,6 +174,7 @@ fn a_page_that_does_not_get_further_does_not_end_a_list() {
         assert_eq!(action, Action::Disconnect, "{pages:?}");
         let lost = Event::Lost {
             failure: Failure::Unreachable,
+            cause: Cause::StuckList,
             endpoint: before,
         };
         assert_eq!(bench.events, [lost]);
@@ -235,7 +241,7 @@ fn fragments_do_not_survive_a_lost_connection() {
         changes: vec![put("a", 11)],
         fragment: true,
     });
-    bench.feed(Input::Failed(Failure::Unreachable));
+    bench.feed(failed(Failure::Unreachable));
     bench.at_deadline();
     assert_eq!(bench.feed(Input::Connected), Action::Watch { from: 11 });
     bench.feed(Input::Watching(HEADER));
@@ -249,10 +255,7 @@ fn reliable() {
     // written while the connection was away, too.
     let mut bench = Bench::watching(10);
     bench.changes(&[put("a", 15)]);
-    assert_eq!(
-        bench.feed(Input::Failed(Failure::Unreachable)),
-        Action::Disconnect
-    );
+    assert_eq!(bench.feed(failed(Failure::Unreachable)), Action::Disconnect);
     assert!(matches!(bench.at_deadline(), Action::Connect { .. }));
     assert_eq!(bench.feed(Input::Connected), Action::Watch { from: 16 });
 }
@@ -261,7 +264,7 @@ fn reliable() {
 fn resumable_until_compacted() {
     let mut bench = Bench::watching(10);
     assert_eq!(
-        bench.feed(Input::Failed(Failure::Compacted)),
+        bench.feed(failed(Failure::Compacted)),
         Action::List {
             after: None,
             revision: None
@@ -287,16 +290,13 @@ fn resumable_until_compacted() {
 #[test]
 fn a_list_that_is_compacted_away_starts_over_after_a_pause() {
     let mut bench = Bench::watching(10);
-    bench.feed(Input::Failed(Failure::Compacted));
+    bench.feed(failed(Failure::Compacted));
     bench.feed(Input::Page {
         header: at(90),
         items: vec![item("a", 80)],
         more: true,
     });
-    assert_eq!(
-        bench.feed(Input::Failed(Failure::Compacted)),
-        Action::Disconnect
-    );
+    assert_eq!(bench.feed(failed(Failure::Compacted)), Action::Disconnect);
     bench.at_deadline();
     assert_eq!(
         bench.feed(Input::Connected),
@@ -361,7 +361,7 @@ fn another_cluster_is_listed_again() {
         );
         assert_eq!(bench.events, [Event::Listing]);
         // Also when the connection is lost amid the list: there is no going back to the old history.
-        bench.feed(Input::Failed(Failure::Unreachable));
+        bench.feed(failed(Failure::Unreachable));
         bench.at_deadline();
         assert_eq!(
             bench.feed(Input::Connected),
@@ -441,6 +441,7 @@ fn a_silent_stall_is_found() {
         bench.events,
         [Event::Lost {
             failure: Failure::Stalled,
+            cause: Cause::NoProof,
             endpoint: before
         }]
     );
@@ -520,11 +521,11 @@ fn a_dead_member_is_found() {
 fn pauses_are_random_bounded_and_reset() {
     let mut bench = Bench::watching(10);
     let mut pauses = Vec::new();
-    bench.feed(Input::Failed(Failure::Unreachable));
+    bench.feed(failed(Failure::Unreachable));
     for _ in 0..50 {
         pauses.push(bench.mirror.deadline() - bench.now);
         assert!(matches!(bench.at_deadline(), Action::Connect { .. }));
-        bench.feed(Input::Failed(Failure::Unreachable));
+        bench.feed(failed(Failure::Unreachable));
     }
     assert!(pauses[0] <= Duration::from_millis(100));
     assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(5)));
@@ -539,7 +540,7 @@ fn pauses_are_random_bounded_and_reset() {
     bench.feed(Input::Connected);
     bench.feed(Input::Watching(HEADER));
     bench.head(10, 10);
-    bench.feed(Input::Failed(Failure::Unreachable));
+    bench.feed(failed(Failure::Unreachable));
     assert!(bench.mirror.deadline() - bench.now <= Duration::from_millis(100));
 }
 
@@ -548,11 +549,12 @@ fn denied_and_unauthenticated_keep_the_copy() {
     for (failure, moves) in [(Failure::Denied, true), (Failure::Unauthenticated, false)] {
         let mut bench = Bench::watching(10);
         let before = bench.mirror.endpoint();
-        assert_eq!(bench.feed(Input::Failed(failure)), Action::Disconnect);
+        assert_eq!(bench.feed(failed(failure)), Action::Disconnect);
         assert_eq!(
             bench.events,
             [Event::Lost {
                 failure,
+                cause: Cause::Error("it broke".into()),
                 endpoint: before
             }]
         );
@@ -566,9 +568,9 @@ fn denied_and_unauthenticated_keep_the_copy() {
 fn a_member_that_takes_no_token_is_left() {
     let mut bench = Bench::watching(10);
     let before = bench.mirror.endpoint();
-    bench.feed(Input::Failed(Failure::Unauthenticated));
+    bench.feed(failed(Failure::Unauthenticated));
     bench.at_deadline();
-    bench.feed(Input::Failed(Failure::Unauthenticated));
+    bench.feed(failed(Failure::Unauthenticated));
     let next = bench.mirror.endpoint();
     assert_ne!(next, before);
     // What has worked meanwhile counts.
@@ -576,7 +578,7 @@ fn a_member_that_takes_no_token_is_left() {
     bench.feed(Input::Connected);
     bench.feed(Input::Watching(at(10)));
     bench.head(10, 10);
-    bench.feed(Input::Failed(Failure::Unauthenticated));
+    bench.feed(failed(Failure::Unauthenticated));
     assert_eq!(bench.mirror.endpoint(), next);
 }
 
@@ -610,6 +612,7 @@ fn no_step_is_waited_for_for_ever() {
             bench.events,
             [Event::Lost {
                 failure,
+                cause: Cause::NoAnswer,
                 endpoint: before
             }]
         );
@@ -622,7 +625,7 @@ fn another_cluster_is_not_taken_from_an_address_that_was_found() {
     let mut bench = Bench::watching(10);
     bench.mirror.set_found(1);
     while bench.mirror.endpoint() != 3 {
-        bench.feed(Input::Failed(Failure::Unreachable));
+        bench.feed(failed(Failure::Unreachable));
         bench.at_deadline();
     }
     bench.feed(Input::Connected);
@@ -709,7 +712,7 @@ fn a_copy_from_a_file_is_resumed_from() {
         )
     };
     let mut bench = resumed();
-    assert!(lists(bench.feed(Input::Failed(Failure::Compacted))));
+    assert!(lists(bench.feed(failed(Failure::Compacted))));
     let mut bench = resumed();
     let other = Header {
         cluster_id: 8,
@@ -732,7 +735,7 @@ fn a_copy_in_doubt_is_listed_anew() {
     // Once is enough.
     assert_eq!(bench.feed(Input::Doubt), Action::Wait);
     let mut bench = Bench::watching(10);
-    bench.feed(Input::Failed(Failure::Unreachable));
+    bench.feed(failed(Failure::Unreachable));
     assert_eq!(bench.feed(Input::Doubt), Action::Wait);
     assert!(matches!(bench.at_deadline(), Action::Connect { .. }));
     assert!(matches!(bench.feed(Input::Connected), Action::List { .. }));
@@ -762,7 +765,7 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
         // What was proved of it is not worth anything.
         assert_eq!(bench.mirror.last_fresh(), None, "{fault:?}");
         // Not even a lost connection makes it any better.
-        bench.feed(Input::Failed(Failure::Unreachable));
+        bench.feed(failed(Failure::Unreachable));
         bench.at_deadline();
         assert!(matches!(bench.feed(Input::Connected), Action::List { .. }));
         assert!(bench.mirror.is_doubted(), "{fault:?}");
@@ -779,7 +782,7 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
     }
     // Also where the doubt comes while there is no connection.
     let mut bench = Bench::watching(10);
-    bench.feed(Input::Failed(Failure::Unreachable));
+    bench.feed(failed(Failure::Unreachable));
     assert!(bench.mirror.last_fresh().is_some());
     bench.feed(Input::Doubt);
     assert_eq!(
@@ -793,7 +796,7 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
     assert!(bench.mirror.is_doubted());
     // What is only behind is what it claims to be.
     let mut bench = Bench::watching(10);
-    bench.feed(Input::Failed(Failure::Compacted));
+    bench.feed(failed(Failure::Compacted));
     assert_eq!(bench.events.last(), Some(&Event::Listing));
     assert!(!bench.mirror.is_doubted() && bench.mirror.last_fresh().is_some());
 }

@@ -1,7 +1,7 @@
 //! From the watch to what is served: takes the mirror's events in, publishes the view, and tells how things stand.
 
 use etcd::client::{self, Status};
-use etcd::mirror::{Event, Failure};
+use etcd::mirror::{Cause, Event, Failure};
 use tracing::{info, warn};
 
 use super::{Mirrored, follow};
@@ -37,7 +37,11 @@ impl Feed {
                     lists += 1;
                 }
                 Event::Fresh { .. } => is_fresh = true,
-                Event::Lost { failure, endpoint } => self.log_lost(*failure, *endpoint, status),
+                Event::Lost {
+                    failure,
+                    cause,
+                    endpoint,
+                } => self.log_lost(*failure, cause, *endpoint),
                 _ => {}
             }
             let mut builder = self.mirrored.lock();
@@ -99,18 +103,17 @@ impl Feed {
     }
 
     /// The same trouble over and over is one line, not one a try.
-    fn log_lost(&mut self, failure: Failure, endpoint: usize, status: &Status) {
+    fn log_lost(&mut self, failure: Failure, cause: &Cause, endpoint: usize) {
         if self.lost.replace(failure) == Some(failure) {
             return;
         }
-        let reason = status.trouble.as_deref().unwrap_or_default();
         let serving = self.mirrored.lock().view().is_ready();
         let urls = self.store.urls();
         let endpoint = urls.get(endpoint).map_or("", String::as_str);
         warn!(
             endpoint,
             ?failure,
-            reason,
+            reason = %cause,
             serving,
             "etcd is lost, retrying"
         );

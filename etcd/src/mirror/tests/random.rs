@@ -198,7 +198,7 @@ fn next_input(
     if rough && random.f32() < 0.01 {
         *cursor = None;
         *pending = Action::Wait;
-        return Some(Input::Failed(
+        return Some(failed(
             [Failure::Unreachable, Failure::Unauthenticated][random.usize(..2)],
         ));
     }
@@ -207,7 +207,7 @@ fn next_input(
         Action::List {
             revision: Some(pinned),
             ..
-        } if pinned < store.compacted => Some(Input::Failed(Failure::Compacted)),
+        } if pinned < store.compacted => Some(failed(Failure::Compacted)),
         Action::List { after, revision } => {
             let pinned = revision.unwrap_or(store.revision);
             let content = store.content(pinned);
@@ -228,9 +228,7 @@ fn next_input(
                 more,
             })
         }
-        Action::Watch { from } if from <= store.compacted => {
-            Some(Input::Failed(Failure::Compacted))
-        }
+        Action::Watch { from } if from <= store.compacted => Some(failed(Failure::Compacted)),
         Action::Watch { from } => {
             *cursor = Some(from);
             store.rest.clear();
@@ -250,7 +248,7 @@ fn next_input(
             })
         }
         Action::Disconnect if cursor.is_none() && rough && random.f32() < 0.5 => {
-            Some(Input::Failed(Failure::Unreachable))
+            Some(failed(Failure::Unreachable))
         }
         Action::Disconnect | Action::Wait => deliver(store, random, cursor, rough),
     }
