@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("served", &["memory", "supervisor", "zone"]),
             ("metrics", &["served", "zone"]),
             (
-                "server",
+                "answer",
                 &[
                     "message",
                     "metrics",
@@ -42,6 +42,10 @@ const ROOMS: &[(&str, &[Room])] = &[
                 ],
             ),
             (
+                "server",
+                &["answer", "message", "metrics", "supervisor", "zone"],
+            ),
+            (
                 "mirror",
                 &["memory", "model", "served", "supervisor", "zone"],
             ),
@@ -50,13 +54,14 @@ const ROOMS: &[(&str, &[Room])] = &[
             (
                 "admin",
                 &[
-                    "fleet", "metrics", "mirror", "model", "served", "server", "zone",
+                    "answer", "fleet", "metrics", "mirror", "model", "served", "zone",
                 ],
             ),
             (
                 "run",
                 &[
                     "admin",
+                    "answer",
                     "config",
                     "fleet",
                     "metrics",
@@ -114,6 +119,17 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "nsd/src/message",
         &["tokio", "std::net", "std::fs", "::now()", "etcd::"],
+    ),
+    (
+        "nsd/src/answer",
+        &[
+            "std::fs",
+            "UdpSocket",
+            "TcpListener",
+            "TcpStream",
+            "etcd::",
+            "etcd_client",
+        ],
     ),
     ("nsd/src/server", &["etcd::", "etcd_client"]),
     (

@@ -14,7 +14,7 @@
 use std::hint::black_box;
 use std::sync::{Arc, LazyLock};
 
-use nsd::message::{self, Options, Query};
+use nsd::message::{self, Query, ServerEdns};
 use nsd::model::{Name, Rdata, Rtype};
 use nsd::zone::{Answer, Contents, Rrset, SoaFields, View, Zone, resolve_into};
 
@@ -136,7 +136,7 @@ fn queries(case: &str) -> Vec<&'static [u8]> {
     (0..100).map(query).collect()
 }
 
-const OPTIONS: Options<'_> = Options {
+const OURS: ServerEdns<'_> = ServerEdns {
     udp_size: 1232,
     nsid: b"",
 };
@@ -164,7 +164,7 @@ fn stage(stage: &str, case: &str) -> Box<dyn FnMut()> {
             let mut out = [0; 1232];
             Box::new(move || {
                 let answer = black_box(&answer);
-                let len = message::encode(answer, &queries[0], &OPTIONS, 1232, &mut out);
+                let len = message::encode(answer, &queries[0], &OURS, 1232, &mut out);
                 black_box(&out[..len]);
             })
         }

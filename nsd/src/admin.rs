@@ -36,12 +36,12 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use listen::CONNECTIONS_MAX;
 
+use crate::answer::Barrier;
 use crate::fleet::Phase;
 use crate::metrics::{Counters, Metrics, registry};
 use crate::mirror::{Builder, Mirrored};
 use crate::model::Name;
 use crate::served::{Served, Standing};
-use crate::server::Barrier;
 
 /// The longest that `/status` waits.
 const WAIT_MAX: Duration = Duration::from_secs(60);

@@ -1,14 +1,15 @@
 //! `nsd`: a front-end that answers DNS from an in-memory mirror of etcd.
 //!
 //! ```text
-//! etcd ──► mirror ──► zone::View ──published──► server ──► clients
-//!            │                                    │
-//!            └──► admin (status, metrics) ◄───────┘ counters
+//! etcd ──► mirror ──► zone::View ──published──► answer ◄──► server ◄──► clients
+//!            │                                  │
+//!            └──► admin (status, metrics) ◄─────┘ counters
 //! ```
 //!
 //! - [`zone`], [`message`]: pure. The view that is served and the resolver over it; octets to questions and
 //!   answers to octets. They know nothing of etcd, clocks or sockets.
-//! - [`server`]: UDP and TCP. Reads the published view, never waits for anything else.
+//! - [`answer`]: from a request to its reply, for all transports. Reads the published view, never waits for anything else.
+//! - [`server`]: the sockets, UDP and TCP.
 //! - [`mirror`]: builds views from what etcd says and publishes them, and knows how fresh they are.
 //! - [`config`], [`admin`], [`metrics`], [`run`], [`dev`]: settings, HTTP, counters, life and death of
 //!   the process, and the trial mode.
@@ -17,6 +18,8 @@
 
 #[cfg(feature = "daemon")]
 pub mod admin;
+#[cfg(feature = "daemon")]
+pub mod answer;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "daemon")]

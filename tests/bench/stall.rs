@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nsd::answer::{Barrier, Service};
 use nsd::metrics::Metrics;
 use nsd::model::{Name, Rtype};
 use nsd::served::{Publisher, Standing};
-use nsd::server::{self, Barrier, Connections, Limits, Service};
+use nsd::server::{self, Connections, Limits};
 use nsd::supervisor::Supervisor;
 use nsd::zone::{Contents, Rrset, SoaFields, View, Zone};
 

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use nsd::answer::{Barrier, Service};
 use nsd::config::Arguments;
 use nsd::model::{Consistency, Name};
 use nsd::served::{Publisher, Served, Standing};
-use nsd::server::{Barrier, Service};
 use nsd::zone::{View, Zone};
 
 /// How often the view is passed on to the servers.

@@ -2,7 +2,7 @@
 
 use etcd::model::Name;
 use etcd::model::zonefile::{self, Checked, Fault};
-use nsd::message::{self, Options, Reject};
+use nsd::message::{self, Reject, ServerEdns};
 use nsd::zone::{Contents, Rrset, SoaFields, View, Zone, resolve};
 
 /// Reads a master file and checks the zone.
@@ -63,7 +63,7 @@ fn zone(apex: &Name, checked: &Checked) -> Zone {
 /// Answers a query as the server does; `octets_max` is the transport's limit, and over UDP the client's
 /// counts, too.
 pub(crate) fn respond(view: &View, octets: &[u8], is_udp: bool) -> Vec<u8> {
-    const OPTIONS: Options<'_> = Options {
+    const OURS: ServerEdns<'_> = ServerEdns {
         udp_size: 1232,
         nsid: b"",
     };
@@ -76,9 +76,9 @@ pub(crate) fn respond(view: &View, octets: &[u8], is_udp: bool) -> Vec<u8> {
                 65_535
             };
             let answer = resolve(view, &query.question());
-            message::encode(&answer, &query, &OPTIONS, limit, &mut out)
+            message::encode(&answer, &query, &OURS, limit, &mut out)
         }
-        Err(Reject::Reply(refusal)) => message::encode_reject(&refusal, &OPTIONS, &mut out),
+        Err(Reject::Reply(refusal)) => message::encode_reject(&refusal, &OURS, &mut out),
         Err(Reject::Silent) => 0,
     };
     out.truncate(len);

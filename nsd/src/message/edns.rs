@@ -7,34 +7,34 @@ use crate::zone::Rcode;
 const NSID: u16 = 3;
 const EDE: u16 = 15;
 
-/// Root owner, type, class, TTL and rdata length.
+/// The length of an OPT record without options: root owner, type, class, TTL and rdata length.
 const OPT_LEN: usize = 11;
 
-/// What the OPT record of a query says.
+/// The OPT record of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edns {
-    /// How many octets the client takes over UDP, as it says.
+    /// The longest message that the client accepts over UDP, in octets, as it says.
     pub udp_size: u16,
-    /// The version: 0 in all queries that are answered.
+    /// The EDNS version; queries with another one than 0 are rejected.
     pub version: u8,
-    /// Whether DNSSEC records are wanted (RFC 3225); to be repeated.
+    /// The DO bit: the client wants DNSSEC records (RFC 3225). The response repeats it.
     pub is_dnssec_ok: bool,
-    /// Whether the server's identity is wanted (RFC 5001).
+    /// Whether the client wants the server's identity (RFC 5001).
     pub wants_nsid: bool,
 }
 
-/// What goes into the OPT records that are sent.
+/// What our own OPT records say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options<'o> {
-    /// How many octets we take over UDP.
+pub struct ServerEdns<'o> {
+    /// The longest message that we accept over UDP, in octets.
     pub udp_size: u16,
-    /// The server's identity, for clients that ask; empty if it is not told.
+    /// The server's identity, for clients that ask (RFC 5001); empty to keep it secret.
     pub nsid: &'o [u8],
 }
 
 impl Edns {
-    /// Reads an OPT record: its class, its TTL and its rdata. Says whether all of its options could be read: it is
-    /// answered with one of ours also where they could not (RFC 6891 6.1.1).
+    /// Parses an OPT record's class, TTL and rdata. Returns false beside it if some options cannot be read: even then the
+    /// response needs an OPT record (RFC 6891 6.1.1).
     #[inline]
     pub(super) fn parse(class: u16, ttl: [u8; 4], mut rdata: &[u8]) -> (Self, bool) {
         let [_, version, flags, _] = ttl;
@@ -61,8 +61,8 @@ impl Edns {
     }
 }
 
-/// The OPT record of a reply, which is always sent if there is one.
-pub(super) struct Reply<'o> {
+/// The OPT record of a response.
+pub(super) struct OptRecord<'o> {
     udp_size: u16,
     rcode: Rcode,
     is_dnssec_ok: bool,
@@ -70,32 +70,31 @@ pub(super) struct Reply<'o> {
     ede: Option<u16>,
 }
 
-impl<'o> Reply<'o> {
-    /// The OPT record that answers the one of a query. Options that `room` octets have no room for
-    /// are left out.
+impl<'o> OptRecord<'o> {
+    /// The record that answers the one of a query. Options that do not fit into `room` octets are left out.
     pub(super) fn new(
-        edns: Edns,
-        options: &Options<'o>,
+        query: Edns,
+        ours: &ServerEdns<'o>,
         rcode: Rcode,
         ede: Option<u16>,
         room: usize,
     ) -> Self {
-        let nsid = if edns.wants_nsid { options.nsid } else { &[] };
-        let is_dnssec_ok = edns.is_dnssec_ok;
-        let mut reply = Reply {
-            udp_size: options.udp_size,
+        let nsid = if query.wants_nsid { ours.nsid } else { &[] };
+        let is_dnssec_ok = query.is_dnssec_ok;
+        let mut record = OptRecord {
+            udp_size: ours.udp_size,
             rcode,
             is_dnssec_ok,
             nsid,
             ede,
         };
-        if reply.len() > room {
-            reply.nsid = &[];
+        if record.len() > room {
+            record.nsid = &[];
         }
-        if reply.len() > room {
-            reply.ede = None;
+        if record.len() > room {
+            record.ede = None;
         }
-        reply
+        record
     }
 
     fn nsid_len(&self) -> usize {
@@ -110,7 +109,7 @@ impl<'o> Reply<'o> {
         if self.ede.is_some() { 6 } else { 0 }
     }
 
-    /// The length in octets, to be kept free.
+    /// The length in octets, to reserve for it.
     pub(super) fn len(&self) -> usize {
         OPT_LEN + self.nsid_len() + self.ede_len()
     }

@@ -1,7 +1,7 @@
 //! From an answer, or a refusal, to octets.
 
 use super::compress::Names;
-use super::edns::{Edns, Options, Reply};
+use super::edns::{Edns, OptRecord, ServerEdns};
 use super::header::{AA, HEADER_LEN, QR, RD, TC};
 use super::query::{Query, Refusal};
 use super::writer::{Full, Writer};
@@ -32,7 +32,7 @@ const REFUSAL_LEN_MAX: usize = 512;
 pub fn encode(
     answer: &Answer<'_>,
     query: &Query<'_>,
-    options: &Options<'_>,
+    edns: &ServerEdns<'_>,
     limit: usize,
     out: &mut [u8],
 ) -> usize {
@@ -46,7 +46,7 @@ pub fn encode(
         question: query.question,
         edns: query.edns,
     };
-    encode_with(&head, options, limit, out, |out| {
+    encode_with(&head, edns, limit, out, |out| {
         let mut names = Names::new(query.name());
         let mut body = Body::default();
         answer.each_entry(|entry| {
@@ -69,7 +69,7 @@ pub fn encode(
 pub fn encode_chaos(
     text: &[u8],
     query: &Query<'_>,
-    options: &Options<'_>,
+    edns: &ServerEdns<'_>,
     limit: usize,
     out: &mut [u8],
 ) -> usize {
@@ -78,7 +78,7 @@ pub fn encode_chaos(
         ..Head::of(&query.reject(Rcode::NOERROR, None))
     };
     let text = &text[..text.len().min(255)];
-    encode_with(&head, options, limit, out, |out| {
+    encode_with(&head, edns, limit, out, |out| {
         let fixed = fixed_part(Rtype::TXT, CLASS_CHAOS, 0);
         let len = text.len();
         let written = out.put_whole(|out| {
@@ -103,9 +103,9 @@ pub fn encode_chaos(
 
 /// Writes a reply without records of a zone into `out`, and says how many octets it has: at most 512, and 0
 /// if `out` is too short.
-pub fn encode_reject(refusal: &Refusal<'_>, options: &Options<'_>, out: &mut [u8]) -> usize {
+pub fn encode_reject(refusal: &Refusal<'_>, edns: &ServerEdns<'_>, out: &mut [u8]) -> usize {
     let head = Head::of(refusal);
-    let len = encode_with(&head, options, REFUSAL_LEN_MAX, out, |_| Body::default());
+    let len = encode_with(&head, edns, REFUSAL_LEN_MAX, out, |_| Body::default());
     match refusal.tsig {
         // It comes last, behind the OPT record.
         Some(tsig) if len > 0 => tsig.append(out, len, REFUSAL_LEN_MAX, refusal.id),
@@ -178,7 +178,7 @@ impl Body {
 /// Writes header, question, what `write_body` writes, and the OPT record.
 fn encode_with(
     head: &Head<'_>,
-    options: &Options<'_>,
+    edns: &ServerEdns<'_>,
     limit: usize,
     out: &mut [u8],
     write_body: impl FnOnce(&mut Writer<'_>) -> Body,
@@ -195,9 +195,9 @@ fn encode_with(
     let room = out.room();
     let opt = head
         .edns
-        .map(|edns| Reply::new(edns, options, head.rcode, head.ede, room));
+        .map(|query| OptRecord::new(query, edns, head.rcode, head.ede, room));
     let opt = opt.filter(|opt| opt.len() <= room);
-    let opt_len = opt.as_ref().map_or(0, Reply::len);
+    let opt_len = opt.as_ref().map_or(0, OptRecord::len);
     out.reserve(opt_len);
     let Body {
         mut counts,

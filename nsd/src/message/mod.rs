@@ -22,7 +22,7 @@ mod tests;
 mod tsig;
 mod writer;
 
-pub use edns::{Edns, Options};
+pub use edns::{Edns, ServerEdns};
 pub use encode::{encode, encode_chaos, encode_reject};
 pub use parse::{parse, question_name};
 pub use query::{Chaos, Class, Query, Refusal, Reject};

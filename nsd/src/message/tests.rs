@@ -11,7 +11,7 @@ use crate::model::Rtype;
 use crate::zone::tests::{spelled, view};
 use crate::zone::{Answer, View, resolve, resolve_into};
 
-const OPTIONS: Options<'_> = Options {
+const OURS: ServerEdns<'_> = ServerEdns {
     udp_size: 1232,
     nsid: b"front-end 1",
 };
@@ -37,9 +37,9 @@ fn reply(view: &View, octets: &[u8], limit: usize) -> Vec<u8> {
     let len = match parse(octets) {
         Ok(query) => {
             let answer = resolve(view, &query.question());
-            encode(&answer, &query, &OPTIONS, limit, &mut out)
+            encode(&answer, &query, &OURS, limit, &mut out)
         }
-        Err(Reject::Reply(refusal)) => encode_reject(&refusal, &OPTIONS, &mut out),
+        Err(Reject::Reply(refusal)) => encode_reject(&refusal, &OURS, &mut out),
         Err(Reject::Silent) => 0,
     };
     out.truncate(len);
@@ -247,13 +247,13 @@ fn the_server_tells_about_itself() {
     let octets = ask("id.server.", Rtype::TXT);
     let query = parse(&octets).unwrap();
     let mut out = [0; 512];
-    let len = encode_chaos(&[b'x'; 300], &query, &OPTIONS, 512, &mut out);
+    let len = encode_chaos(&[b'x'; 300], &query, &OURS, 512, &mut out);
     let expected = [
         &b"\x12\x34\x85\x00\0\x01\0\x01\0\0\0\0\x02id\x06server\0\0\x10\0\x03"[..],
         b"\xc0\x0c\0\x10\0\x03\0\0\0\0\x01\0\xff",
         &[b'x'; 255],
     ];
     assert_eq!(out[..len], expected.concat());
-    let len = encode_chaos(&[b'x'; 300], &query, &OPTIONS, 100, &mut out);
+    let len = encode_chaos(&[b'x'; 300], &query, &OURS, 100, &mut out);
     assert_eq!((len, out[2], out[7]), (12 + 15, 0x87, 0));
 }

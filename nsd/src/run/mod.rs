@@ -21,12 +21,13 @@ use reload::Reload;
 pub(crate) use signals::{Signals, Told};
 
 use crate::admin;
+use crate::answer::{Barrier, Service};
 use crate::config::{Config, Options};
 use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::served::Standing;
-use crate::server::{self, Barrier, Connections, Limits, Service, Sockets};
+use crate::server::{self, Connections, Limits, Sockets};
 use crate::supervisor::Supervisor;
 
 /// Grace period for queries in flight at shutdown: as long as a query may wait for etcd, and a little more.

@@ -1,26 +1,29 @@
-//! Many datagrams a system call: `recvmmsg` and `sendmmsg` on Linux.
+//! Many datagrams with one system call: `recvmmsg` and `sendmmsg` on Linux.
 //!
-//! This is the one module of the servers with `unsafe` code. The kernel is given pointers into buffers that the [`Batch`]
-//! owns; they are made anew for every call, and each block says what it relies on.
+//! This is the only module of `server` with `unsafe` code. The kernel gets pointers into buffers that the [`Batch`] owns.
+//! They are set anew for every call, and each block says what it relies on.
 //!
-//! A response leaves from the address that the query was sent to, also where the socket is bound to all
-//! addresses of the host (IP_PKTINFO, IPV6_PKTINFO: RFC 3542 6).
+//! A response leaves from the address that the query was sent to, even if the socket is bound to all addresses of the
+//! host (IP_PKTINFO, IPV6_PKTINFO: RFC 3542 6).
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use libc::{c_int, cmsghdr, in_pktinfo, in6_pktinfo, iovec, mmsghdr, sockaddr_storage};
+use libc::{
+    c_int, cmsghdr, in_pktinfo, in6_pktinfo, iovec, mmsghdr, sockaddr_in, sockaddr_in6,
+    sockaddr_storage,
+};
 
-use super::UDP_OCTETS_MAX;
+use crate::answer::{Peer, UDP_OCTETS_MAX};
 
-/// How many datagrams are taken at once. More save little: by then the system call is a small part.
+/// The most datagrams that are received at once. More would save little: the system call is a small part by then.
 pub(super) const BATCH: usize = 64;
 
-/// How long a query may be. One that is longer is cut, which shows when it is read.
+/// The longest query, in octets. A longer one is cut off, and parsing it fails.
 const QUERY_OCTETS_MAX: usize = 2048;
 
 /// Room for one control message with the longer of the two kinds of packet information.
@@ -34,7 +37,7 @@ pub(super) struct Batch {
     responses: Box<[[u8; UDP_OCTETS_MAX]]>,
     clients: Box<[sockaddr_storage]>,
     controls: Box<[Control]>,
-    /// Whether the socket tells the destination of queries; else there is nothing to be said in controls.
+    /// Whether the socket reports the destination of each query; otherwise there are no control messages.
     tells_destination: bool,
     query_parts: Box<[iovec]>,
     response_parts: Box<[iovec]>,
@@ -47,7 +50,7 @@ fn boxed<T: Clone>(value: T) -> Box<[T]> {
 }
 
 impl Batch {
-    /// Makes the buffers, for a socket that tells the destination of queries or one that does not.
+    /// Allocates the buffers. `tells_destination`: see [`tell_destination`].
     pub(super) fn new(tells_destination: bool) -> Self {
         // SAFETY: all of these are plain C structs, for which all bits zero is a value.
         let (client, part, header) = unsafe {
@@ -70,7 +73,7 @@ impl Batch {
         }
     }
 
-    /// Waits for queries as long as the socket's time limit says, and takes those that are there. Returns how many.
+    /// Waits for queries, up to the socket's read timeout, and receives all that are there. Returns how many.
     pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         for index in 0..BATCH {
             self.query_parts[index] = iovec {
@@ -112,12 +115,12 @@ impl Batch {
         received.map(|(header, query)| &query[..(header.msg_len as usize).min(QUERY_OCTETS_MAX)])
     }
 
-    /// Answers the first `count` queries. `answer` gets a query, what it takes to answer it later, and room for its
-    /// response, and returns the response's length; 0 for none. Returns how many responses there are to be sent.
+    /// Answers the first `count` queries. `answer` gets a query, its sender and room for the response, and returns the
+    /// response's length; 0 for none. Returns how many responses there are to send.
     pub(super) fn answer(
         &mut self,
         count: usize,
-        mut answer: impl FnMut(&[u8], &dyn Fn() -> Envelope, &mut [u8]) -> usize,
+        mut answer: impl FnMut(&[u8], &Sender<'_>, &mut [u8]) -> usize,
     ) -> usize {
         let mut responses = 0;
         for index in 0..count.min(BATCH) {
@@ -125,16 +128,13 @@ impl Batch {
                 continue;
             }
             let len = (self.received[index].msg_len as usize).min(QUERY_OCTETS_MAX);
-            let received = &self.received[index].msg_hdr;
-            let (client, control) = (&self.clients[index], &self.controls[index]);
-            let envelope = || Envelope {
-                client: *client,
-                client_len: received.msg_namelen,
-                control: *control,
-                control_len: received.msg_controllen,
+            let sender = Sender {
+                header: &self.received[index].msg_hdr,
+                client: &self.clients[index],
+                control: &self.controls[index],
             };
             let query = &self.queries[index][..len];
-            let response_len = answer(query, &envelope, &mut self.responses[index]);
+            let response_len = answer(query, &sender, &mut self.responses[index]);
             if response_len == 0 {
                 continue;
             }
@@ -173,14 +173,39 @@ impl Batch {
             done += match usize::try_from(sent) {
                 Ok(sent) if sent > 0 => sent,
                 _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => 0,
-                // What fails is the client's loss, who asks again; the others behind it are not.
+                // Skip the response that failed: its client asks again, and the others must not wait.
                 _ => 1,
             };
         }
     }
 }
 
-/// Who sent a query, and to which address: what it takes to answer it later.
+/// The sender of a query in a batch.
+pub(super) struct Sender<'b> {
+    header: &'b libc::msghdr,
+    client: &'b sockaddr_storage,
+    control: &'b Control,
+}
+
+impl Sender<'_> {
+    /// All that it takes to answer the query once the batch is gone.
+    pub(super) fn envelope(&self) -> Envelope {
+        Envelope {
+            client: *self.client,
+            client_len: self.header.msg_namelen,
+            control: *self.control,
+            control_len: self.header.msg_controllen,
+        }
+    }
+}
+
+impl Peer for Sender<'_> {
+    fn address(&self) -> SocketAddr {
+        address(self.client)
+    }
+}
+
+/// The sender of a query, and the address that it was sent to.
 pub(super) struct Envelope {
     client: sockaddr_storage,
     client_len: u32,
@@ -188,8 +213,14 @@ pub(super) struct Envelope {
     control_len: usize,
 }
 
+impl Peer for Envelope {
+    fn address(&self) -> SocketAddr {
+        address(&self.client)
+    }
+}
+
 impl Envelope {
-    /// Sends a response, without waiting for room in the socket's buffer. What fails is the client's loss, who asks again.
+    /// Sends a response, without waiting for room in the socket's buffer. Errors are ignored: the client asks again.
     pub(super) fn send(mut self, socket: &UdpSocket, response: &[u8]) {
         let mut part = iovec {
             iov_base: response.as_ptr().cast_mut().cast(),
@@ -214,17 +245,34 @@ impl Envelope {
     }
 }
 
-/// Port 0 cannot be answered.
+/// The address of a client, as the kernel has written it.
+fn address(client: &sockaddr_storage) -> SocketAddr {
+    if c_int::from(client.ss_family) == libc::AF_INET6 {
+        // SAFETY: the family says that this is a sockaddr_in6, which sockaddr_storage has room and alignment for.
+        let client = unsafe { &*ptr::from_ref(client).cast::<sockaddr_in6>() };
+        let (ip, port) = (
+            client.sin6_addr.s6_addr.into(),
+            u16::from_be(client.sin6_port),
+        );
+        return SocketAddrV6::new(ip, port, client.sin6_flowinfo, client.sin6_scope_id).into();
+    }
+    // SAFETY: the sockets are of one of the two families, so this is a sockaddr_in. All bits are a value of it.
+    let client = unsafe { &*ptr::from_ref(client).cast::<sockaddr_in>() };
+    let ip = Ipv4Addr::from_bits(u32::from_be(client.sin_addr.s_addr));
+    SocketAddrV4::new(ip, u16::from_be(client.sin_port)).into()
+}
+
+/// Whether a client's port is 0, to which nothing can be sent.
 fn has_no_port(client: &sockaddr_storage) -> bool {
     // SAFETY: sockaddr_in and sockaddr_in6 both have the port in the two octets behind the family, within
     // sockaddr_storage, which the kernel has filled.
-    let port = unsafe { (*ptr::from_ref(client).cast::<libc::sockaddr_in>()).sin_port };
+    let port = unsafe { (*ptr::from_ref(client).cast::<sockaddr_in>()).sin_port };
     port == 0
 }
 
 impl Control {
-    /// Turns the packet information of a query into that of its response: the address stays, the interface is left to
-    /// the routes. Returns the length of what is there; 0 if there is nothing to say.
+    /// Turns the packet information of a query into that of its response: keeps the address, and leaves the interface to
+    /// the routing table. Returns its length in octets; 0 if there is none.
     fn turn_round(&mut self, len: usize) -> usize {
         if len < size_of::<cmsghdr>() {
             return 0;
@@ -257,7 +305,7 @@ impl Control {
     }
 }
 
-/// Has the kernel tell which address each query was sent to.
+/// Makes the kernel report the destination address of each query.
 pub(super) fn tell_destination(socket: &UdpSocket, is_ipv6: bool) -> io::Result<()> {
     let on: c_int = 1;
     let (level, option) = match is_ipv6 {
@@ -278,5 +326,31 @@ pub(super) fn tell_destination(socket: &UdpSocket, is_ipv6: bool) -> io::Result<
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn senders_are_told() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(server) = UdpSocket::bind(address) else {
+                continue; // There is no IPv6 here.
+            };
+            let client = UdpSocket::bind(address).expect("a port");
+            let expected = client.local_addr().expect("an address");
+            let to = server.local_addr().expect("an address");
+            client.send_to(b"query", to).expect("sent");
+            let mut batch = Batch::new(false);
+            assert_eq!(batch.receive(&server).expect("a query"), 1);
+            let mut senders = Vec::new();
+            let responses = batch.answer(1, |_, sender, _| {
+                senders.extend([sender.address(), sender.envelope().address()]);
+                0
+            });
+            assert_eq!((responses, senders), (0, vec![expected; 2]));
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! UDP: threads that each have a socket of their own on every address (SO_REUSEPORT), so that the kernel
-//! spreads the clients over them and they share nothing.
+//! UDP: on every address each thread has a socket of its own (SO_REUSEPORT). The kernel spreads the clients over the
+//! threads, and these share nothing.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -13,9 +13,9 @@ use socket2::SockRef;
 use tracing::warn;
 
 #[cfg(target_os = "linux")]
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, Envelope};
 use super::seldom::Seldom;
-use super::{Asked, Reply, Service, Transport, UDP_OCTETS_MAX};
+use crate::answer::{Confirmation, Peer, Reply, Request, Service, Transport, UDP_OCTETS_MAX};
 #[cfg(target_os = "linux")]
 use crate::message;
 use crate::metrics::{Counters, Metrics, Tally};
@@ -23,13 +23,13 @@ use crate::supervisor::{StopFlag, Supervisor};
 #[cfg(target_os = "linux")]
 use crate::zone::{Probe, View};
 
-/// How often a thread without queries looks whether it is to end.
+/// How often an idle thread checks whether to stop.
 pub(super) const STOP_POLL: Duration = Duration::from_millis(100);
 
-/// How long a thread that is to end answers what still comes.
+/// Grace period for queries in flight at shutdown.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// Starts to answer on the sockets of one address.
+/// Starts the threads that answer on the sockets of one address.
 pub(super) fn start(
     supervisor: &mut Supervisor,
     service: &Service,
@@ -45,47 +45,47 @@ pub(super) fn start(
     Ok(())
 }
 
-/// Says when a thread ends: once it is to, and there is nothing left to be answered.
-struct End<'a> {
+/// Tells when a thread may end: after it was told to stop, once it has answered what had come by then.
+struct Drain<'a> {
     stop: &'a StopFlag,
-    at: Option<Instant>,
+    until: Option<Instant>,
 }
 
-impl<'a> End<'a> {
+impl<'a> Drain<'a> {
     fn new(stop: &'a StopFlag) -> Self {
-        End { stop, at: None }
+        Drain { stop, until: None }
     }
 
-    /// Before each look at the socket.
+    /// Call it before each receive. Returns true when the grace period is over.
     fn is_over(&mut self, socket: &UdpSocket) -> bool {
-        if self.at.is_none() && self.stop.is_set() {
-            self.at = Some(Instant::now() + DRAIN);
-            // Else it waits for what does not come any more.
+        if self.until.is_none() && self.stop.is_set() {
+            self.until = Some(Instant::now() + DRAIN);
+            // From now on an empty socket means that the thread is done.
             let _ = socket.set_nonblocking(true);
         }
-        self.at.is_some_and(|at| Instant::now() >= at)
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
-    /// After a look that failed.
-    fn is_empty(&self, error: &io::Error) -> bool {
-        self.at.is_some() && error.kind() == io::ErrorKind::WouldBlock
+    /// Whether this error of a receive says that nothing is left to answer.
+    fn is_done(&self, error: &io::Error) -> bool {
+        self.until.is_some() && error.kind() == io::ErrorKind::WouldBlock
     }
 }
 
-/// The loop of a thread: take what is there, look the view up once, answer, send.
+/// The loop of a thread: receive a batch, load the view once, answer, send.
 #[cfg(target_os = "linux")]
 fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters: &Arc<Counters>) {
     let is_any = |address: SocketAddr| address.ip().is_unspecified();
     let tells_destination = socket.local_addr().is_ok_and(is_any);
     let mut view = service.served.cached();
     let mut batch = Batch::new(tells_destination);
-    let mut end = End::new(stop);
-    while !end.is_over(socket) {
+    let mut drain = Drain::new(stop);
+    while !drain.is_over(socket) {
         let count = match batch.receive(socket) {
             Ok(count) => count,
-            Err(error) if end.is_empty(&error) => return,
+            Err(error) if drain.is_done(&error) => return,
             Err(error) => {
-                // A thread without queries lets go of a view that was replaced, too.
+                // Loading drops the old view, so that an idle thread does not keep it in memory.
                 view.load();
                 pause_after(&error);
                 continue;
@@ -95,116 +95,134 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters:
         let (proof, view) = (service.served.proof(), view.load());
         warm(view, batch.queries(count));
         let mut responder = service.responder(proof, view);
-        let responses = batch.answer(count, |query, envelope, out| {
-            let mut respond =
-                |asked| responder.respond(query, Transport::Udp, asked, &mut tally, out);
-            let reply = match respond(Asked::Now) {
-                Reply::Later => {
-                    let (envelope, socket) = (envelope(), socket.clone());
-                    let send = move |response: &[u8]| envelope.send(&socket, response);
-                    match answer_later(service, query, counters, send) {
-                        true => Reply::Silent,
-                        // Too many wait already.
-                        false => respond(Asked::Confirmed(false)),
-                    }
+        let responses = batch.answer(count, |query, sender, out| {
+            let mut request = request(query, sender);
+            let mut reply = responder.respond(&request, &mut tally, out);
+            if let Reply::Later = reply {
+                let socket = socket.clone();
+                let send = move |sender: Envelope, response: &[u8]| sender.send(&socket, response);
+                if answer_later(service, query, sender.envelope(), counters, send) {
+                    return 0;
                 }
-                reply => reply,
-            };
-            match reply {
-                Reply::Ready(len) => len,
-                Reply::Silent | Reply::Later => 0,
+                // Too many wait already.
+                request.confirmation = Confirmation::Told(false);
+                reply = responder.respond(&request, &mut tally, out);
             }
+            octets_of(&reply)
         });
-        // Who has an answer is counted.
+        // Before sending, so that every client with an answer is already counted.
         counters.add(&tally);
         batch.send(socket, responses);
     }
 }
 
-/// Has a query answered once the barrier knows whether the view is complete. False where too many wait for that.
-fn answer_later(
+fn request<'q>(octets: &'q [u8], peer: &'q dyn Peer) -> Request<'q> {
+    Request {
+        octets,
+        peer,
+        transport: Transport::Udp,
+        confirmation: Confirmation::Unasked,
+    }
+}
+
+/// How many octets there are to send.
+fn octets_of(reply: &Reply) -> usize {
+    match reply {
+        Reply::Ready(len) => *len,
+        // Streams are only for requests over TCP.
+        Reply::Silent | Reply::Later | Reply::Stream(_) => 0,
+    }
+}
+
+/// Answers a query once the barrier tells whether the view is complete. Returns false if too many queries wait for it.
+fn answer_later<P: Peer + Send + 'static>(
     service: &Service,
     query: &[u8],
+    peer: P,
     counters: &Arc<Counters>,
-    send: impl FnOnce(&[u8]) + Send + 'static,
+    send: impl FnOnce(P, &[u8]) + Send + 'static,
 ) -> bool {
     let (query, counters, later) = (query.to_vec(), counters.clone(), service.clone());
     service.barrier.wait(move |is_complete| {
         let (mut tally, mut out) = (Tally::default(), [0; UDP_OCTETS_MAX]);
         let (proof, view) = (later.served.proof(), later.served.view());
-        let asked = Asked::Confirmed(is_complete);
-        let mut responder = later.responder(proof, &view);
-        let reply = responder.respond(&query, Transport::Udp, asked, &mut tally, &mut out);
+        let request = Request {
+            confirmation: Confirmation::Told(is_complete),
+            ..request(&query, &peer)
+        };
+        let reply = (later.responder(proof, &view)).respond(&request, &mut tally, &mut out);
         counters.add(&tally);
         if let Reply::Ready(len) = reply {
-            send(&out[..len]);
+            send(peer, &out[..len]);
         }
     })
 }
 
-/// Looks up the names of all queries together, one step of each after the other, so that they wait for memory at the
-/// same time: in a large zone that is most of what an answer takes. What was looked up is then at hand.
+/// Looks up the names of all queries together, one step of each at a time, so that their cache misses overlap. In a large
+/// zone cache misses take most of the time of an answer; afterwards the nodes are in the cache.
 #[cfg(target_os = "linux")]
 fn warm<'q>(view: &View, queries: impl Iterator<Item = &'q [u8]>) {
     let begin = |query: &[u8]| view.probe(message::question_name(query)?);
     let mut probes: ArrayVec<Probe<'_>, { batch::BATCH }> = queries.filter_map(begin).collect();
-    // Each takes a few steps; those that are done are only looked at.
+    // Lookups take a few steps each; a step of one that is done does nothing.
     while probes
         .iter_mut()
         .fold(false, |more, probe| probe.step() | more)
     {}
 }
 
-/// The same, a datagram at a time.
+/// The loop of a thread where there is no `recvmmsg`: one datagram at a time.
 #[cfg(not(target_os = "linux"))]
 fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters: &Arc<Counters>) {
     let mut view = service.served.cached();
     let (mut query, mut response) = ([0; 2048], [0; UDP_OCTETS_MAX]);
-    let mut end = End::new(stop);
-    while !end.is_over(socket) {
+    let mut drain = Drain::new(stop);
+    while !drain.is_over(socket) {
         let (len, client) = match socket.recv_from(&mut query) {
             Ok(received) => received,
-            Err(error) if end.is_empty(&error) => return,
+            Err(error) if drain.is_done(&error) => return,
             Err(error) => {
                 view.load();
                 pause_after(&error);
                 continue;
             }
         };
-        // Port 0 cannot be answered.
+        // Nothing can be sent to port 0.
         if client.port() == 0 {
             continue;
         }
         let (query, mut tally) = (&query[..len], Tally::default());
         let proof = service.served.proof();
         let mut responder = service.responder(proof, view.load());
-        let mut respond =
-            |asked| responder.respond(query, Transport::Udp, asked, &mut tally, &mut response);
-        let mut reply = respond(Asked::Now);
-        if reply == Reply::Later {
+        let mut request = request(query, &client);
+        let mut reply = responder.respond(&request, &mut tally, &mut response);
+        if let Reply::Later = reply {
             let later = socket.clone();
-            // Whatever fails is the client's loss, who asks again.
-            let send = move |response: &[u8]| {
+            // Errors are ignored: the client asks again.
+            let send = move |client: SocketAddr, response: &[u8]| {
                 let socket = SockRef::from(&*later);
                 let _ = socket.send_to_with_flags(response, &client.into(), libc::MSG_DONTWAIT);
             };
-            reply = match answer_later(service, query, counters, send) {
-                true => Reply::Silent,
-                false => respond(Asked::Confirmed(false)),
-            };
+            if answer_later(service, query, client, counters, send) {
+                continue;
+            }
+            // Too many wait already.
+            request.confirmation = Confirmation::Told(false);
+            reply = responder.respond(&request, &mut tally, &mut response);
         }
         counters.add(&tally);
-        if let Reply::Ready(len) = reply {
+        let len = octets_of(&reply);
+        if len > 0 {
             let _ = socket.send_to(&response[..len], client);
         }
     }
 }
 
-/// Waits a little after an error that would come again at once.
+/// Pauses after an error that would most likely come again at once.
 fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
     static TOLD: Seldom = Seldom::new();
-    // A client that went away before its answer came is reported here, too.
+    // ConnectionRefused: a client was gone before its answer came.
     if !matches!(
         error.kind(),
         WouldBlock | TimedOut | Interrupted | ConnectionRefused
@@ -219,12 +237,13 @@ fn pause_after(error: &io::Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::tests::{QUERY, service_without_data};
     use crate::served::{Publisher, Standing};
-    use crate::server::{QUERY, listen};
+    use crate::server::listen;
     use crate::zone::View;
 
-    /// Waits until nobody but the caller has the view.
-    fn wait_until_let_go(view: &Arc<View>, why: &str) {
+    /// Waits until only the caller has the view.
+    fn wait_until_dropped(view: &Arc<View>, why: &str) {
         let start = Instant::now();
         while Arc::strong_count(view) > 1 {
             assert!(start.elapsed() < Duration::from_secs(10), "{why}");
@@ -233,12 +252,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_view_that_was_replaced_is_let_go_and_not_freed() {
+    async fn threads_drop_a_replaced_view_and_do_not_free_it() {
         let metrics = Metrics::new(1);
         let (publisher, served, replaced) = Publisher::new(View::default(), Standing::default());
         let service = Service {
             served,
-            ..Service::without_data().1
+            ..service_without_data().1
         };
         let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
         let sockets = listen::bind(&listen, false, 1).expect("a port");
@@ -261,27 +280,27 @@ mod tests {
         ask();
         publisher.publish(View::default());
         let old = kept();
-        // The thread moves on at its next query, and this is not the last that holds the view.
+        // The thread loads the new view at its next query.
         ask();
-        wait_until_let_go(&old, "it was asked");
+        wait_until_dropped(&old, "it was asked");
         publisher.publish(View::default());
         let old = kept();
-        wait_until_let_go(&old, "it is idle");
+        wait_until_dropped(&old, "it is idle");
         supervisor.end().await;
     }
 
     #[tokio::test]
-    async fn who_has_an_answer_is_counted() {
+    async fn a_query_is_counted_before_its_answer_is_sent() {
         let metrics = Metrics::new(1);
         let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
         let sockets = listen::bind(&listen, false, 1).expect("a port");
-        let ((_, service), mut supervisor) = (Service::without_data(), Supervisor::default());
+        let ((_, service), mut supervisor) = (service_without_data(), Supervisor::default());
         for sockets in sockets.udp {
             start(&mut supervisor, &service, sockets, &metrics).expect("threads");
         }
         let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
         client.connect(sockets.addresses[0]).expect("an address");
-        // It looks without a pause: the answer is seen as soon as it is there.
+        // Polling sees the answer as soon as it is there.
         client.set_nonblocking(true).expect("a socket");
         for queries in 1..=1000 {
             client.send(&QUERY).expect("sent");

@@ -111,7 +111,7 @@ fn an_answer_can_be_used_again() {
         let query = parse(&octets).unwrap();
         resolve_into(&view, &query.question(), &mut answer);
         let mut out = [0; 512];
-        let len = encode(&answer, &query, &OPTIONS, 512, &mut out);
+        let len = encode(&answer, &query, &OURS, 512, &mut out);
         assert_eq!(out[..len], reply(&view, &octets, 512));
     }
 }

@@ -299,7 +299,7 @@ fn rejections() {
             panic!("{what}")
         };
         let mut out = [0; 512];
-        let len = encode_reject(&refusal, &OPTIONS, &mut out);
+        let len = encode_reject(&refusal, &OURS, &mut out);
         let reply = decode(&out[..len]).expect(what);
         assert_eq!((reply.id, reply.rcode), (0xabcd, rcode.0), "{what}");
         assert_eq!(out[2], 0x81, "{what}: QR and RD");
@@ -382,11 +382,11 @@ fn a_query_can_be_refused_later() {
     let octets = query("x.test.", Rtype::A, Some(512));
     let refusal = parse(&octets).unwrap().reject(Rcode::REFUSED, Some(18));
     let mut out = [0; 512];
-    let len = encode_reject(&refusal, &OPTIONS, &mut out);
+    let len = encode_reject(&refusal, &OURS, &mut out);
     let reply = decode(&out[..len]).unwrap();
     assert_eq!((reply.rcode, &reply.question[..]), (5, &octets[12..24]));
     assert_eq!(reply.opt.unwrap().rdata, [0, 15, 0, 2, 0, 18]);
     // Nowhere to write to: nothing is written.
-    assert_eq!(encode_reject(&refusal, &OPTIONS, &mut out[..11]), 0);
-    assert_eq!(encode_reject(&refusal, &OPTIONS, &mut []), 0);
+    assert_eq!(encode_reject(&refusal, &OURS, &mut out[..11]), 0);
+    assert_eq!(encode_reject(&refusal, &OURS, &mut []), 0);
 }

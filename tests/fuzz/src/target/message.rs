@@ -6,7 +6,7 @@ use domain::base::rdata::ComposeRecordData;
 use domain::base::{Message, ToName};
 use domain::rdata::AllRecordData;
 
-use crate::message::{Class, Options, Query, Reject, encode, encode_chaos, encode_reject, parse};
+use crate::message::{Class, Query, Reject, encode, encode_chaos, encode_reject, parse, ServerEdns};
 use crate::model::{Name, Rdata, Rtype};
 use crate::zone::{
     Answer, Contents, Rcode, Records, Rrset, Section, SoaFields, View, Zone, resolve,
@@ -119,7 +119,7 @@ fn zone(apex: &str, text: &str) -> Zone {
     Zone::new(&soa, contents)
 }
 
-const OPTIONS: Options<'_> = Options {
+const OURS: ServerEdns<'_> = ServerEdns {
     udp_size: 1232,
     nsid: b"a front-end in the dark",
 };
@@ -135,7 +135,7 @@ pub fn message(octets: &[u8]) {
             return;
         }
         Err(Reject::Reply(refusal)) => {
-            let len = encode_reject(&refusal, &OPTIONS, &mut out);
+            let len = encode_reject(&refusal, &OURS, &mut out);
             let reply = read(octets, &out[..len], 512);
             // The TSIG record of an unknown key, if there is room.
             let is_signed = refusal.rcode == Rcode::NOTAUTH;
@@ -148,8 +148,8 @@ pub fn message(octets: &[u8]) {
     assert!((512..=1232).contains(&query.udp_limit(1232)));
     if query.class == Class::Chaos {
         let len = match query.chaos() {
-            Some(_) => encode_chaos(&[b'x'; 300], &query, &OPTIONS, 512, &mut out),
-            None => encode_reject(&query.reject(Rcode::REFUSED, None), &OPTIONS, &mut out),
+            Some(_) => encode_chaos(&[b'x'; 300], &query, &OURS, 512, &mut out),
+            None => encode_reject(&query.reject(Rcode::REFUSED, None), &OURS, &mut out),
         };
         let reply = read(octets, &out[..len], 512);
         assert_eq!(reply.records.len(), usize::from(query.chaos().is_some()));
@@ -157,10 +157,10 @@ pub fn message(octets: &[u8]) {
     }
     let answer = resolve(&VIEW, &query.question());
     let expected = records(&answer, &query);
-    let whole = encode(&answer, &query, &OPTIONS, 65_535, &mut out);
+    let whole = encode(&answer, &query, &OURS, 65_535, &mut out);
     for limit in [512, 1232, whole - 1, whole, 65_535] {
         let limit = limit.max(512);
-        let len = encode(&answer, &query, &OPTIONS, limit, &mut out);
+        let len = encode(&answer, &query, &OURS, limit, &mut out);
         let reply = read(octets, &out[..len], limit);
         assert_eq!(reply.rcode, answer.rcode);
         // RRsets as a whole and in their order. All of them where there is room, those that help only
@@ -260,7 +260,7 @@ fn read(query: &[u8], reply: &[u8], limit: usize) -> Reply {
     let opt = message.opt();
     let others = usize::from(counts.ancount() + counts.nscount() + counts.arcount());
     assert_eq!(others, records.len() + usize::from(opt.is_some()));
-    assert!(opt.is_none_or(|opt| opt.udp_payload_size() == OPTIONS.udp_size));
+    assert!(opt.is_none_or(|opt| opt.udp_payload_size() == OURS.udp_size));
     Reply {
         rcode: Rcode(message.opt_rcode().to_int()),
         is_truncated: header.tc(),

@@ -1,13 +1,36 @@
-//! What is answered from a view whose age is known.
+//! Answers from a view of a known age.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::*;
+use crate::metrics::Tally;
+use crate::model::Consistency;
+use crate::served::{Publisher, Standing};
 use crate::zone::tests::{spelled, view};
+
+/// A question for the root's NS records.
+pub(crate) const QUERY: [u8; 17] = *b"\0\x07\0\0\0\x01\0\0\0\0\0\0\0\0\x02\0\x01";
+
+/// A service without zones, and the publisher that can give it some.
+pub(crate) fn service_without_data() -> (Publisher, Service) {
+    let (publisher, served, _) = Publisher::new(View::default(), Standing::default());
+    let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
+    let service = Service {
+        served,
+        stale_after: None,
+        barrier,
+        nsid: String::new(),
+        version: String::new(),
+    };
+    (publisher, service)
+}
 
 /// The response code and the extended error, if there is one.
 type Told = (u8, Option<u8>);
 
-/// The answers to queries for `name` that come one after the other, with what is known of the view at each.
-fn ask(service: &Service, name: &str, all: &[Asked]) -> Vec<Option<Told>> {
+/// The answers to one query for `name` after another, each with what the barrier says then.
+fn ask(service: &Service, name: &str, all: &[Confirmation]) -> Vec<Option<Told>> {
     let (proof, view) = (service.served.proof(), service.served.view());
     let mut responder = service.responder(proof, &view);
     // With an OPT record, so that there is room for an extended error.
@@ -17,22 +40,27 @@ fn ask(service: &Service, name: &str, all: &[Asked]) -> Vec<Option<Told>> {
         b"\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\0",
     ]
     .concat();
-    let mut told = |asked: &Asked| {
+    let mut told = |confirmation: &Confirmation| {
         let mut out = [0; 512];
-        let mut tally = Tally::default();
-        match responder.respond(&query, Transport::Tcp, *asked, &mut tally, &mut out) {
+        let request = Request {
+            octets: &query,
+            peer: &SocketAddr::from(([192, 0, 2, 1], 5300)),
+            transport: Transport::Tcp,
+            confirmation: *confirmation,
+        };
+        match responder.respond(&request, &mut Tally::default(), &mut out) {
             Reply::Ready(len) => {
                 let is_told = out[..len - 2].ends_with(&[0, 15, 0, 2]);
                 Some((out[3] & 15, is_told.then(|| out[len - 1])))
             }
-            Reply::Silent | Reply::Later => None,
+            Reply::Silent | Reply::Later | Reply::Stream(_) => None,
         }
     };
     all.iter().map(&mut told).collect()
 }
 
 fn service() -> (Publisher, Service) {
-    let (publisher, service) = Service::without_data();
+    let (publisher, service) = service_without_data();
     let service = Service {
         stale_after: Some(Duration::from_secs(30)),
         ..service
@@ -51,7 +79,11 @@ fn service() -> (Publisher, Service) {
     (publisher, service)
 }
 
-const ALL: [Asked; 3] = [Asked::Now, Asked::Confirmed(false), Asked::Confirmed(true)];
+const ALL: [Confirmation; 3] = [
+    Confirmation::Unasked,
+    Confirmation::Told(false),
+    Confirmation::Told(true),
+];
 
 #[test]
 fn stale_answers_say_so_also_behind_a_confirmation_that_failed() {

@@ -1,0 +1,56 @@
+//! From a request to its reply, for all transports.
+//!
+//! ```text
+//! Request: octets, peer, transport ──► Responder::respond ──► Reply: none, one message, a stream of messages,
+//!                    ▲                                          │    or later
+//!                    └────────── Barrier: confirmed, or not ◄───┘ later
+//! ```
+//!
+//! The responder reads the published view and nothing else: it neither waits, locks nor allocates. The sockets are in
+//! `server`.
+
+mod barrier;
+mod reply;
+mod request;
+mod responder;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::time::{Duration, Instant};
+
+pub use barrier::{Barrier, Rounds};
+pub use reply::{Messages, Reply};
+pub use request::{Confirmation, Peer, Request, Transport};
+pub use responder::Responder;
+
+use crate::served::{Proof, Served};
+use crate::zone::View;
+
+/// The most octets of a response over UDP, whatever the client accepts: larger ones are fragmented on their way, and
+/// fragments get lost (RFC 9715).
+pub const UDP_OCTETS_MAX: usize = 1232;
+
+/// The most octets of a message.
+pub const OCTETS_MAX: usize = 65_535;
+
+/// What all transports need to answer queries.
+#[derive(Clone)]
+pub struct Service {
+    /// The zones, and when they were last proved complete.
+    pub served: Served,
+    /// The age from which answers are marked stale (RFC 8914); `None` never marks them.
+    pub stale_after: Option<Duration>,
+    /// Where queries for `linearizable` zones wait.
+    pub barrier: Barrier,
+    /// Server identity; empty to keep it secret.
+    pub nsid: String,
+    /// Software version; empty to keep it secret.
+    pub version: String,
+}
+
+impl Service {
+    /// A responder for this view. Load `proof` before `view`; otherwise an old view could pass as fresh.
+    pub fn responder<'v>(&'v self, proof: Proof, view: &'v View) -> Responder<'v> {
+        Responder::new(self, proof.age(Instant::now()), view)
+    }
+}

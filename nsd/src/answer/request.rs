@@ -1,0 +1,46 @@
+//! What is known of a message that came in.
+
+use std::net::SocketAddr;
+
+/// A message that came in, and how.
+#[derive(Clone, Copy)]
+pub struct Request<'q> {
+    /// The message.
+    pub octets: &'q [u8],
+    /// Who sent it.
+    pub peer: &'q dyn Peer,
+    /// How it came, and how its response goes.
+    pub transport: Transport,
+    /// What the barrier says about the view.
+    pub confirmation: Confirmation,
+}
+
+/// The sender of a request. UDP has the address in the kernel's form, and converts it only for who asks.
+pub trait Peer {
+    /// The address and port.
+    fn address(&self) -> SocketAddr;
+}
+
+impl Peer for SocketAddr {
+    fn address(&self) -> SocketAddr {
+        *self
+    }
+}
+
+/// How a request and its response travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// In one datagram each. The client and [`UDP_OCTETS_MAX`](super::UDP_OCTETS_MAX) limit the response.
+    Udp,
+    /// In a stream of messages of at most [`OCTETS_MAX`](super::OCTETS_MAX).
+    Tcp,
+}
+
+/// Whether the view is known to have every write that was acknowledged before the request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// The barrier was not asked yet.
+    Unasked,
+    /// It was: true if it has confirmed the view, false if it could not in time.
+    Told(bool),
+}

@@ -1,0 +1,119 @@
+//! Answers requests: parse, resolve, check what the zone promises, encode.
+
+use std::time::Duration;
+
+use super::{Confirmation, OCTETS_MAX, Reply, Request, Service, Transport, UDP_OCTETS_MAX};
+use crate::message::{self, Chaos, Class, Query, Reject, ServerEdns};
+use crate::metrics::Tally;
+use crate::model::Consistency;
+use crate::zone::{self, Answer, Rcode, View, ede};
+
+/// Answers requests from one view, one after the other.
+pub struct Responder<'v> {
+    service: &'v Service,
+    view: &'v View,
+    /// How long ago the view was proved complete; `None` if it never was.
+    age: Option<Duration>,
+    /// Kept from one request to the next: it is too large to be initialized for each.
+    answer: Answer<'v>,
+}
+
+impl<'v> Responder<'v> {
+    pub(super) fn new(service: &'v Service, age: Option<Duration>, view: &'v View) -> Self {
+        Responder {
+            service,
+            view,
+            age,
+            answer: Answer::new(),
+        }
+    }
+
+    /// Responds to a request. A single response is written into `out`; `tally` counts what was done.
+    pub fn respond(&mut self, request: &Request<'_>, tally: &mut Tally, out: &mut [u8]) -> Reply {
+        let edns = ServerEdns {
+            udp_size: UDP_OCTETS_MAX as u16,
+            nsid: self.service.nsid.as_bytes(),
+        };
+        let query = match message::parse(request.octets) {
+            Ok(query) => query,
+            Err(Reject::Silent) => {
+                tally.queries += 1;
+                tally.malformed += 1;
+                return Reply::Silent;
+            }
+            Err(Reject::Reply(refusal)) => {
+                tally.queries += 1;
+                tally.malformed += u64::from(refusal.rcode == Rcode::FORMERR);
+                tally.response(refusal.rcode);
+                return Reply::Ready(message::encode_reject(&refusal, &edns, out));
+            }
+        };
+        let limit = match request.transport {
+            Transport::Udp => query.udp_limit(UDP_OCTETS_MAX),
+            Transport::Tcp => OCTETS_MAX,
+        };
+        if query.class == Class::Chaos {
+            tally.queries += 1;
+            return Reply::Ready(self.respond_chaos(&query, &edns, limit, tally, out));
+        }
+        zone::resolve_into(self.view, &query.question(), &mut self.answer);
+        if !self.check_promise(request.confirmation, tally) {
+            return Reply::Later;
+        }
+        tally.queries += 1;
+        tally.response(self.answer.rcode);
+        let len = message::encode(&self.answer, &query, &edns, limit, out);
+        // TC, in the third octet of the header.
+        tally.truncated += u64::from(out.get(2).is_some_and(|flags| len > 2 && flags & 2 != 0));
+        Reply::Ready(len)
+    }
+
+    /// Checks what the answer's zones promise about its freshness: the answer may become SERVFAIL, or be marked stale.
+    /// Returns false if only the barrier can tell.
+    fn check_promise(&mut self, confirmation: Confirmation, tally: &mut Tally) -> bool {
+        // What the barrier confirms is newer than any proof.
+        let is_confirmed = confirmation == Confirmation::Told(true);
+        let is_older = |limit: Duration| !is_confirmed && self.age.is_none_or(|age| age > limit);
+        let is_kept = match self.answer.consistency {
+            Consistency::Available => true,
+            Consistency::Bounded(limit) => !is_older(Duration::from_secs(limit.into())),
+            Consistency::Linearizable => match confirmation {
+                Confirmation::Unasked => return false,
+                Confirmation::Told(is_complete) => is_complete,
+            },
+        };
+        if !is_kept {
+            tally.unproved += 1;
+            self.answer.refuse(Rcode::SERVFAIL, ede::NETWORK_ERROR);
+        } else if self.answer.zone.is_some()
+            && self.answer.ede.is_none()
+            && self.service.stale_after.is_some_and(is_older)
+        {
+            tally.stale += 1;
+            self.answer.ede = Some(ede::STALE_ANSWER);
+        }
+        true
+    }
+
+    /// Answers a question about the server itself (RFC 4892), if that is configured.
+    fn respond_chaos(
+        &self,
+        query: &Query<'_>,
+        edns: &ServerEdns<'_>,
+        limit: usize,
+        tally: &mut Tally,
+        out: &mut [u8],
+    ) -> usize {
+        let text = match query.chaos() {
+            Some(Chaos::Version) => &self.service.version,
+            Some(Chaos::Identity) => &self.service.nsid,
+            None => "",
+        };
+        if text.is_empty() {
+            tally.response(Rcode::REFUSED);
+            return message::encode_reject(&query.reject(Rcode::REFUSED, None), edns, out);
+        }
+        tally.response(Rcode::NOERROR);
+        message::encode_chaos(text.as_bytes(), query, edns, limit, out)
+    }
+}
