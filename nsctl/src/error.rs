@@ -72,7 +72,10 @@ impl From<StoreError> for Error {
             | StoreError::Compacted
             | StoreError::Full
             | StoreError::Taken(_)
-            | StoreError::Other(_) => Error::Failed(reason),
+            | StoreError::Refused(_)
+            | StoreError::LeaseExpired
+            | StoreError::Contended(_)
+            | StoreError::Panicked(_) => Error::Failed(reason),
         }
     }
 }

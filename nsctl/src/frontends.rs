@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use etcd::client::{Store, StoreError};
+use etcd::client::{Store, StoreError, UnreadableFrontend};
 use etcd::model::Name;
 use etcd::schema::{Frontend, FrontendStatus, Held, HeldZone};
 use reqwest::{ClientBuilder, Response, StatusCode};
@@ -22,7 +22,7 @@ const PART: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_millis(500);
 
 /// The id of a front-end that is registered, and how, if that can be read.
-pub(crate) type Registration = (String, Result<Frontend, String>);
+pub(crate) type Registration = (String, Result<Frontend, UnreadableFrontend>);
 
 /// How many zones a line names.
 const ZONES_SHOWN: usize = 5;
@@ -155,7 +155,8 @@ pub(crate) async fn get_all<T: DeserializeOwned + Send + 'static>(
     let asked: Vec<_> = registered
         .iter()
         .map(|(id, frontend)| {
-            let (id, frontend, path) = (id.clone(), frontend.clone(), path.to_string());
+            let (id, path) = (id.clone(), path.to_string());
+            let frontend = frontend.as_ref().map_err(ToString::to_string).cloned();
             tokio::spawn(async move {
                 let answer = match frontend {
                     Ok(frontend) => get(&id, &frontend, &path, limit).await,

@@ -1,6 +1,9 @@
 //! What can go wrong between here and etcd.
 
 use std::fmt;
+use std::sync::Arc;
+
+use tokio::task::JoinError;
 
 use super::{Fault, Unreadable};
 use crate::mirror::Failure;
@@ -31,8 +34,14 @@ pub enum StoreError {
     Taken(String),
     /// The value that everything depends on cannot be read.
     Unreadable(Unreadable),
-    /// Something else that etcd says.
-    Other(String),
+    /// etcd refuses the request for another reason, which it gives.
+    Refused(String),
+    /// The lease ran out, and with it what was written under it.
+    LeaseExpired,
+    /// Another front-end registers under the same key at this moment.
+    Contended(String),
+    /// A task of this program panicked.
+    Panicked(Arc<JoinError>),
     /// A local setting does not work.
     Config(String),
 }
@@ -98,7 +107,7 @@ impl StoreError {
             FAILED_PRECONDITION if message.contains("learner") => {
                 StoreError::Unreachable(format!("{endpoint}: {message}"))
             }
-            INVALID_ARGUMENT | FAILED_PRECONDITION | OUT_OF_RANGE => StoreError::Other(message),
+            INVALID_ARGUMENT | FAILED_PRECONDITION | OUT_OF_RANGE => StoreError::Refused(message),
             _ => StoreError::Unreachable(format!("{endpoint}: {}", cause.unwrap_or(message))),
         }
     }
@@ -172,13 +181,29 @@ impl fmt::Display for StoreError {
                 "etcd is full and takes no writes (NOSPACE alarm): compact and defragment it, or raise its quota, then disarm the alarm",
             ),
             StoreError::Unreadable(Unreadable { key, reason }) => write!(f, "{key}: {reason}"),
-            StoreError::Other(reason) => write!(f, "etcd refuses: {reason}"),
+            StoreError::Refused(reason) => write!(f, "etcd refuses: {reason}"),
+            StoreError::LeaseExpired => f.write_str("the lease has expired"),
+            StoreError::Contended(key) => write!(f, "another front-end is registering at {key}, too"),
+            StoreError::Panicked(error) => write!(f, "a defect in this program: {error}"),
             StoreError::Config(reason) | StoreError::Taken(reason) | StoreError::Unauthenticated(reason) => f.write_str(reason),
         }
     }
 }
 
-impl std::error::Error for StoreError {}
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StoreError::Panicked(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<JoinError> for StoreError {
+    fn from(error: JoinError) -> Self {
+        StoreError::Panicked(Arc::new(error))
+    }
+}
 
 impl From<Unreadable> for StoreError {
     fn from(unreadable: Unreadable) -> Self {
@@ -245,7 +270,15 @@ impl fmt::Display for ChangeError {
     }
 }
 
-impl std::error::Error for ChangeError {}
+impl std::error::Error for ChangeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ChangeError::NotWritten(error) | ChangeError::Unknown(error) => Some(error),
+            ChangeError::Partly(error) | ChangeError::Left(error, _) => Some(error),
+            ChangeError::Refused(_) | ChangeError::Conflict { .. } => None,
+        }
+    }
+}
 
 /// An error of a read, before anything was written.
 impl From<StoreError> for ChangeError {
@@ -275,7 +308,10 @@ mod tests {
             StoreError::Compacted => "compacted",
             StoreError::Full => "full",
             StoreError::Unreadable(_) => "unreadable",
-            StoreError::Other(_) => "other",
+            StoreError::Refused(_) => "refused",
+            StoreError::LeaseExpired => "expired",
+            StoreError::Contended(_) => "contended",
+            StoreError::Panicked(_) => "panicked",
             StoreError::Config(_) => "config",
             StoreError::Taken(_) => "taken",
         };
@@ -289,7 +325,7 @@ mod tests {
             (
                 OUT_OF_RANGE,
                 "etcdserver: mvcc: required revision is a future revision",
-                "other",
+                "refused",
             ),
             (
                 RESOURCE_EXHAUSTED,
@@ -325,7 +361,7 @@ mod tests {
             (
                 INVALID_ARGUMENT,
                 "etcdserver: duplicate key given in txn request",
-                "other",
+                "refused",
             ),
             // A member that does not vote yet, as 3.5 says it and as 3.6 does.
             (

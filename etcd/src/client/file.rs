@@ -1,6 +1,7 @@
 //! Master files on disk, with those they include.
 
-use std::io::Read;
+use std::fmt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Exported;
@@ -19,12 +20,35 @@ pub struct MasterText {
     octets: Vec<u8>,
 }
 
+/// A master file that cannot be read.
+#[derive(Debug)]
+pub struct FileError {
+    /// Its path, or `standard input`.
+    pub file: String,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot read {}: {}", self.file, self.error)
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
 impl MasterText {
     /// Reads the file, pipe or device, or standard input where the path is `-`.
-    pub fn open(path: &Path) -> Result<Self, String> {
+    pub fn open(path: &Path) -> Result<Self, FileError> {
         let (file, octets) = if path == Path::new("-") {
-            let octets = read(std::io::stdin().lock())
-                .map_err(|error| format!("cannot read standard input: {error}"));
+            let octets = read(io::stdin().lock()).map_err(|error| FileError {
+                file: "standard input".into(),
+                error,
+            });
             ("<stdin>".to_string(), octets)
         } else {
             (path.display().to_string(), octets(path))
@@ -52,7 +76,9 @@ impl MasterText {
                 _ => Path::new(from).parent(),
             };
             let beside = folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
-            octets(&beside).map(|text| (beside.display().to_string(), text))
+            octets(&beside)
+                .map(|text| (beside.display().to_string(), text))
+                .map_err(|error| error.to_string())
         };
         zonefile::read_file(&self.file, &self.octets, origin, &mut include)
     }
@@ -69,17 +95,19 @@ impl MasterText {
     }
 }
 
-fn octets(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::File::open(path)
-        .and_then(read)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))
+fn octets(path: &Path) -> Result<Vec<u8>, FileError> {
+    let octets = std::fs::File::open(path).and_then(read);
+    octets.map_err(|error| FileError {
+        file: path.display().to_string(),
+        error,
+    })
 }
 
-fn read(from: impl Read) -> std::io::Result<Vec<u8>> {
+fn read(from: impl Read) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     from.take(OCTETS_MAX + 1).read_to_end(&mut octets)?;
     if octets.len() as u64 > OCTETS_MAX {
-        return Err(std::io::ErrorKind::FileTooLarge.into());
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(octets)
 }

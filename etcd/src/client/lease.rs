@@ -152,7 +152,7 @@ impl Registration {
             let kept = within(&patient, endpoint, stream.message()).await?;
             if kept.is_none_or(|kept| kept.ttl() <= 0) {
                 self.lease = None;
-                return Err(StoreError::Other("the lease has expired".into()));
+                return Err(StoreError::LeaseExpired);
             }
             let is_there = match self.place(&mut client, endpoint, lease).await {
                 Ok(()) => {
@@ -197,7 +197,7 @@ impl Registration {
         placed.map_err(|error| match error {
             StoreError::Denied(reason) => StoreError::Denied(format!(
                 "{reason}: a registration needs read and write on {}",
-                String::from_utf8_lossy(&self.key)
+                self.key_text()
             )),
             error => error,
         })
@@ -226,7 +226,7 @@ impl Registration {
             return Err(StoreError::Taken(format!(
                 "{} is the registration of another front-end, at {}: give each an id of its own; what an ended one has \
                  left expires within {TTL_SECONDS} s",
-                String::from_utf8_lossy(&self.key),
+                self.key_text(),
                 other.dns.join(", "),
             )));
         }
@@ -236,11 +236,15 @@ impl Registration {
         let put = TxnOp::put(self.key.clone(), self.value.clone(), Some(options));
         let put = client.txn(Txn::new().when([unchanged]).and_then([put]));
         if !within(&self.config, endpoint, put).await?.succeeded() {
-            return Err(StoreError::Other("somebody else registers, too".into()));
+            return Err(StoreError::Contended(self.key_text()));
         }
         self.is_placed = true;
-        info!(endpoint, key = %String::from_utf8_lossy(&self.key), "registered");
+        info!(endpoint, key = self.key_text(), "registered");
         Ok(())
+    }
+
+    fn key_text(&self) -> String {
+        String::from_utf8_lossy(&self.key).into_owned()
     }
 
     /// Logs what is wrong, and once so that an operator sees it.

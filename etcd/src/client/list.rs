@@ -151,9 +151,7 @@ impl Store {
                 }
                 survey
             });
-            survey = counted
-                .await
-                .map_err(|error| StoreError::Other(error.to_string()))?;
+            survey = counted.await?;
         }
         survey.revision = pages.revision.unwrap_or(0);
         Ok(survey)

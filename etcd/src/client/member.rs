@@ -10,7 +10,7 @@ pub struct Member {
     /// The endpoint asked.
     pub endpoint: String,
     /// What it said of itself, or why it did not.
-    pub state: Result<MemberState, String>,
+    pub state: Result<MemberState, StoreError>,
 }
 
 /// What a member says of itself.
@@ -68,7 +68,6 @@ impl Store {
                         Ok(state) => state,
                         Err(_) => Err(StoreError::timeout(&endpoint)),
                     };
-                let state = state.map_err(|error| error.to_string());
                 Member { endpoint, state }
             })
         });

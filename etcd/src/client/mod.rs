@@ -28,6 +28,7 @@ mod trouble;
 mod watch;
 mod zones;
 
+use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -36,14 +37,14 @@ use etcd_client::{Client, ConnectOptions};
 pub use error::{ChangeError, StoreError};
 pub use exported::Exported;
 pub use fault::Fault;
-pub use file::MasterText;
+pub use file::{FileError, MasterText};
 pub use import::{ImportHow, ImportMode, Imported, Progress};
 pub use learned::Learned;
 pub use lease::{Registered, register};
 pub use list::{Listed, Survey};
 pub use member::{Member, MemberState};
 pub use overlap::Uncovered;
-pub use read::{Fleet, Scope, Stored, Unreadable, Zones};
+pub use read::{Fleet, Scope, Stored, Unreadable, UnreadableFrontend, Zones};
 pub use records::{Changed, InZone};
 pub use serials::{Raise, Raised};
 pub use settings::{log_directives, nearest, unknown_variables};
@@ -72,6 +73,48 @@ pub struct Config {
     /// What it has found; clones share it.
     pub learned: Learned,
 }
+
+/// An endpoint that cannot be used as it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointError {
+    /// There is none.
+    Missing,
+    /// The scheme is neither `http` nor `https`.
+    Scheme {
+        /// The URL.
+        url: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// There are TLS files, but the URL is not `https`.
+    NotSecure(String),
+    /// The text is not a URL with a host and a port.
+    Malformed(String),
+}
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EndpointError::Missing => f.write_str("no etcd endpoint is given"),
+            EndpointError::Scheme { url, scheme } => write!(
+                f,
+                "the endpoint {url} has the scheme {scheme}: only http and https are known"
+            ),
+            EndpointError::NotSecure(url) => {
+                write!(
+                    f,
+                    "TLS files are given, but the endpoint {url} is not https"
+                )
+            }
+            EndpointError::Malformed(url) => write!(
+                f,
+                "the endpoint {url} is not a URL with a host and a port, as in http://127.0.0.1:2379"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for EndpointError {}
 
 impl Config {
     /// Plain connections to these URLs, with the default timeouts.
@@ -105,36 +148,31 @@ impl Config {
     }
 
     /// Checks the URLs, and gives those without a scheme the one that the other settings ask for.
-    pub fn complete(mut self) -> Result<Self, String> {
+    pub fn complete(mut self) -> Result<Self, EndpointError> {
         let secure = self.tls.ca_file.is_some() || self.tls.identity.is_some();
         if self.endpoints.is_empty() {
-            return Err("no etcd endpoint is given".into());
+            return Err(EndpointError::Missing);
         }
         for endpoint in &mut self.endpoints {
             let url = endpoint.trim().trim_end_matches('/');
             let url = match url.split_once("://") {
                 Some(("http" | "https", _)) => url.to_string(),
                 Some((scheme, _)) => {
-                    return Err(format!(
-                        "the endpoint {url} has the scheme {scheme}: only http and https are known"
-                    ));
+                    let (url, scheme) = (url.into(), scheme.into());
+                    return Err(EndpointError::Scheme { url, scheme });
                 }
                 None if secure => format!("https://{url}"),
                 None => format!("http://{url}"),
             };
             if secure && url.starts_with("http://") {
-                return Err(format!(
-                    "TLS files are given, but the endpoint {url} is not https"
-                ));
+                return Err(EndpointError::NotSecure(url));
             }
             let (_, authority) = url.split_once("://").unwrap_or_default();
             if !authority
                 .rsplit_once(':')
                 .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
             {
-                return Err(format!(
-                    "the endpoint {url} is not a URL with a host and a port, as in http://127.0.0.1:2379"
-                ));
+                return Err(EndpointError::Malformed(url));
             }
             *endpoint = url;
         }
@@ -191,18 +229,13 @@ mod tests {
                 .complete()
                 .map(|config| config.endpoints[0].clone())
         };
-        assert_eq!(
-            complete("10.0.0.1:2379").as_deref(),
-            Ok("http://10.0.0.1:2379")
-        );
-        assert_eq!(
-            complete(" https://etcd.example:2379/ ").as_deref(),
-            Ok("https://etcd.example:2379")
-        );
-        assert_eq!(
-            complete("http://[::1]:2379").as_deref(),
-            Ok("http://[::1]:2379")
-        );
+        for (url, completed) in [
+            ("10.0.0.1:2379", "http://10.0.0.1:2379"),
+            (" https://etcd.example:2379/ ", "https://etcd.example:2379"),
+            ("http://[::1]:2379", "http://[::1]:2379"),
+        ] {
+            assert_eq!(complete(url).as_deref(), Ok(completed));
+        }
         for bad in [
             "",
             "ftp://a:1",

@@ -12,7 +12,7 @@ use super::{Store, StoreError};
 use crate::mirror::KeyValue;
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rtype};
-use crate::schema::{self, Frontend, Key};
+use crate::schema::{self, Frontend, Key, KeyError, ValueError};
 use crate::txn::{self, Refusal, RrsetRead, SerialRead, Slot, ZoneRead};
 
 /// A key that is left out.
@@ -43,9 +43,38 @@ impl fmt::Display for Unreadable {
 #[derive(Debug)]
 pub struct Fleet {
     /// What they say of themselves, by id, or why that cannot be read.
-    pub frontends: Vec<(String, Result<Frontend, String>)>,
+    pub frontends: Vec<(String, Result<Frontend, UnreadableFrontend>)>,
     /// The cluster that they are registered in.
     pub cluster_id: u64,
+}
+
+/// Why a registration cannot be read.
+#[derive(Debug)]
+pub enum UnreadableFrontend {
+    /// The key names no front-end.
+    Key(KeyError),
+    /// The value is not a registration.
+    Value(ValueError),
+}
+
+impl fmt::Display for UnreadableFrontend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UnreadableFrontend::Key(error) => write!(f, "this key names no front-end: {error}"),
+            UnreadableFrontend::Value(error) => {
+                write!(f, "its registration cannot be read: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for UnreadableFrontend {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            UnreadableFrontend::Key(error) => Some(error),
+            UnreadableFrontend::Value(error) => Some(error),
+        }
+    }
 }
 
 /// Zones as of one revision.
@@ -93,14 +122,11 @@ impl Store {
         let frontends = listed.items.iter().filter_map(|item| {
             let told = schema::decode_frontend(&item.value);
             match self.prefix().decode(&item.key) {
-                Ok(Key::Frontend(id)) => Some((
-                    id,
-                    told.map_err(|error| format!("its registration cannot be read: {error}")),
-                )),
+                Ok(Key::Frontend(id)) => Some((id, told.map_err(UnreadableFrontend::Value))),
                 Ok(_) => None,
                 Err(error) => {
                     let key = String::from_utf8_lossy(&item.key).into_owned();
-                    Some((key, Err(format!("this key names no front-end: {error}"))))
+                    Some((key, Err(UnreadableFrontend::Key(error))))
                 }
             }
         });

@@ -49,10 +49,8 @@ impl Store {
             let Some(task) = under_way.pop_front() else {
                 return failed.map_or(Ok(()), Err);
             };
-            let ended = task
-                .await
-                .map_err(|error| StoreError::Other(error.to_string()));
-            match ended.map_err(ChangeError::from).and_then(|raised| raised) {
+            let ended = task.await;
+            match ended.unwrap_or_else(|error| Err(StoreError::from(error).into())) {
                 Ok(raised) => told(raised),
                 // Those that are under way are waited for: what they do is to be told, too.
                 Err(error) => drop(failed.get_or_insert(error)),

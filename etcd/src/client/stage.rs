@@ -93,9 +93,8 @@ impl Store {
             let Some(done) = under_way.join_next().await else {
                 return Ok(true);
             };
-            let done = done.map_err(|error| StoreError::Other(error.to_string()))?;
             // Those that are under way can no more be done than one that is not.
-            let Some(count) = done? else {
+            let Some(count) = done?? else {
                 return Ok(false);
             };
             written += count;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use etcd_client::{Client, GetOptions, WatchOptions, WatchResponse, WatchStream};
 use tokio::sync::Notify;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinHandle;
 use tracing::{debug, info};
 
 use super::page::{self, PageSize};
@@ -144,19 +144,21 @@ async fn or_never<T, F: Future<Output = T>>(future: Option<F>) -> T {
     }
 }
 
-/// Goes on by itself, also while nobody waits for it; ends when it is dropped.
+/// A task that is aborted when this is dropped.
+struct Aborted<T>(JoinHandle<T>);
+
+impl<T> Drop for Aborted<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs a request in a task of its own, so that it makes progress while nobody polls it. Dropping it aborts the task.
 fn aside<T: Send + 'static>(
     request: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Pending<T> {
-    let mut task = JoinSet::new();
-    task.spawn(request);
-    Box::pin(async move {
-        let ended = task.join_next().await;
-        let lost = |error: JoinError| StoreError::Other(error.to_string());
-        ended
-            .unwrap_or_else(|| Ok(Err(StoreError::Other("nothing was asked".into()))))
-            .map_err(lost)?
-    })
+    let mut task = Aborted(tokio::spawn(request));
+    Box::pin(async move { (&mut task.0).await? })
 }
 
 impl Driver {

@@ -98,6 +98,8 @@ impl StoreArguments {
             user,
             ..Config::new(self.endpoints.clone())
         };
-        config.complete().map_err(Error::Usage)
+        config
+            .complete()
+            .map_err(|error| Error::Usage(error.to_string()))
     }
 }

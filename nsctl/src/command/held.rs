@@ -56,7 +56,8 @@ async fn sources(
     }
     let (mut sources, mut failed) = (Vec::new(), Vec::new());
     for (id, registered) in context.store().frontends().await?.frontends {
-        let admin = registered.and_then(|frontend| {
+        let admin = registered.map_err(|error| error.to_string());
+        let admin = admin.and_then(|frontend| {
             let none = || "it has no admin listener".to_string();
             frontend.admin.ok_or_else(none)
         });

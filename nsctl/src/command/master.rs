@@ -37,7 +37,7 @@ enum Signatures {
 }
 
 fn open(file: &Path) -> Result<MasterText, Error> {
-    MasterText::open(file).map_err(Error::Failed)
+    MasterText::open(file).map_err(|error| Error::Failed(error.to_string()))
 }
 
 fn checked(
@@ -107,7 +107,7 @@ pub(super) async fn import(
     }
     if context.dry_run {
         let store = context.store();
-        let preview = store.import_preview(apex, &checked, &import).await?;
+        let preview = store.import(apex, &checked, &import, &|_| {}).await?;
         return conclude(context, apex, &preview, writing).await;
     }
     let total = checked.rrsets.len();

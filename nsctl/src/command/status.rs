@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Context;
 use crate::arguments::Output;
 use crate::error::Error;
-use crate::frontends::{self, Registration};
+use crate::frontends;
 use crate::output;
 
 #[derive(Serialize)]
@@ -73,7 +73,7 @@ async fn ask_one(context: &Context, admin: &str) -> Status {
     let state = frontends::ask_at(admin, context.timeout).await;
     let id = state.as_ref().ok().and_then(|state| state.id.clone());
     let id = id.unwrap_or_else(|| admin.to_string());
-    let shown = Shown::new((id, Err(String::new())), state, None);
+    let shown = Shown::new(id, None, state, None);
     Status {
         members: Vec::new(),
         frontends: Some(vec![shown]),
@@ -115,9 +115,9 @@ async fn ask_everybody(context: &Context) -> (Status, Option<StoreError>) {
                 Some((head.revision - applied).max(0))
             };
             let shown = fleet.frontends.into_iter().zip(states);
-            let shown = shown.map(|(registration, (_, state))| {
+            let shown = shown.map(|((id, registered), (_, state))| {
                 let lag = state.as_ref().ok().and_then(lag);
-                Shown::new(registration, state, lag)
+                Shown::new(id, registered.ok(), state, lag)
             });
             Some(shown.collect())
         }
@@ -149,7 +149,8 @@ impl From<Member> for ShownMember {
 
 impl Shown {
     fn new(
-        (id, registered): Registration,
+        id: String,
+        registered: Option<Frontend>,
         state: Result<FrontendStatus, String>,
         lag: Option<i64>,
     ) -> Self {
@@ -157,11 +158,11 @@ impl Shown {
         if let Some(state) = &mut state {
             // The row has its id, and its registration its version.
             state.id = None;
-            state.version = state.version.take().filter(|_| registered.is_err());
+            state.version = state.version.take().filter(|_| registered.is_none());
         }
         Shown {
             id,
-            registered: registered.ok(),
+            registered,
             lag,
             state,
             error,
@@ -169,10 +170,10 @@ impl Shown {
     }
 }
 
-fn apart<T>(result: Result<T, String>) -> (Option<T>, Option<String>) {
+fn apart<T>(result: Result<T, impl ToString>) -> (Option<T>, Option<String>) {
     match result {
         Ok(value) => (Some(value), None),
-        Err(error) => (None, Some(error)),
+        Err(error) => (None, Some(error.to_string())),
     }
 }
 

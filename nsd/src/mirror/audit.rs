@@ -75,10 +75,7 @@ async fn look(
         let tables = builder.lock().tables();
         digest.map(|digest| (digest, tables.is_sound()))
     });
-    let own = own
-        .await
-        .map_err(|error| StoreError::Other(error.to_string()))?;
-    Ok(own.map(|(digest, is_sound)| Audit {
+    Ok(own.await?.map(|(digest, is_sound)| Audit {
         at: Instant::now(),
         revision: survey.revision,
         agrees: is_sound && digest == survey.census.digest(),

@@ -106,7 +106,8 @@ struct StagedContent {
 }
 
 impl Store {
-    /// Writes a checked zone. A new zone, or one that is replaced, appears in one step.
+    /// Writes a checked zone. A new zone, or one that is replaced, appears in one step. In a dry run the result says
+    /// what would be written.
     pub async fn import(
         &self,
         apex: &Name,
@@ -118,17 +119,6 @@ impl Store {
         let mut import = Import::new(self, apex, file.into(), &how);
         import.progress = progress;
         import.run().await
-    }
-
-    /// What an import would come to.
-    pub async fn import_preview(
-        &self,
-        apex: &Name,
-        file: &Checked,
-        how: &ImportHow,
-    ) -> Result<Imported, ChangeError> {
-        let how = self.comparable(apex, how).await?;
-        Import::new(self, apex, file.into(), &how).preview().await
     }
 
     /// Adds a zone with these name servers. In a dry run the result has all of its records as differences.
@@ -146,10 +136,7 @@ impl Store {
         };
         let mut import = Import::new(self, apex, wanted, &how);
         import.is_new = true;
-        match self.is_dry_run() {
-            true => import.preview().await,
-            false => import.run().await,
-        }
+        import.run().await
     }
 
     /// The same without an export of another zone or of another store, which tells nothing of this one.
@@ -192,7 +179,14 @@ impl<'a> Import<'a> {
         }
     }
 
-    async fn run(mut self) -> Result<Imported, ChangeError> {
+    async fn run(self) -> Result<Imported, ChangeError> {
+        match self.store.is_dry_run() {
+            true => self.preview().await,
+            false => self.write().await,
+        }
+    }
+
+    async fn write(mut self) -> Result<Imported, ChangeError> {
         let mut attempts = Attempts::new(self.store, self.apex);
         loop {
             match self.attempt(&mut attempts).await {

@@ -341,7 +341,7 @@ mod tests {
                 r#"{{"ready":{ready},"applied":{applied},"fresh_age_ms":{age},"zones":1,"rrsets":1,"quarantined":0,"endpoint":""}}"#
             );
             let state: FrontendStatus = serde_json::from_str(&text).expect(&text);
-            let shown = Shown::new(("fe1".into(), Err(String::new())), Ok(state), None);
+            let shown = Shown::new("fe1".into(), None, Ok(state), None);
             let told = faults(&status(vec![], Some(vec![shown]))).join("\n");
             assert!(
                 told.contains(words) && told.is_empty() == words.is_empty(),
