@@ -219,7 +219,7 @@ async fn writes_warn_of_what_they_touch_and_the_store_can_be_checked() {
     assert!(
         checked
             .stderr
-            .contains("error: www.example.org. has a CNAME record and A records"),
+            .contains("error: www.example.org. has A records, and CNAME cannot stand beside them"),
         "{}",
         checked.stderr
     );

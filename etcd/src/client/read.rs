@@ -402,7 +402,7 @@ impl Store {
                 (Ok(rrset), Ok(rrsets)) => drop(rrsets.insert((owner, stored.rtype), rrset)),
                 (Err(error), Ok(_)) => {
                     let key = self.key_text(read, &owner, stored.rtype);
-                    content = Err(Refusal::Stored(key, error.to_string()));
+                    content = Err(Refusal::Stored(key, error));
                 }
                 (_, Err(_)) => {}
             }

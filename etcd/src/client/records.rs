@@ -105,7 +105,8 @@ impl Store {
     ) -> Result<(ZoneRead, Vec<Name>), ChangeError> {
         let InZone { apex, hide } = zone;
         if !owner.is_within(apex) {
-            return Err(Refusal::Usage(format!("{owner} is not in the zone {apex}")).into());
+            let (owner, zone) = (owner.clone(), apex.clone());
+            return Err(Refusal::Outside { owner, zone }.into());
         }
         let mut names: Vec<Name> = owner.ancestors().take_while(|name| name != apex).collect();
         names.push(apex.clone());

@@ -5,6 +5,8 @@ use tokio::task::JoinSet;
 use super::import::Progress;
 use super::store::Committed;
 use super::{ChangeError, Store, StoreError};
+use crate::model::Rtype;
+use crate::model::rules::Violation;
 use crate::model::zonefile::Rrsets;
 use crate::txn::{self, Op, Plan, Refusal, Slot, Staged};
 
@@ -38,7 +40,7 @@ impl Store {
             generation += 1;
             let mut plans = txn::stage(self.prefix(), apex, present, generation, rrsets);
             let Some(first) = plans.next() else {
-                return Err(Refusal::Content(format!("the zone {apex} would be empty")).into());
+                return Err(Refusal::Rule(Violation::Missing(apex.clone(), Rtype::NS)).into());
             };
             match self.anew().commit(&first).await {
                 Ok(Committed::At(revision)) => {

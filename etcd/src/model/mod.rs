@@ -12,6 +12,7 @@ mod name;
 mod rdata;
 mod rrset;
 mod rtype;
+pub mod rules;
 mod text;
 mod time;
 mod zone;

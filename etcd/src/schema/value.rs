@@ -1,9 +1,11 @@
 //! Values.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,10 +77,10 @@ struct StoredRrset<'a> {
 }
 
 /// Why a value is not what its key promises.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ValueError {
     /// It is no JSON, or not of the form this key has.
-    Json(serde_json::Error),
+    Json(Arc<serde_json::Error>),
     /// A member of an RRset is no rdata.
     Rdata(String, RdataError),
     /// The members make no RRset.
@@ -105,14 +107,29 @@ impl fmt::Display for ValueError {
     }
 }
 
-impl std::error::Error for ValueError {}
+impl ValueError {
+    fn json(error: serde_json::Error) -> Self {
+        ValueError::Json(Arc::new(error))
+    }
+}
+
+impl Error for ValueError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            ValueError::Json(error) => Some(&**error),
+            ValueError::Rdata(_, error) => Some(error),
+            ValueError::Rrset(error) => Some(error),
+            ValueError::Zone(_) | ValueError::Soa => None,
+        }
+    }
+}
 
 /// Reads an RRset of the type its key names.
 pub fn decode_rrset(rtype: Rtype, value: &[u8]) -> Result<Rrset, ValueError> {
     if rtype == Rtype::SOA {
         return Err(ValueError::Soa);
     }
-    let stored: StoredRrset<'_> = serde_json::from_slice(value).map_err(ValueError::Json)?;
+    let stored: StoredRrset<'_> = serde_json::from_slice(value).map_err(ValueError::json)?;
     let rdata: Result<Vec<Rdata>, ValueError> = stored
         .rdata
         .iter()
@@ -125,7 +142,7 @@ pub fn decode_rrset(rtype: Rtype, value: &[u8]) -> Result<Rrset, ValueError> {
 
 /// Reads the settings of a zone.
 pub fn decode_zone(value: &[u8]) -> Result<ZoneSettings, ValueError> {
-    let zone: ZoneSettings = serde_json::from_slice(value).map_err(ValueError::Json)?;
+    let zone: ZoneSettings = serde_json::from_slice(value).map_err(ValueError::json)?;
     match zone.fault() {
         Some(setting) => Err(ValueError::Zone(setting)),
         None => Ok(zone),
@@ -134,12 +151,12 @@ pub fn decode_zone(value: &[u8]) -> Result<ZoneSettings, ValueError> {
 
 /// Reads what a front-end tells about itself.
 pub fn decode_frontend(value: &[u8]) -> Result<Frontend, ValueError> {
-    serde_json::from_slice(value).map_err(ValueError::Json)
+    serde_json::from_slice(value).map_err(ValueError::json)
 }
 
 /// Reads an operator's word.
 pub fn decode_accepted(value: &[u8]) -> Result<Accepted, ValueError> {
-    serde_json::from_slice(value).map_err(ValueError::Json)
+    serde_json::from_slice(value).map_err(ValueError::json)
 }
 
 /// Reads the base of a removed zone's serials from its serial key. The key of a zone that is there says nothing.

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
-use crate::model::zonefile::{Rrsets, faults};
+use crate::model::rules::is_of_delegation;
+use crate::model::zonefile::{Rrsets, violations};
 use crate::model::{Name, Rdata, Rrset, Rtype};
 use crate::schema::{Key, Prefix};
 
@@ -63,10 +64,9 @@ pub fn hidden<'a>(
         }
         behind.push((owner, rtype, by));
     }
-    let is_delegation = |owner: &Name, rtype: Rtype, by: &Name| match rtype {
-        Rtype::NS | Rtype::DS => owner == by,
-        Rtype::A | Rtype::AAAA => servers.contains(owner),
-        _ => false,
+    let is_address = |rtype| matches!(rtype, Rtype::A | Rtype::AAAA);
+    let is_delegation = |owner: &Name, rtype: Rtype, by: &Name| {
+        is_of_delegation(rtype, owner == by) && (!is_address(rtype) || servers.contains(owner))
     };
     behind
         .into_iter()
@@ -181,10 +181,10 @@ pub fn make_room(
         // The range does not show deletions, and a record that was removed meanwhile must not come back in the child.
         plan.unchanged(prefix, &Key::Serial(parent.apex.clone()), above.touched);
         if plan.ops.len() > MOVE_OPS_MAX {
-            return Err(Refusal::Content(format!(
-                "{} delegates {child} to too many name servers for one transaction: remove some of their addresses first",
-                parent.apex
-            )));
+            return Err(Refusal::TooManyServers {
+                child: child.clone(),
+                parent: parent.apex.clone(),
+            });
         }
         // Addresses of name servers are only copied.
         if !hidden.is_empty() {
@@ -253,7 +253,7 @@ fn moved(
                 rtype: read.rtype,
             };
             let key = String::from_utf8_lossy(&prefix.encode(&key)).into_owned();
-            Refusal::Stored(key, error.to_string())
+            Refusal::Stored(key, error.clone())
         })?;
         let mut rdata = new.map_or_else(Vec::new, |new| new.rdata().to_vec());
         rdata.extend(old.rdata().iter().cloned());
@@ -264,11 +264,12 @@ fn moved(
     }
     let mut all = content.clone();
     all.extend(moved.clone());
-    match faults(child, &all).first() {
-        Some(fault) => Err(Refusal::Content(format!(
-            "the records of {} cannot move into {child}: {}",
-            parent.apex, fault.reason
-        ))),
+    match violations(child, &all).into_iter().next() {
+        Some(violation) => Err(Refusal::CannotMove {
+            child: child.clone(),
+            parent: parent.apex.clone(),
+            violation,
+        }),
         None => Ok(moved),
     }
 }

@@ -1,7 +1,7 @@
 //! Adding, removing and replacing records at one owner.
 
-use crate::model::zonefile::may_stand_beside_cname;
-use crate::model::{Name, Rdata, Rrset, Rtype};
+use crate::model::rules::{self, Around, Condition, Violation};
+use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype};
 use crate::schema::{Key, Prefix, encode};
 
 use super::{Compare, Plan, Planned, Refusal, RrsetRead, ZoneRead, lines};
@@ -88,6 +88,37 @@ pub struct Surroundings {
     pub below: Option<Name>,
 }
 
+impl Around for Surroundings {
+    fn types(&self) -> impl Iterator<Item = Rtype> {
+        self.present.iter().map(|read| read.rtype)
+    }
+
+    fn dname_above(&self) -> Option<&Name> {
+        self.dname.as_ref()
+    }
+
+    fn name_below(&self) -> Option<&Name> {
+        self.below.as_ref()
+    }
+}
+
+/// The surroundings of an owner whose own records all go.
+struct Cleared<'a>(&'a Surroundings);
+
+impl Around for Cleared<'_> {
+    fn types(&self) -> impl Iterator<Item = Rtype> {
+        std::iter::empty()
+    }
+
+    fn dname_above(&self) -> Option<&Name> {
+        self.0.dname_above()
+    }
+
+    fn name_below(&self) -> Option<&Name> {
+        self.0.name_below()
+    }
+}
+
 /// Plans a change at `owner`, which is in the zone `read`; nothing where it changes nothing.
 pub fn apply(
     prefix: &Prefix,
@@ -124,7 +155,7 @@ pub fn apply(
         }
         Change::Ttl { rtype, ttl } => {
             if *rtype == Rtype::SOA {
-                return Err(Refusal::Soa(read.apex.clone()));
+                return Err(Violation::Soa(read.apex.clone()).into());
             }
             let Some(old) = site.at(*rtype)? else {
                 return Err(Refusal::NothingThere(owner.clone(), *rtype));
@@ -133,7 +164,7 @@ pub fn apply(
             site.write(*rtype, *ttl, rdata, false, &mut planned)?;
         }
         Change::Remove { rtype, .. } if *rtype == Some(Rtype::SOA) => {
-            return Err(Refusal::Soa(read.apex.clone()));
+            return Err(Violation::Soa(read.apex.clone()).into());
         }
         Change::Remove { rtype, rdata } => {
             let is_meant = |other| rtype.is_none_or(|rtype| rtype == other);
@@ -187,111 +218,56 @@ impl Site<'_> {
             Some(Err(error)) => {
                 let key =
                     String::from_utf8_lossy(&self.prefix.encode(&self.key(rtype))).into_owned();
-                Err(Refusal::Stored(key, error.to_string()))
+                Err(Refusal::Stored(key, error.clone()))
             }
         }
     }
 
-    /// Whether records of this type may be at the owner, with the comparisons that keep it so. Where all others go from
-    /// there, none of them is in the way.
+    /// Admits records of this type at the owner, and adds the comparisons that keep the rules true until the commit.
+    /// Where all other records go from the owner, only what is added there meanwhile could be in the way.
     fn admit(&self, rtype: Rtype, others_go: bool, plan: &mut Plan) -> Result<(), Refusal> {
-        let apex = self.owner == &self.read.apex;
-        if rtype == Rtype::SOA {
-            return Err(Refusal::Soa(self.read.apex.clone()));
-        }
-        if rtype.is_of_signed_zone() {
-            return Err(Refusal::Signed(self.owner.clone(), rtype));
-        }
-        if rtype == Rtype::CNAME && apex {
-            return Err(Refusal::CnameAtApex(self.read.apex.clone()));
-        }
-        if rtype == Rtype::DS && apex {
-            return Err(Refusal::DsAtApex(self.read.apex.clone()));
-        }
-        if let Some(dname) = &self.around.dname {
-            return Err(Refusal::BelowDname {
-                owner: self.owner.clone(),
-                dname: dname.clone(),
-            });
-        }
-        for name in dname_candidates(&self.read.apex, self.owner) {
-            plan.unchanged(self.prefix, &self.key_at(&name, Rtype::DNAME), 0);
+        let (apex, around) = (&self.read.apex, self.around);
+        let conditions = if others_go {
+            rules::admit(apex, self.owner, rtype, &Cleared(around))?
+        } else {
+            rules::admit(apex, self.owner, rtype, around)?
+        };
+        for condition in conditions {
+            match condition {
+                Condition::Absent(_) | Condition::NothingAdded if others_go => {}
+                Condition::Absent(other) => plan.unchanged(self.prefix, &self.key(other), 0),
+                Condition::NothingAdded => self.nothing_added(plan),
+                Condition::NoDnameAbove => self.no_dname_above(plan),
+                Condition::NothingBelow => self.nothing_below(plan),
+            }
         }
         if others_go {
-            self.nothing_new(plan);
-        } else if !may_stand_beside_cname(rtype) {
-            self.admit_beside_cname(rtype, plan)?;
-        }
-        match rtype {
-            Rtype::DNAME => self.admit_dname(apex || others_go, plan),
-            // At the apex they are the zone's own, and no cut (RFC 6672 2.3).
-            Rtype::NS if !apex && !others_go => {
-                if self.read(Rtype::DNAME).is_some() {
-                    return Err(Refusal::DnameAtCut(self.owner.clone()));
-                }
-                plan.unchanged(self.prefix, &self.key(Rtype::DNAME), 0);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn admit_beside_cname(&self, rtype: Rtype, plan: &mut Plan) -> Result<(), Refusal> {
-        let clash = |present: Rtype| Refusal::CnameAndOther {
-            owner: self.owner.clone(),
-            present,
-            wanted: rtype,
-        };
-        if rtype == Rtype::CNAME {
-            let stands =
-                |read: &&RrsetRead| read.rtype != rtype && !may_stand_beside_cname(read.rtype);
-            if let Some(other) = self.around.present.iter().find(stands) {
-                return Err(clash(other.rtype));
-            }
-            self.nothing_new(plan);
-        } else {
-            if self.read(Rtype::CNAME).is_some() {
-                return Err(clash(Rtype::CNAME));
-            }
-            plan.unchanged(self.prefix, &self.key(Rtype::CNAME), 0);
+            self.nothing_added(plan);
         }
         Ok(())
     }
 
-    /// Nothing was written at the owner since it was read.
-    fn nothing_new(&self, plan: &mut Plan) {
-        let range = self
-            .prefix
-            .owner(&self.read.apex, self.read.zone.generation, self.owner);
+    fn nothing_added(&self, plan: &mut Plan) {
+        let (apex, generation) = (&self.read.apex, self.read.zone.generation);
         plan.compares.push(Compare::NotWrittenSince {
-            range,
+            range: self.prefix.owner(apex, generation, self.owner),
             revision: self.around.revision,
         });
     }
 
-    /// NS records are no zone cut at the apex, nor where they go.
-    fn admit_dname(&self, no_cut: bool, plan: &mut Plan) -> Result<(), Refusal> {
-        if let Some(below) = &self.around.below {
-            return Err(Refusal::BelowDname {
-                owner: below.clone(),
-                dname: self.owner.clone(),
-            });
+    fn no_dname_above(&self, plan: &mut Plan) {
+        for name in dname_candidates(&self.read.apex, self.owner) {
+            plan.unchanged(self.prefix, &self.key_at(&name, Rtype::DNAME), 0);
         }
-        if !no_cut {
-            if self.read(Rtype::NS).is_some() {
-                return Err(Refusal::DnameAtCut(self.owner.clone()));
-            }
-            plan.unchanged(self.prefix, &self.key(Rtype::NS), 0);
-        }
-        // Nothing below has ever been written, or it is gone.
-        for range in self
-            .prefix
-            .below(&self.read.apex, self.read.zone.generation, self.owner)
-        {
+    }
+
+    /// Compares with revision 0: no key of these ranges exists.
+    fn nothing_below(&self, plan: &mut Plan) {
+        let (apex, generation) = (&self.read.apex, self.read.zone.generation);
+        for range in self.prefix.below(apex, generation, self.owner) {
             plan.compares
                 .push(Compare::NotWrittenSince { range, revision: 0 });
         }
-        Ok(())
     }
 
     /// Makes `rdata` the whole set of this type, whatever that was.
@@ -318,7 +294,7 @@ impl Site<'_> {
     ) -> Result<(), Refusal> {
         let refuse = |error| Refusal::Rrset(self.owner.clone(), rtype, error);
         if nothing_given {
-            return Err(refuse(crate::model::RrsetError::Empty));
+            return Err(refuse(RrsetError::Empty));
         }
         let new = Rrset::new(rtype, ttl, rdata).map_err(refuse)?;
         let (old, revision) = match self.read(rtype) {
@@ -384,8 +360,8 @@ impl Site<'_> {
             if gone.is_empty() && old.is_some() {
                 continue;
             }
-            if kept.is_empty() && read.rtype == Rtype::NS && self.owner == &self.read.apex {
-                return Err(Refusal::LastNs(self.read.apex.clone()));
+            if kept.is_empty() {
+                rules::admit_removal(&self.read.apex, self.owner, read.rtype)?;
             }
             let ttl = old.map_or(0, Rrset::ttl);
             if old.is_none() {

@@ -1,6 +1,8 @@
 mod overlap;
 
 use super::*;
+use crate::model::RrsetError;
+use crate::model::rules::Violation;
 use crate::model::zonefile::{self, Rrsets};
 use crate::schema::encode;
 
@@ -258,11 +260,11 @@ fn a_cname_stands_alone() {
     .expect_err("a clash");
     assert!(matches!(
         error,
-        Refusal::CnameAndOther {
+        Refusal::Rule(Violation::CnameAndOther {
             present: Rtype::A,
             wanted: Rtype::CNAME,
             ..
-        }
+        })
     ));
     let error = plan(
         "a.x",
@@ -272,11 +274,11 @@ fn a_cname_stands_alone() {
     .expect_err("a clash");
     assert!(matches!(
         error,
-        Refusal::CnameAndOther {
+        Refusal::Rule(Violation::CnameAndOther {
             present: Rtype::CNAME,
             wanted: Rtype::A,
             ..
-        }
+        })
     ));
     // Nobody may slip anything in: nothing at the owner was written since the read.
     let planned = plan("a.x", &[], &add(Rtype::CNAME, &["b."]))
@@ -295,14 +297,17 @@ fn a_cname_stands_alone() {
     ));
     assert!(matches!(
         plan("x", &[], &add(Rtype::CNAME, &["b."])),
-        Err(Refusal::CnameAtApex(_))
+        Err(Refusal::Rule(Violation::CnameAtApex(_)))
     ));
 }
 
 #[test]
 fn ds_records_belong_to_the_parent() {
     let ds = add(Rtype::DS, &["1 8 2 aa"]);
-    assert!(matches!(plan("x", &[], &ds), Err(Refusal::DsAtApex(_))));
+    assert!(matches!(
+        plan("x", &[], &ds),
+        Err(Refusal::Rule(Violation::DsAtApex(_)))
+    ));
     assert!(plan("a.x", &[], &ds).is_ok());
 }
 
@@ -316,7 +321,7 @@ fn nothing_comes_below_a_dname() {
     };
     assert!(matches!(
         plan_around("a.b.x", &[], &a, below_one),
-        Err(Refusal::BelowDname { .. })
+        Err(Refusal::Rule(Violation::BelowDname { .. }))
     ));
     let above_one = Surroundings {
         below: Some(name("a.b.x")),
@@ -324,7 +329,7 @@ fn nothing_comes_below_a_dname() {
     };
     assert!(matches!(
         plan_around("b.x", &[], &dname, above_one),
-        Err(Refusal::BelowDname { .. })
+        Err(Refusal::Rule(Violation::BelowDname { .. }))
     ));
     // Nor later: whoever comes second finds the other's key.
     let planned = plan("a.b.x", &[], &a).expect("allowed").expect("a change");
@@ -352,11 +357,11 @@ fn a_dname_is_no_cut() {
     );
     assert!(matches!(
         plan("a.x", &[ns()], &add(Rtype::DNAME, &["y."])),
-        Err(Refusal::DnameAtCut(_))
+        Err(Refusal::Rule(Violation::DnameAtCut(_)))
     ));
     assert!(matches!(
         plan("a.x", &[dname()], &add(Rtype::NS, &["a."])),
-        Err(Refusal::DnameAtCut(_))
+        Err(Refusal::Rule(Violation::DnameAtCut(_)))
     ));
     assert!(
         plan("x", &[ns()], &add(Rtype::DNAME, &["y."])).is_ok(),
@@ -374,18 +379,21 @@ fn the_apex_keeps_soa_and_ns() {
         remove(Some(Rtype::NS), &["a.", "b."]),
     ] {
         assert!(
-            matches!(plan("x", &ns(), &change), Err(Refusal::LastNs(_))),
+            matches!(
+                plan("x", &ns(), &change),
+                Err(Refusal::Rule(Violation::Missing(_, Rtype::NS)))
+            ),
             "{change:?}"
         );
     }
     assert!(plan("sub.x", &ns(), &remove(None, &[])).is_ok());
     assert!(matches!(
         plan("x", &[], &add(Rtype::SOA, &["a. b. 1 2 3 4 5"])),
-        Err(Refusal::Soa(_))
+        Err(Refusal::Rule(Violation::Soa(_)))
     ));
     assert!(matches!(
         plan("x", &[], &remove(Some(Rtype::SOA), &[])),
-        Err(Refusal::Soa(_))
+        Err(Refusal::Rule(Violation::Soa(_)))
     ));
 }
 
@@ -403,7 +411,9 @@ fn records_of_signed_zones_are_refused_and_can_be_removed() {
         (Rtype::CDNSKEY, "0 3 0 AA=="),
     ] {
         let refused = plan("x", &[], &add(rtype, &[text])).expect_err(text);
-        assert!(matches!(refused, Refusal::Signed(_, refused) if refused == rtype));
+        assert!(
+            matches!(refused, Refusal::Rule(Violation::Signed(_, refused)) if refused == rtype)
+        );
         assert!(refused.is_usage());
         let present = [read(rtype, &[text], 45)];
         assert!(
@@ -552,7 +562,7 @@ fn zones_are_added_once() {
     };
     assert!(matches!(
         new_zone(&apex, bad, servers()),
-        Err(Refusal::Usage(_))
+        Err(Refusal::Setting(_))
     ));
 }
 
@@ -844,11 +854,11 @@ fn everything_at_a_name_is_replaced_in_one_step() {
     let servers = || [read(Rtype::NS, &["ns.x."], 45)];
     assert!(matches!(
         plan("x", &servers(), &replace(Rtype::A, &["192.0.2.1"])),
-        Err(Refusal::LastNs(_))
+        Err(Refusal::Rule(Violation::Missing(_, Rtype::NS)))
     ));
     assert!(matches!(
         plan("x", &servers(), &replace(Rtype::CNAME, &["a.y."])),
-        Err(Refusal::CnameAtApex(_))
+        Err(Refusal::Rule(Violation::CnameAtApex(_)))
     ));
 }
 

@@ -98,9 +98,7 @@ pub fn sweep(prefix: &Prefix, apex: &Name, read: Option<&ZoneRead>, range: Range
 
 fn check(zone: &ZoneSettings) -> Result<(), Refusal> {
     match zone.fault() {
-        Some(setting) => Err(Refusal::Usage(format!(
-            "the {setting} is over 2147483647 (RFC 2181, 8)"
-        ))),
+        Some(setting) => Err(Refusal::Setting(setting)),
         None => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::guard::Guard;
 use super::tables::ZoneData;
-use crate::model::zonefile::may_stand_beside_cname;
+use crate::model::rules::is_cname_clash;
 use crate::model::{Name, Rtype, ZoneSettings};
 use crate::served::Loss;
 use crate::zone::{Contents, Rrset};
@@ -52,16 +52,6 @@ pub(super) enum By {
         /// When, in seconds of Unix time.
         u64,
     ),
-}
-
-/// Whether RRsets of these types cannot stand at one name: a CNAME stands alone (RFC 2181 10.1).
-fn exclude(one: Rtype, other: Rtype) -> bool {
-    let beside = match (one, other) {
-        (Rtype::CNAME, Rtype::CNAME) => return false,
-        (Rtype::CNAME, beside) | (beside, Rtype::CNAME) => beside,
-        _ => return false,
-    };
-    !may_stand_beside_cname(beside)
 }
 
 impl Kept {
@@ -131,7 +121,7 @@ impl Past {
         for other in self.contents.types(owner).iter().filter(|t| is_lost(t)) {
             if *other == rtype {
                 self.gone -= 1;
-            } else if exclude(rtype, *other) {
+            } else if is_cname_clash(rtype, *other) {
                 // It was put where the other one was gone.
                 self.contents.remove(owner, *other);
                 self.gone -= 1;
@@ -305,7 +295,7 @@ impl ZoneData {
         let contents = match self.current() {
             Some(current) => {
                 let mut filled = current.clone();
-                filled.fill(&contents, exclude);
+                filled.fill(&contents, is_cname_clash);
                 filled
             }
             None => contents,

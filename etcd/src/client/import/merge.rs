@@ -29,9 +29,9 @@ impl Import<'_> {
         let serial = prefix.encode(&Key::Serial(present.apex.clone()));
         let old = self.store.content(present).await??;
         let (all, plans) = txn::merge(prefix, present, &old, &self.wanted.rrsets)?;
-        let clashes = zonefile::faults(&present.apex, &all);
-        if let Some(clash) = clashes.first() {
-            return Err(Refusal::Content(clash.reason.clone()).into());
+        let broken = zonefile::violations(&present.apex, &all);
+        if let Some(violation) = broken.into_iter().next() {
+            return Err(Refusal::Rule(violation).into());
         }
         let below = self.below(present.as_of, &all, Some(&old)).await?;
         // The plans write these in their order.

@@ -243,8 +243,9 @@ impl<'a> Import<'a> {
             let old = self.store.content(present).await??;
             let prefix = self.store.prefix();
             let (merged, _) = txn::merge(prefix, present, &old, &self.wanted.rrsets)?;
-            if let Some(clash) = zonefile::faults(self.apex, &merged).first() {
-                return Err(Refusal::Content(clash.reason.clone()).into());
+            let broken = zonefile::violations(self.apex, &merged);
+            if let Some(violation) = broken.into_iter().next() {
+                return Err(Refusal::Rule(violation).into());
             }
             self.below(slot.revision, &merged, Some(&old)).await?;
             return Ok(Imported {

@@ -1,5 +1,4 @@
-//! The checks of a zone as a whole. Errors are what no front-end could serve as the RFCs say; warnings what is
-//! likely not meant.
+//! Making a zone of the records of a master file.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +7,9 @@ use super::super::rdata::Rdata;
 use super::super::rrset::{Rrset, TTL_MAX};
 use super::super::rtype::Rtype;
 use super::super::zone::{Soa, ZoneSettings};
-use super::doubts::doubts;
+use super::examine::examine;
 use super::finding::Finding;
-use super::{Fault, MasterFile, Place, Record, Rrsets, dnssec};
+use super::{Fault, MasterFile, Place, Record, Rrsets};
 
 /// A zone made of the records of a master file.
 #[derive(Clone, Debug)]
@@ -35,13 +34,6 @@ struct Gathered {
 fn fault(at: &Place, reason: impl Into<String>) -> Fault {
     Fault {
         at: Some(at.clone()),
-        reason: reason.into(),
-    }
-}
-
-fn whole(reason: impl Into<String>) -> Fault {
-    Fault {
-        at: None,
         reason: reason.into(),
     }
 }
@@ -230,97 +222,4 @@ fn soa_fields(record: &Record) -> Option<(Soa, u32)> {
         },
         serial,
     ))
-}
-
-/// What the checks of a zone as a whole have found.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// What no front-end could serve as the RFCs say.
-    pub errors: Vec<Finding>,
-    /// What is likely not meant.
-    pub doubts: Vec<Finding>,
-}
-
-/// Checks a zone as a whole.
-pub fn examine(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Findings {
-    let mut errors = rule_breaks(apex, rrsets);
-    errors.extend(dnssec::finding(rrsets));
-    for (rtype, is_there) in [
-        (Rtype::SOA, soa.is_some()),
-        (Rtype::NS, rrsets.contains_key(&(apex.clone(), Rtype::NS))),
-    ] {
-        if !is_there {
-            let reason = format!("the zone has no {rtype} record at its apex {apex}");
-            errors.push(Finding::new(apex, rtype, reason));
-        }
-    }
-    Findings {
-        errors,
-        doubts: doubts(apex, soa, rrsets),
-    }
-}
-
-/// Whether records of this type may share their owner with a CNAME: those of DNSSEC (RFC 4034 2.5).
-pub fn may_stand_beside_cname(rtype: Rtype) -> bool {
-    matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::KEY)
-}
-
-/// The errors among the RRsets of a zone that was put together otherwise, by merging.
-pub fn faults(apex: &Name, rrsets: &Rrsets) -> Vec<Fault> {
-    rule_breaks(apex, rrsets)
-        .into_iter()
-        .map(|found| whole(found.reason))
-        .collect()
-}
-
-/// What stands where it must not.
-fn rule_breaks(apex: &Name, rrsets: &Rrsets) -> Vec<Finding> {
-    let mut found = Vec::new();
-    // The DNAME that was passed last: in canonical order all names below it come right behind it.
-    let mut above: Option<&Name> = None;
-    for (owner, rtype) in rrsets.keys() {
-        let mut break_rule = |reason: String| found.push(Finding::new(owner, *rtype, reason));
-        if let Some(dname) = above.filter(|dname| *dname != owner) {
-            if owner.is_within(dname) {
-                break_rule(format!(
-                    "{owner} is below the DNAME record of {dname}, which redirects it (RFC 6672, 2.4)"
-                ));
-            } else {
-                above = None;
-            }
-        }
-        match *rtype {
-            Rtype::CNAME if owner == apex => {
-                break_rule(format!(
-                    "{owner} is the apex and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)"
-                ));
-            }
-            Rtype::CNAME => {
-                let here = (owner.clone(), Rtype(0))..=(owner.clone(), Rtype(u16::MAX));
-                let other = rrsets
-                    .range(here)
-                    .find(|((_, other), _)| other != rtype && !may_stand_beside_cname(*other));
-                if let Some(((_, other), _)) = other {
-                    break_rule(format!(
-                        "{owner} has a CNAME record and {other} records: a CNAME stands alone (RFC 2181, 10.1)"
-                    ));
-                }
-            }
-            Rtype::DS if owner == apex => {
-                break_rule(format!(
-                    "{owner} is the apex: its DS records belong to the parent zone (RFC 4035, 2.4)"
-                ));
-            }
-            Rtype::DNAME => {
-                if owner != apex && rrsets.contains_key(&(owner.clone(), Rtype::NS)) {
-                    break_rule(format!(
-                        "{owner} has a DNAME record and NS records: a zone cut cannot redirect (RFC 6672, 2.3)"
-                    ));
-                }
-                above = above.or(Some(owner));
-            }
-            _ => {}
-        }
-    }
-    found
 }

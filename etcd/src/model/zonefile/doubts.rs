@@ -7,6 +7,7 @@ use super::super::name::Name;
 use super::super::rdata::Rdata;
 use super::super::rrset::Rrset;
 use super::super::rtype::Rtype;
+use super::super::rules::is_of_delegation;
 use super::super::zone::Soa;
 use super::Rrsets;
 use super::finding::Finding;
@@ -136,14 +137,15 @@ impl Search<'_> {
     /// Records that a zone cut hides.
     fn hidden(&mut self, owner: &Name, rtype: Rtype, cut: Option<&Name>) {
         let Some(cut) = cut else { return };
-        if cut != owner && !matches!(rtype, Rtype::A | Rtype::AAAA) {
-            let reason =
-                format!("{owner} {rtype} is below the zone cut at {cut} and never answered");
-            self.doubt(owner, rtype, reason);
-        } else if cut == owner && !matches!(rtype, Rtype::NS | Rtype::DS | Rtype::A | Rtype::AAAA) {
-            let reason = format!("{owner} {rtype} is at a zone cut and never answered");
-            self.doubt(owner, rtype, reason);
+        if is_of_delegation(rtype, owner == cut) {
+            return;
         }
+        let reason = if owner == cut {
+            format!("{owner} {rtype} is at a zone cut and never answered")
+        } else {
+            format!("{owner} {rtype} is below the zone cut at {cut} and never answered")
+        };
+        self.doubt(owner, rtype, reason);
     }
 
     fn rrset(&mut self, owner: &Name, rtype: Rtype, rrset: &Rrset) {

@@ -353,6 +353,31 @@ fn refuses_what_is_no_zone() {
 }
 
 #[test]
+fn a_clash_is_reported_once() {
+    for (text, expected) in [
+        (
+            "x CNAME y\nx A 192.0.2.1\nx TXT t",
+            "5:1: x.example.org. has A records, and CNAME cannot stand beside them: a CNAME stands alone (RFC 2181, 10.1)",
+        ),
+        (
+            "x NS a.\nx DNAME y",
+            "6:1: x.example.org. cannot have a DNAME record and NS records: a zone cut cannot redirect (RFC 6672, 2.3)",
+        ),
+        (
+            "x DNAME y\na.x TXT t",
+            "6:1: a.x.example.org. is below the DNAME record of x.example.org., which redirects it (RFC 6672, 2.4)",
+        ),
+        (
+            "@ CNAME y",
+            "5:1: example.org. is the apex of a zone and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)",
+        ),
+    ] {
+        let faults = checked(&format!("{BASE}{text}")).expect_err(text);
+        assert_eq!(shown(&faults), [expected], "{text}");
+    }
+}
+
+#[test]
 fn doubts_what_is_likely_not_meant() {
     for (text, reason) in [
         ("x A 192.0.2.1\nx A 192.0.2.1", "there twice"),

@@ -222,7 +222,10 @@ fn what_makes_no_sound_zone_does_not_move() {
         &own,
         Overlap::Move,
     );
-    assert!(matches!(refused, Err(Refusal::Content(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Refusal::CannotMove { .. })),
+        "{refused:?}"
+    );
     above.rrsets = vec![(name("a.c.x"), poisoned(Rtype::TXT, 30))];
     let refused = make_room(
         &Prefix::default(),

@@ -12,7 +12,7 @@ pub fn zonefile(octets: &[u8]) {
         return;
     }
     let Some(checked) = read(octets) else { return };
-    assert!(zonefile::faults(&ORIGIN, &checked.rrsets).is_empty());
+    assert!(zonefile::violations(&ORIGIN, &checked.rrsets).is_empty());
     let mut text = String::new();
     zonefile::write(
         &mut text,

@@ -1,0 +1,252 @@
+//! Why a change is not made.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::model::rules::Violation;
+use crate::model::{Name, RrsetError, Rtype};
+use crate::schema::ValueError;
+
+/// Why a change is not made.
+#[derive(Debug)]
+pub enum Refusal {
+    /// No zone holds the name.
+    NoZone(Name),
+    /// There is no such zone.
+    UnknownZone(Name),
+    /// There is no such zone any more, and it was not nsctl that deleted its settings.
+    ZoneLost(Name),
+    /// There already is such a zone.
+    ZoneExists(Name),
+    /// The records would break a rule of zones.
+    Rule(Violation),
+    /// There is no RRset whose TTL could be changed.
+    NothingThere(Name, Rtype),
+    /// The records make no RRset.
+    Rrset(Name, Rtype, RrsetError),
+    /// A new zone would hide records of the zone above it.
+    WouldHide {
+        /// The zone.
+        child: Name,
+        /// The zone above.
+        parent: Name,
+        /// The names that have such records.
+        names: Vec<Name>,
+    },
+    /// A zone below would hide the records.
+    Hidden {
+        /// Their zone.
+        zone: Name,
+        /// The zone that answers.
+        child: Name,
+        /// The names of the records.
+        names: Vec<Name>,
+    },
+    /// Records that are to move into a new zone would break a rule there.
+    CannotMove {
+        /// The zone.
+        child: Name,
+        /// The zone above.
+        parent: Name,
+        /// The rule.
+        violation: Violation,
+    },
+    /// More records would move than one transaction can delete.
+    TooManyServers {
+        /// The zone.
+        child: Name,
+        /// The zone above.
+        parent: Name,
+    },
+    /// The zone has changed since it was exported.
+    ChangedSince {
+        /// The zone.
+        zone: Name,
+        /// The revision of the export.
+        exported: i64,
+        /// The revision of the change.
+        changed: i64,
+    },
+    /// The zone has been removed since it was exported.
+    RemovedSince {
+        /// The zone.
+        zone: Name,
+        /// The revision of the export.
+        exported: i64,
+        /// The revision of the removal.
+        removed: i64,
+    },
+    /// The value of this key in etcd cannot be read.
+    Stored(String, ValueError),
+    /// The owner is not in the zone that was named.
+    Outside {
+        /// The owner.
+        owner: Name,
+        /// The zone.
+        zone: Name,
+    },
+    /// This setting of a zone is out of range.
+    Setting(&'static str),
+}
+
+impl Refusal {
+    /// Whether the request itself is at fault, whatever the store holds.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Refusal::Rrset(.., error) => matches!(
+                error,
+                RrsetError::Empty | RrsetError::Ttl(_) | RrsetError::NoData(_)
+            ),
+            Refusal::Rule(violation) => {
+                matches!(violation, Violation::Soa(_) | Violation::Signed(..))
+            }
+            Refusal::Outside { .. } | Refusal::Setting(_) => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Refusal::Rule(violation)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoZone(_)
+            | Refusal::UnknownZone(_)
+            | Refusal::ZoneLost(_)
+            | Refusal::ZoneExists(_) => self.fmt_zone(f),
+            Refusal::WouldHide { .. }
+            | Refusal::Hidden { .. }
+            | Refusal::CannotMove { .. }
+            | Refusal::TooManyServers { .. } => self.fmt_overlap(f),
+            Refusal::ChangedSince { .. } | Refusal::RemovedSince { .. } => self.fmt_export(f),
+            Refusal::Rule(violation) => violation.fmt(f),
+            Refusal::NothingThere(owner, rtype) => write!(
+                f,
+                "{owner} has no {rtype} records: there is no TTL to change"
+            ),
+            Refusal::Rrset(owner, rtype, error) => write!(f, "{owner} {rtype}: {error}"),
+            Refusal::Stored(key, error) => write!(
+                f,
+                "the value of {key} in etcd cannot be read: {error}; nsctl set or remove replaces it"
+            ),
+            Refusal::Outside { owner, zone } => write!(f, "{owner} is not in the zone {zone}"),
+            Refusal::Setting(setting) => {
+                write!(f, "the {setting} is over 2147483647 (RFC 2181, 8)")
+            }
+        }
+    }
+}
+
+impl Refusal {
+    /// The zone is missing, or there already.
+    fn fmt_zone(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoZone(owner) => write!(
+                f,
+                "{owner} is in no zone of this store: add the zone first (nsctl zone add)"
+            ),
+            Refusal::UnknownZone(zone) => write!(f, "there is no zone {zone}"),
+            Refusal::ZoneLost(zone) => write!(
+                f,
+                "the settings of the zone {zone} were deleted from etcd, but not by nsctl. Front-ends may still serve \
+                 it. To bring it back, use nsctl held export DIR, then nsctl zone import --replace. To give it up, use \
+                 nsctl zone clean {zone}, then nsctl accept. To start it anew, use --force of zone add or zone import"
+            ),
+            Refusal::ZoneExists(zone) => write!(f, "the zone {zone} exists already"),
+            _ => Ok(()),
+        }
+    }
+
+    /// One zone would hide records of another, or they cannot move.
+    fn fmt_overlap(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::WouldHide {
+                child,
+                parent,
+                names,
+            } => write!(
+                f,
+                "the zone {child} would hide {} of {parent} ({}), which nobody would get any more: --move moves the \
+                 records into {child}, --force hides them",
+                counted(names.len()),
+                named(names)
+            ),
+            Refusal::Hidden { zone, child, names } => write!(
+                f,
+                "the zone {child} answers for {} ({}), so that nobody would get these records of {zone}: write \
+                 them to {child}, or use --force",
+                counted(names.len()),
+                named(names)
+            ),
+            Refusal::CannotMove {
+                child,
+                parent,
+                violation,
+            } => write!(
+                f,
+                "the records of {parent} cannot move into {child}: {violation}"
+            ),
+            Refusal::TooManyServers { child, parent } => write!(
+                f,
+                "{parent} delegates {child} to too many name servers for one transaction: remove some of their \
+                 addresses first"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// An exported file is out of date.
+    fn fmt_export(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::ChangedSince {
+                zone,
+                exported,
+                changed,
+            } => write!(
+                f,
+                "{zone} has changed since the file was exported (revision {exported}, now {changed}): nothing was \
+                 written; nsctl zone diff shows the differences, --force overwrites the changes"
+            ),
+            Refusal::RemovedSince {
+                zone,
+                exported,
+                removed,
+            } => write!(
+                f,
+                "{zone} has been removed since the file was exported (revision {exported}, removed at {removed}): \
+                 nothing was written; --force adds the zone again"
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Error for Refusal {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Refusal::Rule(violation) | Refusal::CannotMove { violation, .. } => Some(violation),
+            Refusal::Rrset(.., error) => Some(error),
+            Refusal::Stored(_, error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn counted(names: usize) -> String {
+    format!("{names} name{}", if names == 1 { "" } else { "s" })
+}
+
+/// The first names, for a message.
+fn named(names: &[Name]) -> String {
+    const NAMED: usize = 3;
+    let mut text: Vec<String> = names.iter().take(NAMED).map(Name::to_string).collect();
+    if names.len() > NAMED {
+        text.push("…".into());
+    }
+    text.join(", ")
+}
