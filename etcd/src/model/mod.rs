@@ -20,7 +20,7 @@ pub mod zonefile;
 
 pub use consistency::Consistency;
 pub use digest::Digest;
-pub use name::{Labels, Name, NameError};
+pub use name::{Labels, Name, NameError, canonical_cmp};
 pub use rdata::{Rdata, RdataError};
 pub use rrset::{Rrset, RrsetError, TTL_MAX};
 pub use rtype::{Rtype, RtypeError};

@@ -87,7 +87,7 @@ impl Name {
         let Some(start) = self.0.len().checked_sub(other.0.len()) else {
             return false;
         };
-        self.0[start..] == *other.0 && self.label_starts().any(|at| at == start)
+        self.0[start..] == *other.0 && label_starts(&self.0).any(|at| at == start)
     }
 
     /// Builds the name that has `labels` (leftmost first) in front of `suffix`.
@@ -121,16 +121,6 @@ impl Name {
             text.push('.');
         }
         converted.then_some(text)
-    }
-
-    fn label_starts(&self) -> impl Iterator<Item = usize> {
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let here = at;
-            let len = usize::from(*self.0.get(here)?);
-            at = here + 1 + len;
-            Some(here)
-        })
     }
 
     fn check_len(wire: &[u8]) -> Result<(), NameError> {
@@ -351,35 +341,48 @@ impl fmt::Debug for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        // Names have at most 127 labels: two small arrays on the stack save the allocations.
-        let (mut ours, mut theirs) = ([0u8; 128], [0u8; 128]);
-        let (mut our_count, mut their_count) = (0, 0);
-        for (slot, at) in ours.iter_mut().zip(self.label_starts()) {
-            *slot = at as u8;
-            our_count += 1;
-        }
-        for (slot, at) in theirs.iter_mut().zip(other.label_starts()) {
-            *slot = at as u8;
-            their_count += 1;
-        }
-        let label = |wire: &'_ Name, at: u8| {
-            let at = usize::from(at);
-            (at + 1, at + 1 + usize::from(wire.0[at]))
-        };
-        for (&a, &b) in ours[..our_count]
-            .iter()
-            .rev()
-            .zip(theirs[..their_count].iter().rev())
-        {
-            let (from, to) = label(self, a);
-            let (other_from, other_to) = label(other, b);
-            match self.0[from..to].cmp(&other.0[other_from..other_to]) {
-                Ordering::Equal => {}
-                unequal => return unequal,
-            }
-        }
-        our_count.cmp(&their_count)
+        canonical_cmp(&self.0, &other.0)
     }
+}
+
+/// Compares two names in canonical order (RFC 4034 6.1): label by label from the right, octet by octet. Both are in
+/// lower-case wire form, either absolute or relative to the same name.
+pub fn canonical_cmp(ours: &[u8], theirs: &[u8]) -> Ordering {
+    // Names have at most 127 labels: two small arrays on the stack save the allocations.
+    let starts = |name: &[u8]| {
+        let (mut starts, mut count) = ([0u8; 128], 0);
+        for (slot, at) in starts.iter_mut().zip(label_starts(name)) {
+            *slot = at as u8;
+            count += 1;
+        }
+        (starts, count)
+    };
+    let ((our_starts, our_count), (their_starts, their_count)) = (starts(ours), starts(theirs));
+    let label = |name: &'_ [u8], at: u8| {
+        let at = usize::from(at);
+        (at + 1, at + 1 + usize::from(name[at]))
+    };
+    let our_labels = our_starts[..our_count].iter().rev();
+    for (&a, &b) in our_labels.zip(their_starts[..their_count].iter().rev()) {
+        let (from, to) = label(ours, a);
+        let (other_from, other_to) = label(theirs, b);
+        match ours[from..to].cmp(&theirs[other_from..other_to]) {
+            Ordering::Equal => {}
+            unequal => return unequal,
+        }
+    }
+    our_count.cmp(&their_count)
+}
+
+/// Where the labels of a name in wire form start, the root label included if it is there.
+fn label_starts(name: &[u8]) -> impl Iterator<Item = usize> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let here = at;
+        let len = usize::from(*name.get(here)?);
+        at = here + 1 + len;
+        Some(here)
+    })
 }
 
 impl PartialOrd for Name {

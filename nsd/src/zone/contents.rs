@@ -6,7 +6,7 @@ use std::fmt;
 use super::node::{Node, NodeBuf};
 use super::rrset::{Rrset, RrsetRef};
 use super::trie::{NodePair, Probe, Trie};
-use crate::model::{Digest, Name, Rtype};
+use crate::model::{Digest, Name, Rtype, canonical_cmp};
 
 /// The names of one generation of a zone, with their RRsets; the SOA record excepted, which
 /// [`Zone`](super::Zone) makes.
@@ -120,13 +120,28 @@ impl Contents {
         })
     }
 
-    /// All RRsets with owner and type: owners in no order, the types of an owner one after the
-    /// other and ascending.
+    /// All RRsets with owner and type. Owners come in no order, the types of each in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = (Name, Rtype, RrsetRef<'_>)> {
-        self.nodes.iter().flat_map(|node| {
+        self.rrsets_of(self.nodes.iter())
+    }
+
+    /// The same with owners in canonical order (RFC 4034 6.1): a name comes right before all that are below it.
+    ///
+    /// Sorts pointers to the names first, so it takes time and 16 octets a name as long as it runs, and nothing at rest.
+    /// NSEC needs the neighbours of any name at once: for that, signed zones will have to keep an index.
+    pub fn iter_canonical(&self) -> impl Iterator<Item = (Name, Rtype, RrsetRef<'_>)> {
+        let mut nodes: Vec<Node<'_>> = self.nodes.iter().collect();
+        nodes.sort_unstable_by(|a, b| canonical_cmp(a.name(), b.name()));
+        self.rrsets_of(nodes.into_iter())
+    }
+
+    fn rrsets_of<'z>(
+        &'z self,
+        nodes: impl Iterator<Item = Node<'z>>,
+    ) -> impl Iterator<Item = (Name, Rtype, RrsetRef<'z>)> {
+        nodes.flat_map(|node| {
             let owner = self.owner(node);
-            node.rrsets()
-                .map(move |(rtype, rrset)| (owner.clone(), rtype, rrset))
+            (node.rrsets()).map(move |(rtype, rrset)| (owner.clone(), rtype, rrset))
         })
     }
 
@@ -331,11 +346,9 @@ fn parent(name: &[u8]) -> Option<&[u8]> {
     name.get(1 + usize::from(*name.first()?)..)
 }
 
-/// Lists what is in the zone, one RRset a line, sorted: for tests and for looking at.
+/// The RRsets in canonical order.
 impl fmt::Debug for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines: Vec<_> = self.iter().collect();
-        lines.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        f.debug_list().entries(lines).finish()
+        f.debug_list().entries(self.iter_canonical()).finish()
     }
 }

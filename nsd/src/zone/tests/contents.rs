@@ -295,3 +295,38 @@ fn probes_come_to_an_end() {
         assert!((1..=8).contains(&steps(&contents, &wire.wire()[..wire.wire().len() - 6])));
     }
 }
+
+#[test]
+fn names_are_listed_in_canonical_order() {
+    // RFC 4034 6.1, in its order.
+    let sorted = [
+        "example.",
+        "a.example.",
+        "yljkjljk.a.example.",
+        "Z.a.example.",
+        "zABC.a.EXAMPLE.",
+        "z.example.",
+        "\\001.z.example.",
+        "*.z.example.",
+        "\\200.z.example.",
+    ];
+    let owners = |contents: &Contents| -> Vec<Name> {
+        contents.iter_canonical().map(|(owner, ..)| owner).collect()
+    };
+    let mut contents = Contents::new(name("example."));
+    let rrset = Rrset::new(1, [&b"x"[..]]).expect("one rdata");
+    for owner in sorted.iter().rev() {
+        assert!(contents.put(&name(owner), Rtype::A, &rrset));
+    }
+    assert_eq!(owners(&contents), sorted.map(name));
+
+    let mut random = Random(5);
+    for apex in ["test.", "."] {
+        let mut contents = Contents::new(name(apex));
+        for _ in 0..300 {
+            contents.put(&random.name(apex), Rtype::A, &rrset);
+        }
+        let listed = owners(&contents);
+        assert!(listed.is_sorted() && listed.len() == contents.rrset_count());
+    }
+}
