@@ -7,7 +7,7 @@ use super::query::{Query, Refusal};
 use super::writer::{Full, Writer};
 use crate::model::Rtype;
 use crate::model::compression::layout;
-use crate::zone::{Answer, Entry, Owner, Rcode, Records, Section, name_prefix};
+use crate::zone::{Answer, AnswerRdata, AnswerRrset, Owner, Rcode, Section, name_prefix};
 
 const CLASS_IN: u16 = 1;
 const CLASS_CHAOS: u16 = 3;
@@ -49,7 +49,7 @@ pub fn encode(
     encode_with(&head, edns, limit, out, |out| {
         let mut names = Names::new(query.name());
         let mut body = Body::default();
-        answer.each_entry(|entry| {
+        answer.each_rrset(|entry| {
             let names_len = names.len();
             let written = out.put_whole(|out| write_entry(out, &mut names, answer, query, entry));
             if written.is_ok() {
@@ -162,15 +162,15 @@ impl<'p> Head<'p> {
 }
 
 impl Body {
-    fn count(&mut self, entry: &Entry<'_>) {
+    fn count(&mut self, entry: &AnswerRrset<'_>) {
         let section = match entry.section {
             Section::Answer => 0,
             Section::Authority => 1,
             Section::Glue | Section::Additional => 2,
         };
         self.counts[section] += match entry.records {
-            Records::Set(rrset) => rrset.count,
-            Records::Cname(_) => 1,
+            AnswerRdata::Set(rrset) => rrset.count,
+            AnswerRdata::Cname(_) => 1,
         };
     }
 }
@@ -238,7 +238,7 @@ fn write_entry(
     names: &mut Names<'_>,
     answer: &Answer<'_>,
     query: &Query<'_>,
-    entry: &Entry<'_>,
+    entry: &AnswerRrset<'_>,
 ) -> Result<(), Full> {
     let owner = answer.owner_wire(&entry.owner, query.name());
     // Most owners are the name in the question, or end it: no need to look for them.
@@ -248,7 +248,7 @@ fn write_entry(
     };
     let fixed = fixed_part(entry.rtype, CLASS_IN, entry.ttl);
     match entry.records {
-        Records::Set(rrset) => {
+        AnswerRdata::Set(rrset) => {
             let layout = layout(entry.rtype);
             for record in rrset.records() {
                 write_head(out, names, owner, &mut place, fixed)?;
@@ -256,7 +256,7 @@ fn write_entry(
             }
             Ok(())
         }
-        Records::Cname(target) => {
+        AnswerRdata::Cname(target) => {
             write_head(out, names, owner, &mut place, fixed)?;
             write_parts(out, |out| {
                 names.write(out, answer.synthesized_wire(target)).map(drop)

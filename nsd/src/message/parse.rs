@@ -62,7 +62,7 @@ fn parse_body<'p>(
     // What is wrong with a message that can be read to its end.
     let mut objection = Rcode::NOERROR;
     let (mut rtype, mut class) = (Rtype(0), 0);
-    let mut records = Records { rest: body };
+    let mut records = RecordReader { rest: body };
     if questions == 1 {
         (rtype, class, records.rest) = parse_question(body).ok_or(Rcode::FORMERR)?;
         refusal.question = &body[..body.len() - records.rest.len()];
@@ -131,11 +131,11 @@ fn parse_question(octets: &[u8]) -> Option<(Rtype, u16, &[u8])> {
 }
 
 /// Takes records off the front of the rest of a message.
-struct Records<'p> {
+struct RecordReader<'p> {
     rest: &'p [u8],
 }
 
-struct Record<'p> {
+struct RawRecord<'p> {
     /// As it came: it may end with a compression pointer.
     owner: &'p [u8],
     rtype: Rtype,
@@ -144,16 +144,16 @@ struct Record<'p> {
     rdata: &'p [u8],
 }
 
-impl<'p> Iterator for Records<'p> {
-    type Item = Record<'p>;
+impl<'p> Iterator for RecordReader<'p> {
+    type Item = RawRecord<'p>;
 
-    fn next(&mut self) -> Option<Record<'p>> {
+    fn next(&mut self) -> Option<RawRecord<'p>> {
         let (owner, rest) = split_name(self.rest)?;
         let (fixed, rest) = rest.split_first_chunk::<10>()?;
         let number = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
         let (rdata, rest) = rest.split_at_checked(usize::from(number(8)))?;
         self.rest = rest;
-        Some(Record {
+        Some(RawRecord {
             owner,
             rtype: Rtype(number(0)),
             class: number(2),
@@ -165,7 +165,7 @@ impl<'p> Iterator for Records<'p> {
 
 /// What follows so many questions.
 #[cold]
-fn skip_questions(mut records: Records<'_>, count: u16) -> Option<Records<'_>> {
+fn skip_questions(mut records: RecordReader<'_>, count: u16) -> Option<RecordReader<'_>> {
     for _ in 0..count {
         let (_, rest) = split_name(records.rest)?;
         records.rest = rest.get(4..)?;
@@ -175,7 +175,7 @@ fn skip_questions(mut records: Records<'_>, count: u16) -> Option<Records<'_>> {
 
 /// What follows so many records, none of which may be an OPT or TSIG record.
 #[cold]
-fn skip_records(mut records: Records<'_>, count: u32) -> Option<Records<'_>> {
+fn skip_records(mut records: RecordReader<'_>, count: u32) -> Option<RecordReader<'_>> {
     for _ in 0..count {
         if matches!(records.next()?.rtype, Rtype::OPT | Rtype::TSIG) {
             return None;
@@ -184,7 +184,7 @@ fn skip_records(mut records: Records<'_>, count: u32) -> Option<Records<'_>> {
     Some(records)
 }
 
-impl Record<'_> {
+impl RawRecord<'_> {
     /// Whether its owner is the root, spelled out.
     fn is_at_root(&self) -> bool {
         self.owner.len() == 1

@@ -88,7 +88,7 @@ struct Table {
     /// All that hold a seat, also those that were told to leave.
     seated: usize,
     /// Those that were not.
-    staying: HashMap<u64, Entry>,
+    staying: HashMap<u64, Seated>,
     order: BTreeSet<Rank>,
     by_client: HashMap<IpAddr, BTreeSet<Rank>>,
     /// The same clients, by how many connections they have.
@@ -102,7 +102,7 @@ struct Table {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Seated {
     client: IpAddr,
     /// As noted last.
     rank: Rank,
@@ -166,7 +166,7 @@ impl Connections {
         table.next_number += 1;
         table.seated += 1;
         let (rank, pulse) = ((false, now, number), Arc::new(Pulse::default()));
-        let entry = Entry {
+        let entry = Seated {
             client,
             rank,
             held_octets: 0,
@@ -271,7 +271,7 @@ impl Table {
         }
     }
 
-    fn remove(&mut self, number: u64) -> Option<Entry> {
+    fn remove(&mut self, number: u64) -> Option<Seated> {
         let entry = self.staying.remove(&number)?;
         self.displace(entry.client, entry.rank);
         if let Some(holder) = entry.holder {
@@ -300,7 +300,7 @@ impl Table {
     }
 }
 
-impl Entry {
+impl Seated {
     /// When the connection was in use last, or came.
     fn last(&self) -> u64 {
         self.pulse.last.load(Ordering::Relaxed).max(self.rank.1)

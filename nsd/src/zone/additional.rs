@@ -4,13 +4,13 @@
 //! 5.4.1). Of names that a wildcard makes as of those that are there: it would be their answer.
 
 use super::answer::Answer;
+use super::answer_rrset::{AnswerRdata, AnswerRrset, Owner, Section};
 use super::contents::Contents;
-use super::entry::{Entry, Owner, Records, Section};
 use super::name::{self, FoldedName, name_prefix};
 use super::node::Node;
 use super::referral::ADDRESSES;
 use super::rrset::RrsetRef;
-use super::walk::{Found, Place, node_at, walk, wildcard};
+use super::walk::{ChainName, Found, node_at, walk, wildcard};
 use crate::model::Rtype;
 
 /// Adds the addresses of the names that the records of an answer point to (RFC 1035 3.3.9 and
@@ -18,7 +18,7 @@ use crate::model::Rtype;
 /// 4.1). `node` is where the records are.
 pub(super) fn of_answer<'v>(
     answer: &mut Answer<'v>,
-    place: &Place<'v, '_>,
+    place: &ChainName<'v, '_>,
     node: Node<'v>,
     rtype: Rtype,
     rrset: RrsetRef<'v>,
@@ -81,7 +81,7 @@ fn authoritative_node_at<'v>(
 /// Adds the RRsets of these types at a node that are not in the answer yet. False where there is no room for more.
 fn put<'v>(
     answer: &mut Answer<'v>,
-    place: &Place<'v, '_>,
+    place: &ChainName<'v, '_>,
     owner: Owner<'v>,
     node: Node<'v>,
     rtypes: &[Rtype],
@@ -89,12 +89,12 @@ fn put<'v>(
     for &rtype in rtypes {
         if let Some(rrset) = node.rrset(rtype)
             && !answer.has_at(rrset, &owner, place.question)
-            && !answer.push(Entry {
+            && !answer.push(AnswerRrset {
                 section: Section::Additional,
                 rtype,
                 ttl: rrset.ttl,
                 owner,
-                records: Records::Set(rrset),
+                records: AnswerRdata::Set(rrset),
             })
         {
             return false;

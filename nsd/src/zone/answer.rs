@@ -2,7 +2,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::entry::{Entry, Owner, Records, Synthesized};
+use super::answer_rrset::{AnswerRdata, AnswerRrset, Owner, Synthesized};
 use super::name::NAME_LEN_MAX;
 use super::referral::Referral;
 use super::rrset::RrsetRef;
@@ -69,7 +69,7 @@ pub struct Answer<'v> {
     pub zone: Option<&'v Zone>,
     /// What the zones that it comes from promise about how fresh it is.
     pub consistency: Consistency,
-    entries: ArrayVec<Entry<'v>, ENTRIES_MAX>,
+    entries: ArrayVec<AnswerRrset<'v>, ENTRIES_MAX>,
     /// The zone cut where it ends, if it ends at one.
     pub(super) referral: Option<Referral<'v>>,
     synthesized: ArrayVec<u8, SYNTHESIZED_MAX>,
@@ -111,7 +111,7 @@ impl<'v> Answer<'v> {
     }
 
     /// Hands out the RRsets, by section, until `each` says no.
-    pub fn each_entry(&self, mut each: impl FnMut(&Entry<'v>) -> bool) {
+    pub fn each_rrset(&self, mut each: impl FnMut(&AnswerRrset<'v>) -> bool) {
         for entry in &self.entries {
             if !each(entry) {
                 return;
@@ -123,7 +123,7 @@ impl<'v> Answer<'v> {
     }
 
     /// Those that are there without a look at name servers.
-    pub(super) fn listed(&self) -> &[Entry<'v>] {
+    pub(super) fn listed(&self) -> &[AnswerRrset<'v>] {
         &self.entries
     }
 
@@ -146,15 +146,15 @@ impl<'v> Answer<'v> {
     }
 
     /// Adds an RRset, and says whether there was room for it.
-    pub(super) fn push(&mut self, entry: Entry<'v>) -> bool {
+    pub(super) fn push(&mut self, entry: AnswerRrset<'v>) -> bool {
         self.entries.try_push(entry).is_ok()
     }
 
     /// Whether this very RRset is in the answer.
     pub(super) fn has(&self, rrset: RrsetRef<'_>) -> bool {
         self.entries.iter().any(|entry| match entry.records {
-            Records::Set(other) => other.is(rrset),
-            Records::Cname(_) => false,
+            AnswerRdata::Set(other) => other.is(rrset),
+            AnswerRdata::Cname(_) => false,
         })
     }
 
@@ -163,13 +163,13 @@ impl<'v> Answer<'v> {
     pub(super) fn has_at(&self, rrset: RrsetRef<'_>, owner: &Owner<'_>, question: &[u8]) -> bool {
         let wire = self.owner_wire(owner, question);
         self.entries.iter().any(|entry| match entry.records {
-            Records::Set(other) => {
+            AnswerRdata::Set(other) => {
                 other.is(rrset)
                     && self
                         .owner_wire(&entry.owner, question)
                         .eq_ignore_ascii_case(wire)
             }
-            Records::Cname(_) => false,
+            AnswerRdata::Cname(_) => false,
         })
     }
 

@@ -17,9 +17,9 @@
 
 mod additional;
 mod answer;
+mod answer_rrset;
 mod changes;
 mod contents;
-mod entry;
 mod name;
 mod node;
 mod referral;
@@ -32,9 +32,9 @@ mod view;
 mod walk;
 
 pub use answer::{Answer, Question, Rcode, ede};
+pub use answer_rrset::{AnswerRdata, AnswerRrset, Owner, Section, Synthesized};
 pub use changes::RrsetChange;
 pub use contents::{Contents, Loader};
-pub use entry::{Entry, Owner, Records, Section, Synthesized};
 pub(crate) use name::{find_ancestor, is_same_name, name_prefix};
 pub use resolve::{resolve, resolve_into};
 pub use rrset::{Rrset, RrsetRef};

@@ -132,16 +132,16 @@ pub(super) fn is_within(name: &[u8], ancestor: &[u8]) -> bool {
 
 /// A [`Name`] as the key of a map that is asked with slices.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Key(pub(super) Name);
+pub(super) struct ApexKey(pub(super) Name);
 
-impl Borrow<[u8]> for Key {
+impl Borrow<[u8]> for ApexKey {
     fn borrow(&self) -> &[u8] {
         self.0.wire()
     }
 }
 
 /// The hash of the slice that this is borrowed as, which [`Borrow`] asks for.
-impl Hash for Key {
+impl Hash for ApexKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.wire().hash(state);
     }

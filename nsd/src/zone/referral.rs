@@ -1,7 +1,7 @@
 //! A referral, and the addresses of its name servers.
 
+use super::answer_rrset::{AnswerRdata, AnswerRrset, Owner, Section};
 use super::contents::Contents;
-use super::entry::{Entry, Owner, Records, Section};
 use super::name::{self, name_prefix};
 use super::node::Node;
 use super::rrset::RrsetRef;
@@ -30,7 +30,7 @@ impl<'v> Referral<'v> {
     /// Hands out the addresses until `each` says no, and says whether it never did. Those below the cut can be learnt
     /// from nobody else and come first; then those that are in the zone otherwise, as its own data or as glue of another
     /// cut.
-    pub(super) fn each_address(self, mut each: impl FnMut(&Entry<'v>) -> bool) -> bool {
+    pub(super) fn each_address(self, mut each: impl FnMut(&AnswerRrset<'v>) -> bool) -> bool {
         let mut has_others = false;
         for section in [Section::Glue, Section::Additional] {
             if section == Section::Additional && !has_others {
@@ -51,12 +51,12 @@ impl<'v> Referral<'v> {
                 };
                 for rtype in ADDRESSES {
                     if let Some(rrset) = node.rrset(rtype)
-                        && !each(&Entry {
+                        && !each(&AnswerRrset {
                             section,
                             rtype,
                             ttl: rrset.ttl,
                             owner: Owner::Stored(target),
-                            records: Records::Set(rrset),
+                            records: AnswerRdata::Set(rrset),
                         })
                     {
                         return false;

@@ -20,13 +20,13 @@
 
 use super::additional;
 use super::answer::{Answer, CHAIN_MAX, Question, Rcode, ede};
-use super::entry::{Entry, Owner, Records, Section};
+use super::answer_rrset::{AnswerRdata, AnswerRrset, Owner, Section};
 use super::name::{self, FoldedName, NAME_LEN_MAX, name_prefix};
 use super::node::Node;
 use super::referral::Referral;
 use super::rrset::RrsetRef;
 use super::view::{View, Zone};
-use super::walk::{Found, Place, walk, wildcard};
+use super::walk::{ChainName, Found, walk, wildcard};
 use crate::model::Rtype;
 
 /// Answers a question from the view.
@@ -89,7 +89,7 @@ impl<'v> Resolver<'v, '_> {
         self.answer.zone = Some(zone);
         self.answer.is_authoritative = true;
         self.answer.consistency = zone.consistency();
-        let mut next = self.step(&Place {
+        let mut next = self.step(&ChainName {
             zone,
             apex,
             name,
@@ -107,7 +107,7 @@ impl<'v> Resolver<'v, '_> {
                 return;
             };
             self.answer.consistency = self.answer.consistency.stricter(zone.consistency());
-            next = self.step(&Place {
+            next = self.step(&ChainName {
                 zone,
                 apex,
                 name,
@@ -136,7 +136,7 @@ impl<'v> Resolver<'v, '_> {
     }
 
     /// Whether the name is that of a zone, be it of another than is answered from.
-    fn is_apex(&self, place: &Place<'v, '_>) -> bool {
+    fn is_apex(&self, place: &ChainName<'v, '_>) -> bool {
         self.question.rtype == Rtype::DS && self.view.is_apex(place.name)
     }
 
@@ -153,7 +153,7 @@ impl<'v> Resolver<'v, '_> {
     }
 
     /// Resolves one name; the next one, if the chain goes on.
-    fn step(&mut self, place: &Place<'v, '_>) -> Option<Owner<'v>> {
+    fn step(&mut self, place: &ChainName<'v, '_>) -> Option<Owner<'v>> {
         match walk(place.zone.contents(), place.name, place.apex) {
             Found::Node(node) => self.hit(place, node),
             // The parent's side of a cut has the DS records (RFC 4035 3.1.4.1).
@@ -176,7 +176,7 @@ impl<'v> Resolver<'v, '_> {
     }
 
     /// The name exists, or a wildcard stands in for it (RFC 1034 4.3.2, step 3a).
-    fn hit(&mut self, place: &Place<'v, '_>, node: Node<'v>) -> Option<Owner<'v>> {
+    fn hit(&mut self, place: &ChainName<'v, '_>, node: Node<'v>) -> Option<Owner<'v>> {
         let soa = (place.apex == 0).then(|| (Rtype::SOA, place.zone.soa()));
         let found = match self.question.rtype {
             Rtype::SOA if soa.is_some() => soa,
@@ -202,7 +202,7 @@ impl<'v> Resolver<'v, '_> {
 
     /// The name does not exist: a wildcard below its closest encloser answers for it, or nothing
     /// does (RFC 4592 3.3).
-    fn miss(&mut self, place: &Place<'v, '_>, encloser: usize) -> Option<Owner<'v>> {
+    fn miss(&mut self, place: &ChainName<'v, '_>, encloser: usize) -> Option<Owner<'v>> {
         let contents = place.zone.contents();
         if let Some(node) = wildcard(contents, place.name, place.apex, encloser) {
             return self.hit(place, node);
@@ -214,7 +214,13 @@ impl<'v> Resolver<'v, '_> {
 
     /// The name is at or below a zone cut: a referral (RFC 1034 4.3.2, step 3b). It is no
     /// authoritative answer, unless a CNAME record of ours led here (RFC 1034 6.2.7).
-    fn delegate(&mut self, place: &Place<'v, '_>, label: usize, cut: Node<'v>, ns: RrsetRef<'v>) {
+    fn delegate(
+        &mut self,
+        place: &ChainName<'v, '_>,
+        label: usize,
+        cut: Node<'v>,
+        ns: RrsetRef<'v>,
+    ) {
         if self.answer.listed().is_empty() {
             self.answer.is_authoritative = false;
         }
@@ -226,7 +232,7 @@ impl<'v> Resolver<'v, '_> {
     /// The name is below a DNAME record: the record, and a CNAME record made of it (RFC 6672 3.2).
     fn redirect(
         &mut self,
-        place: &Place<'v, '_>,
+        place: &ChainName<'v, '_>,
         label: usize,
         dname: RrsetRef<'v>,
     ) -> Option<Owner<'v>> {
@@ -252,12 +258,12 @@ impl<'v> Resolver<'v, '_> {
         let made = self
             .answer
             .synthesize(&place.name.wire()[..start], target)?;
-        self.answer.push(Entry {
+        self.answer.push(AnswerRrset {
             section: Section::Answer,
             rtype: Rtype::CNAME,
             ttl: dname.ttl,
             owner: place.owner,
-            records: Records::Cname(made),
+            records: AnswerRdata::Cname(made),
         });
         // To a question for it, the CNAME record is the answer, as a stored one would be.
         (self.question.rtype != Rtype::CNAME).then_some(Owner::Synthesized(made))
@@ -265,19 +271,19 @@ impl<'v> Resolver<'v, '_> {
 
     /// Neither the type nor a CNAME record is there, or not even the name: the SOA record says for
     /// how long that may be believed (RFC 2308 3).
-    fn deny(&mut self, place: &Place<'v, '_>) {
-        self.answer.push(Entry {
+    fn deny(&mut self, place: &ChainName<'v, '_>) {
+        self.answer.push(AnswerRrset {
             section: Section::Authority,
             rtype: Rtype::SOA,
             ttl: place.zone.negative_ttl(),
             owner: place.owner.suffix(place.name.start(place.apex)),
-            records: Records::Set(place.zone.soa()),
+            records: AnswerRdata::Set(place.zone.soa()),
         });
     }
 
     fn put(&mut self, section: Section, rtype: Rtype, rrset: RrsetRef<'v>, owner: Owner<'v>) {
-        let records = Records::Set(rrset);
-        self.answer.push(Entry {
+        let records = AnswerRdata::Set(rrset);
+        self.answer.push(AnswerRrset {
             section,
             rtype,
             ttl: rrset.ttl,

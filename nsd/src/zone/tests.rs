@@ -263,9 +263,9 @@ fn rdata_text(rtype: Rtype, rdata: &[u8]) -> String {
 }
 
 /// All RRsets of an answer.
-pub(crate) fn entries<'v>(answer: &Answer<'v>) -> Vec<Entry<'v>> {
+pub(crate) fn entries<'v>(answer: &Answer<'v>) -> Vec<AnswerRrset<'v>> {
     let mut entries = Vec::new();
-    answer.each_entry(|entry| {
+    answer.each_rrset(|entry| {
         entries.push(*entry);
         true
     });
@@ -303,12 +303,12 @@ fn answer(view: &View, qname: &str, rtype: &str) -> String {
         };
         let head = format!("{section} {owner}{ttl} {}", entry.rtype);
         match entry.records {
-            Records::Set(rrset) => {
+            AnswerRdata::Set(rrset) => {
                 for rdata in rrset.rdata() {
                     writeln!(text, "{head}{}", rdata_text(entry.rtype, rdata)).unwrap();
                 }
             }
-            Records::Cname(target) => {
+            AnswerRdata::Cname(target) => {
                 writeln!(
                     text,
                     "{head} {}",

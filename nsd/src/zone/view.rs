@@ -6,7 +6,7 @@ use foldhash::quality::RandomState;
 use rpds::HashTrieMapSync;
 
 use super::contents::Contents;
-use super::name::{FoldedName, Key};
+use super::name::{ApexKey, FoldedName};
 use super::rrset::{Rrset, RrsetRef};
 use super::trie::Probe;
 use crate::model::{Consistency, Name, Rtype};
@@ -17,7 +17,7 @@ use crate::model::{Consistency, Name, Rtype};
 /// changes its clone and publishes that.
 #[derive(Clone, Default)]
 pub struct View {
-    zones: HashTrieMapSync<Key, Arc<Zone>, RandomState>,
+    zones: HashTrieMapSync<ApexKey, Arc<Zone>, RandomState>,
     // No apex has more labels: a limit on the lookups that a long name costs. It may be too high
     // after a zone is gone, never too low.
     depth_max: usize,
@@ -159,7 +159,7 @@ impl View {
         self.rrset_count -= self.zone(zone.apex()).map_or(0, |zone| zone.rrset_count());
         self.rrset_count += zone.rrset_count();
         self.depth_max = self.depth_max.max(zone.apex().label_count());
-        self.zones.insert_mut(Key(zone.apex().clone()), zone);
+        self.zones.insert_mut(ApexKey(zone.apex().clone()), zone);
     }
 
     /// Removes a zone, and says whether it was there.

@@ -2,8 +2,8 @@
 
 use arrayvec::ArrayVec;
 
+use super::answer_rrset::Owner;
 use super::contents::Contents;
-use super::entry::Owner;
 use super::name::{FoldedName, NAME_LEN_MAX};
 use super::node::Node;
 use super::rrset::RrsetRef;
@@ -11,7 +11,7 @@ use super::view::Zone;
 use crate::model::Rtype;
 
 /// A name of the chain, and its zone.
-pub(super) struct Place<'v, 'a> {
+pub(super) struct ChainName<'v, 'a> {
     pub(super) zone: &'v Zone,
     /// The index of the label at which the name of the zone begins.
     pub(super) apex: usize,

@@ -1,7 +1,7 @@
 //! A reader of messages that is slow, strict and independent.
 
 use crate::zone::tests::entries;
-use crate::zone::{Answer, Records, Section};
+use crate::zone::{Answer, AnswerRdata, Section};
 
 /// A record: section (0 to 2), owner, type, class, TTL, rdata with its names written out.
 pub(super) type Record = (usize, Vec<u8>, u16, u16, u32, Vec<u8>);
@@ -164,8 +164,8 @@ pub(super) fn expected(answer: &Answer<'_>, question: &[u8]) -> Vec<Record> {
             ));
         };
         match entry.records {
-            Records::Set(rrset) => rrset.rdata().for_each(&mut push),
-            Records::Cname(target) => push(answer.synthesized_wire(target)),
+            AnswerRdata::Set(rrset) => rrset.rdata().for_each(&mut push),
+            AnswerRdata::Cname(target) => push(answer.synthesized_wire(target)),
         }
     }
     records

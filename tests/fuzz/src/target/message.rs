@@ -9,7 +9,7 @@ use domain::rdata::AllRecordData;
 use crate::message::{Class, Query, Reject, encode, encode_chaos, encode_reject, parse, ServerEdns};
 use crate::model::{Name, Rdata, Rtype};
 use crate::zone::{
-    Answer, Contents, Rcode, Records, Rrset, Section, SoaFields, View, Zone, resolve,
+    Answer, Contents, Rcode, AnswerRdata, Rrset, Section, SoaFields, View, Zone, resolve,
 };
 
 /// Something for every step of the resolver, and sets that do not fit into small messages.
@@ -185,7 +185,7 @@ type Record = (usize, Vec<u8>, u16, u32, Vec<u8>);
 /// The records of an answer, by RRset.
 fn records(answer: &Answer<'_>, query: &Query<'_>) -> Vec<(Section, Vec<Record>)> {
     let mut entries = Vec::new();
-    answer.each_entry(|entry| {
+    answer.each_rrset(|entry| {
         let section = match entry.section {
             Section::Answer => 0,
             Section::Authority => 1,
@@ -195,8 +195,8 @@ fn records(answer: &Answer<'_>, query: &Query<'_>) -> Vec<(Section, Vec<Record>)
             .owner_wire(&entry.owner, query.name())
             .to_ascii_lowercase();
         let rdata: Vec<&[u8]> = match entry.records {
-            Records::Set(rrset) => rrset.rdata().collect(),
-            Records::Cname(target) => vec![answer.synthesized_wire(target)],
+            AnswerRdata::Set(rrset) => rrset.rdata().collect(),
+            AnswerRdata::Cname(target) => vec![answer.synthesized_wire(target)],
         };
         let record = |rdata: &[u8]| {
             let (rtype, rdata) = (entry.rtype.0, rdata.to_ascii_lowercase());

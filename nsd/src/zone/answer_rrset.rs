@@ -5,7 +5,7 @@ use crate::model::Rtype;
 
 /// One RRset of an answer.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'v> {
+pub struct AnswerRrset<'v> {
     /// Where it goes.
     pub section: Section,
     /// Its type.
@@ -15,7 +15,7 @@ pub struct Entry<'v> {
     /// Its owner.
     pub owner: Owner<'v>,
     /// Its rdata.
-    pub records: Records<'v>,
+    pub records: AnswerRdata<'v>,
 }
 
 /// The section that an RRset is in. Entries come in this order.
@@ -52,7 +52,7 @@ pub struct Synthesized {
 
 /// The rdata of an entry.
 #[derive(Clone, Copy, Debug)]
-pub enum Records<'v> {
+pub enum AnswerRdata<'v> {
     /// That of a stored RRset.
     Set(RrsetRef<'v>),
     /// One CNAME record with this target, made by a DNAME record.
