@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("txn", &["model", "schema"]),
             ("mirror", &[]),
             ("client", &["mirror", "model", "schema", "txn"]),
+            ("options", &["client", "schema"]),
             ("lib", &[]),
         ],
     ),
@@ -82,11 +83,19 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("error", &[]),
             ("rdata", &["error"]),
             ("output", &["error"]),
-            ("frontends", &["error"]),
+            ("frontends", &["error", "output"]),
             ("arguments", &["error", "frontends", "output"]),
+            ("context", &["arguments", "error", "frontends", "output"]),
             (
                 "command",
-                &["arguments", "error", "frontends", "output", "rdata"],
+                &[
+                    "arguments",
+                    "context",
+                    "error",
+                    "frontends",
+                    "output",
+                    "rdata",
+                ],
             ),
             ("lib", &[]),
             ("main", &[]),
@@ -265,7 +274,7 @@ fn each_room_uses_only_those_below() {
 }
 
 /// The features that packages may have: they leave parts out, and change nothing about those that are there.
-const FEATURES: &[&str] = &["default", "client", "daemon"];
+const FEATURES: &[&str] = &["default", "client", "daemon", "options"];
 
 /// `cargo build --all-features` makes the programs that users run: no feature may change what they promise.
 #[test]

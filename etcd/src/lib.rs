@@ -5,10 +5,13 @@
 //! - [`txn`]: changes to them as plans of etcd transactions.
 //! - [`mirror`]: the state machine that keeps a copy of all of it, by list and watch.
 //! - `client` (feature `client`): the only part that does input and output.
+//! - `options` (feature `options`): the command-line options that the programs share.
 
 #[cfg(feature = "client")]
 pub mod client;
 pub mod mirror;
 pub mod model;
+#[cfg(feature = "options")]
+pub mod options;
 pub mod schema;
 pub mod txn;

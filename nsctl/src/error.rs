@@ -1,4 +1,4 @@
-//! Errors and the exit codes they end in.
+//! Errors and their exit codes.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -6,27 +6,27 @@ use std::process::ExitCode;
 use etcd::client::{ChangeError, StoreError};
 use etcd::txn::Refusal;
 
-/// Why a command was not done.
+/// Why a command failed: the exit code by the kind, and the message.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// Something else failed: a file, the output.
+    /// Anything else failed, such as a file or the output.
     Failed(String),
-    /// The arguments make no sense, whatever the store holds.
+    /// The arguments make no sense, whatever etcd holds.
     Usage(String),
-    /// The store's content does not allow it, or others were faster.
+    /// What etcd holds does not allow it, or somebody else changed it at the same time.
     Conflict(String),
-    /// etcd does not answer, or does not let us in.
+    /// etcd does not answer, or rejects the login.
     Store(String),
-    /// The write was done, but not all front-ends serve it within the time.
+    /// The change is written, but not all front-ends served it in time.
     Wait(String),
 }
 
 impl Error {
-    pub(crate) fn usage(reason: impl Into<String>) -> Self {
-        Error::Usage(reason.into())
+    pub(crate) fn usage(reason: impl fmt::Display) -> Self {
+        Error::Usage(reason.to_string())
     }
 
-    /// The same with another text.
+    /// Replaces the message, and keeps the exit code.
     pub(crate) fn because(mut self, text: String) -> Self {
         let (Error::Failed(reason)
         | Error::Usage(reason)

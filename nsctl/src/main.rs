@@ -1,10 +1,11 @@
 //! `nsctl`: DNS records in etcd, from the command line.
 //!
-//! `arguments` says what can be typed, a module of `command` does it, `output` prints it. Exit codes:
-//! 0 done, 1 failed, 2 usage, 3 conflict or unmet condition, 4 store unreachable, 5 wait timed out.
+//! `arguments` parses the command line, a module of `command` runs it with a `context`, and `output` prints the result.
+//! Exit codes: 0 done, 1 failed, 2 usage, 3 conflict or unmet condition, 4 etcd unreachable, 5 wait timed out.
 
 mod arguments;
 mod command;
+mod context;
 mod error;
 mod frontends;
 mod output;

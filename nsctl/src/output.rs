@@ -1,7 +1,8 @@
-//! What people and programs read.
+//! Prints results to standard output, and everything else to standard error.
 //!
-//! Output that cannot be written fails the command: a truncated backup must not look like a good one.
+//! If the output cannot be written, the command fails: a truncated backup must not look like a good one.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -16,11 +17,11 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// Whether standard output was closed when the process was started (`nsctl list >&-`).
+/// Whether standard output was closed when the process started (`nsctl list >&-`).
 static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Runs before Rust's runtime, which opens /dev/null where standard output is closed, so that all output would be lost
-/// without an error.
+/// Runs before Rust's runtime, which replaces a closed standard output by /dev/null: all output would be lost without an
+/// error.
 #[ctor::ctor(unsafe)]
 fn note_closed_stdout() {
     if io::stdout().as_fd().try_clone_to_owned().is_err() {
@@ -28,7 +29,7 @@ fn note_closed_stdout() {
     }
 }
 
-/// Prints to standard output. A reader that has gone away (`nsctl list | head`) has read all it wants: that is no error.
+/// Prints to standard output. If the reader is gone (`nsctl list | head`), that is not an error.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     match write(text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Failed(format!(
@@ -42,8 +43,7 @@ fn write(text: &str) -> io::Result<()> {
     if STDOUT_CLOSED.load(Ordering::Relaxed) {
         return Err(io::Error::other("it is closed"));
     }
-    // Not through `Stdout`, which buffers and takes a descriptor that cannot be written to for one that is closed on
-    // purpose.
+    // Not through `Stdout`, which buffers, and ignores the error of a descriptor that cannot be written to.
     let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     stdout.write_all(text.as_bytes())
 }
@@ -63,7 +63,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
     print(&(text + "\n"))
 }
 
-/// Prints rows under a header; `none` where there are no rows.
+/// Prints rows under a header, or `none` if there are no rows.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, none: &str) -> Result<(), Error> {
     if rows.is_empty() {
         return print(&format!("{none}\n"));
@@ -85,43 +85,46 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, none: &str) -> Resu
     print(&text)
 }
 
-/// What a command that has ended this way exits with; an error is told.
+/// Returns the exit code of a command's result. Prints the error, if it is one.
 pub(crate) fn exit_code(result: Result<(), Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(told) => {
-            error(&told);
-            told.exit_code()
+        Err(failure) => {
+            error(&failure);
+            failure.exit_code()
         }
     }
 }
 
-/// Asks a question on stderr. Whether the answer is yes.
+/// Asks a question on stderr. Returns whether the answer is yes.
 pub(crate) fn confirm(question: &str) -> bool {
     let mut stderr = io::stderr().lock();
     let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
     let mut answer = String::new();
-    // No answer is no.
+    // No answer counts as no.
     let _ = io::stdin().read_line(&mut answer);
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// One line on stderr.
-pub(crate) fn error(error: &Error) {
-    note(&format!("nsctl: {error}"));
+/// Prints an error, or another message of nsctl's own, as a line on stderr.
+pub(crate) fn error(message: impl Display) {
+    note(&format!("nsctl: {message}"));
 }
 
-/// Names what is left out of the result as it cannot be read, a line each on stderr.
+/// Prints a warning as a line on stderr.
+pub(crate) fn warning(message: impl Display) {
+    note(&format!("warning: {message}"));
+}
+
+/// Names what cannot be read and is missing in the result, a line each on stderr.
 pub(crate) fn left_out(unreadable: &[Unreadable]) {
-    for one in unreadable {
-        note(&format!("nsctl: {one}"));
-    }
+    unreadable.iter().for_each(error);
 }
 
-/// A line or a cell for people: behind it, in parentheses, its names with A-labels in Unicode.
+/// Makes a line or a cell readable for people: adds the Unicode forms of its names that have A-labels, in parentheses.
 pub(crate) fn readable(text: &str) -> String {
     let mut names: Vec<String> = Vec::new();
-    // Names have no white space. What is a text and no name stands in quotes.
+    // Names contain no white space. Words in double quotes are text, not names.
     for word in text.split_whitespace().filter(|word| word.contains("xn--")) {
         let word = word.trim_matches([',', ':', '\'', '(', ')']);
         let unicode = word.parse().ok().and_then(|name: Name| name.unicode());
@@ -133,19 +136,25 @@ pub(crate) fn readable(text: &str) -> String {
     }
 }
 
-/// The same for each of several lines.
+/// Does the same as [`readable`] for each line.
 pub(crate) fn readable_lines(text: &str) -> String {
     text.lines().map(|line| readable(line) + "\n").collect()
 }
 
-/// What is likely not meant, on stderr.
+/// Prints what is probably a mistake in records, a line each on stderr.
 pub(crate) fn warnings(found: Vec<Finding>) {
     for Finding { reason, .. } in found {
-        note(&format!("warning: {reason}"));
+        warning(reason);
     }
 }
 
-/// A line on stderr, beside the result.
+/// Puts a count before a noun.
+pub(crate) fn plural<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+/// Prints a line on stderr.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", readable(text));
 }
@@ -155,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_labels_are_shown_in_unicode_behind() {
+    fn names_with_a_labels_are_followed_by_their_unicode_form() {
         for (text, shown) in [
             ("xn--tda.example.", "xn--tda.example. (ü.example.)"),
             (
@@ -166,7 +175,7 @@ mod tests {
                 "error: 'xn--tda.x.': it is xn--tda.x., is it?",
                 "error: 'xn--tda.x.': it is xn--tda.x., is it? (ü.x.)",
             ),
-            // Texts are no names, and what does not convert back is not shown.
+            // Text is not a name, and an A-label that does not convert to Unicode stays as it is.
             ("\"see xn--tda.x.\"", "\"see xn--tda.x.\""),
             ("xn--abc-.x.", "xn--abc-.x."),
             ("www.example.org.", "www.example.org."),

@@ -13,6 +13,7 @@ pub use check::Config;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub use dev::DevOptions;
 use etcd::client;
+use etcd::options::{self, StoreOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Consistency, Time};
@@ -22,12 +23,13 @@ use crate::model::{Consistency, Time};
 #[command(
     version,
     args_conflicts_with_subcommands = true,
+    mut_args(|arg| options::variable(arg, "NSD_")),
     after_help = "Every option but --config is also a key of the configuration file, and every option is also a\nvariable: --listen is listen = [\"…\"] in the file, and NSD_LISTEN. An option wins over a variable,\na variable over the file.\n\nExit codes: 0 ended by SIGTERM or SIGINT, 1 failed, 2 settings, or files that they name, cannot be used."
 )]
 pub struct Arguments {
     /// The settings of a front-end.
     #[command(flatten)]
-    pub options: Options,
+    pub options: ServeOptions,
     /// What to do other than serve.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -54,171 +56,57 @@ pub enum LogFormat {
 
 /// The settings as they are typed: nothing is checked, and what is not given is not there.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Options {
+#[serde(rename_all = "kebab-case", default)]
+pub struct ServeOptions {
     /// TOML file with any of the other settings.
-    #[arg(long, value_name = "FILE", env = "NSD_CONFIG")]
+    #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
 
-    /// Client URLs of etcd members, separated by commas [default: http://127.0.0.1:2379].
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "URL",
-        env = "NSD_ENDPOINTS",
-        help_heading = "Store"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoints: Option<Vec<String>>,
+    /// How to reach etcd.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub store: StoreOptions,
     /// Also ask etcd for its members, and try their advertised client URLs after the endpoints [default: false].
-    #[arg(
-        long,
-        num_args = 0..=1,
-        default_missing_value = "true",
-        value_name = "BOOL",
-        env = "NSD_DISCOVER_MEMBERS",
-        help_heading = "Store"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Store")]
     pub discover_members: Option<bool>,
-    /// Prefix of all keys [default: /ns].
-    #[arg(long, env = "NSD_PREFIX", help_heading = "Store")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
-    /// Certificate authorities to trust, in PEM [default: the system's].
-    #[arg(long, value_name = "FILE", env = "NSD_CA_FILE", help_heading = "Store")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<PathBuf>,
-    /// Client certificate, in PEM.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "NSD_CERT_FILE",
-        help_heading = "Store"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cert_file: Option<PathBuf>,
-    /// Key of the client certificate, in PEM.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "NSD_KEY_FILE",
-        help_heading = "Store"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_file: Option<PathBuf>,
-    /// Name to expect in etcd's certificate [default: the host in the URL].
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "NSD_TLS_NAME",
-        help_heading = "Store"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls_name: Option<String>,
-    /// User and password. Prefer the file or the variable, which process lists do not show.
-    #[arg(
-        long,
-        value_name = "NAME:PASSWORD",
-        env = "NSD_USER",
-        hide_env_values = true,
-        help_heading = "Store"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
 
     /// Addresses and ports for DNS over UDP and TCP. [::]:53 is IPv6 only; for both families give 0.0.0.0:53 [::]:53
     /// [default: 127.0.0.1:53 [::1]:53, as far as the host has them].
-    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", env = "NSD_LISTEN", help_heading = "Service")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", help_heading = "Service")]
     pub listen: Option<Vec<SocketAddr>>,
     /// Address and port of the admin listener (HTTP: /healthz, /readyz, /status, /metrics) [default: 127.0.0.1:9053].
-    #[arg(
-        long,
-        value_name = "ADDR:PORT",
-        env = "NSD_ADMIN",
-        help_heading = "Service"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Service")]
     pub admin: Option<SocketAddr>,
     /// Threads that answer UDP, for each address [default: one for each core].
-    #[arg(
-        long,
-        value_name = "COUNT",
-        env = "NSD_UDP_WORKERS",
-        help_heading = "Service"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "COUNT", help_heading = "Service")]
     pub udp_workers: Option<usize>,
     /// Freshness promise of zones that set none: available, bounded:TIME (2s or more) or linearizable [default:
     /// available].
-    #[arg(
-        long,
-        value_name = "MODE",
-        env = "NSD_CONSISTENCY",
-        help_heading = "Freshness"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "MODE", help_heading = "Freshness")]
     pub consistency: Option<Consistency>,
     /// Answers carry EDE 3 (Stale Answer) once the data was last proved fresh this long ago; 0 for never [default:
     /// 30s].
-    #[arg(
-        long,
-        value_name = "TIME",
-        env = "NSD_STALE_AFTER",
-        help_heading = "Freshness"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "TIME", help_heading = "Freshness")]
     pub stale_after: Option<Time>,
 
     /// File to which the served data is saved, for a restart without etcd [default: none].
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "NSD_SNAPSHOT",
-        help_heading = "Outages"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "FILE", help_heading = "Outages")]
     pub snapshot: Option<PathBuf>,
     /// How often the snapshot is written, as in 30s or 5m [default: 1m].
-    #[arg(
-        long,
-        value_name = "TIME",
-        env = "NSD_SNAPSHOT_INTERVAL",
-        help_heading = "Outages"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "TIME", help_heading = "Outages")]
     pub snapshot_interval: Option<Time>,
     /// Hold back deletions that nsctl did not make if they exceed this percentage of a zone's RRsets, or of all
     /// zones', and are at least 5 RRsets, or all of them, or a zone's key; 100 holds nothing back [default: 50].
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        env = "NSD_HOLD_LOSS_OVER",
-        help_heading = "Outages"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "PERCENT", help_heading = "Outages")]
     pub hold_loss_over: Option<u8>,
     /// How often all data is compared with etcd, as in 1h; 0 for never [default: 1h].
-    #[arg(
-        long,
-        value_name = "TIME",
-        env = "NSD_AUDIT_INTERVAL",
-        help_heading = "Outages"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "TIME", help_heading = "Outages")]
     pub audit_interval: Option<Time>,
 
     /// How long to keep answering after SIGTERM while /readyz returns 503, so that load balancers can move away
     /// [default: 0].
-    #[arg(
-        long,
-        value_name = "TIME",
-        env = "NSD_LAMEDUCK",
-        help_heading = "Service"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "TIME", help_heading = "Service")]
     pub lameduck: Option<Time>,
     /// Be ready without any zone, and do not warn. Otherwise /readyz returns 503 until there is one, since an empty
     /// mirror usually means a wrong --prefix [default: false].
@@ -227,70 +115,35 @@ pub struct Options {
         num_args = 0..=1,
         default_missing_value = "true",
         value_name = "BOOL",
-        env = "NSD_ALLOW_EMPTY",
         help_heading = "Service"
     )]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_empty: Option<bool>,
     /// Maximum number of TCP connections; one client may have a quarter of them [default: 1000].
-    #[arg(
-        long,
-        value_name = "COUNT",
-        env = "NSD_TCP_CONNECTIONS",
-        help_heading = "Service"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "COUNT", help_heading = "Service")]
     pub tcp_connections: Option<usize>,
     /// When an idle TCP connection is closed, from 1s to 1h [default: 10s].
-    #[arg(
-        long,
-        value_name = "TIME",
-        env = "NSD_TCP_IDLE",
-        help_heading = "Service"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "TIME", help_heading = "Service")]
     pub tcp_idle: Option<Time>,
 
     /// Name of this front-end, unique in the fleet [default: host name and port].
-    #[arg(long, value_name = "NAME", env = "NSD_ID", help_heading = "Identity")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "NAME", help_heading = "Identity")]
     pub id: Option<String>,
     /// Address at which nsctl reaches this front-end, if it listens on all addresses [default: the source address
     /// towards etcd].
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "NSD_ADVERTISE",
-        help_heading = "Identity"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "ADDR", help_heading = "Identity")]
     pub advertise: Option<std::net::IpAddr>,
     /// Answer to NSID and to CHAOS id.server [default: none, REFUSED].
-    #[arg(long, value_name = "TEXT", env = "NSD_NSID", help_heading = "Identity")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "TEXT", help_heading = "Identity")]
     pub nsid: Option<String>,
     /// Answer to CHAOS version.bind [default: none, REFUSED].
-    #[arg(
-        long,
-        value_name = "TEXT",
-        env = "NSD_SERVER_VERSION",
-        help_heading = "Identity"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "TEXT", help_heading = "Identity")]
     pub server_version: Option<String>,
 
     /// What to log, as in info or warn,etcd=debug [default: info].
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        env = "NSD_LOG_LEVEL",
-        help_heading = "Logs"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_name = "LEVEL", help_heading = "Logs")]
     pub log_level: Option<String>,
     /// Form of log lines [default: text].
-    #[arg(long, value_enum, env = "NSD_LOG_FORMAT", help_heading = "Logs")]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_enum, help_heading = "Logs")]
     pub log_format: Option<LogFormat>,
 }
 
@@ -304,16 +157,9 @@ impl std::fmt::Display for Unusable {
     }
 }
 
-/// The variables that are read.
-pub fn variables() -> Vec<String> {
-    let command = Arguments::command();
-    let commands = std::iter::once(&command).chain(command.get_subcommands());
-    let variables = commands
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(clap::Arg::get_env);
-    variables
-        .map(|name| name.to_string_lossy().into_owned())
-        .collect()
+/// A warning for each variable that looks like one of nsd's, but is none.
+pub fn unknown_variables() -> Vec<String> {
+    options::unknown_variables("NSD_", &Arguments::command())
 }
 
 /// What is wrong with a key that no setting has, and which one may have been meant.
@@ -325,21 +171,23 @@ fn unknown_key(table: &toml::Table) -> Option<String> {
         .filter_map(clap::Arg::get_long)
         .collect();
     let key = table.keys().find(|key| !settings.contains(&key.as_str()))?;
-    let hint = match client::nearest(key, settings.iter().copied()) {
+    let hint = match options::nearest(key, settings.iter().copied()) {
         Some(nearest) => format!(", did you mean '{nearest}'?"),
         None => ": nsd --help lists them".into(),
     };
     Some(format!("there is no setting '{key}'{hint}"))
 }
 
-impl Options {
+impl ServeOptions {
     /// Adds what the configuration file says, and checks all of it. Errors are [`Unusable`].
     pub fn complete(self) -> anyhow::Result<Config> {
-        self.merged().and_then(Options::check).context(Unusable)
+        self.merged()
+            .and_then(ServeOptions::check)
+            .context(Unusable)
     }
 
     /// The same settings with those that only the configuration file has.
-    pub fn merged(&self) -> anyhow::Result<Options> {
+    pub fn merged(&self) -> anyhow::Result<ServeOptions> {
         match &self.config {
             Some(path) => self.merge(path),
             None => Ok(self.clone()),
@@ -347,7 +195,7 @@ impl Options {
     }
 
     /// The names of the settings that `others` have otherwise.
-    pub fn differences(&self, others: &Options) -> anyhow::Result<Vec<String>> {
+    pub fn differences(&self, others: &ServeOptions) -> anyhow::Result<Vec<String>> {
         let [own, others] = [self, others].map(toml::Table::try_from);
         let (own, others) = (own?, others?);
         let added = others.keys().filter(|name| !own.contains_key(*name));
@@ -356,18 +204,20 @@ impl Options {
         Ok(differs.cloned().collect())
     }
 
-    fn merge(&self, path: &Path) -> anyhow::Result<Options> {
+    fn merge(&self, path: &Path) -> anyhow::Result<ServeOptions> {
         let text = client::read_small(path)
             .and_then(|octets| String::from_utf8(octets).map_err(io::Error::other))
             .with_context(|| format!("cannot read {}", path.display()))?;
         let place = || format!("in {}", path.display());
         let mut table: toml::Table = toml::from_str(&text).with_context(place)?;
-        // Once into the type, for an error that names the line; then key by key, so that what is typed wins.
-        let typed = toml::from_str::<Options>(&text);
-        typed.map_err(|error| match unknown_key(&table) {
-            Some(told) => anyhow!(told).context(place()),
-            None => anyhow!(error).context(place()),
-        })?;
+        if let Some(error) = unknown_key(&table) {
+            return Err(anyhow!(error).context(place()));
+        }
+        // First into the types, for an error that names the line. What is flattened has no lines, so it comes by itself.
+        toml::from_str::<StoreOptions>(&text)
+            .and_then(|_| toml::from_str::<ServeOptions>(&text))
+            .with_context(place)?;
+        // Then key by key, so that flags and variables win.
         table.extend(toml::Table::try_from(self)?);
         Ok(table.try_into()?)
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use etcd::client::{self, ImportHow, ImportMode, MasterText, Store};
+use etcd::options::StoreOptions;
 use etcd::schema::Prefix;
 use tracing::warn;
 
@@ -103,13 +104,16 @@ async fn serve(
                 .map(|(owner, _)| (zone.clone(), owner.clone()))
         });
     }
-    let settings = config::Options {
-        endpoints: Some(vec![etcd.url.clone()]),
+    let settings = config::ServeOptions {
+        store: StoreOptions {
+            endpoints: Some(vec![etcd.url.clone()]),
+            ..StoreOptions::default()
+        },
         listen: Some(vec![options.listen]),
         admin: Some(options.admin),
         id: Some("dev".into()),
         allow_empty: Some(true),
-        ..config::Options::default()
+        ..config::ServeOptions::default()
     };
     let mut frontend = Running::start(settings.complete()?, std::convert::identity).await?;
     frontend.ready(revision).await;

@@ -80,11 +80,11 @@ async fn the_zone_stands_in_front_of_the_file() {
     for (line, reason) in [
         (
             "$nsctl zone check - < zone",
-            "- does not tell which zone it is: put the zone in front of it",
+            "- does not say which zone it is: put the zone before the file",
         ),
         (
             "$nsctl zone check /dev/stdin < zone",
-            "does not tell which zone it is",
+            "does not say which zone it is",
         ),
         ("$nsctl zone check a zone --zone b", "cannot be used with"),
         ("$nsctl zone check", "FILE"),

@@ -28,7 +28,7 @@ async fn what_nsd_cannot_use_ends_its_start() {
         ("stale-after = \"soon\"", ["30s or 1h30m", "line 1"]),
         (
             "log-level = \"nonsense\"",
-            ["'nonsense' is no log level", "warn"],
+            ["'nonsense' is not a log level", "warn"],
         ),
     ] {
         std::fs::write(&file, text).expect("written");
@@ -99,7 +99,7 @@ async fn misspelt_variables_are_told() {
     assert!(told.contains("did you mean NSCTL_ENDPOINTS?"), "{told}");
     let (code, told) = nsctl("NSCTL_LOG_LEVEL", "nonsense");
     assert_eq!(code, Some(2), "{told}");
-    assert!(told.contains("is no log level"), "{told}");
+    assert!(told.contains("is not a log level"), "{told}");
     let (code, told) = nsctl("NSCTL_LOG_LEVEL", "etcd=warn");
     assert_eq!((code, told.lines().count()), (Some(4), 1), "{told}");
 }

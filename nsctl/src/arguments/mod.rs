@@ -1,50 +1,53 @@
-//! What can be typed.
+//! The command line.
 
 mod order;
 mod records;
-mod store;
 mod values;
+mod writing;
 mod zones;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use etcd::client;
-use etcd::model::{Name, Rtype};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use etcd::options::{self, StoreOptions};
 
-pub(crate) use self::records::{Placed, Records};
-pub(crate) use self::store::StoreArguments;
+pub(crate) use self::records::{AddRecords, ListRecords, Placement, RemoveRecords, SetRecords};
 use self::values::time;
-pub(crate) use self::zones::{Settings, ZoneCommand};
+pub(crate) use self::writing::Writing;
+pub(crate) use self::zones::{
+    AddZone, CheckZone, ImportZone, RemoveZone, SetZone, SettingOptions, ZoneCommand,
+};
 use crate::error::Error;
-use crate::frontends::Awaited;
 use crate::output;
-
-/// How long `--wait` waits where it does not say.
-const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Manages the DNS records in etcd that nsd serves: adds, removes, lists, imports and exports them.
 #[derive(Debug, Parser)]
 #[command(
     version,
+    mut_args(|arg| options::variable(arg, "NSCTL_").global(true)),
     after_help = "Names are absolute, with or without the final dot.\n\
                   Exit codes: 0 done, 1 failed, 2 usage, 3 conflict or unmet condition, 4 etcd unreachable,\n\
-                  5 written, but not served everywhere in time (--wait). deploy/nsctl.md has them by command."
+                  5 written, but not served everywhere in time (--wait). deploy/nsctl.md lists them by command."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) store: StoreArguments,
-    /// How to print results.
+    pub(crate) store: StoreOptions,
+    /// Time limit for each step with etcd, as in 500ms, 5s or 1m.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time, help_heading = "Store")]
+    pub(crate) timeout: Duration,
+    /// What to log to stderr, as in debug or etcd=trace.
     #[arg(
-        short,
         long,
-        global = true,
-        value_enum,
-        default_value = "table",
-        env = "NSCTL_OUTPUT"
+        value_name = "LEVEL",
+        default_value = "error",
+        value_parser = |text: &str| options::log_directives(text, "error"),
+        help_heading = "Store"
     )]
+    log_level: String,
+    /// How to print results.
+    #[arg(short, long, value_enum, default_value = "table")]
     pub(crate) output: Output,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -59,85 +62,19 @@ pub(crate) enum Output {
     Json,
 }
 
-/// What every command that writes takes.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Writing {
-    /// Wait for at most TIME until every live front-end serves the change, else exit with 5 [default TIME: 10s].
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "10s", value_parser = time)]
-    wait: Option<Duration>,
-    /// Wait until at least COUNT front-ends serve the change. Implies --wait.
-    #[arg(long, value_name = "COUNT")]
-    expect: Option<usize>,
-    /// Print what would change, without writing it.
-    #[arg(long)]
-    dry_run: bool,
-}
-
-impl Writing {
-    /// What to wait for after a change at this revision, if anything.
-    pub(crate) fn awaited(self, revision: i64) -> Option<Awaited> {
-        let limit = self.wait.or(self.expect.map(|_| WAIT_DEFAULT))?;
-        Some(Awaited {
-            revision,
-            limit,
-            count: self.expect.unwrap_or(1),
-        })
-    }
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Adds records to an RRset.
     ///
     /// Each RDATA argument is one record. If that does not parse, all of them together are one record: MX 10
     /// mail.example.org. A TXT string without double quotes is taken literally, whatever its length.
-    Add(Records),
+    Add(AddRecords),
     /// Replaces an RRset; without RDATA, changes its TTL.
-    Set {
-        /// Owner name.
-        name: Name,
-        /// The record type, as in AAAA or TYPE65280.
-        #[arg(value_name = "TYPE")]
-        rtype: Rtype,
-        /// The records.
-        #[arg(required_unless_present = "ttl")]
-        rdata: Vec<String>,
-        /// Also remove the records of all other types at the name, in the same transaction, for example to replace an
-        /// address with a CNAME.
-        #[arg(long, requires = "rdata")]
-        replace_all: bool,
-        #[command(flatten)]
-        placed: Placed,
-    },
+    Set(SetRecords),
     /// Removes records: the given ones, all of a type, or all at a name.
-    Remove {
-        /// Owner name.
-        name: Name,
-        /// The record type.
-        #[arg(value_name = "TYPE")]
-        rtype: Option<Rtype>,
-        /// The records.
-        rdata: Vec<String>,
-        /// Zone to write to [default: the closest one that contains the name].
-        #[arg(long)]
-        zone: Option<Name>,
-        #[command(flatten)]
-        writing: Writing,
-    },
+    Remove(RemoveRecords),
     /// Lists records.
-    List {
-        /// Owner name [default: all names].
-        name: Option<Name>,
-        /// Only this zone.
-        #[arg(long)]
-        zone: Option<Name>,
-        /// Only this type.
-        #[arg(long = "type", value_name = "TYPE")]
-        rtype: Option<Rtype>,
-        /// Also list the names below NAME.
-        #[arg(long, requires = "name")]
-        subtree: bool,
-    },
+    List(ListRecords),
     /// Manages zones: settings, import, export, checks.
     #[command(subcommand)]
     Zone(ZoneCommand),
@@ -154,9 +91,10 @@ pub(crate) enum Command {
     },
     /// Accepts a mass deletion that front-ends are holding back.
     ///
-    /// A front-end serves a zone as it was up to an hour ago if somebody deletes records without nsctl: the zone's key,
-    /// all of its RRsets, or at least 5 and more than half (nsd --hold-loss-over) within an hour. A prefix may have been deleted by
-    /// mistake, or the wrong backup restored. `nsctl status` names such zones.
+    /// Front-ends hold back deletions that were not made with nsctl if, within an hour, a zone loses its key, all of its
+    /// RRsets, or more than half of them and at least 5 (nsd --hold-loss-over). They keep serving the zone as it was
+    /// before, because somebody may have deleted a prefix by mistake, or restored the wrong backup. `nsctl status` names
+    /// such zones.
     Accept {
         #[command(flatten)]
         writing: Writing,
@@ -167,35 +105,27 @@ pub(crate) enum Command {
     /// Compares every member of etcd and every front-end at one revision. Exits with 3 if any differ, with 1 if some
     /// cannot be compared.
     ///
-    /// Front-ends are compared by what they have received from etcd. What they serve differs from that while they hold
-    /// back a mass deletion: those that do are named.
+    /// Front-ends are compared by what they have received from etcd. While they hold back a mass deletion, they serve
+    /// something else: a note names those that do.
     Verify,
 }
 
 impl Command {
-    /// Whether it is to write nothing.
+    /// Whether nothing is to be written.
     pub(crate) fn is_dry_run(&self) -> bool {
-        let writing = match self {
-            Command::Add(Records { placed, .. }) | Command::Set { placed, .. } => &placed.writing,
-            Command::Remove { writing, .. } | Command::Accept { writing } => writing,
-            Command::Zone(command) => match command {
-                ZoneCommand::Add { writing, .. }
-                | ZoneCommand::Set { writing, .. }
-                | ZoneCommand::Remove { writing, .. }
-                | ZoneCommand::Import { writing, .. }
-                | ZoneCommand::RaiseSerials { writing, .. }
-                | ZoneCommand::Clean { writing, .. } => writing,
-                ZoneCommand::List
-                | ZoneCommand::Show { .. }
-                | ZoneCommand::Diff { .. }
-                | ZoneCommand::Check { .. }
-                | ZoneCommand::Export { .. } => return false,
-            },
-            Command::List { .. } | Command::Status { .. } | Command::Held(_) | Command::Verify => {
-                return false;
+        self.writing().is_some_and(|writing| writing.dry_run)
+    }
+
+    fn writing(&self) -> Option<&Writing> {
+        match self {
+            Command::Add(AddRecords { placement, .. })
+            | Command::Set(SetRecords { placement, .. }) => Some(&placement.writing),
+            Command::Remove(RemoveRecords { writing, .. }) | Command::Accept { writing } => {
+                Some(writing)
             }
-        };
-        writing.dry_run
+            Command::Zone(command) => command.writing(),
+            Command::List(_) | Command::Status { .. } | Command::Held(_) | Command::Verify => None,
+        }
     }
 }
 
@@ -203,7 +133,7 @@ impl Command {
 pub(crate) enum HeldCommand {
     /// Writes each zone that is held back to a master file, as the front-ends serve it.
     ///
-    /// Existing files are not overwritten. `nsctl zone import ZONE FILE` loads one again.
+    /// Existing files are not overwritten. `nsctl zone import ZONE FILE` restores a zone from its file.
     Export {
         /// Directory for the files, each named after its zone; created if it does not exist.
         dir: PathBuf,
@@ -221,12 +151,10 @@ impl Arguments {
         Arguments::try_parse_from(order::arranged(std::env::args_os().collect(), &program))
     }
 
-    /// Logs go to stderr, beside the error line.
+    /// Starts to log to stderr, and warns of unknown variables.
     pub(crate) fn log(&self) {
-        let filter = tracing_subscriber::EnvFilter::new(&self.store.log_level);
-        let mut known = Vec::new();
-        add_variables(&Arguments::command(), &mut known);
-        for line in client::unknown_variables("NSCTL_", &known) {
+        let filter = tracing_subscriber::EnvFilter::new(&self.log_level);
+        for line in options::unknown_variables("NSCTL_", &Arguments::command()) {
             output::note(&format!("nsctl: warning: {line}"));
         }
         tracing_subscriber::fmt()
@@ -236,7 +164,7 @@ impl Arguments {
     }
 }
 
-/// Tells what is wrong with the arguments in one line, and help where that was asked for.
+/// Reports in one line what is wrong with the arguments, or prints the help that was asked for.
 pub(crate) fn refused(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind::{
         DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
@@ -248,7 +176,7 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
         }
         _ => {}
     }
-    // The reason, and what follows it until the first empty line; then come hints on usage.
+    // clap puts the reason first, then an empty line and hints on usage.
     let text = error.to_string();
     let reason = text
         .lines()
@@ -261,15 +189,6 @@ pub(crate) fn refused(error: &clap::Error) -> ExitCode {
     error.exit_code()
 }
 
-/// Adds the variables that a command and those below it read.
-fn add_variables(command: &clap::Command, known: &mut Vec<String>) {
-    let names = command.get_arguments().filter_map(clap::Arg::get_env);
-    known.extend(names.map(|name| name.to_string_lossy().into_owned()));
-    for command in command.get_subcommands() {
-        add_variables(command, known);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,7 +199,25 @@ mod tests {
     }
 
     #[test]
-    fn every_command_that_writes_can_be_tried() {
+    fn every_global_option_has_its_variable() {
+        let command = Arguments::command();
+        let options: Vec<_> = command.get_arguments().collect();
+        assert!(
+            options
+                .iter()
+                .any(|option| option.get_long() == Some("ca-file"))
+        );
+        for option in options {
+            let long = option.get_long().expect("a long name");
+            let variable = format!("NSCTL_{}", long.to_uppercase().replace('-', "_"));
+            let found = option.get_env().and_then(|name| name.to_str());
+            assert_eq!(found, Some(&*variable));
+            assert!(option.is_global_set(), "{long}");
+        }
+    }
+
+    #[test]
+    fn every_command_that_writes_has_a_dry_run() {
         for command in [
             "add x A 192.0.2.1",
             "set x A 192.0.2.1",

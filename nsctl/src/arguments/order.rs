@@ -1,24 +1,24 @@
-//! The order in which clap takes what was typed.
+//! Rearranges the command line for clap.
 //!
-//! Two things that people type are not clap's: rdata that begins with a hyphen, with options behind it
-//! (`add example.org TXT -all --ttl 60`), and `--wait` both with and without a time, in front of anything
+//! clap cannot parse two things that people type: rdata that begins with a hyphen and has options after it
+//! (`add example.org TXT -all --ttl 60`), and `--wait` with an optional time before other words
 //! (`add --wait www.example.org A 192.0.2.1`, `accept --wait 10s`).
 
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command};
 
-use super::time;
+use super::values::time;
 
-/// The commands that take records.
-const TAKE_RECORDS: [&str; 3] = ["add", "set", "remove"];
+/// The commands that take rdata.
+const TAKE_RDATA: [&str; 3] = ["add", "set", "remove"];
 
-/// Puts the arguments of a command that takes records behind `--`, after its options, so that those that begin with a
-/// hyphen are no options; and a time that follows `--wait` into the same argument.
+/// Moves the positional arguments of a command that takes rdata behind its options and a `--`, so that clap does not take
+/// rdata with a hyphen for options. Joins `--wait` with the time after it.
 pub(super) fn arranged(typed: Vec<OsString>, program: &Command) -> Vec<OsString> {
     let mut typed = join_wait(typed).into_iter();
     let mut arranged: Vec<OsString> = typed.next().into_iter().collect();
-    // The options before the command.
+    // Options before the command.
     let command = loop {
         let Some(word) = typed.next() else {
             return arranged;
@@ -27,7 +27,7 @@ pub(super) fn arranged(typed: Vec<OsString>, program: &Command) -> Vec<OsString>
         let found = word.to_str().and_then(|word| program.find_subcommand(word));
         arranged.push(word);
         match found {
-            Some(command) if TAKE_RECORDS.contains(&command.get_name()) => break command,
+            Some(command) if TAKE_RDATA.contains(&command.get_name()) => break command,
             _ if is_option && takes_next => arranged.extend(typed.next()),
             _ if is_option => {}
             _ => return arranged.into_iter().chain(typed).collect(),
@@ -56,8 +56,8 @@ pub(super) fn arranged(typed: Vec<OsString>, program: &Command) -> Vec<OsString>
     arranged
 }
 
-/// `--wait 10s` is `--wait=10s`. A number without a unit is only a time where nothing follows that it may belong to: in
-/// `--wait 10 mail.example.org` it is of an MX record.
+/// Joins `--wait 10s` to `--wait=10s`. A number without a unit is a time only at the end or before another option: in
+/// `--wait 10 mail.example.org` it belongs to an MX record.
 fn join_wait(typed: Vec<OsString>) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::new();
     let mut typed = typed.into_iter().peekable();
@@ -83,8 +83,9 @@ fn join_wait(typed: Vec<OsString>) -> Vec<OsString> {
     joined
 }
 
-/// Whether a word is an option, of the command or of all of them, and whether the next word is its value. Anything that
-/// begins with two hyphens is one: clap refuses those that there are not, so that a slip of the pen is not stored.
+/// Returns whether a word is an option, of the command or a global one, and whether the next word is its value. Anything
+/// that begins with two hyphens counts as an option: clap refuses unknown ones, so that a misspelt option is not stored
+/// as rdata.
 fn option(word: &OsString, program: &Command, command: Option<&Command>) -> (bool, bool) {
     let Some(word) = word.to_str() else {
         return (false, false);
@@ -144,7 +145,7 @@ mod tests {
             ("set x A --ttl 60", "set --ttl 60 -- x A"),
             ("remove x TXT -ojson -old", "remove -ojson -- x TXT -old"),
             ("add x TXT -- --ttl 60", "add -- x TXT --ttl 60"),
-            // A slip of the pen stays an option, which clap refuses.
+            // A misspelt option stays an option, which clap refuses.
             ("add x TXT a --tll 60", "add --tll -- x TXT a 60"),
             ("add x A 192.0.2.1 -h", "add -h -- x A 192.0.2.1"),
             ("add", "add"),

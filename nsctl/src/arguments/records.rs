@@ -1,4 +1,4 @@
-//! Records, and what is done with them.
+//! `add`, `set`, `remove` and `list`.
 
 use clap::Args;
 use etcd::model::{Name, Rtype};
@@ -6,25 +6,77 @@ use etcd::model::{Name, Rtype};
 use super::Writing;
 use super::values::ttl;
 
-/// The records to add.
+/// `add`.
 #[derive(Debug, Args)]
-pub(crate) struct Records {
+pub(crate) struct AddRecords {
     /// Owner name.
     pub(crate) name: Name,
-    /// The record type, as in AAAA or TYPE65280.
+    /// Record type, as in AAAA or TYPE65280.
     #[arg(value_name = "TYPE")]
     pub(crate) rtype: Rtype,
     /// The records.
     #[arg(required = true)]
     pub(crate) rdata: Vec<String>,
     #[command(flatten)]
-    pub(crate) placed: Placed,
+    pub(crate) placement: Placement,
 }
 
-/// Where and how records come.
+/// `set`.
 #[derive(Debug, Args)]
-pub(crate) struct Placed {
-    /// Time to live, in seconds or as in 1h30m [default: the set's, else the zone's].
+pub(crate) struct SetRecords {
+    /// Owner name.
+    pub(crate) name: Name,
+    /// Record type, as in AAAA or TYPE65280.
+    #[arg(value_name = "TYPE")]
+    pub(crate) rtype: Rtype,
+    /// The records.
+    #[arg(required_unless_present = "ttl")]
+    pub(crate) rdata: Vec<String>,
+    /// Also remove the records of all other types at the name, in the same transaction, for example to replace an
+    /// address with a CNAME.
+    #[arg(long, requires = "rdata")]
+    pub(crate) replace_all: bool,
+    #[command(flatten)]
+    pub(crate) placement: Placement,
+}
+
+/// `remove`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveRecords {
+    /// Owner name.
+    pub(crate) name: Name,
+    /// Record type [default: all types].
+    #[arg(value_name = "TYPE")]
+    pub(crate) rtype: Option<Rtype>,
+    /// The records [default: all of the type].
+    pub(crate) rdata: Vec<String>,
+    /// Zone to write to [default: the closest one that contains the name].
+    #[arg(long)]
+    pub(crate) zone: Option<Name>,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListRecords {
+    /// Owner name [default: all names].
+    pub(crate) name: Option<Name>,
+    /// Only this zone.
+    #[arg(long)]
+    pub(crate) zone: Option<Name>,
+    /// Only this type.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) rtype: Option<Rtype>,
+    /// Also list the names below NAME.
+    #[arg(long, requires = "name")]
+    pub(crate) subtree: bool,
+}
+
+/// Where records are written, and with which TTL.
+#[derive(Debug, Args)]
+pub(crate) struct Placement {
+    /// Time to live, in seconds or as in 1h30m [default: the RRset's, otherwise the zone's default TTL].
     #[arg(long, value_parser = ttl)]
     pub(crate) ttl: Option<u32>,
     /// Zone to write to [default: the closest one that contains the name].

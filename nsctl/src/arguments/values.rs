@@ -1,67 +1,92 @@
 //! Values of options: times, TTLs, mailboxes.
 
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use etcd::client;
-use etcd::model::{Consistency, Name, TTL_MAX, Time, TimeError};
+use etcd::model::{Consistency, Name, NameError, TTL_MAX, Time, TimeError};
 
-/// What a zone promises about freshness; none leaves that to the front-ends.
+/// A zone's freshness promise; `None` leaves it to the front-ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Promise(pub(crate) Option<Consistency>);
 
-pub(super) fn ttl(text: &str) -> Result<u32, String> {
+/// Why a text is not a value of its option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ValueError {
+    Time(TimeError),
+    NoTime,
+    FractionOfSecond,
+    TtlTooLong,
+    MailboxSide,
+    MailboxNotAscii,
+    Mailbox(NameError),
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValueError::Time(error) => error.fmt(f),
+            ValueError::NoTime => f.write_str("expected a time greater than 0"),
+            ValueError::FractionOfSecond => {
+                f.write_str("expected whole seconds, or a time such as 1h30m")
+            }
+            ValueError::TtlTooLong => {
+                write!(f, "a TTL is at most {TTL_MAX} seconds (RFC 2181, 8)")
+            }
+            ValueError::MailboxSide => f.write_str("not a mailbox: one side of the @ is empty"),
+            ValueError::MailboxNotAscii => {
+                f.write_str("not a mailbox for a SOA record: the part before the @ is not ASCII")
+            }
+            ValueError::Mailbox(error) => write!(f, "not a mailbox: {error}"),
+        }
+    }
+}
+
+impl Error for ValueError {}
+
+pub(super) fn ttl(text: &str) -> Result<u32, ValueError> {
     let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
     match seconds(text) {
         Ok(ttl) if ttl <= TTL_MAX => Ok(ttl),
-        // A number that has too many digits is none of the wrong form.
+        // A number that does not parse is too long.
         Err(error) if !is_number => Err(error),
-        _ => Err(format!("a TTL is {TTL_MAX} seconds at most (RFC 2181, 8)")),
+        _ => Err(ValueError::TtlTooLong),
     }
 }
 
-pub(super) fn log_directives(text: &str) -> Result<String, String> {
-    client::log_directives(text, "error")
+pub(super) fn seconds(text: &str) -> Result<u32, ValueError> {
+    let time: Time = text.parse().map_err(ValueError::Time)?;
+    time.seconds().ok_or(ValueError::FractionOfSecond)
 }
 
-pub(super) fn seconds(text: &str) -> Result<u32, String> {
-    let time: Time = text.parse().map_err(|error: TimeError| error.to_string())?;
-    time.seconds()
-        .ok_or_else(|| "expected whole seconds, or a time such as 1h30m".into())
-}
-
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(Time(Duration::ZERO)) => Err("expected a time greater than 0".into()),
-        Ok(Time(time)) => Ok(time),
-        Err(error) => Err(TimeError::to_string(&error)),
+pub(super) fn time(text: &str) -> Result<Duration, ValueError> {
+    match text.parse().map_err(ValueError::Time)? {
+        Time(Duration::ZERO) => Err(ValueError::NoTime),
+        Time(time) => Ok(time),
     }
 }
 
-pub(super) fn promise(text: &str) -> Result<Promise, String> {
+pub(super) fn promise(text: &str) -> Result<Promise, <Consistency as FromStr>::Err> {
     match text {
         "default" => Ok(Promise(None)),
         _ => text.parse().map(|consistency| Promise(Some(consistency))),
     }
 }
 
-/// A mailbox as people write it, or as RFC 1035 3.3.13 does.
-pub(super) fn mailbox(text: &str) -> Result<Name, String> {
+/// Reads a mailbox with an @, or as a domain name (RFC 1035 3.3.13).
+pub(super) fn mailbox(text: &str) -> Result<Name, ValueError> {
     let name = match text.split_once('@') {
-        Some(("", _) | (_, "")) => return Err("not a mailbox: a side of the @ is empty".into()),
-        // Labels of domains have a form for Unicode, local parts of mailboxes have none (RFC 6531).
-        Some((local, _)) if !local.is_ascii() => {
-            return Err(
-                "not a mailbox for a SOA record: the part before the @ is not ASCII".into(),
-            );
-        }
+        Some(("", _) | (_, "")) => return Err(ValueError::MailboxSide),
+        // Unicode has an ASCII form in a domain, but not in a local part (RFC 6531).
+        Some((local, _)) if !local.is_ascii() => return Err(ValueError::MailboxNotAscii),
         Some((local, domain)) => format!("{}.{domain}", escaped(local)),
         None => text.to_string(),
     };
-    name.parse()
-        .map_err(|error| format!("not a mailbox: {error}"))
+    name.parse().map_err(ValueError::Mailbox)
 }
 
-/// A local part as a label: every special character is escaped.
+/// Writes a local part as one label, with its special characters escaped.
 fn escaped(local: &str) -> String {
     let mut label = String::with_capacity(local.len());
     for c in local.chars() {
@@ -99,6 +124,9 @@ mod tests {
             assert!(mailbox(bad).is_err(), "{bad}");
         }
         assert_eq!((ttl("1h"), ttl("2147483647")), (Ok(3600), Ok(TTL_MAX)));
-        assert!(ttl("2147483648").is_err() && ttl("99999999999").is_err() && ttl("x").is_err());
+        for long in ["2147483648", "99999999999"] {
+            assert_eq!(ttl(long), Err(ValueError::TtlTooLong));
+        }
+        assert!(ttl("x").is_err());
     }
 }

@@ -5,21 +5,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use etcd::schema::{Accepted, Held};
 use serde::Serialize;
 
-use super::{Context, Told, held};
+use super::held;
 use crate::arguments::Writing;
+use crate::context::{ChangeText, Context};
 use crate::error::Error;
-use crate::frontends;
-use crate::output;
+use crate::{frontends, output};
 
 #[derive(Serialize)]
-struct Report {
-    /// None where nothing was held back, and so nothing was written.
+struct AcceptReport {
+    /// `None` if nothing was held back, and so nothing was written.
     revision: Option<i64>,
-    held: Vec<Shown>,
+    held: Vec<HeldBy>,
 }
 
+/// A front-end, and what it holds back.
 #[derive(Serialize)]
-struct Shown {
+struct HeldBy {
     id: String,
     #[serde(flatten)]
     held: Held,
@@ -29,43 +30,41 @@ pub(super) async fn accept(context: &Context, writing: Writing) -> Result<(), Er
     let fleet = context.store().frontends().await?;
     let registered = fleet.frontends;
     if registered.is_empty() {
-        return Err(Error::Conflict(
-            "no front-end is registered that may hold something back".into(),
-        ));
+        return Err(held::no_frontend());
     }
     let (mut held, mut failed) = (Vec::new(), Vec::new());
     for (id, state) in frontends::ask_all(&registered, context.timeout).await {
         match state {
-            Ok(state) => held.extend(state.held.map(|held| Shown { id, held })),
-            Err(error) => failed.push(format!("{id}: {error}")),
+            Ok(state) => held.extend(state.held.map(|held| HeldBy { id, held })),
+            Err(error) => failed.push((id, error)),
         }
     }
     if held.is_empty() && !failed.is_empty() {
-        return Err(held::not_known(registered.len() - failed.len(), &failed));
+        return Err(held::unknown(registered.len() - failed.len(), &failed));
     }
-    for error in failed {
-        output::note(&format!("nsctl: {error}"));
+    for (id, error) in failed {
+        output::error(format!("{id}: {error}"));
     }
-    let mut report = Report {
+    let mut report = AcceptReport {
         revision: None,
         held,
     };
-    let mut told = Told::default();
+    let mut text = ChangeText::default();
     if report.held.is_empty() {
-        told.done = "nothing is held back\n".into();
-        told.would.clone_from(&told.done);
+        text.done = "nothing is held back\n".into();
+        text.would.clone_from(&text.done);
     } else {
-        // Without a clock it is the word of 1970, which no front-end takes.
+        // A clock before 1970 makes this acceptance too old for any front-end to follow.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let at = now.map_or(0, |time| time.as_secs());
         let revision = context.store().accept(Accepted { at }).await?;
         report.revision = Some(revision);
-        for Shown { id, held } in &report.held {
-            told.lines += &format!("{id}: {} go\n", frontends::loss(held));
+        for HeldBy { id, held } in &report.held {
+            text.lines += &format!("{id} stops holding back {}\n", frontends::loss(held));
         }
-        told.done = format!("accepted, revision {revision}\n");
+        text.done = format!("accepted, revision {revision}\n");
     }
     context
-        .conclude(&report, report.revision, writing, &told)
+        .conclude(&report, report.revision, writing, &text)
         .await
 }

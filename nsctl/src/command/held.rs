@@ -1,8 +1,9 @@
-//! `held export`: what front-ends serve on though etcd has lost it, as master files.
+//! `held export`: writes zones that front-ends still serve although etcd has lost them to master files.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use etcd::model::Name;
@@ -10,20 +11,19 @@ use etcd::schema::HeldZone;
 use reqwest::Response;
 use serde::Serialize;
 
-use super::Context;
 use crate::arguments::Output;
+use crate::context::Context;
 use crate::error::Error;
-use crate::frontends;
-use crate::output;
+use crate::frontends::{self, NoAnswer};
+use crate::output::{self, plural};
 
-/// What was written.
 #[derive(Serialize)]
-struct Report {
-    zones: Vec<Written>,
+struct ExportReport {
+    zones: Vec<ExportedZone>,
 }
 
 #[derive(Serialize)]
-struct Written {
+struct ExportedZone {
     frontend: String,
     #[serde(flatten)]
     held: HeldZone,
@@ -33,43 +33,43 @@ struct Written {
 
 /// A front-end to ask.
 struct Source {
-    /// Its id; none of one that is asked by its address.
+    /// Its id, unless only its address was given.
     id: Option<String>,
-    /// Where its admin listener is.
+    /// The address of its admin listener.
     admin: String,
 }
 
 impl Source {
-    fn shown(&self) -> &str {
+    fn name(&self) -> &str {
         self.id.as_ref().unwrap_or(&self.admin)
     }
 }
 
-/// Who is to be asked: the one at an address, or all that are registered. And who cannot be, and why.
-async fn sources(
-    context: &Context,
-    frontend: Option<&str>,
-) -> Result<(Vec<Source>, Vec<String>), Error> {
-    if let Some(admin) = frontend {
-        let admin = admin.to_string();
-        return Ok((vec![Source { id: None, admin }], Vec::new()));
-    }
-    let (mut sources, mut failed) = (Vec::new(), Vec::new());
-    for (id, registered) in context.store().frontends().await?.frontends {
-        let admin = registered.map_err(|error| error.to_string());
-        let admin = admin.and_then(|frontend| {
-            let none = || "it has no admin listener".to_string();
-            frontend.admin.ok_or_else(none)
-        });
-        match admin {
-            Ok(admin) => sources.push(Source {
-                id: Some(id),
-                admin,
-            }),
-            Err(error) => failed.push(format!("{id}: {error}")),
+/// Front-ends that could not be asked, with the reason.
+type Failed = Vec<(String, NoAnswer)>;
+
+/// Why a zone was not written to its file.
+#[derive(Debug)]
+enum NotExported {
+    NoAnswer(NoAnswer),
+    /// The connection failed amid the zone.
+    Broken(reqwest::Error),
+    /// The answer lacks the line that ends a zone.
+    Truncated,
+    File(PathBuf, io::Error),
+}
+
+impl fmt::Display for NotExported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotExported::NoAnswer(error) => error.fmt(f),
+            NotExported::Broken(error) => {
+                write!(f, "the connection failed: {}", frontends::root_cause(error))
+            }
+            NotExported::Truncated => f.write_str("the answer ended before the zone did"),
+            NotExported::File(file, error) => write!(f, "{}: {error}", file.display()),
         }
     }
-    Ok((sources, failed))
 }
 
 pub(super) async fn export(
@@ -79,62 +79,69 @@ pub(super) async fn export(
 ) -> Result<(), Error> {
     let (sources, failed) = sources(context, frontend).await?;
     let found = find(context, &sources, failed).await?;
-    let folder = |error| Error::Failed(format!("cannot make {}: {error}", dir.display()));
-    fs::create_dir_all(dir).map_err(folder)?;
-    // Before anything is written.
-    for held in found.keys() {
-        let file = dir.join(file_name(held));
-        if fs::symlink_metadata(&file).is_ok() {
-            let file = file.display();
-            return Err(Error::Failed(format!(
-                "{file} is there already: nothing was written; name another folder"
-            )));
-        }
-    }
-    let mut zones = Vec::new();
+    create_folder(dir, found.keys())?;
+    let mut zones: Vec<ExportedZone> = Vec::new();
     for (zone, (held, source)) in found {
         let file = dir.join(file_name(&zone));
-        let id = source.shown();
-        let answer = frontends::held_zone(&source.admin, source.id.as_deref(), &zone).await;
-        let written = match answer {
-            Ok(answer) => save(&file, answer).await,
-            Err(error) => Err(error),
-        };
-        let records = written.map_err(|error| {
+        let frontend = source.name().to_string();
+        let records = save(source, &zone, &file).await.map_err(|error| {
             Error::Failed(format!(
-                "{zone} was not written, {} of the zones were: {id}: {error}",
-                zones.len()
+                "{zone} was not written ({frontend}: {error}); {} written before it",
+                plural(zones.len(), "zone")
             ))
         })?;
         if context.output == Output::Table {
             let (gone, of, shown) = (held.gone, held.of, file.display());
             output::print(&format!(
-                "{shown}: {zone} as {id} serves it, {records} records; etcd has lost {gone} of {of} RRsets\n"
+                "{shown}: {zone} as {frontend} serves it, {records} records; etcd has lost {gone} of {of} RRsets\n"
             ))?;
         }
-        zones.push(Written {
-            frontend: id.to_string(),
+        zones.push(ExportedZone {
+            frontend,
             held,
             records,
             file,
         });
     }
     if context.output == Output::Json {
-        return output::json(&Report { zones });
+        return output::json(&ExportReport { zones });
     }
-    let records: u64 = zones.iter().map(|written| written.records).sum();
-    let (count, dir) = (zones.len(), dir.display());
-    let plural = if count == 1 { "" } else { "s" };
+    let records: u64 = zones.iter().map(|zone| zone.records).sum();
     output::print(&format!(
-        "{count} zone{plural}, {records} records written to {dir}\n"
+        "{}, {records} records written to {}\n",
+        plural(zones.len(), "zone"),
+        dir.display()
     ))
+}
+
+/// Returns the front-ends to ask, which are the one at an address or all that are registered, and those that cannot be
+/// asked.
+async fn sources(
+    context: &Context,
+    frontend: Option<&str>,
+) -> Result<(Vec<Source>, Failed), Error> {
+    if let Some(admin) = frontend {
+        let admin = admin.to_string();
+        return Ok((vec![Source { id: None, admin }], Vec::new()));
+    }
+    let (mut sources, mut failed) = (Vec::new(), Vec::new());
+    for (id, registered) in context.store().frontends().await?.frontends {
+        match frontends::admin(&registered) {
+            Ok(admin) => sources.push(Source {
+                id: Some(id),
+                admin,
+            }),
+            Err(error) => failed.push((id, error)),
+        }
+    }
+    Ok((sources, failed))
 }
 
 /// Finds the front-end that has most of each zone.
 async fn find<'s>(
     context: &Context,
     sources: &'s [Source],
-    mut failed: Vec<String>,
+    mut failed: Failed,
 ) -> Result<BTreeMap<Name, (HeldZone, &'s Source)>, Error> {
     let mut found: BTreeMap<Name, (HeldZone, &Source)> = BTreeMap::new();
     let mut answered = 0;
@@ -150,26 +157,33 @@ async fn find<'s>(
                     }
                 }
             }
-            Err(error) => failed.push(format!("{}: {error}", source.shown())),
+            Err(error) => failed.push((source.name().into(), error)),
         }
     }
     match (answered, failed.len()) {
         _ if !found.is_empty() => {
-            for error in failed {
-                output::note(&format!("nsctl: {error}"));
+            for (id, error) in failed {
+                output::error(format!("{id}: {error}"));
             }
             Ok(found)
         }
-        (0, 0) => Err(Error::Conflict(
-            "no front-end is registered that may hold something back".into(),
-        )),
+        (0, 0) => Err(no_frontend()),
         (_, 0) => Err(Error::Conflict("nothing is held back".into())),
-        _ => Err(not_known(answered, &failed)),
+        _ => Err(unknown(answered, &failed)),
     }
 }
 
-/// Nothing is held back by the front-ends that have answered; but others have not.
-pub(super) fn not_known(answered: usize, failed: &[String]) -> Error {
+/// The error if there is nobody to ask.
+pub(super) fn no_frontend() -> Error {
+    Error::Conflict("no front-end is registered, so none can hold anything back".into())
+}
+
+/// The error if those that answered hold nothing back, but others did not answer.
+pub(super) fn unknown(answered: usize, failed: &[(String, NoAnswer)]) -> Error {
+    let failed: Vec<String> = failed
+        .iter()
+        .map(|(id, error)| format!("{id}: {error}"))
+        .collect();
     let failed = failed.join("; ");
     match answered {
         0 => Error::Failed(failed),
@@ -179,39 +193,63 @@ pub(super) fn not_known(answered: usize, failed: &[String]) -> Error {
     }
 }
 
-/// Writes an answer to a new file, which is removed again where it is not complete. Returns how many records it has.
-async fn save(file: &Path, answer: Response) -> Result<u64, String> {
-    let opened = File::create_new(file);
-    let mut out = opened.map_err(|error| format!("{}: {error}", file.display()))?;
-    let copied = copy(&mut out, answer).await;
+/// Creates the folder. If it exists, it must have no file for any of the zones: nothing is written unless all can be.
+fn create_folder<'z>(dir: &Path, zones: impl Iterator<Item = &'z Name>) -> Result<(), Error> {
+    let failed = |error| Error::Failed(format!("cannot create {}: {error}", dir.display()));
+    fs::create_dir_all(dir).map_err(failed)?;
+    for zone in zones {
+        let file = dir.join(file_name(zone));
+        if fs::symlink_metadata(&file).is_ok() {
+            return Err(Error::Failed(format!(
+                "{} is there already: nothing was written; name another folder",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Writes a zone to a new file, which is removed again if it is not complete. Returns the number of records.
+async fn save(source: &Source, zone: &Name, file: &Path) -> Result<u64, NotExported> {
+    let answer = frontends::held_zone(&source.admin, source.id.as_deref(), zone).await;
+    let answer = answer.map_err(NotExported::NoAnswer)?;
+    let failed = |error| NotExported::File(file.into(), error);
+    let mut out = File::create_new(file).map_err(failed)?;
+    let mut copied = copy(&mut out, answer, failed).await;
+    if copied.is_ok() {
+        copied = out.sync_all().map_err(failed).and(copied);
+    }
     if copied.is_err() {
         let _ = fs::remove_file(file);
     }
     copied
 }
 
-async fn copy(out: &mut File, mut answer: Response) -> Result<u64, String> {
+async fn copy(
+    out: &mut File,
+    mut answer: Response,
+    failed: impl Fn(io::Error) -> NotExported,
+) -> Result<u64, NotExported> {
     let (mut records, mut line) = (0, Vec::new());
-    let mut is_whole = false;
-    while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
-        out.write_all(&chunk).map_err(|error| error.to_string())?;
+    let mut is_complete = false;
+    while let Some(chunk) = answer.chunk().await.map_err(NotExported::Broken)? {
+        out.write_all(&chunk).map_err(&failed)?;
         for part in chunk.split_inclusive(|octet| *octet == b'\n') {
             line.extend_from_slice(part);
             if line.ends_with(b"\n") {
                 records += u64::from(!line.starts_with(b";"));
-                is_whole = line.starts_with(b"; end of ");
+                is_complete = line.starts_with(b"; end of ");
                 line.clear();
             }
         }
     }
-    if !is_whole {
-        return Err("it stopped amid the zone".into());
+    match is_complete {
+        true => Ok(records),
+        false => Err(NotExported::Truncated),
     }
-    out.sync_all().map_err(|error| error.to_string())?;
-    Ok(records)
 }
 
-/// The file's name: the zone's, with what is not safe in a file's name as in a URL.
+/// Names a file after its zone; characters that are not safe in a file name are percent-encoded, as in a URL.
 fn file_name(zone: &Name) -> String {
     let text = zone.to_string();
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);

@@ -7,13 +7,14 @@ use etcd::model::{Name, Rtype};
 use etcd::txn::{RrsetRead, ZoneRead};
 use serde::Serialize;
 
-use super::Context;
-use crate::arguments::Output;
+use crate::arguments::{ListRecords, Output};
+use crate::context::Context;
 use crate::error::Error;
 use crate::output;
 
+/// An RRset as programs read it.
 #[derive(Serialize)]
-struct Listed {
+struct RrsetRow {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     unicode: Option<String>,
@@ -22,59 +23,57 @@ struct Listed {
     rtype: String,
     rdata: Vec<String>,
     zone: String,
-    /// The zone below that answers instead.
+    /// The zone below that hides it: that zone answers for the name instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden_by: Option<String>,
 }
 
-/// A zone and what is listed of it.
-struct Part {
+/// A zone, and those of its RRsets that are listed.
+struct ListedZone {
     read: ZoneRead,
     rrsets: Vec<(Name, RrsetRead)>,
     /// The zones below it.
     children: BTreeSet<Name>,
 }
 
-pub(super) async fn list(
-    context: &Context,
-    name: Option<Name>,
-    zone: Option<Name>,
-    rtype: Option<Rtype>,
-    subtree: bool,
-) -> Result<(), Error> {
+pub(super) async fn list(context: &Context, list: ListRecords) -> Result<(), Error> {
+    let ListRecords {
+        name,
+        zone,
+        rtype,
+        subtree,
+    } = list;
     if rtype == Some(Rtype::SOA) {
         return Err(Error::usage(
             "the SOA record is not stored as a record: use nsctl zone show ZONE",
         ));
     }
-    let parts = match &zone {
-        Some(apex) => vec![part_of(context, apex, name.as_ref(), subtree).await?],
-        None => parts(context, name.as_ref(), subtree).await?,
+    let zones = match &zone {
+        Some(apex) => vec![one_zone(context, apex, name.as_ref(), subtree).await?],
+        None => all_zones(context, name.as_ref(), subtree).await?,
     };
     let mut listed = Vec::new();
-    for part in parts {
-        let hidden = hidden_by(context, &part).await?;
-        let those = part.rrsets.into_iter();
-        for (owner, stored) in
-            those.filter(|(_, read)| rtype.is_none_or(|rtype| rtype == read.rtype))
-        {
+    for zone in zones {
+        let hidden = hidden_by(context, &zone).await?;
+        let is_asked = |read: &RrsetRead| rtype.is_none_or(|rtype| rtype == read.rtype);
+        for (owner, stored) in zone.rrsets.into_iter().filter(|(_, read)| is_asked(read)) {
             let rrset = match stored.rrset {
                 Ok(rrset) => rrset,
                 Err(error) => {
-                    let key = context.store().key_text(&part.read, &owner, stored.rtype);
-                    output::note(&format!("nsctl: {key} is left out: {error}"));
+                    let key = context.store().key_text(&zone.read, &owner, stored.rtype);
+                    output::error(format!("{key} is left out: {error}"));
                     continue;
                 }
             };
             let hidden_by = hidden.get(&(owner.clone(), stored.rtype));
             let rdata = rrset.rdata().iter();
-            listed.push(Listed {
+            listed.push(RrsetRow {
                 name: owner.to_string(),
                 unicode: owner.unicode(),
                 ttl: rrset.ttl(),
                 rtype: stored.rtype.to_string(),
                 rdata: rdata.map(|rdata| rdata.text(stored.rtype)).collect(),
-                zone: part.read.apex.to_string(),
+                zone: zone.read.apex.to_string(),
                 hidden_by: hidden_by.map(Name::to_string),
             });
         }
@@ -85,7 +84,7 @@ pub(super) async fn list(
     }
 }
 
-fn show(listed: Vec<Listed>) -> Result<(), Error> {
+fn show(listed: Vec<RrsetRow>) -> Result<(), Error> {
     let mut header = vec!["NAME", "TTL", "TYPE", "RDATA"];
     if listed.iter().any(|one| one.hidden_by.is_some()) {
         header.push("HIDDEN BY ZONE");
@@ -108,13 +107,16 @@ fn show(listed: Vec<Listed>) -> Result<(), Error> {
     output::table(&header, rows, "no records")
 }
 
-/// Which zone below answers instead, for RRsets that are hidden.
-async fn hidden_by(context: &Context, part: &Part) -> Result<BTreeMap<(Name, Rtype), Name>, Error> {
-    let Part {
+/// Returns the RRsets that a zone below hides, with that zone.
+async fn hidden_by(
+    context: &Context,
+    zone: &ListedZone,
+) -> Result<BTreeMap<(Name, Rtype), Name>, Error> {
+    let ListedZone {
         read,
         rrsets,
         children,
-    } = part;
+    } = zone;
     let hidden = context.store().hidden(read, children, rrsets).await?;
     let by = hidden
         .into_iter()
@@ -122,24 +124,28 @@ async fn hidden_by(context: &Context, part: &Part) -> Result<BTreeMap<(Name, Rty
     Ok(by.collect())
 }
 
-/// What is listed of one zone.
-async fn part_of(
+/// Reads what is listed of one zone.
+async fn one_zone(
     context: &Context,
     apex: &Name,
     name: Option<&Name>,
     subtree: bool,
-) -> Result<Part, Error> {
+) -> Result<ListedZone, Error> {
     let read = context.existing_zone(apex).await?;
-    Ok(Part {
+    Ok(ListedZone {
         rrsets: rrsets(context, &read, name, subtree).await?,
         children: context.store().children(apex, read.as_of).await?,
         read,
     })
 }
 
-/// What is listed of all zones, read at one revision: of those that a name is in with a request for each, of those
-/// below it in one pass.
-async fn parts(context: &Context, name: Option<&Name>, subtree: bool) -> Result<Vec<Part>, Error> {
+/// Reads what is listed of all zones, at one revision: with a request for each zone that the name is in, and in one pass
+/// for all zones below it.
+async fn all_zones(
+    context: &Context,
+    name: Option<&Name>,
+    subtree: bool,
+) -> Result<Vec<ListedZone>, Error> {
     let root = Name::root();
     let (around, below) = match name {
         None => (Zones::default(), context.store().zones().await?),
@@ -154,14 +160,14 @@ async fn parts(context: &Context, name: Option<&Name>, subtree: bool) -> Result<
     };
     output::left_out(&around.unreadable);
     output::left_out(&below.unreadable);
-    let zones = around.zones.iter().chain(&below.zones);
+    let readable = around.zones.iter().chain(&below.zones);
     let unreadable = around.unreadable_apexes.iter();
     let unreadable = unreadable.chain(&below.unreadable_apexes);
-    let all = zones.map(|read| &read.apex).chain(unreadable);
+    let all = readable.map(|read| &read.apex).chain(unreadable);
     let all: BTreeSet<Name> = all.cloned().collect();
-    let part = |read: ZoneRead, rrsets| Part {
+    let listed = |read: ZoneRead, rrsets| ListedZone {
         rrsets,
-        // In canonical order those below a zone come right behind it.
+        // In canonical order, the zones below one follow directly after it.
         children: all
             .range(read.apex.clone()..)
             .skip(1)
@@ -170,24 +176,24 @@ async fn parts(context: &Context, name: Option<&Name>, subtree: bool) -> Result<
             .collect(),
         read,
     };
-    let mut parts = Vec::new();
+    let mut zones = Vec::new();
     for read in around.zones {
         let rrsets = rrsets(context, &read, name, subtree).await?;
-        parts.push(part(read, rrsets));
+        zones.push(listed(read, rrsets));
     }
     if !below.zones.is_empty() {
         let top = name.unwrap_or(&root);
         let (stored, unreadable) = context.store().rrsets_below(top, &below).await?;
         output::left_out(&unreadable);
         let reads = below.zones.into_iter().zip(stored);
-        // At the root, its own zone is among them.
+        // The zone of the name itself is in `around`; at the root it is in `below`, too.
         let reads = reads.filter(|(read, _)| name != Some(&read.apex));
-        parts.extend(reads.map(|(read, stored)| part(read, stored.rrsets)));
+        zones.extend(reads.map(|(read, stored)| listed(read, stored.rrsets)));
     }
-    Ok(parts)
+    Ok(zones)
 }
 
-/// The RRsets of a zone that are asked for.
+/// Reads the RRsets of a zone at a name, or at and below it.
 async fn rrsets(
     context: &Context,
     read: &ZoneRead,
@@ -199,7 +205,7 @@ async fn rrsets(
         Some(name) if subtree => (name, Scope::Subtree),
         Some(name) => (name, Scope::Owner),
     };
-    // A zone that is given may be below the name, or elsewhere.
+    // A zone given with --zone may lie below the name, or elsewhere.
     let below = match scope {
         _ if below.is_within(&read.apex) => below,
         Scope::Subtree if read.apex.is_within(below) => &read.apex,

@@ -1,65 +1,87 @@
 //! `verify`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use etcd::client::{Store, StoreError};
 use etcd::model::Digest;
 use etcd::schema::{DigestAt, FrontendStatus, Held};
 use serde::Serialize;
 
-use super::Context;
 use crate::arguments::Output;
+use crate::context::Context;
 use crate::error::Error;
+use crate::frontends::NoAnswer;
+use crate::output::plural;
 use crate::{frontends, output};
 
-/// A change that is under way may make a difference, once.
+/// How often to compare: a change that is in progress may make a difference, but not twice.
 const ROUNDS: usize = 2;
 
 #[derive(Serialize)]
-struct Report {
+struct VerifyReport {
     revision: i64,
     digest: Digest,
     rrsets: usize,
     unusable: usize,
-    members: Vec<Line>,
-    frontends: Vec<Line>,
+    members: Vec<ComparedRow>,
+    frontends: Vec<ComparedRow>,
     /// What front-ends hold back, by their ids.
     held: BTreeMap<String, Held>,
 }
 
 /// A member or a front-end.
 #[derive(Serialize)]
-struct Line {
+struct ComparedRow {
     name: String,
-    /// Whether it has the same; none where it cannot be told.
+    /// Whether its digest is the expected one; `None` if it could not be compared.
     agrees: Option<bool>,
     digest: Option<Digest>,
-    /// Why it cannot be told.
+    /// Why it could not be compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
-impl Line {
-    fn new(name: String, digest: Result<Digest, String>, expected: Digest) -> Self {
-        let (digest, error) =
-            digest.map_or_else(|error| (None, Some(error)), |digest| (Some(digest), None));
-        let agrees = digest.map(|digest| digest == expected);
-        Line {
+/// Why a member or a front-end could not be compared.
+enum NotCompared {
+    Store(StoreError),
+    NoAnswer(NoAnswer),
+    /// It has not reached this revision.
+    Behind(i64),
+}
+
+impl fmt::Display for NotCompared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotCompared::Store(error) => error.fmt(f),
+            NotCompared::NoAnswer(error) => error.fmt(f),
+            NotCompared::Behind(revision) => write!(f, "it has not reached revision {revision}"),
+        }
+    }
+}
+
+impl ComparedRow {
+    fn new(name: String, digest: Result<Digest, NotCompared>, expected: Digest) -> Self {
+        let (digest, error) = match digest {
+            Ok(digest) => (Some(digest), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        ComparedRow {
             name,
-            agrees,
+            agrees: digest.map(|digest| digest == expected),
             digest,
             error,
         }
     }
 }
 
-impl Report {
-    fn lines(&self) -> impl Iterator<Item = &Line> {
+impl VerifyReport {
+    fn rows(&self) -> impl Iterator<Item = &ComparedRow> {
         self.members.iter().chain(&self.frontends)
     }
 
     fn count(&self, agrees: Option<bool>) -> usize {
-        self.lines().filter(|line| line.agrees == agrees).count()
+        self.rows().filter(|row| row.agrees == agrees).count()
     }
 }
 
@@ -76,7 +98,7 @@ pub(super) async fn verify(context: &Context) -> Result<(), Error> {
     }
     for (id, held) in &report.held {
         output::note(&format!(
-            "{id} holds back a loss of {}: what it answers differs from etcd (nsctl status)",
+            "{id} holds back a loss of {}: what it serves differs from etcd (nsctl status)",
             frontends::loss(held)
         ));
     }
@@ -96,15 +118,15 @@ pub(super) async fn verify(context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-async fn compare(context: &Context) -> Result<Report, Error> {
+async fn compare(context: &Context) -> Result<VerifyReport, Error> {
     let store = context.store();
     let survey = store.survey(None).await?;
     let (revision, expected) = (survey.revision, survey.census.digest());
     let mut members = Vec::new();
     for endpoint in store.endpoints() {
-        // What a member answers comes from its own copy, also where it asks the others how far that has to be.
-        let found = with_time(context, &store.at(endpoint), revision).await;
-        members.push(Line::new(endpoint.clone(), found, expected));
+        // A member reads from its own copy, even if it first asks the others how recent that has to be.
+        let digest = digest_of(context, &store.at(endpoint), revision).await;
+        members.push(ComparedRow::new(endpoint.clone(), digest, expected));
     }
     let path = format!(
         "digest?revision={revision}&min_revision={}&timeout_ms={}",
@@ -120,16 +142,14 @@ async fn compare(context: &Context) -> Result<Report, Error> {
         .into_iter()
         .filter_map(|(id, state)| Some((id, state.ok().and_then(held)?)))
         .collect();
-    let had = |answer: Result<DigestAt, String>| {
-        answer.and_then(|had| {
-            had.digest
-                .ok_or_else(|| format!("it has not come to revision {}", survey.newest))
-        })
+    let digest = |answer: Result<DigestAt, NoAnswer>| {
+        let digest = answer.map_err(NotCompared::NoAnswer)?.digest;
+        digest.ok_or(NotCompared::Behind(survey.newest))
     };
     let frontends = answers
         .into_iter()
-        .map(|(id, answer)| Line::new(id, had(answer), expected));
-    Ok(Report {
+        .map(|(id, answer)| ComparedRow::new(id, digest(answer), expected));
+    Ok(VerifyReport {
         revision,
         digest: expected,
         rrsets: survey.census.rrsets(),
@@ -140,15 +160,15 @@ async fn compare(context: &Context) -> Result<Report, Error> {
     })
 }
 
-async fn with_time(context: &Context, store: &Store, revision: i64) -> Result<Digest, String> {
+async fn digest_of(context: &Context, store: &Store, revision: i64) -> Result<Digest, NotCompared> {
     let survey = store.within(context.timeout).survey(Some(revision)).await;
     survey
         .map(|survey| survey.census.digest())
-        .map_err(|error: StoreError| error.to_string())
+        .map_err(NotCompared::Store)
 }
 
-fn show(report: &Report) -> Result<(), Error> {
-    let Report {
+fn show(report: &VerifyReport) -> Result<(), Error> {
+    let VerifyReport {
         revision,
         rrsets,
         unusable,
@@ -156,23 +176,22 @@ fn show(report: &Report) -> Result<(), Error> {
     } = report;
     let unusable = match unusable {
         0 => String::new(),
-        1 => ", 1 key that cannot be used".into(),
-        _ => format!(", {unusable} keys that cannot be used"),
+        count => format!(", {} that cannot be used", plural(*count, "key")),
     };
     output::print(&format!(
         "revision {revision}: {rrsets} RRsets{unusable}\n\n"
     ))?;
-    let rows = report.lines().map(|line| {
-        let agrees = match line.agrees {
+    let rows = report.rows().map(|row| {
+        let agrees = match row.agrees {
             Some(true) => "agrees",
             Some(false) => "DIFFERS",
             None => "unknown",
         };
-        let digest = line.digest.map(|digest| digest.to_string());
+        let digest = row.digest.map(|digest| digest.to_string());
         vec![
-            line.name.clone(),
+            row.name.clone(),
             agrees.into(),
-            digest.or(line.error.clone()).unwrap_or_default(),
+            digest.or(row.error.clone()).unwrap_or_default(),
         ]
     });
     let header = ["MEMBER OR FRONT-END", "", "DIGEST"];

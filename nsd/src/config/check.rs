@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
-use etcd::client::{self, Tls};
+use anyhow::{Context, bail};
+use etcd::client;
+use etcd::options::log_directives;
 
-use super::{LogFormat, Options};
+use super::{LogFormat, ServeOptions};
 use crate::mirror;
 use crate::model::Time;
 
@@ -52,7 +53,7 @@ const TEXT_OCTETS_MAX: usize = 255;
 /// When idle TCP connections may be closed.
 const TCP_IDLE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
-impl Options {
+impl ServeOptions {
     /// Checks all settings, and fills in the defaults.
     pub(super) fn check(self) -> anyhow::Result<Config> {
         self.check_texts()?;
@@ -72,8 +73,7 @@ impl Options {
             tcp_connections: count("tcp-connections", self.tcp_connections, 1000, 1_000_000)?,
             tcp_idle,
             lameduck: time(self.lameduck, 0),
-            log_level: client::log_directives(log_level, "info")
-                .map_err(|error| anyhow!("log-level: {error}"))?,
+            log_level: log_directives(log_level, "info").context("log-level")?,
             log_format: self.log_format.unwrap_or_default(),
             id: self.id,
             advertise: self.advertise,
@@ -118,8 +118,11 @@ impl Options {
     }
 
     fn mirror(&self) -> anyhow::Result<mirror::Settings> {
-        let store = self.store()?;
-        let prefix = self.prefix.as_deref().unwrap_or("/ns");
+        let store = client::Config {
+            discover: self.discover_members.unwrap_or(false),
+            ..self.store.config()?
+        };
+        store.tls.check()?;
         let interval = or_never(self.snapshot_interval, 60)
             .context("snapshot-interval must be greater than 0")?;
         if let Some(path) = &self.snapshot {
@@ -128,10 +131,8 @@ impl Options {
                 .with_context(|| format!("cannot write a snapshot to {}", path.display()))?;
         }
         Ok(mirror::Settings {
-            store: store.complete().map_err(|error| anyhow!(error))?,
-            prefix: prefix
-                .parse()
-                .with_context(|| format!("the prefix '{prefix}' is not valid"))?,
+            store: store.complete()?,
+            prefix: self.store.prefix()?,
             consistency: self.consistency.unwrap_or_default(),
             guard: match self.hold_loss_over.unwrap_or(50) {
                 percent @ 0..=100 => mirror::Guard { percent },
@@ -141,38 +142,6 @@ impl Options {
             audit: or_never(self.audit_interval, 3600),
             allow_empty: self.allow_empty.unwrap_or(false),
         })
-    }
-
-    /// How etcd is reached.
-    fn store(&self) -> anyhow::Result<client::Config> {
-        let user = match &self.user {
-            None => None,
-            Some(user) => match user.split_once(':') {
-                Some((name, password)) if !name.is_empty() => Some((name.into(), password.into())),
-                _ => bail!("user is not of the form NAME:PASSWORD"),
-            },
-        };
-        let identity = match (&self.cert_file, &self.key_file) {
-            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
-            (None, None) => None,
-            _ => bail!("cert-file and key-file must be given together"),
-        };
-        let tls = Tls {
-            ca_file: self.ca_file.clone(),
-            identity,
-            server_name: self.tls_name.clone(),
-            ..Tls::default()
-        };
-        let endpoints = self.endpoints.clone();
-        let endpoints = endpoints.unwrap_or_else(|| vec!["http://127.0.0.1:2379".into()]);
-        let store = client::Config {
-            tls,
-            user,
-            discover: self.discover_members.unwrap_or(false),
-            ..client::Config::new(endpoints)
-        };
-        store.tls.check()?;
-        Ok(store)
     }
 }
 

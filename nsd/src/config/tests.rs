@@ -12,7 +12,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
-fn parse(arguments: &[&str]) -> Options {
+fn parse(arguments: &[&str]) -> ServeOptions {
     Arguments::try_parse_from([&["nsd"], arguments].concat())
         .expect("arguments")
         .options
@@ -88,11 +88,27 @@ fn times_are_written_in_one_way() {
 }
 
 #[test]
-fn all_variables_are_known() {
-    let variables = variables();
-    for name in ["NSD_LISTEN", "NSD_CONFIG", "NSD_ETCD", "NSD_LOG_LEVEL"] {
-        assert!(variables.iter().any(|known| known == name), "{name}");
+fn every_option_has_its_variable_and_its_key() {
+    let everything = sample::everything();
+    let all = file(&everything);
+    let read = parse(&["--config", all.path().to_str().expect("a path")]).merged();
+    let written = toml::Table::try_from(read.expect("values of the right types")).expect("keys");
+    let command = Arguments::command();
+    let longs = command
+        .get_arguments()
+        .filter_map(|arg| Some((arg, arg.get_long()?)));
+    for (arg, long) in longs {
+        let variable = format!("NSD_{}", long.to_uppercase().replace('-', "_"));
+        assert_eq!(
+            arg.get_env().and_then(|name| name.to_str()),
+            Some(&*variable)
+        );
+        assert_eq!(written.contains_key(long), long != "config", "{long}");
     }
+    assert_eq!(
+        Arguments::command().get_arguments().count(),
+        written.len() + 1
+    );
 }
 
 #[test]
@@ -105,9 +121,12 @@ fn what_is_wrong_is_told() {
             "id = \"a\"\nwhatever = 1",
             "no setting 'whatever': nsd --help",
         ),
-        ("log-level = \"nonsense\"", "'nonsense' is no log level"),
+        ("log-level = \"nonsense\"", "'nonsense' is not a log level"),
         ("stale-after = -1", "a number alone counts seconds"),
         ("tcp-idle = \"1y\"", "line 1"),
+        ("endpoints = 5", "line 1"),
+        ("user = 5", "line 1"),
+        ("udp-workers = \"x\"", "line 1"),
         ("tcp-idle = 0", "tcp-idle must be from 1s to 1h"),
         ("tcp-idle = \"61m\"", "tcp-idle must be from 1s to 1h"),
         ("snapshot-interval = 0", "snapshot-interval must be"),

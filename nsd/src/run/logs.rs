@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
-use etcd::client;
+use etcd::options;
 use tracing::warn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -29,7 +29,7 @@ impl LogLevel {
             .with(filter)
             .with(lines)
             .init();
-        for line in client::unknown_variables("NSD_", &config::variables()) {
+        for line in config::unknown_variables() {
             warn!("{line}");
         }
         Ok(LogLevel(handle))
@@ -42,6 +42,6 @@ impl LogLevel {
 }
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    let directives = client::log_directives(level, "info").map_err(anyhow::Error::msg)?;
+    let directives = options::log_directives(level, "info")?;
     EnvFilter::try_new(&directives).with_context(|| format!("'{level}' is not a log level"))
 }

@@ -22,7 +22,7 @@ pub(crate) use signals::{Signals, Told};
 
 use crate::admin;
 use crate::answer::{Barrier, Service};
-use crate::config::{Config, Options};
+use crate::config::{Config, ServeOptions};
 use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
@@ -44,13 +44,16 @@ const BARRIER: Duration = Duration::from_secs(2);
 const BARRIER_MEMBER: Duration = Duration::from_millis(600);
 
 /// Runs a front-end until SIGTERM or SIGINT.
-pub fn run(options: Options) -> anyhow::Result<()> {
+pub fn run(options: ServeOptions) -> anyhow::Result<()> {
     run_with(options, std::convert::identity)
 }
 
 /// Does the same as [`run`], but lets `alter` replace what the servers answer from. Tests inject defects here, which
 /// their checkers must find; the program itself has none built in, whatever its features.
-pub fn run_with(options: Options, alter: impl FnOnce(Service) -> Service) -> anyhow::Result<()> {
+pub fn run_with(
+    options: ServeOptions,
+    alter: impl FnOnce(Service) -> Service,
+) -> anyhow::Result<()> {
     let (reload, config) = Reload::start(options)?;
     block_on(async {
         // From here on it ends in order, also where that is asked for amid the start.

@@ -7,21 +7,21 @@ use etcd::client;
 use tracing::{error, info, warn};
 
 use super::logs::LogLevel;
-use crate::config::{Config, Options};
+use crate::config::{Config, ServeOptions};
 
 /// What is read again, and from where.
 pub(crate) struct Reload {
     /// The settings as they were typed.
-    typed: Options,
+    typed: ServeOptions,
     /// The same with those of the configuration file, as this process started with.
-    started_with: Options,
+    started_with: ServeOptions,
     store: client::Config,
     log_level: LogLevel,
 }
 
 impl Reload {
     /// Reads the settings for the first time, and starts to log.
-    pub(crate) fn start(typed: Options) -> anyhow::Result<(Self, Config)> {
+    pub(crate) fn start(typed: ServeOptions) -> anyhow::Result<(Self, Config)> {
         let config = typed.clone().complete()?;
         let started_with = typed.merged()?;
         let reload = Reload {

@@ -1,60 +1,128 @@
-//! What is wrong with a cluster and its front-ends, a line each.
+//! What is wrong with a cluster and its front-ends.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use etcd::schema::{Audit, FrontendStatus, Quarantined};
+use serde::{Serialize, Serializer};
 
-use super::{Shown, ShownMember, Status};
+use super::{FrontendRow, MemberRow, StatusReport};
 use crate::frontends;
+use crate::output::plural;
 
-/// How many keys that cannot be used are shown of each front-end; its `/status` has more.
+/// How many unusable keys are shown of each front-end; its `/status` has more.
 const QUARANTINED_SHOWN: usize = 5;
 
-/// Copies are proved complete once a second; one that was not for so long is old, also where its front-end does not
-/// know yet why.
+/// A front-end's copy is proved complete once a second. One for which that is this long ago is reported as old, even if
+/// the front-end does not know the reason yet.
 const FRESH_MS_MAX: u64 = 10_000;
 
-/// What is wrong now, and what to do.
-pub(super) fn faults(status: &Status) -> Vec<String> {
-    let mut faults: Vec<String> = status.members.iter().flat_map(of_member).collect();
+/// How many members or front-ends a line names.
+const SUBJECTS_SHOWN: usize = 5;
+
+/// Something that is wrong, or worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The member or front-end, unless it is about all of them.
+    subject: Option<String>,
+    text: String,
+}
+
+impl Fault {
+    pub(super) fn general(text: impl Into<String>) -> Self {
+        Fault {
+            subject: None,
+            text: text.into(),
+        }
+    }
+
+    fn of(subject: &str, text: String) -> Self {
+        Fault {
+            subject: Some(subject.into()),
+            text,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subject {
+            Some(subject) => write!(f, "{subject}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Describes faults, a line each. Those that have the same fault share a line.
+pub(super) fn lines(faults: &[Fault]) -> Vec<String> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for Fault { subject, text } in faults {
+        let group = match groups.iter().position(|(other, _)| other == text) {
+            Some(at) => &mut groups[at],
+            None => {
+                groups.push((text, Vec::new()));
+                let last = groups.len() - 1;
+                &mut groups[last]
+            }
+        };
+        group.1.extend(subject.as_deref());
+    }
+    let line = |(text, subjects): (&str, Vec<&str>)| {
+        let named = subjects[..subjects.len().min(SUBJECTS_SHOWN)].join(", ");
+        match subjects.len().saturating_sub(SUBJECTS_SHOWN) {
+            _ if subjects.is_empty() => text.to_string(),
+            0 => format!("{named}: {text}"),
+            more => format!("{named} and {more} more: {text}"),
+        }
+    };
+    groups.into_iter().map(line).collect()
+}
+
+/// Returns what is wrong now, and what to do about it.
+pub(super) fn faults(status: &StatusReport) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = status.members.iter().flat_map(of_member).collect();
     let frontends = status.frontends.iter().flatten();
     let clusters: BTreeSet<&String> = status
         .members
         .iter()
         .filter_map(|member| Some(&member.state.as_ref()?.cluster))
         .collect();
-    for shown in frontends {
-        let found = of_frontend(shown, &clusters);
-        faults.extend(
-            found
-                .into_iter()
-                .map(|fault| format!("{}: {fault}", shown.id)),
-        );
+    for row in frontends {
+        let found = of_frontend(row, &clusters).into_iter();
+        faults.extend(found.map(|text| Fault::of(&row.id, text)));
     }
     if status.frontends.as_ref().is_some_and(Vec::is_empty) {
-        faults.push("no front-end is registered: those that run may still answer, but `--wait` cannot see them".into());
+        faults.push(Fault::general(
+            "no front-end is registered: those that run may still answer, but `--wait` cannot see them",
+        ));
     }
     faults
 }
 
-/// What is not wrong now, but worth knowing.
-pub(super) fn hints(status: &Status) -> Vec<String> {
+/// Returns what is not wrong now, but worth knowing.
+pub(super) fn hints(status: &StatusReport) -> Vec<Fault> {
     let versions: BTreeSet<&str> = status
         .members
         .iter()
         .filter_map(|member| Some(member.state.as_ref()?.version.as_str()))
         .filter(|version| may_lose_changes(version))
         .collect();
-    let mut hints: Vec<String> = versions
+    let mut hints: Vec<Fault> = versions
         .into_iter()
         .map(|version| {
-            format!(
-                "etcd {version}: releases before 3.4.31 and 3.5.13 can lose changes of a watch (etcd#17529), \
+            Fault::general(format!(
+                "etcd {version}: releases before 3.4.31 and 3.5.13 can lose events of a watch (etcd#17529), \
                  which only the front-ends' audits find; upgrade it"
-            )
+            ))
         })
         .collect();
-    for Shown { id, state, .. } in status.frontends.iter().flatten() {
+    for FrontendRow { id, state, .. } in status.frontends.iter().flatten() {
         if let Some(FrontendStatus {
             doubted: false,
             audit:
@@ -66,69 +134,52 @@ pub(super) fn hints(status: &Status) -> Vec<String> {
             ..
         }) = state
         {
-            hints.push(format!(
-                "{id}: its last audit, at revision {revision}, found a difference, and everything was listed again"
+            hints.push(Fault::of(
+                id,
+                format!(
+                    "its last audit, at revision {revision}, found a difference, and everything was listed again"
+                ),
             ));
         }
     }
     hints
 }
 
-fn of_member(member: &ShownMember) -> Vec<String> {
+fn of_member(member: &MemberRow) -> Vec<Fault> {
     let endpoint = &member.endpoint;
     let Some(state) = &member.state else {
         let reason = member.error.as_deref().unwrap_or("no answer");
-        return vec![format!("{endpoint}: {reason}")];
+        return vec![Fault::of(endpoint, reason.into())];
     };
     let mut faults = state.errors.clone();
     if !state.has_leader && faults.iter().all(|fault| !fault.contains("no leader")) {
         faults.push("it has no leader".into());
     }
-    faults
-        .into_iter()
-        .map(|fault| format!("{endpoint}: {fault}"))
-        .collect()
+    let faults = faults.into_iter();
+    faults.map(|text| Fault::of(endpoint, text)).collect()
 }
 
-fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
-    let Some(state) = &shown.state else {
-        return shown.error.iter().cloned().collect();
+fn of_frontend(row: &FrontendRow, clusters: &BTreeSet<&String>) -> Vec<String> {
+    let Some(state) = &row.state else {
+        return row.error.iter().cloned().collect();
     };
-    let mut faults = Vec::new();
-    match (&state.trouble, state.fresh_age_ms) {
-        (Some(trouble), _) => faults.push(trouble.clone()),
-        (None, _) if !state.ready && state.applied.is_some() => faults.push(
-            "it is not ready: there is no zone under its prefix, and all queries get REFUSED; check its --prefix, or add \
-             a zone"
-                .into(),
-        ),
-        (None, _) if !state.ready => {
-            faults.push("it is not ready: it has nothing to serve yet".into())
-        }
-        (None, None) => faults.push("what it serves has not been proved complete yet".into()),
-        (None, Some(age)) if age > FRESH_MS_MAX => faults.push(format!(
-            "what it serves was proved complete {:.1} s ago, and not since",
-            age as f64 / 1000.0
-        )),
-        (None, Some(_)) => {}
-    }
+    let mut faults: Vec<String> = freshness(state).into_iter().collect();
     if let Some(trouble) = &state.registration_trouble {
         faults.push(format!(
-            "it may not stay registered, and `--wait` would not wait for it: {trouble}"
+            "its registration may be lost, and `--wait` would not wait for it: {trouble}"
         ));
     }
     if let Some(held) = &state.held {
         faults.push(format!(
-            "etcd has lost {}. These zones are held back as they were until the RRsets are there again, or until \
+            "etcd has lost {}. These zones are served as they were until the RRsets are there again, or until \
              `nsctl accept` accepts the loss; `nsctl held export DIR` writes them to files",
             frontends::loss(held)
         ));
     }
     if state.serials_behind > 0 {
-        let plural = if state.serials_behind == 1 { "" } else { "s" };
+        let zones = plural(state.serials_behind, "zone");
         faults.push(format!(
-            "{} zone{plural} with a serial behind one served before: `nsctl zone raise-serials`",
-            state.serials_behind
+            "{zones} with a serial behind one served before: `nsctl zone raise-serials`"
         ));
     }
     if let Some(cluster) = &state.cluster
@@ -144,9 +195,9 @@ fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
                 agrees: false,
                 ..
             }) => format!(
-                "its last audit, at revision {revision}, found a difference, and everything is listed again now"
+                "its last audit, at revision {revision}, found a difference, and everything is being listed again"
             ),
-            _ => "its copy may differ from etcd, and everything is listed again now".into(),
+            _ => "its copy may differ from etcd, and everything is being listed again".into(),
         });
     }
     let named = state.quarantine.iter().take(QUARANTINED_SHOWN);
@@ -159,7 +210,27 @@ fn of_frontend(shown: &Shown, clusters: &BTreeSet<&String>) -> Vec<String> {
     faults
 }
 
-/// Whether watches of this release of etcd are known to lose changes.
+/// Returns what is wrong with a front-end's copy: it serves nothing, or its copy is not known to be complete.
+fn freshness(state: &FrontendStatus) -> Option<String> {
+    let fault = match (&state.trouble, state.fresh_age_ms) {
+        (Some(trouble), _) => trouble.clone(),
+        (None, _) if !state.ready && state.applied.is_some() => {
+            "it is not ready: there is no zone under its prefix, and all queries get REFUSED; check its --prefix, or \
+             add a zone"
+                .into()
+        }
+        (None, _) if !state.ready => "it is not ready: it has nothing to serve yet".into(),
+        (None, None) => "what it serves has not been proved complete yet".into(),
+        (None, Some(age)) if age > FRESH_MS_MAX => {
+            let age = age as f64 / 1000.0;
+            format!("what it serves was proved complete {age:.1} s ago, and not since")
+        }
+        (None, Some(_)) => return None,
+    };
+    Some(fault)
+}
+
+/// Whether watches of this release of etcd are known to lose events.
 fn may_lose_changes(version: &str) -> bool {
     let mut numbers = version.split(['.', '-']).map(str::parse::<u32>);
     let mut next = || numbers.next().and_then(Result::ok);
@@ -178,7 +249,7 @@ mod tests {
 
     use super::*;
 
-    fn member(cluster: &str) -> ShownMember {
+    fn member(cluster: &str) -> MemberRow {
         let state = MemberState {
             id: "1".into(),
             cluster: cluster.into(),
@@ -189,15 +260,15 @@ mod tests {
             db_size: 0,
             errors: vec![],
         };
-        ShownMember {
+        MemberRow {
             endpoint: "http://10.0.0.1:2379".into(),
             state: Some(state),
             error: None,
         }
     }
 
-    fn status(members: Vec<ShownMember>, frontends: Option<Vec<Shown>>) -> Status {
-        Status {
+    fn status(members: Vec<MemberRow>, frontends: Option<Vec<FrontendRow>>) -> StatusReport {
+        StatusReport {
             members,
             frontends,
             faults: vec![],
@@ -216,19 +287,19 @@ mod tests {
             admin: None,
             version: String::new(),
         };
-        let shown = Shown {
+        let row = FrontendRow {
             id: "fe1".into(),
             registered: Some(registered),
             lag: Some(0),
             state: Some(state),
             error: None,
         };
-        let status = status(vec![member("a1")], Some(vec![shown]));
-        (faults(&status), hints(&status))
+        let status = status(vec![member("a1")], Some(vec![row]));
+        (lines(&faults(&status)), lines(&hints(&status)))
     }
 
     #[test]
-    fn old_releases_are_told() {
+    fn old_releases_cause_a_hint() {
         for version in ["3.4.23", "3.4.30", "3.5.1", "3.5.12", "3.3.27"] {
             assert!(may_lose_changes(version), "{version}");
         }
@@ -242,7 +313,7 @@ mod tests {
             };
             state.version = "3.4.23".into();
         }
-        let hints = hints(&status(members, None));
+        let hints = lines(&hints(&status(members, None)));
         assert!(
             hints.len() == 1 && hints[0].starts_with("etcd 3.4.23: "),
             "{hints:?}"
@@ -250,10 +321,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_and_what_to_do() {
+    fn each_fault_has_its_text() {
         let nothing = (vec![], vec![]);
         assert_eq!(about(r#""quarantined":0,"cluster":"a1""#), nothing);
-        // A front-end of an earlier release says less.
+        // A front-end of an earlier release reports less.
         assert_eq!(about(r#""quarantined":0"#), nothing);
         for (state, words) in [
             (
@@ -279,12 +350,12 @@ mod tests {
             (r#""quarantined":0,"trouble":"it hurts""#, "it hurts"),
             (
                 r#""quarantined":0,"registration_trouble":"denied""#,
-                "may not stay registered",
+                "its registration may be lost",
             ),
             (r#""quarantined":0,"doubted":true"#, "may differ from etcd"),
             (
                 r#""quarantined":0,"doubted":true,"audit":{"age_ms":1,"revision":7,"agrees":false}"#,
-                "at revision 7, found a difference, and everything is listed again now",
+                "at revision 7, found a difference, and everything is being listed again",
             ),
             (
                 r#""quarantined":1,"quarantine":[{"key":"/ns/v1/x","reason":"no JSON"}]"#,
@@ -301,12 +372,35 @@ mod tests {
             many.last().map(String::as_str),
             Some("fe1: 6 more keys cannot be used")
         );
-        // What has been mended is no fault.
+        // What has been repaired is not a fault.
         let audit = r#""quarantined":0,"audit":{"age_ms":1,"revision":7,"agrees":false}"#;
         let (faults, hints) = about(audit);
         assert!(
             faults.is_empty() && hints[0].contains("at revision 7, found a difference"),
             "{faults:?} {hints:?}"
+        );
+    }
+
+    #[test]
+    fn front_ends_with_the_same_fault_share_a_line() {
+        let of = |id: &str, text: &str| Fault::of(id, text.into());
+        let faults = [
+            Fault::general("all is lost"),
+            of("fe1", "it hurts"),
+            of("fe1", "it itches"),
+            of("fe2", "it hurts"),
+        ];
+        let expected = ["all is lost", "fe1, fe2: it hurts", "fe1: it itches"];
+        assert_eq!(lines(&faults), expected);
+        let json = serde_json::to_string(&faults).expect("JSON");
+        let each = r#"["all is lost","fe1: it hurts","fe1: it itches","fe2: it hurts"]"#;
+        assert_eq!(json, each);
+        let many: Vec<Fault> = (1..8)
+            .map(|id| of(&format!("fe{id}"), "it hurts"))
+            .collect();
+        assert_eq!(
+            lines(&many),
+            ["fe1, fe2, fe3, fe4, fe5 and 2 more: it hurts"]
         );
     }
 
@@ -320,7 +414,7 @@ mod tests {
             (state.leader, state.has_leader) = (false, false);
             state.errors = vec!["NOSPACE".into()];
         }
-        let told = faults(&status(vec![silent, alone], Some(vec![])));
+        let told = lines(&faults(&status(vec![silent, alone], Some(vec![]))));
         let expected = [
             "http://10.0.0.1:2379: no answer in time",
             "http://10.0.0.1:2379: NOSPACE",
@@ -328,8 +422,8 @@ mod tests {
             "no front-end is registered: those that run may still answer, but `--wait` cannot see them",
         ];
         assert_eq!(told, expected);
-        // Who is registered could not be read: that says nothing about the front-ends.
-        assert_eq!(faults(&status(vec![], None)), [""; 0]);
+        // If it could not be read who is registered, nothing is known about the front-ends.
+        assert_eq!(faults(&status(vec![], None)), []);
         for (ready, applied, age, words) in [
             (false, "null", "null", "nothing to serve yet"),
             (false, "9", "null", "no zone under its prefix"),
@@ -341,8 +435,8 @@ mod tests {
                 r#"{{"ready":{ready},"applied":{applied},"fresh_age_ms":{age},"zones":1,"rrsets":1,"quarantined":0,"endpoint":""}}"#
             );
             let state: FrontendStatus = serde_json::from_str(&text).expect(&text);
-            let shown = Shown::new("fe1".into(), None, Ok(state), None);
-            let told = faults(&status(vec![], Some(vec![shown]))).join("\n");
+            let row = FrontendRow::new("fe1".into(), None, Ok(state), None);
+            let told = lines(&faults(&status(vec![], Some(vec![row])))).join("\n");
             assert!(
                 told.contains(words) && told.is_empty() == words.is_empty(),
                 "{text}: {told}"

@@ -28,6 +28,11 @@ fn sample(with_examples: bool) -> String {
     lines.join("\n")
 }
 
+/// A configuration file with every setting.
+pub(super) fn everything() -> String {
+    sample(true)
+}
+
 #[test]
 fn the_sample_file_has_every_setting_and_shows_the_defaults() {
     let shipped = file(SAMPLE);

@@ -2,23 +2,25 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use etcd::client::Raised;
 use etcd::model::{Name, is_serial_before};
 use serde::Serialize;
 
-use super::{Context, Told, plural};
 use crate::arguments::Writing;
+use crate::context::{ChangeText, Context};
 use crate::error::Error;
+use crate::output::plural;
 use crate::{frontends, output};
 
 #[derive(Serialize)]
-struct Report {
-    zones: Vec<Raised>,
-    /// None where nothing was behind, and so nothing was written.
+struct RaiseReport {
+    zones: Vec<RaisedRow>,
+    /// `None` if no serial was behind, and so nothing was written.
     revision: Option<i64>,
 }
 
 #[derive(Serialize)]
-struct Raised {
+struct RaisedRow {
     zone: Name,
     before: u32,
     after: u32,
@@ -40,30 +42,30 @@ pub(super) async fn raise(
         let least = served.get(&read.apex).copied().map_or(least, |served| {
             Some(least.map_or(served, |least| later(least, served)))
         });
-        // A front-end may not have come to what was raised already.
+        // A front-end that lags still reports a serial that has been raised already.
         let Some(least) = least.filter(|least| is_serial_before(before, *least)) else {
             continue;
         };
         let distance = least.wrapping_sub(before);
-        // The transaction touches the serial key, and with that the serial grows by one at least.
+        // The transaction writes the serial's key, so the serial grows by at least one more.
         let base = read.zone.serial_base.wrapping_add(distance);
         before_of.insert(read.apex.clone(), before);
         raises.push((read.apex, base));
     }
-    let mut report = Report {
+    let mut report = RaiseReport {
         zones: Vec::new(),
         revision: None,
     };
     let (store, all) = (context.store(), raises.len());
     let done = store.raise_serials(raises, |raised| {
-        for etcd::client::Raised {
+        for Raised {
             zone,
             serial,
             revision,
         } in raised
         {
             report.revision = report.revision.max(Some(revision));
-            report.zones.push(Raised {
+            report.zones.push(RaisedRow {
                 before: before_of.get(&zone).copied().unwrap_or(serial),
                 after: serial,
                 zone,
@@ -71,22 +73,22 @@ pub(super) async fn raise(
         }
     });
     let done = done.await;
-    let told = told(&report);
+    let text = text(&report);
     match done {
         Ok(()) => {
             let revision = report.revision;
-            context.conclude(&report, revision, writing, &told).await
+            context.conclude(&report, revision, writing, &text).await
         }
         Err(error) => {
             let count = plural(report.zones.len(), "zone");
-            let text = format!("{error}; {count} of {all} raised");
-            let error = Error::from(error).because(text);
-            Err(context.broken_off(&report, report.revision, &told, error))
+            let reason = format!("{error}; {count} of {all} raised");
+            let error = Error::from(error).because(reason);
+            Err(context.broken_off(&report, report.revision, &text, error))
         }
     }
 }
 
-/// The serials that front-ends have served and that zones are behind now; the latest of each.
+/// Returns the newest serial that front-ends have served of each zone that is behind it now.
 async fn served_before(context: &Context) -> Result<BTreeMap<Name, u32>, Error> {
     let fleet = context.store().frontends().await?;
     let registered = fleet.frontends;
@@ -100,17 +102,18 @@ async fn served_before(context: &Context) -> Result<BTreeMap<Name, u32>, Error> 
                     *known = later(*known, serial);
                 }
             }
-            // It may know of serials that others do not.
-            Err(error) => output::note(&format!("nsctl: {id} was not asked: {error}")),
+            // Only this one may know some of the serials.
+            Err(error) => output::error(format!(
+                "the serials that {id} has served are unknown: {error}"
+            )),
         }
     }
     Ok(served)
 }
 
-/// What people read of it.
-fn told(report: &Report) -> Told {
-    let line = |raised: &Raised| {
-        let Raised {
+fn text(report: &RaiseReport) -> ChangeText {
+    let line = |raised: &RaisedRow| {
+        let RaisedRow {
             zone,
             before,
             after,
@@ -118,7 +121,7 @@ fn told(report: &Report) -> Told {
         format!("{zone} {before} -> {after}\n")
     };
     let unchanged = "unchanged: no front-end has served a later serial (--by raises all)\n";
-    Told {
+    ChangeText {
         lines: report.zones.iter().map(line).collect(),
         done: match report.revision {
             Some(revision) => format!("done, revision {revision}\n"),
@@ -131,7 +134,7 @@ fn told(report: &Report) -> Told {
     }
 }
 
-/// The later of two serials.
+/// Returns the later of two serials (RFC 1982).
 fn later(serial: u32, other: u32) -> u32 {
     if is_serial_before(serial, other) {
         other

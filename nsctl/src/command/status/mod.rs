@@ -6,25 +6,26 @@ use etcd::client::{Member, MemberState, StoreError};
 use etcd::schema::{Frontend, FrontendStatus};
 use serde::Serialize;
 
-use super::Context;
+use self::faults::Fault;
 use crate::arguments::Output;
+use crate::context::Context;
 use crate::error::Error;
-use crate::frontends;
-use crate::output;
+use crate::frontends::{self, Answer, NoAnswer, Registration};
+use crate::output::{self, plural};
 
 #[derive(Serialize)]
-struct Status {
-    members: Vec<ShownMember>,
-    /// None where it could not be read who is registered.
-    frontends: Option<Vec<Shown>>,
+struct StatusReport {
+    members: Vec<MemberRow>,
+    /// `None` if it could not be read who is registered.
+    frontends: Option<Vec<FrontendRow>>,
     /// What is wrong, and what to do.
-    faults: Vec<String>,
-    /// What may become wrong, or was.
-    hints: Vec<String>,
+    faults: Vec<Fault>,
+    /// What may go wrong, or did.
+    hints: Vec<Fault>,
 }
 
 #[derive(Serialize)]
-struct ShownMember {
+struct MemberRow {
     endpoint: String,
     #[serde(flatten)]
     state: Option<MemberState>,
@@ -32,7 +33,7 @@ struct ShownMember {
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct FrontendRow {
     id: String,
     #[serde(flatten)]
     registered: Option<Frontend>,
@@ -59,37 +60,39 @@ pub(super) async fn status(
         Output::Json => output::json(&status)?,
         Output::Table => show(&status, frontend.is_some())?,
     }
-    match (failure, status.faults.len()) {
+    match (failure, faults::lines(&status.faults).len()) {
         _ if no_fail => Ok(()),
         (Some(error), _) => Err(error.into()),
         (None, 0) => Ok(()),
-        (None, 1) => Err(Error::Conflict("1 problem found".into())),
-        (None, count) => Err(Error::Conflict(format!("{count} problems found"))),
+        (None, count) => Err(Error::Conflict(format!(
+            "{} found",
+            plural(count, "problem")
+        ))),
     }
 }
 
-/// One front-end, without etcd.
-async fn ask_one(context: &Context, admin: &str) -> Status {
+/// Asks one front-end, without etcd.
+async fn ask_one(context: &Context, admin: &str) -> StatusReport {
     let state = frontends::ask_at(admin, context.timeout).await;
     let id = state.as_ref().ok().and_then(|state| state.id.clone());
     let id = id.unwrap_or_else(|| admin.to_string());
-    let shown = Shown::new(id, None, state, None);
-    Status {
+    let row = FrontendRow::new(id, None, state, None);
+    StatusReport {
         members: Vec::new(),
-        frontends: Some(vec![shown]),
+        frontends: Some(vec![row]),
         faults: Vec::new(),
         hints: Vec::new(),
     }
 }
 
-/// The members of etcd and all front-ends, and why etcd could not be read, if so.
-async fn ask_everybody(context: &Context) -> (Status, Option<StoreError>) {
+/// Asks all members of etcd and all front-ends. Also returns the error if etcd could not be read.
+async fn ask_everybody(context: &Context) -> (StatusReport, Option<StoreError>) {
     let members = context.store().members().await;
-    let members: Vec<_> = members.into_iter().map(ShownMember::from).collect();
+    let members: Vec<_> = members.into_iter().map(MemberRow::from).collect();
     let head = context.store().head().await;
     let (fleet, mut failure) = match &head {
         Ok(_) => (context.store().frontends().await, None),
-        // What a member still knows is worth more than nothing.
+        // What one member still knows is better than nothing.
         Err(error) => {
             let store = context.store().without_quorum();
             (store.frontends().await, Some(error.clone()))
@@ -97,37 +100,30 @@ async fn ask_everybody(context: &Context) -> (Status, Option<StoreError>) {
     };
     let mut faults = Vec::new();
     if let Err(error) = &head {
-        faults.push(format!("the revision of etcd could not be read: {error}"));
+        let text = format!("the revision of etcd could not be read: {error}");
+        faults.push(Fault::general(text));
     }
     let frontends = match fleet {
         Ok(fleet) => {
             if failure.is_some() {
-                faults.push(
-                    "the front-ends are those that one member of etcd knows; some may have come or gone since".into(),
-                );
+                faults.push(Fault::general(
+                    "the front-ends are those that one member of etcd knows; some may have come or gone since",
+                ));
             }
-            let states = frontends::ask_all(&fleet.frontends, context.timeout).await;
-            let lag = |state: &FrontendStatus| {
-                let head = head.as_ref().ok()?;
-                let applied = state
-                    .applied
-                    .filter(|_| frontends::is_of(state, head.cluster_id))?;
-                Some((head.revision - applied).max(0))
-            };
-            let shown = fleet.frontends.into_iter().zip(states);
-            let shown = shown.map(|((id, registered), (_, state))| {
-                let lag = state.as_ref().ok().and_then(lag);
-                Shown::new(id, registered.ok(), state, lag)
-            });
-            Some(shown.collect())
+            let cluster = head
+                .as_ref()
+                .ok()
+                .map(|head| (head.revision, head.cluster_id));
+            Some(ask_fleet(context, fleet.frontends, cluster).await)
         }
         Err(error) => {
-            faults.push(format!("the front-ends could not be read: {error}"));
+            let text = format!("the front-ends could not be read: {error}");
+            faults.push(Fault::general(text));
             failure.get_or_insert(error);
             None
         }
     };
-    let status = Status {
+    let status = StatusReport {
         members,
         frontends,
         faults,
@@ -136,10 +132,31 @@ async fn ask_everybody(context: &Context) -> (Status, Option<StoreError>) {
     (status, failure)
 }
 
-impl From<Member> for ShownMember {
+/// Asks front-ends. Their lag is towards the revision of a cluster, if that is known.
+async fn ask_fleet(
+    context: &Context,
+    registered: Vec<Registration>,
+    cluster: Option<(i64, u64)>,
+) -> Vec<FrontendRow> {
+    let states = frontends::ask_all(&registered, context.timeout).await;
+    let lag = |state: &FrontendStatus| {
+        let (revision, cluster_id) = cluster?;
+        let applied = state
+            .applied
+            .filter(|_| frontends::is_of(state, cluster_id))?;
+        Some((revision - applied).max(0))
+    };
+    let row = |((id, registered), (_, state)): (Registration, Answer<FrontendStatus>)| {
+        let lag = state.as_ref().ok().and_then(lag);
+        FrontendRow::new(id, registered.ok(), state, lag)
+    };
+    registered.into_iter().zip(states).map(row).collect()
+}
+
+impl From<Member> for MemberRow {
     fn from(Member { endpoint, state }: Member) -> Self {
         let (state, error) = apart(state);
-        ShownMember {
+        MemberRow {
             endpoint,
             state,
             error,
@@ -147,20 +164,20 @@ impl From<Member> for ShownMember {
     }
 }
 
-impl Shown {
+impl FrontendRow {
     fn new(
         id: String,
         registered: Option<Frontend>,
-        state: Result<FrontendStatus, String>,
+        state: Result<FrontendStatus, NoAnswer>,
         lag: Option<i64>,
     ) -> Self {
         let (mut state, error) = apart(state);
         if let Some(state) = &mut state {
-            // The row has its id, and its registration its version.
+            // The row has the id already, and the registration has the version.
             state.id = None;
             state.version = state.version.take().filter(|_| registered.is_none());
         }
-        Shown {
+        FrontendRow {
             id,
             registered,
             lag,
@@ -177,24 +194,26 @@ fn apart<T>(result: Result<T, impl ToString>) -> (Option<T>, Option<String>) {
     }
 }
 
-fn show(status: &Status, is_one: bool) -> Result<(), Error> {
+fn show(status: &StatusReport, is_one: bool) -> Result<(), Error> {
     if !is_one {
         show_members(&status.members)?;
-        output::print("\n")?;
     }
-    if let Some(frontends) = &status.frontends {
+    // A fault says that there are none.
+    let frontends = status.frontends.as_ref().filter(|rows| !rows.is_empty());
+    if let Some(frontends) = frontends {
+        if !is_one {
+            output::print("\n")?;
+        }
         show_frontends(frontends)?;
     }
-    let lines = status.faults.iter().chain(&status.hints);
-    let lines: String = lines.map(|line| format!("{line}\n")).collect();
-    match (lines.is_empty(), &status.frontends) {
-        (true, _) => Ok(()),
-        (false, None) => output::print(&lines),
-        (false, Some(_)) => output::print(&format!("\n{lines}")),
+    let lines = [faults::lines(&status.faults), faults::lines(&status.hints)].concat();
+    match lines.is_empty() {
+        true => Ok(()),
+        false => output::print(&format!("\n{}\n", lines.join("\n"))),
     }
 }
 
-fn show_members(members: &[ShownMember]) -> Result<(), Error> {
+fn show_members(members: &[MemberRow]) -> Result<(), Error> {
     let rows = members.iter().map(|member| {
         let Some(state) = &member.state else {
             let blank = [member.endpoint.as_str(), "-", "-", "no answer", "-", "-"];
@@ -218,17 +237,20 @@ fn show_members(members: &[ShownMember]) -> Result<(), Error> {
     output::table(&header, rows.collect(), "no members")
 }
 
-fn show_frontends(frontends: &[Shown]) -> Result<(), Error> {
-    let rows = frontends.iter().map(|shown| {
-        let state = shown.state.as_ref();
+fn show_frontends(frontends: &[FrontendRow]) -> Result<(), Error> {
+    let rows = frontends.iter().map(|row| {
+        let state = row.state.as_ref();
         let number = |number: Option<i64>| number.map_or("-".into(), |number| number.to_string());
-        let dns = shown.registered.as_ref().map(|told| told.dns.join(","));
+        let dns = row
+            .registered
+            .as_ref()
+            .map(|frontend| frontend.dns.join(","));
         let age = state.and_then(|state| state.fresh_age_ms);
         vec![
-            shown.id.clone(),
+            row.id.clone(),
             dns.unwrap_or_else(|| "-".into()),
             number(state.and_then(|state| state.applied)),
-            number(shown.lag),
+            number(row.lag),
             age.map_or("-".into(), |age| {
                 format!("{:.1} s ago", age as f64 / 1000.0)
             }),

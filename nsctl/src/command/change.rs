@@ -1,0 +1,162 @@
+//! What a change to a zone reports.
+
+use std::fmt;
+
+use etcd::client::Imported;
+use etcd::model::zonefile::Difference;
+use etcd::model::{Name, Rdata, Rtype, Soa};
+use etcd::txn::Line;
+use serde::Serialize;
+
+use crate::arguments::Writing;
+use crate::context::{ChangeText, Context};
+use crate::error::Error;
+
+/// A record as programs read it.
+#[derive(Serialize)]
+pub(super) struct RecordRow {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unicode: Option<String>,
+    ttl: u32,
+    #[serde(rename = "type")]
+    rtype: String,
+    rdata: String,
+}
+
+impl RecordRow {
+    fn new(owner: &Name, ttl: u32, rtype: Rtype, rdata: &Rdata) -> Self {
+        RecordRow {
+            name: owner.to_string(),
+            unicode: owner.unicode(),
+            ttl,
+            rtype: rtype.to_string(),
+            rdata: rdata.text(rtype),
+        }
+    }
+}
+
+impl From<&Line> for RecordRow {
+    fn from(line: &Line) -> Self {
+        RecordRow::new(&line.owner, line.ttl, line.rtype, &line.rdata)
+    }
+}
+
+/// The records that are only on one side of a comparison.
+pub(super) fn rows(differences: &[Difference], added: bool) -> Vec<RecordRow> {
+    let those = differences.iter().filter(|one| one.added == added);
+    let row = |one: &Difference| RecordRow::new(&one.owner, one.ttl, one.rtype, &one.rdata);
+    those.map(row).collect()
+}
+
+/// A field in which two SOA records differ.
+#[derive(Serialize)]
+pub(super) struct SoaDifference {
+    pub(super) field: &'static str,
+    pub(super) old: String,
+    pub(super) new: String,
+}
+
+impl fmt::Display for SoaDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SoaDifference { field, old, new } = self;
+        write!(f, "~ SOA {field}: {old} -> {new}")
+    }
+}
+
+/// Compares two SOA records, except for their serials.
+pub(super) fn soa_differences(old: &Soa, new: &Soa) -> Vec<SoaDifference> {
+    let fields = |soa: &Soa| {
+        [
+            ("mname", soa.mname.to_string()),
+            ("rname", soa.rname.to_string()),
+            ("refresh", soa.refresh.to_string()),
+            ("retry", soa.retry.to_string()),
+            ("expire", soa.expire.to_string()),
+            ("minimum", soa.minimum.to_string()),
+            ("ttl", soa.ttl.to_string()),
+        ]
+    };
+    let pairs = fields(old).into_iter().zip(fields(new));
+    pairs
+        .filter(|(old, new)| old != new)
+        .map(|((field, old), (_, new))| SoaDifference { field, old, new })
+        .collect()
+}
+
+/// Lists differences for people, a line each.
+pub(super) fn listed(soa: &[SoaDifference], differences: &[Difference]) -> String {
+    let soa = soa.iter().map(|one| format!("{one}\n"));
+    soa.chain(differences.iter().map(|one| format!("{one}\n")))
+        .collect()
+}
+
+/// What a command that changed a zone reports.
+#[derive(Serialize)]
+pub(super) struct ChangeReport {
+    pub(super) zone: String,
+    pub(super) revision: i64,
+    pub(super) changed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) added: Option<Vec<RecordRow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) removed: Option<Vec<RecordRow>>,
+    /// What changes in the SOA record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) soa: Option<Vec<SoaDifference>>,
+    /// How many RRsets are moved from the zone above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) moved: Option<usize>,
+    /// How many RRsets are copied from the zone above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) copied: Option<usize>,
+    /// The types of removed RRsets whose values could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) unreadable: Vec<String>,
+}
+
+impl ChangeReport {
+    pub(super) fn of(zone: &Name, revision: i64, changed: bool) -> Self {
+        ChangeReport {
+            zone: zone.to_string(),
+            revision,
+            changed,
+            added: None,
+            removed: None,
+            soa: None,
+            moved: None,
+            copied: None,
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// Adds what is moved or copied from the zone above.
+    pub(super) fn with_moved(self, imported: &Imported) -> Self {
+        let some = |count: usize| Some(count).filter(|count| *count > 0);
+        ChangeReport {
+            moved: some(imported.from_above.len() - imported.copied),
+            copied: some(imported.copied),
+            ..self
+        }
+    }
+
+    /// Adds the records that change.
+    pub(super) fn with(self, differences: &[Difference]) -> Self {
+        ChangeReport {
+            added: Some(rows(differences, true)),
+            removed: Some(rows(differences, false)),
+            ..self
+        }
+    }
+
+    /// Waits if asked to, and prints the report, or the text for people.
+    pub(super) async fn conclude(
+        &self,
+        context: &Context,
+        writing: Writing,
+        text: &ChangeText,
+    ) -> Result<(), Error> {
+        let revision = Some(self.revision);
+        context.conclude(self, revision, writing, text).await
+    }
+}

@@ -1,0 +1,38 @@
+//! `zone clean`.
+
+use etcd::model::Name;
+use etcd::txn::Refusal;
+
+use crate::arguments::Writing;
+use crate::command::change::ChangeReport;
+use crate::context::{ChangeText, Context};
+use crate::error::Error;
+use crate::output::plural;
+
+pub(super) async fn clean(context: &Context, apex: &Name, writing: Writing) -> Result<(), Error> {
+    let read = context.store().zone(apex).await?.1;
+    let served = read.as_ref().map(|read| read.zone.generation);
+    let swept = context
+        .store()
+        .sweep(apex, |generation| Some(generation) != served)
+        .await?;
+    let forgotten = context.store().zone_forget(apex).await?;
+    if read.is_none() && swept == 0 && !forgotten {
+        return Err(Refusal::UnknownZone(apex.clone()).into());
+    }
+    let revision = context.store().head().await?.revision;
+    let mut lines = String::new();
+    if swept > 0 {
+        let are = if swept == 1 { "is" } else { "are" };
+        lines += &format!("- {} that {are} not served\n", plural(swept, "RRset"));
+    }
+    if forgotten {
+        lines += "- the key that keeps serials of this zone from going back\n";
+    }
+    let report = ChangeReport::of(apex, revision, !lines.is_empty());
+    let text = match report.changed {
+        true => ChangeText::changed(lines, revision),
+        false => ChangeText::unchanged("all records are served", revision),
+    };
+    report.conclude(context, writing, &text).await
+}

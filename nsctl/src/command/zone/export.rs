@@ -1,0 +1,24 @@
+//! `zone export`.
+
+use etcd::client::Exported;
+use etcd::model::{Name, zonefile};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::output;
+
+pub(super) async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
+    let read = context.existing_zone(apex).await?;
+    let serial = context.store().serial(&read).await?;
+    let rrsets = context.store().content(&read).await??;
+    let exported = Exported {
+        zone: apex.clone(),
+        revision: read.as_of,
+        cluster_id: context.store().head().await?.cluster_id,
+        prefix: context.store().prefix().clone(),
+    };
+    let mut text = format!("{exported}\n");
+    zonefile::write(&mut text, apex, &read.zone, serial, &rrsets)
+        .map_err(|error| Error::Failed(error.to_string()))?;
+    output::print(&text)
+}

@@ -1,0 +1,134 @@
+//! `zone import`.
+
+use etcd::client::{ImportHow, ImportMode, Imported};
+use etcd::model::Name;
+use etcd::model::zonefile::Checked;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::file::{self, Signatures};
+use super::overlap;
+use crate::arguments::{ImportZone, Writing};
+use crate::command::change::{ChangeReport, SoaDifference, listed, soa_differences};
+use crate::context::{ChangeText, Context};
+use crate::error::Error;
+use crate::output::{self, plural};
+
+pub(super) async fn import(context: &Context, how: ImportZone) -> Result<(), Error> {
+    let (apex, path) = (&how.zone, &how.file);
+    let signatures = match how.force {
+        true => Signatures::LeaveOut,
+        false => Signatures::Refuse,
+    };
+    let text = file::open(path)?;
+    let checked = file::check(apex, path, &text, signatures)?;
+    let import = ImportHow {
+        mode: match how.replace {
+            true => ImportMode::Replace,
+            false => ImportMode::Merge,
+        },
+        overlap: overlap::overlap(how.move_hidden, how.force),
+        exported: text.exported().filter(|_| !how.force),
+    };
+    if !how.replace
+        && let Some(present) = context.store().zone(apex).await?.1
+    {
+        note_kept_soa(apex, &soa_differences(&present.zone.soa, &checked.zone.soa));
+    }
+    if how.strict && !checked.warnings.is_empty() {
+        return Err(Error::Conflict(format!(
+            "{} in {}: nothing was written, as --strict asks for",
+            plural(checked.warnings.len(), "warning"),
+            path.display()
+        )));
+    }
+    let imported = write(context, apex, &checked, &import).await?;
+    conclude(context, apex, &imported, how.writing).await
+}
+
+/// Imports with a progress bar. A dry run writes nothing.
+async fn write(
+    context: &Context,
+    apex: &Name,
+    checked: &Checked,
+    import: &ImportHow,
+) -> Result<Imported, Error> {
+    let bar = ProgressBar::new(checked.rrsets.len() as u64);
+    let template = "{wide_bar} {human_pos} of {human_len} RRsets, {per_sec}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    let progress = |written| bar.set_position(written as u64);
+    let store = context.store();
+    let imported = store.import(apex, checked, import, &progress).await;
+    bar.finish_and_clear();
+    let imported = imported?;
+    if let Some(error) = &imported.left {
+        output::error(format!(
+            "records that are not served may be left in etcd ({error}): nsctl zone clean {apex} deletes them"
+        ));
+    }
+    Ok(imported)
+}
+
+/// Reports what was written, or would be.
+async fn conclude(
+    context: &Context,
+    apex: &Name,
+    imported: &Imported,
+    writing: Writing,
+) -> Result<(), Error> {
+    let soa = imported.soa.as_ref();
+    let soa = soa.map_or_else(Vec::new, |(old, new)| soa_differences(old, new));
+    // The records of a new zone are all new, so they are only listed in a dry run.
+    let is_listed = context.dry_run || !imported.created;
+    let differences = imported.differences.as_slice();
+    let text = match imported.changed {
+        false => ChangeText::unchanged("already so", imported.revision),
+        true => {
+            let what = if imported.created {
+                " (a new zone)"
+            } else {
+                ""
+            };
+            let deleted = match imported.deleted {
+                0 => String::new(),
+                count => format!(", {count} deleted"),
+            };
+            let mut text = ChangeText {
+                lines: listed(&soa, if is_listed { differences } else { &[] }),
+                done: format!(
+                    "{} written to {apex}{what}{deleted}, revision {}\n",
+                    plural(imported.written, "RRset"),
+                    imported.revision
+                ),
+                would: String::new(),
+            };
+            overlap::describe_moved(apex, imported, &mut text);
+            text
+        }
+    };
+    let report = ChangeReport {
+        soa: Some(soa),
+        ..ChangeReport::of(apex, imported.revision, imported.changed).with_moved(imported)
+    };
+    let report = match is_listed {
+        true => report.with(differences),
+        false => report,
+    };
+    report.conclude(context, writing, &text).await
+}
+
+/// Notes that a merge does not change the SOA record.
+fn note_kept_soa(apex: &Name, differences: &[SoaDifference]) {
+    if differences.is_empty() {
+        return;
+    }
+    let fields: Vec<String> = differences
+        .iter()
+        .map(|SoaDifference { field, old, new }| format!("{field} {old}, not {new}"))
+        .collect();
+    output::error(format!(
+        "the zone {apex} keeps its SOA record ({}): nsctl zone set changes it, and --replace takes the file's",
+        fields.join("; ")
+    ));
+}

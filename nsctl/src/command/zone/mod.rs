@@ -1,0 +1,34 @@
+//! `zone …`.
+
+mod check;
+mod clean;
+mod diff;
+mod export;
+mod file;
+mod import;
+mod overlap;
+mod remove;
+mod serials;
+mod settings;
+mod show;
+
+use crate::arguments::ZoneCommand;
+use crate::context::Context;
+use crate::error::Error;
+
+/// Runs a `zone` command.
+pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), Error> {
+    match command {
+        ZoneCommand::Add(add) => settings::add(context, add).await,
+        ZoneCommand::Set(set) => settings::set(context, set).await,
+        ZoneCommand::List => show::list(context).await,
+        ZoneCommand::Show { zone } => show::show(context, &zone).await,
+        ZoneCommand::Remove(remove) => remove::remove(context, remove).await,
+        ZoneCommand::Import(import) => import::import(context, import).await,
+        ZoneCommand::Diff { zone, file } => diff::diff(context, &zone, &file).await,
+        ZoneCommand::Check(check) => check::check(context, check).await,
+        ZoneCommand::Export { zone } => export::export(context, &zone).await,
+        ZoneCommand::RaiseSerials { by, writing } => serials::raise(context, by, writing).await,
+        ZoneCommand::Clean { zone, writing } => clean::clean(context, &zone, writing).await,
+    }
+}
