@@ -1,4 +1,4 @@
-//! Owns tasks and threads: starts them, starts them again after a panic, and ends them together.
+//! Owns tasks and threads: starts them, restarts them after a panic, and ends them together.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
-/// How long a task rests after a panic, which would most likely come again at once.
+/// The pause before a task is restarted: the same panic would most likely come again at once.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How often a thread is started again after a panic once it is to stop.
+/// How often a thread is restarted after a panic during shutdown.
 const RESTARTS_MAX: u32 = 3;
 
-/// Tasks and threads that end together. Dropped, it aborts its tasks, and tells its threads to stop.
+/// Tasks and threads that end together. Dropping it aborts the tasks and tells the threads to stop.
 #[derive(Debug, Default)]
 pub struct Supervisor {
     stop: Stop,
@@ -41,20 +41,20 @@ impl Drop for Stop {
     }
 }
 
-/// Tells a thread to stop. It is looked at before every batch of queries, and so takes no lock, as the token does.
+/// Tells a thread to stop. Threads check it before every batch of queries; a cancellation token would take a lock.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
-    /// Whether it is to stop.
+    /// Whether the thread has to stop.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Supervisor {
-    /// Starts a task, which returns soon after the token is cancelled, and not before. If it panics, which is a defect,
-    /// it is started again.
+    /// Starts a task. It has to return soon after the token is cancelled, and not before. If it panics, which is a bug, it
+    /// is restarted.
     pub fn task<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         what: &'static str,
@@ -67,20 +67,20 @@ impl Supervisor {
                 let ended = tokio::select! {
                     ended = &mut running => ended,
                     () = stop.cancelled() => {
-                        // What only a new start needs, such as a socket, is to be closed as soon as the task closes it.
+                        // Drops what only a restart needs, such as a socket, so that the task's copy is the last.
                         drop(start);
                         if running.await.is_err_and(|failed| failed.is_panic()) {
-                            error!(what, "panicked while it ended, which is a bug");
+                            error!(what, "panicked during shutdown, which is a bug");
                         }
                         return;
                     }
                 };
                 match ended {
                     Err(failed) if failed.is_panic() => {
-                        error!(what, "panicked, which is a bug: starting it again");
+                        error!(what, "panicked, which is a bug: restarting it");
                     }
                     _ if stop.is_cancelled() => return,
-                    _ => error!(what, "ended too early, which is a bug: starting it again"),
+                    _ => error!(what, "ended too early, which is a bug: restarting it"),
                 }
                 if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
                     return;
@@ -89,8 +89,8 @@ impl Supervisor {
         });
     }
 
-    /// Starts a thread. Its work returns soon after the flag is set, and not before. If it panics, which is a defect, it is
-    /// started again at once.
+    /// Starts a thread. Its work has to return soon after the flag is set, and not before. If it panics, which is a bug, it
+    /// is restarted at once.
     pub fn thread(
         &mut self,
         name: String,
@@ -101,11 +101,11 @@ impl Supervisor {
         let keep = move || {
             let mut restarts = 0;
             loop {
-                let is_done = undeterred(what, || work(&stop));
+                let is_done = contain_panic(what, || work(&stop));
                 if !stop.is_set() {
                     continue;
                 }
-                // A panic during shutdown restarts the work, so that it can drain; but not without end.
+                // Restarts also during shutdown, so that the work can drain, but not for ever.
                 if is_done || restarts == RESTARTS_MAX {
                     return;
                 }
@@ -117,7 +117,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Ends all of it, and waits for that.
+    /// Ends all tasks and threads, and waits for them.
     pub async fn end(self) {
         let Supervisor {
             stop,
@@ -133,8 +133,8 @@ impl Supervisor {
 
 /// Runs `work` and contains a panic: one query that triggers a bug must not stop the answers to all others. Returns false if
 /// it panicked.
-pub fn undeterred(what: &str, work: impl FnOnce()) -> bool {
-    // What it leaves half done is its own: all that is shared is replaced as a whole, or counts.
+pub fn contain_panic(what: &str, work: impl FnOnce()) -> bool {
+    // Unwind-safe: shared state is either replaced as a whole or a counter.
     let done = catch_unwind(AssertUnwindSafe(work)).is_ok();
     if !done {
         error!(
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_that_dies_is_started_again_until_it_is_to_end() {
+    async fn a_task_is_restarted_until_shutdown() {
         let mut supervisor = Supervisor::default();
         let (tell, mut told) = mpsc::unbounded_channel();
         let mut starts = 0;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thread_that_dies_goes_on_until_it_is_to_end() {
+    async fn a_thread_is_restarted_until_shutdown() {
         let mut supervisor = Supervisor::default();
         let rounds = Arc::new(AtomicU32::new(0));
         let (tell, mut told) = mpsc::unbounded_channel();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thread_that_dies_at_the_end_is_started_again_to_finish() {
+    async fn a_thread_that_panics_during_shutdown_is_restarted() {
         let mut supervisor = Supervisor::default();
         let rounds = Arc::new(AtomicU32::new(0));
         let counted = rounds.clone();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thread_that_only_dies_ends() {
+    async fn a_thread_that_always_panics_ends_at_shutdown() {
         let mut supervisor = Supervisor::default();
         let work = |stop: &StopFlag| {
             while !stop.is_set() {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_only_a_new_start_needs_is_let_go_at_the_end() {
+    async fn what_only_a_restart_needs_is_dropped_at_shutdown() {
         let mut supervisor = Supervisor::default();
         let socket = Arc::new(());
         let seen = Arc::downgrade(&socket);

@@ -1,14 +1,14 @@
-//! The barrier of `linearizable`: queries wait for one confirmation together.
+//! The barrier for `linearizable` zones: queries share the confirmation that the view is up to date.
 //!
 //! A query may be answered once the view has every write that was acknowledged before the query came. One linearizable
-//! read of etcd says how far that is, for all queries that were waiting when it was sent; those that come meanwhile
-//! wait for the next one. So however many queries come, etcd is asked once a round trip, and by no query itself. Each
-//! query waits for so long and no longer, whatever the rounds do; only a panic, which is a bug, may add half a second.
+//! read of etcd tells the revision that the view needs, for all queries that were waiting when the read was sent. Queries
+//! that come during a round wait for the next one. So etcd gets one read per round trip, however many queries come. Each
+//! query has its own time limit, whatever the rounds do; only a panic, which is a bug, may add half a second.
 //!
 //! ```text
 //! queries ──► waiting ──take all──► confirm (read, then wait for the view) ──► answered, or SERVFAIL
 //!                ▲                                                        │
-//!                └───────────────── those that came meanwhile ◄───────────┘
+//!                └──────────── those that came during the round ◄─────────┘
 //! ```
 
 use std::collections::VecDeque;
@@ -21,21 +21,21 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
-use crate::supervisor::undeterred;
+use crate::supervisor::contain_panic;
 
-/// How many queries may wait. More get SERVFAIL at once, so that an outage cannot fill the memory.
+/// The most queries that wait. Others get SERVFAIL at once, so that an outage cannot exhaust memory.
 const WAITING_MAX: usize = 65_536;
 
-/// How many of them are told before others have their turn on the thread: each answers its query then.
+/// How many queries are answered in a row before the task yields the thread.
 const AT_ONCE: usize = 64;
 
-/// A query that waits. If it is dropped before it was told, as by a panic, it is told that nothing is confirmed.
+/// A waiting query. If it is dropped before it was told, as in a panic, it is told that the view is not confirmed.
 struct Waiter {
-    /// Until when.
+    /// The end of its time limit.
     until: Instant,
-    /// What it does once it is known whether the view is complete.
+    /// Answers it, given whether the view is confirmed.
     then: Option<Box<dyn FnOnce(bool) + Send>>,
-    /// How many wait.
+    /// The number of waiting queries.
     count: Arc<AtomicUsize>,
 }
 
@@ -46,7 +46,7 @@ impl Waiter {
 
     fn tell_once(&mut self, confirmed: bool) {
         if let Some(then) = self.then.take() {
-            undeterred("a query that has waited", || then(confirmed));
+            contain_panic("a query that has waited", || then(confirmed));
         }
     }
 }
@@ -58,7 +58,7 @@ impl Drop for Waiter {
     }
 }
 
-/// Where queries wait.
+/// The handle by which queries wait.
 #[derive(Clone, Debug)]
 pub struct Barrier {
     waiting: mpsc::Sender<Waiter>,
@@ -68,8 +68,8 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// A barrier at which each query waits for at most `patience`, and its rounds, which somebody has to serve. `confirm`
-    /// says whether the view has all that was written before it was called; it has to come to an end.
+    /// A barrier at which each query waits for at most `patience`, and its rounds, which a task has to serve. `confirm`
+    /// returns whether the view has everything that was written before the call; it has to end.
     pub fn new<C, F>(patience: Duration, confirm: C) -> (Self, Rounds<C>)
     where
         C: Fn() -> F,
@@ -96,7 +96,7 @@ impl Barrier {
         (barrier, rounds)
     }
 
-    /// Calls `then` when it is known whether the view is complete. Does not wait itself; false where too many do.
+    /// Calls `then` later, with whether the view is confirmed. Returns false, and never calls it, if too many queries wait.
     pub fn wait(&self, then: impl FnOnce(bool) + Send + 'static) -> bool {
         if self.count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
             self.count.fetch_sub(1, Ordering::Relaxed);
@@ -110,7 +110,7 @@ impl Barrier {
         match self.waiting.try_send(waiter) {
             Ok(()) => true,
             Err(refused) => {
-                // The caller answers it.
+                // The caller answers it instead.
                 refused.into_inner().then = None;
                 false
             }
@@ -122,32 +122,32 @@ impl Barrier {
         self.count.load(Ordering::Acquire) == 0
     }
 
-    /// Waits until it is known.
+    /// Waits, and returns whether the view is confirmed.
     pub async fn confirmed(&self) -> bool {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let tell = move |confirmed| {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = sender.send(confirmed);
         };
         let waits = self.wait(tell);
         waits && receiver.await.unwrap_or(false)
     }
 
-    /// How often etcd was asked.
+    /// The number of rounds so far.
     pub fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
     }
 }
 
-/// What the barrier asks, and for whom.
+/// The rounds of a barrier.
 pub struct Rounds<C> {
     queue: Mutex<Queue>,
     confirm: C,
 }
 
 impl<C: Fn() -> F, F: Future<Output = bool>> Rounds<C> {
-    /// Serves those who wait, as long as any may come. If it was given up in the middle of a round, as by a panic, the
-    /// queries of that round are refused.
+    /// Runs rounds as long as queries may come. If it is called again after a panic in the middle of a round, the queries of
+    /// that round are told that nothing is confirmed.
     pub async fn serve(&self) {
         let mut queue = self.queue.lock().await;
         queue.end_round(false).await;
@@ -155,20 +155,20 @@ impl<C: Fn() -> F, F: Future<Output = bool>> Rounds<C> {
     }
 }
 
-/// The queries that wait, the oldest first.
+/// The waiting queries, the oldest first.
 struct Queue {
     receiver: mpsc::Receiver<Waiter>,
     patience: Duration,
-    /// Those that the round under way is for.
+    /// Those that the current round is for.
     round: VecDeque<Waiter>,
-    /// Those that came after it had begun.
+    /// Those that came after it began.
     late: VecDeque<Waiter>,
-    /// How many rounds there were.
+    /// The number of rounds so far.
     rounds: Arc<AtomicU64>,
 }
 
 impl Queue {
-    /// One round after the other, as long as queries may come.
+    /// Runs one round after the other, as long as queries may come.
     async fn serve<F: Future<Output = bool>>(&mut self, confirm: &impl Fn() -> F) {
         while self.next_round().await {
             self.rounds.fetch_add(1, Ordering::Relaxed);
@@ -177,7 +177,7 @@ impl Queue {
         }
     }
 
-    /// Waits for queries, and begins a round with all that are there. False where none will come any more.
+    /// Waits for queries, and begins a round with all that are there. Returns false when no more can come.
     async fn next_round(&mut self) -> bool {
         if self.late.is_empty() {
             let Some(first) = self.receiver.recv().await else {
@@ -190,12 +190,12 @@ impl Queue {
         true
     }
 
-    /// Waits for the end of a round, and meanwhile lets go whoever has waited for long enough.
+    /// Waits for the end of a round, and meanwhile gives up on queries whose time is over.
     async fn expire_while(&mut self, round: impl Future<Output = bool>) -> bool {
         tokio::pin!(round);
         loop {
             let oldest = self.round.front().or(self.late.front());
-            // Who comes now waits until then.
+            // A query that comes now has time until then.
             let until =
                 oldest.map_or_else(|| Instant::now() + self.patience, |oldest| oldest.until);
             tokio::select! {
@@ -209,7 +209,7 @@ impl Queue {
         }
     }
 
-    /// Lets some of those go that have waited for long enough.
+    /// Gives up on some of the queries whose time is over.
     fn expire(&mut self) {
         self.take_in();
         let now = Instant::now();
@@ -293,7 +293,7 @@ mod tests {
         served.await.expect("it ends with the last barrier");
     }
 
-    /// Time enough for whatever is not waited for, even on a machine that is busy.
+    /// Long enough for everything that should not take so long, even on a busy machine.
     const PATIENCE: Duration = Duration::from_secs(1);
 
     #[tokio::test]
@@ -305,7 +305,7 @@ mod tests {
             move || {
                 let (call, failed) = (calls.fetch_add(1, Ordering::SeqCst), failed.clone());
                 async move {
-                    // The first round does not end by itself, and comes to nothing.
+                    // The first round does not end by itself, and fails.
                     if call == 0 {
                         failed.notified().await;
                     }
@@ -338,10 +338,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_panics_does_not_hold_up_the_others() {
+    async fn a_query_that_panics_does_not_stop_the_others() {
         let (barrier, rounds) = Barrier::new(PATIENCE, || std::future::ready(true));
         let served = tokio::spawn(async move { rounds.serve().await });
-        assert!(barrier.wait(|_| panic!("as this test wants it")));
+        assert!(barrier.wait(|_| panic!("on purpose")));
         assert!(barrier.confirmed().await);
         while !barrier.is_idle() {
             yield_now().await;
@@ -358,12 +358,12 @@ mod tests {
             move || {
                 let call = calls.fetch_add(1, Ordering::SeqCst);
                 async move {
-                    assert!(call > 0, "as this test wants it");
+                    assert!(call > 0, "on purpose");
                     true
                 }
             }
         };
-        // Nobody is told because its time is up.
+        // No query runs out of time.
         let (barrier, rounds) = Barrier::new(Duration::from_secs(3600), confirm);
         let (mut supervisor, rounds) = (Supervisor::default(), Arc::new(rounds));
         supervisor.task("a test", move |_| {
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_told_also_where_the_barrier_ends() {
+    async fn waiting_queries_are_told_when_the_barrier_ends() {
         let patience = Duration::from_secs(3600);
         let (barrier, rounds) = Barrier::new(patience, std::future::pending);
         let (told, mut tell) = mpsc::unbounded_channel();
@@ -392,7 +392,7 @@ mod tests {
             assert_eq!(tell.recv().await, Some(false));
         }
         assert!(barrier.is_idle());
-        // One that is refused is not told besides.
+        // A query that is refused is not told as well.
         let refused = told.clone();
         assert!(!barrier.wait(move |confirmed| refused.send(confirmed).expect("sent")));
         drop(told);
@@ -436,7 +436,7 @@ mod tests {
     #[tokio::test]
     async fn too_many_are_refused_while_others_wait() {
         let (end, ended) = watch::channel(false);
-        // As long as it takes until all of them wait.
+        // The round lasts until all of them wait.
         let (barrier, rounds) = Barrier::new(Duration::from_secs(3600), move || {
             let mut ended = ended.clone();
             async move {

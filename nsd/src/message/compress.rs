@@ -1,4 +1,4 @@
-//! Name compression (RFC 1035 4.1.4), without an allocation.
+//! Name compression (RFC 1035 4.1.4), without allocating.
 
 use arrayvec::ArrayVec;
 
@@ -7,11 +7,11 @@ use super::writer::{Full, Writer};
 use crate::model::compression::{OFFSET_MAX, SUFFIXES_MAX};
 use crate::zone::{find_ancestor, is_same_name};
 
-/// The names that a message has so far, and where.
+/// The names in a message so far, as targets for pointers.
 pub(super) struct Names<'q> {
     /// The name in the question, right after the header.
     question: &'q [u8],
-    /// Where other names, or ends of names, begin, and their lengths without compression.
+    /// The offsets of other names and of their suffixes, and their uncompressed lengths.
     suffixes: ArrayVec<(u16, u8), SUFFIXES_MAX>,
 }
 
@@ -24,18 +24,18 @@ impl<'q> Names<'q> {
         }
     }
 
-    /// How many names are remembered: for [`truncate`](Self::truncate).
+    /// The number of suffixes, for [`truncate`](Self::truncate).
     pub(super) fn len(&self) -> usize {
         self.suffixes.len()
     }
 
-    /// Forgets what was remembered later, since it was taken back from the message.
+    /// Forgets later suffixes, whose octets were removed from the message.
     pub(super) fn truncate(&mut self, len: usize) {
         self.suffixes.truncate(len);
     }
 
-    /// Writes a name, its end as a pointer if the message has that already. Gives the place to
-    /// which a pointer to the whole name can point, if there is one.
+    /// Writes a name, with a pointer to the longest suffix that the message has already. Returns an offset at which a
+    /// pointer can refer to the whole name, if there is one.
     pub(super) fn write(&mut self, out: &mut Writer<'_>, name: &[u8]) -> Result<Option<u16>, Full> {
         let start = out.len();
         let mut at = 0;
@@ -60,7 +60,7 @@ impl<'q> Names<'q> {
         Ok(if at > 0 { place_at(start) } else { None })
     }
 
-    /// Remembers the ends of a name that begin before octet `end` of it.
+    /// Remembers the suffixes of a name that start before its octet `end`.
     fn remember(&mut self, start: usize, name: &[u8], end: usize) {
         let mut at = 0;
         while at < end && start + at <= OFFSET_MAX {
@@ -72,12 +72,12 @@ impl<'q> Names<'q> {
         }
     }
 
-    /// Where in the message this name is, in whatever spelling.
+    /// The offset of this name in the message, ignoring case.
     fn find(&self, written: &[u8], name: &[u8]) -> Option<u16> {
         if let Some(offset) = find_ancestor(self.question, name) {
             return Some((HEADER_LEN + offset) as u16);
         }
-        // Names of different lengths are different, so that few are looked at.
+        // Only names of the same length can be equal, so few are compared.
         let mut same_len = self
             .suffixes
             .iter()
@@ -88,13 +88,12 @@ impl<'q> Names<'q> {
     }
 }
 
-/// A place that a pointer can point to.
+/// The offset as the target of a pointer, if it is small enough.
 fn place_at(start: usize) -> Option<u16> {
     (start <= OFFSET_MAX).then_some(start as u16)
 }
 
-/// Whether the name at this place of a message is the one given. The message is our own: its
-/// pointers all point backwards.
+/// Whether the name at this offset of the message equals `name`. We wrote the message, so its pointers all point back.
 fn is_at(written: &[u8], mut at: usize, mut name: &[u8]) -> bool {
     loop {
         let (Some(&len), Some(&wanted)) = (written.get(at), name.first()) else {

@@ -1,4 +1,4 @@
-//! From an answer, or a refusal, to octets.
+//! Writes answers and refusals.
 
 use super::compress::Names;
 use super::edns::{Edns, OptRecord, ServerEdns};
@@ -12,23 +12,22 @@ use crate::zone::{Answer, AnswerRdata, AnswerRrset, Owner, Rcode, Section, name_
 const CLASS_IN: u16 = 1;
 const CLASS_CHAOS: u16 = 3;
 
-/// A message is no longer than its length over TCP can say (RFC 1035 4.2.2).
+/// The longest message: over TCP its length has two octets (RFC 1035 4.2.2).
 const MESSAGE_LEN_MAX: usize = 65_535;
 
-/// The shortest address record: a pointer to its owner, and an IPv4 address. With less room nothing more is tried.
+/// The shortest address record: a pointer as owner, and an IPv4 address. With less room left, no more records are tried.
 const ADDRESS_LEN: usize = 16;
 
-/// A refusal has a question and an OPT record: no transport is too small for it.
+/// A refusal has a question and an OPT record; every transport has room for that.
 const REFUSAL_LEN_MAX: usize = 512;
 
-/// Writes the answer to a query into `out`, and says how many octets it has.
+/// Writes the answer to a query into `out`, and returns its length in octets.
 ///
-/// At most `limit` octets are written, and RRsets only as a whole. Where one of the answer or
-/// authority section has no room, or glue without which a referral leads nowhere, the message ends
-/// there and says that it is truncated (RFC 2181 9, RFC 9471 3.1); other additional RRsets are left
-/// out. The OPT record always has room.
+/// Writes at most `limit` octets, and only whole RRsets. If one does not fit that the client needs (in the answer or
+/// authority section, or glue below the zone cut), the message ends there and is marked truncated (RFC 2181 9, RFC 9471
+/// 3.1). Other additional RRsets that do not fit are left out. The OPT record always fits.
 ///
-/// Returns 0 if not even header and question have room, which 271 octets are enough for.
+/// Returns 0 if there is no room for header and question, which take at most 271 octets.
 pub fn encode(
     answer: &Answer<'_>,
     query: &Query<'_>,
@@ -64,8 +63,8 @@ pub fn encode(
     })
 }
 
-/// Writes the answer to a question of class CHAOS: one TXT record with one string, which is cut
-/// after 255 octets.
+/// Writes the answer to a question of class CHAOS: one TXT record with one string of at most 255 octets; the rest of
+/// `text` is cut off.
 pub fn encode_chaos(
     text: &[u8],
     query: &Query<'_>,
@@ -101,19 +100,19 @@ pub fn encode_chaos(
     })
 }
 
-/// Writes a reply without records of a zone into `out`, and says how many octets it has: at most 512, and 0
-/// if `out` is too short.
+/// Writes a reply without records of a zone into `out`, and returns its length in octets: at most 512, and 0 if `out` is
+/// too short.
 pub fn encode_reject(refusal: &Refusal<'_>, edns: &ServerEdns<'_>, out: &mut [u8]) -> usize {
     let head = Head::of(refusal);
     let len = encode_with(&head, edns, REFUSAL_LEN_MAX, out, |_| Body::default());
     match refusal.tsig {
-        // It comes last, behind the OPT record.
+        // It has to be the last record (RFC 8945 5.1).
         Some(tsig) if len > 0 => tsig.append(out, len, REFUSAL_LEN_MAX, refusal.id),
         _ => len,
     }
 }
 
-/// What goes before and after the records.
+/// The fields of header, question and OPT record.
 struct Head<'p> {
     id: u16,
     opcode: u8,
@@ -125,7 +124,7 @@ struct Head<'p> {
     edns: Option<Edns>,
 }
 
-/// What was written of the records.
+/// What was written between question and OPT record.
 #[derive(Default)]
 struct Body {
     /// ANCOUNT, NSCOUNT, ARCOUNT.
@@ -147,8 +146,8 @@ impl<'p> Head<'p> {
         }
     }
 
-    /// The header with all counts but QDCOUNT zero. RA is clear: nothing here recurses. AD and CD
-    /// are clear: nothing here validates (RFC 4035 3.1.6).
+    /// The header, with all counts but QDCOUNT zero. RA is clear because this server does not recurse, AD and CD because it
+    /// does not validate (RFC 4035 3.1.6).
     fn octets(&self) -> [u8; HEADER_LEN] {
         let mut octets = [0; HEADER_LEN];
         octets[..2].copy_from_slice(&self.id.to_be_bytes());
@@ -175,7 +174,7 @@ impl Body {
     }
 }
 
-/// Writes header, question, what `write_body` writes, and the OPT record.
+/// Writes header, question, the records of `write_body` and the OPT record.
 fn encode_with(
     head: &Head<'_>,
     edns: &ServerEdns<'_>,
@@ -225,7 +224,7 @@ fn fixed_part(rtype: Rtype, class: u16, ttl: u32) -> [u8; 8] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// The same behind an owner that the message has already.
+/// The same after an owner that is a pointer.
 fn with_pointer(place: u16, fixed: [u8; 8]) -> [u8; 10] {
     let [a, b] = (0xc000 | place).to_be_bytes();
     let [c, d, e, f, g, h, i, j] = fixed;
@@ -241,7 +240,7 @@ fn write_entry(
     entry: &AnswerRrset<'_>,
 ) -> Result<(), Full> {
     let owner = answer.owner_wire(&entry.owner, query.name());
-    // Most owners are the name in the question, or end it: no need to look for them.
+    // Most owners are the name in the question or a suffix of it, so there is no need to search for them.
     let mut place = match entry.owner {
         Owner::Question(start) if owner != [0] => Some(HEADER_LEN as u16 + u16::from(start)),
         _ => None,
@@ -265,7 +264,7 @@ fn write_entry(
     }
 }
 
-/// Writes owner, type, class and TTL of a record. `place` is where the message has the owner, once it does.
+/// Writes owner, type, class and TTL of a record. `place` is the offset of the owner, once the message has it.
 #[inline(always)]
 fn write_head(
     out: &mut Writer<'_>,
@@ -283,7 +282,7 @@ fn write_head(
     }
 }
 
-/// Writes one rdata, given with its length in front, and compresses its names if they may be.
+/// Writes rdata, which has its length in front. `layout` tells where the names are that may be compressed.
 fn write_rdata(
     out: &mut Writer<'_>,
     names: &mut Names<'_>,
@@ -306,7 +305,7 @@ fn write_rdata(
     })
 }
 
-/// Writes what `write` writes with its length in front.
+/// Writes the output of `write` with its length in front.
 fn write_parts(
     out: &mut Writer<'_>,
     write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,

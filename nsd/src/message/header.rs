@@ -6,7 +6,7 @@
 //! |            |                            | rcode (4)      |         |         |         |         |
 //! ```
 
-/// The length in octets.
+/// The length of the header in octets.
 pub(super) const HEADER_LEN: usize = 12;
 
 /// The third octet: a response.
@@ -20,7 +20,7 @@ pub(super) const RD: u8 = 0x01;
 /// The third octet: the opcode.
 pub(super) const OPCODE: u8 = 0x78;
 
-/// What is read from a header.
+/// The fields of a header that are used.
 pub(super) struct Header {
     pub(super) id: u16,
     pub(super) flags: u8,
@@ -29,7 +29,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads the header of a message; none if the message is shorter.
+    /// Parses the header; `None` if the message is too short for one.
     pub(super) fn parse(octets: &[u8]) -> Option<Self> {
         let octets: &[u8; HEADER_LEN] = octets.first_chunk()?;
         let number = |at: usize| u16::from_be_bytes([octets[at], octets[at + 1]]);

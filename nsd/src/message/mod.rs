@@ -1,8 +1,8 @@
-//! Between octets and questions and answers: RFC 1035 4.1 with EDNS (RFC 6891). Pure.
+//! From octets to questions, and from answers to octets: RFC 1035 4.1 with EDNS (RFC 6891). Pure.
 //!
-//! [`parse`] takes a message and gives a [`Query`] with one question, or says how to reject it.
-//! [`encode`] writes the answer that [`resolve`](crate::zone::resolve) gave, [`encode_reject`] a
-//! reply without records. Neither allocates, and no input makes them panic.
+//! [`parse`] reads a [`Query`] with one question, or tells how to reject the message. [`encode`] writes the answer of
+//! [`resolve`](crate::zone::resolve), [`encode_reject`] a reply without records. Neither allocates, and no input makes
+//! them panic.
 //!
 //! ```text
 //! octets -> parse -+-> Query --> question() -> resolve -> Answer -> encode ---------> octets

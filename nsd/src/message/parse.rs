@@ -1,4 +1,4 @@
-//! From octets to a query, or to what is wrong with them.
+//! Parses messages into queries, or says what is wrong with them.
 
 use super::edns::Edns;
 use super::header::{HEADER_LEN, Header, OPCODE, QR, RD};
@@ -7,20 +7,18 @@ use super::tsig::Tsig;
 use crate::model::Rtype;
 use crate::zone::{Rcode, name_prefix};
 
-/// Reads a query.
+/// Parses a query.
 ///
-/// Silent about what is shorter than a header and about responses. Otherwise the reply says what is
-/// wrong:
+/// Responses, and messages shorter than a header, get no reply. Other errors get one:
 ///
 /// - NOTIMP for opcodes other than QUERY, whatever follows the header;
-/// - FORMERR for what cannot be read to its end, for octets after the last record, for more or
-///   fewer questions than one (RFC 9619), for more OPT records than one (RFC 6891 6.1.1), and for TSIG records that are
-///   not the last one (RFC 8945 5.1);
+/// - FORMERR if the message is cut off, has octets after the last record, more or fewer questions than one (RFC 9619), more
+///   than one OPT record (RFC 6891 6.1.1), or a TSIG record that is not the last one (RFC 8945 5.1);
 /// - BADVERS for EDNS versions other than 0 (RFC 6891 6.1.3), with any opcode;
-/// - NOTAUTH for queries with a TSIG record, as there are no keys here (RFC 8945 5.2.1);
+/// - NOTAUTH for queries with a TSIG record: this server has no keys (RFC 8945 5.2.1);
 /// - REFUSED for classes other than IN and CHAOS.
 ///
-/// EDNS options that are not known are ignored, and so are records other than OPT and TSIG.
+/// Ignores unknown EDNS options, and records other than OPT and TSIG.
 pub fn parse(octets: &[u8]) -> Result<Query<'_>, Reject<'_>> {
     let header = Header::parse(octets).ok_or(Reject::Silent)?;
     if header.flags & QR != 0 {
@@ -36,19 +34,19 @@ pub fn parse(octets: &[u8]) -> Result<Query<'_>, Reject<'_>> {
         edns: None,
         tsig: None,
     };
-    // The refusal collects what is read, so that an error reply can repeat it.
+    // Collects what the reply repeats, also when parsing fails halfway.
     let read = parse_body(&octets[HEADER_LEN..], &header, &mut refusal);
     refusal.rcode = match read {
         Ok(query) if refusal.opcode == 0 => return Ok(query),
         Err(rcode) if refusal.opcode == 0 || rcode == Rcode::BADVERS => rcode,
-        // What follows the header is not ours to judge.
+        // Other opcodes may have another format behind the header.
         _ => Rcode::NOTIMP,
     };
     refusal.tsig = refusal.tsig.filter(|_| refusal.rcode == Rcode::NOTAUTH);
     Err(Reject::Reply(refusal))
 }
 
-/// The name that a message seems to ask for, in uncompressed wire form: whatever else is in the message.
+/// The name in the question, in uncompressed wire form, without checking the rest of the message.
 pub fn question_name(octets: &[u8]) -> Option<&[u8]> {
     name_prefix(octets.get(HEADER_LEN..)?)
 }
@@ -59,7 +57,7 @@ fn parse_body<'p>(
     refusal: &mut Refusal<'p>,
 ) -> Result<Query<'p>, Rcode> {
     let [questions, answers, authorities, additionals] = header.counts;
-    // What is wrong with a message that can be read to its end.
+    // An error that is only reported if the rest of the message can be parsed.
     let mut objection = Rcode::NOERROR;
     let (mut rtype, mut class) = (Rtype(0), 0);
     let mut records = RecordReader { rest: body };
@@ -67,7 +65,7 @@ fn parse_body<'p>(
         (rtype, class, records.rest) = parse_question(body).ok_or(Rcode::FORMERR)?;
         refusal.question = &body[..body.len() - records.rest.len()];
     } else {
-        // An OPT record behind them is answered all the same.
+        // Goes on, because the reply needs an OPT record if there is one further behind.
         objection = Rcode::FORMERR;
         records = skip_questions(records, questions).ok_or(Rcode::FORMERR)?;
     }
@@ -121,8 +119,8 @@ fn parse_body<'p>(
     })
 }
 
-/// Reads a question: its name, which nothing stands before that it could be compressed against,
-/// its type and its class. Gives the last two and what follows.
+/// Parses a question. Returns its type, its class and the octets after it. Its name cannot be compressed, as no other name
+/// comes before it.
 fn parse_question(octets: &[u8]) -> Option<(Rtype, u16, &[u8])> {
     let name = name_prefix(octets)?;
     let ([a, b, c, d], rest) = octets[name.len()..].split_first_chunk()?;
@@ -130,13 +128,13 @@ fn parse_question(octets: &[u8]) -> Option<(Rtype, u16, &[u8])> {
     Some((rtype, u16::from_be_bytes([*c, *d]), rest))
 }
 
-/// Takes records off the front of the rest of a message.
+/// Parses the records in the rest of a message, one by one.
 struct RecordReader<'p> {
     rest: &'p [u8],
 }
 
 struct RawRecord<'p> {
-    /// As it came: it may end with a compression pointer.
+    /// As it came: it may end in a compression pointer.
     owner: &'p [u8],
     rtype: Rtype,
     class: u16,
@@ -163,7 +161,7 @@ impl<'p> Iterator for RecordReader<'p> {
     }
 }
 
-/// What follows so many questions.
+/// Skips `count` questions.
 #[cold]
 fn skip_questions(mut records: RecordReader<'_>, count: u16) -> Option<RecordReader<'_>> {
     for _ in 0..count {
@@ -173,7 +171,7 @@ fn skip_questions(mut records: RecordReader<'_>, count: u16) -> Option<RecordRea
     Some(records)
 }
 
-/// What follows so many records, none of which may be an OPT or TSIG record.
+/// Skips `count` records. Fails if there is an OPT or TSIG record among them.
 #[cold]
 fn skip_records(mut records: RecordReader<'_>, count: u32) -> Option<RecordReader<'_>> {
     for _ in 0..count {
@@ -185,14 +183,14 @@ fn skip_records(mut records: RecordReader<'_>, count: u32) -> Option<RecordReade
 }
 
 impl RawRecord<'_> {
-    /// Whether its owner is the root, spelled out.
+    /// Whether its owner is the root, not as a pointer.
     fn is_at_root(&self) -> bool {
         self.owner.len() == 1
     }
 }
 
-/// The name that the octets begin with, and what follows it. Compression pointers are not followed: nothing is looked up
-/// by such a name.
+/// The name at the start of the octets, and what comes after it. Does not follow compression pointers: nobody looks up
+/// these names.
 fn split_name(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut at = 0;
     loop {

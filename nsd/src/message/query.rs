@@ -1,4 +1,4 @@
-//! What a message asks, once it is read.
+//! A query that was parsed, or why it is rejected.
 
 use super::edns::Edns;
 use super::tsig::Tsig;
@@ -8,31 +8,31 @@ use crate::zone::{Question, Rcode};
 /// A query with one question that can be answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'p> {
-    /// The id, to be repeated.
+    /// The message id.
     pub id: u16,
-    /// Whether recursion is desired: of no effect, but to be repeated.
+    /// The RD bit: without effect here, but the reply repeats it.
     pub is_recursion_desired: bool,
     /// The class asked for.
     pub class: Class,
     /// The type asked for.
     pub rtype: Rtype,
-    /// The question section as it came, to be repeated to the letter: a client may check the
-    /// spelling (draft-vixie-dnsext-dns0x20).
+    /// The question section as it came. The reply repeats it exactly: clients may check the spelling
+    /// (draft-vixie-dnsext-dns0x20).
     pub(super) question: &'p [u8],
-    /// What the OPT record says; none if there is no OPT record.
+    /// The OPT record, if there is one.
     pub edns: Option<Edns>,
 }
 
-/// The classes that are told apart (RFC 1035 3.2.4).
+/// The classes that are answered (RFC 1035 3.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// The Internet.
     In,
-    /// Chaosnet, which servers use to tell about themselves (RFC 4892).
+    /// Chaosnet, used for questions about the server itself (RFC 4892).
     Chaos,
 }
 
-/// What a question of class CHAOS wants to know.
+/// What a question of class CHAOS asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chaos {
     /// `version.bind.` or `version.server.`: the software.
@@ -44,32 +44,32 @@ pub enum Chaos {
 /// A message that is not answered with records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject<'p> {
-    /// Nothing is to be sent: it is no query, so an answer could go round for ever.
+    /// Send nothing: the message is not a query, and two servers could answer each other for ever.
     Silent,
-    /// A reply without records is to be sent.
+    /// Send a reply without records.
     Reply(Refusal<'p>),
 }
 
 /// A reply without records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal<'p> {
-    /// Why.
+    /// The response code.
     pub rcode: Rcode,
-    /// Why, as an extended error (RFC 8914).
+    /// The extended error, if there is one (RFC 8914).
     pub ede: Option<u16>,
     pub(super) id: u16,
     pub(super) opcode: u8,
     pub(super) is_recursion_desired: bool,
-    /// The question section as it came; empty if it could not be read.
+    /// The question section as it came; empty if it could not be parsed.
     pub(super) question: &'p [u8],
-    /// An OPT record is answered with an OPT record, in errors too (RFC 6891 6.1.1).
+    /// The OPT record of the query: errors have one in return, too (RFC 6891 6.1.1).
     pub(super) edns: Option<Edns>,
-    /// The TSIG record of the query, if that is what the reply is about.
+    /// The TSIG record of the query, if the reply needs one in return.
     pub(super) tsig: Option<Tsig<'p>>,
 }
 
 impl<'p> Query<'p> {
-    /// The question, for the resolver. Only of use if the class is IN.
+    /// The question, for the resolver; meaningful only in class IN.
     pub fn question(&self) -> Question<'p> {
         Question {
             name: self.name(),
@@ -77,21 +77,20 @@ impl<'p> Query<'p> {
         }
     }
 
-    /// The name asked for, in uncompressed wire form and in the client's spelling.
+    /// The name in the question, in uncompressed wire form and in the client's spelling.
     pub fn name(&self) -> &'p [u8] {
         // Type and class follow the name.
         &self.question[..self.question.len() - 4]
     }
 
-    /// How many octets a reply over UDP may have: what the client can take, at least 512, and at
-    /// most `octets_max` (RFC 6891 6.2.3 to 6.2.5).
+    /// The longest reply over UDP, in octets: what the client accepts, but at least 512 and at most `octets_max` (RFC 6891
+    /// 6.2.3 to 6.2.5).
     pub fn udp_limit(&self, octets_max: usize) -> usize {
         let wanted = self.edns.map_or(512, |edns| usize::from(edns.udp_size));
         wanted.max(512).min(octets_max)
     }
 
-    /// What a question of class CHAOS wants to know; none if it is of class IN or about something
-    /// else, which is to be refused.
+    /// What a question of class CHAOS asks for; `None` for class IN, and for other questions, which are refused.
     pub fn chaos(&self) -> Option<Chaos> {
         if self.class != Class::Chaos || !matches!(self.rtype, Rtype::TXT | Rtype::ANY) {
             return None;

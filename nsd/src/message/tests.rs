@@ -1,4 +1,4 @@
-//! Octets in, octets out; read back by a reader that shares nothing with the writer.
+//! Octets in, octets out, read back by a reader that shares no code with the writer.
 
 mod decode;
 mod fuzz;
@@ -111,7 +111,7 @@ fn names_are_compressed_in_types_of_rfc_1035_only() {
             .any(|part| part == b"\0\x01\0\x02\0\x03\x04mail\x04test\0")
     );
 
-    // A made CNAME record, its owner the question, its target compressed.
+    // A synthesized CNAME record: its owner is the question, its target compressed.
     let octets = reply(&view, &query("w.a.test.", Rtype::TXT, None), 512);
     assert!(
         octets
@@ -119,7 +119,7 @@ fn names_are_compressed_in_types_of_rfc_1035_only() {
             .any(|part| part == b"\0\x06\x01w\x01b\xc0\x10")
     );
 
-    // Spelling in rdata is kept where it is written out.
+    // Names in rdata keep their spelling unless they are compressed.
     let octets = reply(&view, &query("al.test.", Rtype::A, None), 512);
     assert!(octets.ends_with(b"\0\x0d\x03WWW\x07Example\0"));
 }
@@ -170,7 +170,7 @@ fn answers_survive_a_round_trip() {
             assert!(!message.is_truncated);
             assert_eq!(message.rcode, answer.rcode.0);
             let mut expected = decode::expected(&answer, query.name());
-            // A name that is compressed takes the spelling of the one it points to.
+            // A compressed name takes the spelling of the one that it points to.
             let fold = |records: &mut Vec<decode::Record>| {
                 records.iter_mut().for_each(|record| {
                     record.1.make_ascii_lowercase();

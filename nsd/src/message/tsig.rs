@@ -1,33 +1,32 @@
-//! TSIG (RFC 8945): there are no keys here, so whoever signs a query is told that its key is not known.
+//! TSIG (RFC 8945). This server has no keys, so every signed query gets the error BADKEY.
 
 use super::header::HEADER_LEN;
 use super::writer::{Full, Writer};
 use crate::model::Rtype;
 use crate::zone::name_prefix;
 
-/// A key that is not known (RFC 8945 3).
+/// Unknown key (RFC 8945 3).
 const BADKEY: u16 = 17;
 
 const CLASS_ANY: u16 = 255;
 
-/// Time signed and fudge, which follow the name of the algorithm.
+/// Time signed and fudge, after the name of the algorithm, in octets.
 const TIMES_LEN: usize = 8;
 
 /// RFC 1035 2.3.4.
 const NAME_LEN_MAX: usize = 255;
 
-/// What is to be repeated of a TSIG record.
+/// The parts of a TSIG record that the reply repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tsig<'p> {
-    /// The name of the key. It may end with a pointer to the question, which stands at the same place in the reply.
+    /// The name of the key. It may end in a pointer into the question, which is at the same offset in the reply.
     key: &'p [u8],
     /// The name of the algorithm, the time signed and the fudge.
     front: &'p [u8],
 }
 
 impl<'p> Tsig<'p> {
-    /// Reads a TSIG record; none if it cannot be understood, which is a format error (RFC 8945 5.2). `question` is the
-    /// question section.
+    /// Parses a TSIG record; `None` is a format error (RFC 8945 5.2). `question` is the question section.
     #[cold]
     pub(super) fn parse(
         key: &'p [u8],
@@ -44,8 +43,8 @@ impl<'p> Tsig<'p> {
         is_whole.then_some(Tsig { key, front })
     }
 
-    /// Appends the record that says that the key is not known, unsigned (RFC 8945 5.3.2), to a reply of so many octets.
-    /// Returns how many it has then: as many as before if there is no room.
+    /// Appends an unsigned record with the error BADKEY (RFC 8945 5.3.2) to a reply of `len` octets. Returns the new length,
+    /// or `len` if there is no room.
     pub(super) fn append(&self, out: &mut [u8], len: usize, limit: usize, id: u16) -> usize {
         let mut out = Writer::behind(out, len, limit);
         if out.put_whole(|out| self.write(out, id)).is_ok() {
@@ -70,14 +69,14 @@ impl<'p> Tsig<'p> {
     }
 }
 
-/// Octets with their number in front, and what follows them.
+/// Splits off octets that have their number in front.
 fn split_counted(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = octets.split_first_chunk()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }
 
-/// Whether a name means the same in a reply with the same question: it is spelled out, or points to an end of the name
-/// in the question.
+/// Whether a name means the same in a reply with the same question: it is uncompressed, or ends in a pointer to a suffix of
+/// the name in the question.
 fn is_repeatable(name: &[u8], question: &[u8]) -> bool {
     if name_prefix(name).is_some_and(|prefix| prefix.len() == name.len()) {
         return true;

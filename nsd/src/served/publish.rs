@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::{Proved, Published, Served, Standing};
 use crate::memory;
-use crate::supervisor::undeterred;
+use crate::supervisor::contain_panic;
 use crate::zone::View;
 
 /// How long a view that was replaced is left to its readers before it is looked at again.
@@ -39,7 +39,7 @@ impl Publisher {
         let (publisher, served, replaced) = Self::new(view, standing);
         let thread = thread::Builder::new().name("free-views".into());
         if let Err(error) =
-            thread.spawn(move || while !undeterred("freeing old views", || free(&replaced)) {})
+            thread.spawn(move || while !contain_panic("freeing old views", || free(&replaced)) {})
         {
             warn!(%error, "cannot start the thread that frees old views: queries may stall while one is freed");
         }

@@ -1,13 +1,13 @@
-//! How many connections there are, and who has to go when there are too many.
+//! Limits the number of connections, and chooses which to close when there are too many.
 //!
-//! All connection-oriented transports take their seats from one [`Connections`]. A new client is never refused: where all
-//! seats are taken, the connection that has been idle longest is closed for it, first of all one that never asked
-//! anything. Where connections come so fast that none of them has been idle yet, the client makes room that has most of
-//! them. No client has more than a quarter of the seats; beyond that its own connections make room. An IPv6 client is a
-//! /64, as a single host has that many addresses.
+//! All connection-oriented transports share one [`Connections`], where each connection takes a seat. A new client is never
+//! refused. If all seats are taken, the connection that has been idle longest is closed, and before any other one that
+//! never sent a query. If connections come so fast that none is idle yet, the client with most of them loses one. No client
+//! has more than a quarter of the seats: its next connection closes one of its own. An IPv6 client is a /64, since a
+//! single host has that many addresses.
 //!
-//! A connection that is in use only writes the time into an atomic of its own. The table notes that later, when it looks
-//! for one to close: times only go up, so the first in its order that has not been in use since is the one.
+//! A connection in use only writes the time into its own atomic. The table reads it later, when it looks for a connection
+//! to close. Times only go up, so the first connection in the table's order whose time has not changed is the right one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -20,41 +20,41 @@ use tokio::time::Instant;
 
 use crate::metrics::Seats;
 
-/// A connection is idle once nothing has come for so long: the first query of a new one may be on its way.
+/// A connection counts as idle after this time without a query. A new one gets it for its first query.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// How long the rest of a query may take to come, once it has begun.
+/// The time limit for the rest of a query, once it has begun.
 const QUERY: Duration = Duration::from_secs(5);
 
-/// How long a client may take to accept its answers.
+/// The time limit for a client to accept its responses.
 const WRITE: Duration = Duration::from_secs(10);
 
-/// Octets of unfinished queries, and of answers that clients are slow to accept, kept for all connections together.
+/// The limit for what all connections together keep: unfinished queries, and responses that clients do not accept yet.
 const HELD_OCTETS: usize = 32 << 20;
 
-/// How many connections may be about to leave: more only take their seats once some of these have. A newcomer need not
-/// wait for the one that makes room for it, which may have to wait for its turn itself.
+/// How many connections may be closing beyond the limit. So a new one need not wait until the one that it replaces is
+/// closed, which may take until that one is scheduled.
 pub(crate) const LEAVING_MAX: usize = 64;
 
-/// Limits that keep one client, or all of them, from taking everything.
+/// Limits on the resources that connections take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at most.
+    /// The most connections.
     pub connections: usize,
-    /// Octets at most that connections keep between two steps.
+    /// The most octets that all connections keep together.
     pub held_octets: usize,
-    /// When an idle connection is closed.
+    /// How long a connection may be idle.
     pub idle: Duration,
-    /// When one is closed whose query has begun and does not come to its end.
+    /// How long the rest of a query may take.
     pub query: Duration,
-    /// When one is closed whose client does not accept its answers.
+    /// How long a client may take to accept its responses.
     pub write: Duration,
     /// Grace period for queries in flight at shutdown.
     pub drain: Duration,
 }
 
 impl Limits {
-    /// The usual limits for so many connections with so much time between two queries.
+    /// The usual limits, for these values of `connections`, `idle` and `drain`.
     pub fn new(connections: usize, idle: Duration, drain: Duration) -> Self {
         Limits {
             connections,
@@ -70,58 +70,58 @@ impl Limits {
 /// The connections of all listeners.
 #[derive(Debug)]
 pub struct Connections {
-    /// The limits that hold for all of them.
+    /// The limits.
     pub limits: Limits,
-    /// Times are counted from here.
+    /// The moment that times are counted from.
     epoch: Instant,
     table: Mutex<Table>,
-    /// A seat was given back.
+    /// Notified when a seat becomes free.
     freed: Notify,
 }
 
-/// Where a connection stands in the order in which they are closed: those that never asked first, then by the time of
-/// the last sign of life in microseconds, then by number.
+/// The order in which connections are closed: those without a query first, then by the time of the last use in
+/// microseconds, then by number.
 type Rank = (bool, u64, u64);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// All that hold a seat, also those that were told to leave.
+    /// The number of connections with a seat, closing ones included.
     seated: usize,
-    /// Those that were not.
+    /// Those that are not closing, by number.
     staying: HashMap<u64, Seated>,
     order: BTreeSet<Rank>,
     by_client: HashMap<IpAddr, BTreeSet<Rank>>,
-    /// The same clients, by how many connections they have.
+    /// The clients by their number of connections.
     crowds: BTreeSet<(usize, IpAddr)>,
-    /// Connections that keep octets, by the time of the last sign of life, as noted last, and by number.
+    /// Connections that keep octets, by the time of their last use as far as the table knows, and by number.
     holders: BTreeSet<(u64, u64)>,
     held_octets: usize,
     next_number: u64,
-    /// Where all of this is told.
+    /// The metrics.
     seats: Arc<Seats>,
 }
 
 #[derive(Debug)]
 struct Seated {
     client: IpAddr,
-    /// As noted last.
+    /// As far as the table knows.
     rank: Rank,
     held_octets: usize,
-    /// Where it stands among those that keep octets, if it does.
+    /// Its place in `holders`, if it keeps octets.
     holder: Option<(u64, u64)>,
     pulse: Arc<Pulse>,
 }
 
-/// What a connection and the table tell each other.
+/// Shared by a connection and the table.
 #[derive(Debug, Default)]
 struct Pulse {
-    /// Microseconds of the last sign of life; 0 as long as there was no query.
+    /// The time of the last use in microseconds; 0 before the first query.
     last: AtomicU64,
     leave: Notify,
 }
 
 impl Connections {
-    /// None yet.
+    /// A table without connections.
     pub fn new(limits: Limits, seats: Arc<Seats>) -> Arc<Self> {
         let table = Table {
             seats,
@@ -129,17 +129,17 @@ impl Connections {
         };
         Arc::new(Connections {
             limits,
-            // No time is 0, which means never.
+            // So that no time is 0, which means never.
             epoch: Instant::now() - Duration::from_micros(1),
             table: table.into(),
             freed: Notify::new(),
         })
     }
 
-    /// A seat for a new connection. Waits where too many others that have to leave have not left yet.
+    /// Takes a seat for a new connection. Waits while too many others are closing.
     pub(super) async fn seat(self: &Arc<Self>, client: IpAddr) -> Seat {
         loop {
-            // Before the look, so that no seat is missed.
+            // Subscribe before the attempt, so that no free seat is missed.
             let freed = self.freed.notified();
             if let Some(seat) = self.try_seat(client, self.now()) {
                 return seat;
@@ -148,7 +148,7 @@ impl Connections {
         }
     }
 
-    /// Tells others to leave where that has to be.
+    /// Takes a seat, and dismisses other connections as needed. `None` while too many are closing.
     fn try_seat(self: &Arc<Self>, client: IpAddr, now: u64) -> Option<Seat> {
         let (client, max) = (network(client), self.limits.connections);
         let table = &mut *self.lock();
@@ -184,7 +184,7 @@ impl Connections {
         })
     }
 
-    /// Closes the connection that has been idle longest, as where the system runs out of something.
+    /// Closes the connection that has been idle longest, to free resources.
     pub(super) fn dismiss_idlest(&self) {
         self.lock().dismiss_idlest(None, self.now());
     }
@@ -198,7 +198,7 @@ impl Connections {
     }
 }
 
-/// Whom a connection counts for.
+/// The client that a connection counts for.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -228,17 +228,17 @@ impl Table {
         }
     }
 
-    /// Tells the connection to leave that has been idle longest, of a client's or of all.
+    /// Dismisses the connection that has been idle longest, among a client's or among all.
     fn dismiss_idlest(&mut self, client: Option<IpAddr>, now: u64) {
         while let Some(rank @ (_, _, number)) = self.first(client, now) {
             let Some(entry) = self.staying.get_mut(&number) else {
-                return; // Every rank belongs to an entry.
+                return; // Cannot be: every rank has an entry.
             };
             let (client, last) = (entry.client, entry.pulse.last.load(Ordering::Relaxed));
             if last <= rank.1 {
                 return self.dismiss(number);
             }
-            // It was in use since that was noted.
+            // It was used in the meantime.
             entry.rank = (true, last, number);
             let rank_now = entry.rank;
             self.displace(client, rank);
@@ -246,7 +246,7 @@ impl Table {
         }
     }
 
-    /// The first to be closed, of a client's or of all, by what is noted.
+    /// The first to close, among a client's or among all, as far as the table knows.
     fn first(&self, client: Option<IpAddr>, now: u64) -> Option<Rank> {
         let order = match client {
             Some(client) => self.by_client.get(&client)?,
@@ -258,7 +258,7 @@ impl Table {
         first.or_else(|| self.crowd(client)?.first()).copied()
     }
 
-    /// The connections of this client, or of the one that has most of them.
+    /// The connections of this client, or of the client with most of them.
     fn crowd(&self, client: Option<IpAddr>) -> Option<&BTreeSet<Rank>> {
         let most = || self.crowds.last().map(|(_, client)| *client);
         self.by_client.get(&client.or_else(most)?)
@@ -282,7 +282,7 @@ impl Table {
         Some(entry)
     }
 
-    /// The connection that has been idle longest of all others that keep octets.
+    /// The connection that has been idle longest of those that keep octets, except `but`.
     fn idlest_holder(&mut self, but: u64) -> Option<u64> {
         loop {
             let mut holders = self.holders.iter();
@@ -292,7 +292,7 @@ impl Table {
             if now <= noted {
                 return Some(noted.1);
             }
-            // It was in use since that was noted.
+            // It was used in the meantime.
             entry.holder = Some(now);
             self.holders.remove(&noted);
             self.holders.insert(now);
@@ -301,13 +301,13 @@ impl Table {
 }
 
 impl Seated {
-    /// When the connection was in use last, or came.
+    /// The time of the last use, or of the start.
     fn last(&self) -> u64 {
         self.pulse.last.load(Ordering::Relaxed).max(self.rank.1)
     }
 }
 
-/// The right of a connection to be there, as long as this is kept.
+/// The seat of a connection. Dropping it frees the seat.
 #[derive(Debug)]
 pub(super) struct Seat {
     connections: Arc<Connections>,
@@ -317,20 +317,20 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// A query has come, or the client has accepted an answer.
+    /// Records a use: a query has come, or the client has accepted a response.
     pub(super) fn is_in_use(&self) {
         let now = self.connections.now();
         self.pulse.last.store(now, Ordering::Relaxed);
     }
 
-    /// How many octets this connection keeps from now on. Where all keep too many, others that do are closed.
+    /// Sets how many octets this connection keeps. If all keep too many, others that keep some are closed.
     pub(super) fn hold(&mut self, octets: usize) {
         if octets == self.held_octets {
             return;
         }
         let table = &mut *self.connections.lock();
         let Some(entry) = table.staying.get_mut(&self.number) else {
-            return; // It is about to leave.
+            return; // It is closing.
         };
         entry.held_octets = octets;
         let holder = (octets > 0).then(|| entry.holder.unwrap_or((entry.last(), self.number)));
@@ -350,7 +350,7 @@ impl Seat {
         }
     }
 
-    /// Ends when the connection has to make room for another one.
+    /// Completes when the connection has to close to make room.
     pub(super) fn is_dismissed(&self) -> impl Future<Output = ()> + Send + use<> {
         let pulse = self.pulse.clone();
         async move { pulse.leave.notified().await }

@@ -1,7 +1,6 @@
-//! Binding: UDP and TCP sockets on the same addresses and ports.
+//! Binds UDP and TCP sockets on the same addresses and ports.
 //!
-//! Every IPv6 socket is for IPv6 only, so that `0.0.0.0:53 [::]:53` are two addresses that do not get in each other's
-//! way, and UDP and TCP answer the same clients.
+//! IPv6 sockets accept IPv6 only, so `0.0.0.0:53` and `[::]:53` can be bound together.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -13,28 +12,28 @@ use tracing::info;
 use super::batch;
 use super::{cannot_listen, udp};
 
-/// Connections that wait in the kernel to be accepted.
+/// The most connections that wait in the kernel to be accepted.
 pub(super) const BACKLOG: usize = 1024;
 
-/// Octets that wait in the kernel when a UDP thread is behind.
+/// The size of the kernel's buffers for a UDP socket, in octets.
 const UDP_BUFFER_OCTETS: usize = 4 << 20;
 
-/// How many ports to try where the system chooses one, which then has to be free for UDP, too.
+/// How many ports to try if the system chooses: it chooses one that is free for TCP, which may be taken for UDP.
 const PORTS_TRIED: usize = 20;
 
 /// Sockets that are bound.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// The addresses, with the ports that were chosen where none was given.
+    /// The addresses, with the port that the system chose in place of 0.
     pub addresses: Vec<SocketAddr>,
-    /// One a worker, for each address.
+    /// For each address, a socket per worker.
     pub udp: Vec<Vec<UdpSocket>>,
-    /// One for each address.
+    /// A listener for each address.
     pub tcp: Vec<TcpListener>,
 }
 
-/// Binds every address. With `where_possible`, addresses of a family that this host does not have are left out, as long
-/// as one address remains.
+/// Binds every address. With `where_possible`, skips addresses of a family that this host does not have; at least one
+/// address has to remain.
 pub fn bind(listen: &[SocketAddr], where_possible: bool, workers: usize) -> io::Result<Sockets> {
     let mut sockets = Sockets::default();
     let mut left_out = None;
@@ -49,35 +48,37 @@ pub fn bind(listen: &[SocketAddr], where_possible: bool, workers: usize) -> io::
                 info!(%address, error = %refused.error, "not listening here: the host does not have this address family");
                 left_out.get_or_insert((address, refused));
             }
-            Err(refused) => return Err(refused.told(address)),
+            Err(refused) => return Err(refused.into_error(address)),
         }
     }
     match left_out {
-        Some((address, refused)) if sockets.addresses.is_empty() => Err(refused.told(address)),
+        Some((address, refused)) if sockets.addresses.is_empty() => {
+            Err(refused.into_error(address))
+        }
         _ => Ok(sockets),
     }
 }
 
-/// Why an address cannot be listened on.
+/// The error of binding an address.
 struct Refused {
     protocol: &'static str,
     error: io::Error,
 }
 
 impl Refused {
-    /// IPv6 is compiled out or switched off for the kernel, or for its interfaces.
+    /// Whether the host lacks the address family: IPv6 may be disabled in the kernel or on the interfaces.
     fn is_missing_family(&self) -> bool {
         self.error.raw_os_error() == Some(libc::EAFNOSUPPORT)
             || self.error.kind() == io::ErrorKind::AddrNotAvailable
     }
 
-    fn told(self, address: SocketAddr) -> io::Error {
+    fn into_error(self, address: SocketAddr) -> io::Error {
         let Refused { protocol, error } = self;
         io::Error::new(error.kind(), cannot_listen(protocol, address, &error))
     }
 }
 
-/// Binds one address. Where the port is left to the system, it is one that is free for TCP and UDP.
+/// Binds one address. For port 0 finds a port that is free for both TCP and UDP.
 fn bind_free(
     address: SocketAddr,
     workers: usize,
@@ -99,7 +100,7 @@ fn bind_free(
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(address, Type::STREAM, Protocol::TCP)?;
-    // After a restart connections of the process before it may still be around.
+    // After a restart, connections of the previous process may still be in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG as i32)?;
@@ -110,7 +111,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
     socket.set_reuse_port(true)?;
-    // The kernel grants what it may; that is no reason not to serve.
+    // The kernel may grant less, which is enough to serve.
     let _ = socket.set_recv_buffer_size(UDP_BUFFER_OCTETS);
     let _ = socket.set_send_buffer_size(UDP_BUFFER_OCTETS);
     socket.bind(&address.into())?;
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn families_that_are_not_there_are_left_out_if_that_is_asked_for() {
+    fn addresses_of_missing_families_are_skipped_on_request() {
         let listen = addresses(&[NOWHERE[1], "127.0.0.1:0"]);
         let sockets = bind(&listen, true, 2).expect("one of them can be bound");
         assert_eq!(sockets.addresses.len(), 1);
@@ -154,7 +155,7 @@ mod tests {
         assert!(error.to_string().contains("TCP [2001:db8::1]:0"), "{error}");
         let error = bind(&addresses(&NOWHERE), true, 1).expect_err("none is there");
         assert!(error.to_string().contains("192.0.2.1"), "{error}");
-        // Taken is not missing.
+        // An address in use is not missing.
         let taken = sockets.addresses;
         bind(&taken, true, 1).expect_err("another one listens there");
     }

@@ -1,12 +1,12 @@
-//! Why an address cannot be listened on, and what to do about it.
+//! Error messages for addresses that cannot be bound, with a remedy.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-/// Up to which port Linux asks for a privilege, unless it is told otherwise.
+/// The highest port that needs a privilege on Linux, by default.
 const PRIVILEGED_MAX: u16 = 1023;
 
-/// Tells it in words. `protocol` is UDP or TCP.
+/// The error message. `protocol` is UDP or TCP.
 pub(crate) fn cannot_listen(protocol: &str, address: SocketAddr, error: &io::Error) -> String {
     let hint = hint(error.kind(), address.port());
     format!("cannot listen on {protocol} {address}: {error}{hint}")
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_a_hint_for_what_happens_most() {
+    fn common_errors_have_a_hint() {
         for (kind, port, word) in [
             (ErrorKind::PermissionDenied, 53, "CAP_NET_BIND_SERVICE"),
             (

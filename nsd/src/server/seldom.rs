@@ -1,12 +1,12 @@
-//! Log lines that would come again and again.
+//! Limits log lines that would otherwise be repeated very often.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often one may come.
+/// The shortest time between two lines.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Lets one line a minute through, and counts what it stands for.
+/// Allows one line per minute, and counts the events in between.
 pub(super) struct Seldom(Mutex<(Option<Instant>, u64)>);
 
 impl Seldom {
@@ -14,7 +14,7 @@ impl Seldom {
         Seldom(Mutex::new((None, 0)))
     }
 
-    /// How often it has happened since the last line, if it is time for another one.
+    /// Counts an event. Returns the number of events since the last line if it is time for another.
     pub(super) fn tell(&self) -> Option<u64> {
         self.tell_at(Instant::now())
     }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_a_minute_says_how_often_it_happened() {
+    fn one_line_a_minute_tells_the_number_of_events() {
         let seldom = Seldom::new();
         let start = Instant::now();
         let told: Vec<Option<u64>> = [0, 1, 59, 60, 61, 119, 200]

@@ -1,7 +1,7 @@
-//! Addresses that go with an answer, so that the client need not ask for them.
+//! Additional records: addresses that the client would otherwise have to ask for.
 //!
-//! Only from the zone that answers: a client does not believe what another zone says (RFC 2181
-//! 5.4.1). Of names that a wildcard makes as of those that are there: it would be their answer.
+//! They come only from the zone that answers; clients do not trust others (RFC 2181 5.4.1). A wildcard that matches the
+//! name counts too, as it would for a query.
 
 use super::answer::Answer;
 use super::answer_rrset::{AnswerRdata, AnswerRrset, Owner, Section};
@@ -13,9 +13,8 @@ use super::rrset::RrsetRef;
 use super::walk::{ChainName, Found, node_at, walk, wildcard};
 use crate::model::Rtype;
 
-/// Adds the addresses of the names that the records of an answer point to (RFC 1035 3.3.9 and
-/// 3.3.11, RFC 1183 1 and 3.3, RFC 2230 3, RFC 2782), and what service records lead to (RFC 9460
-/// 4.1). `node` is where the records are.
+/// Adds the addresses of the names that the records of an answer point to (RFC 1035 3.3.9 and 3.3.11, RFC 1183 1 and 3.3,
+/// RFC 2230 3, RFC 2782), and the records that a client of a service needs next (RFC 9460 4.1). `node` has the records.
 pub(super) fn of_answer<'v>(
     answer: &mut Answer<'v>,
     place: &ChainName<'v, '_>,
@@ -37,7 +36,7 @@ pub(super) fn of_answer<'v>(
             continue;
         };
         if target == [0] && rtype != Rtype::NS {
-            // In a service record the root means the owner, otherwise that there is no service.
+            // The root stands for the owner in a service record in ServiceMode; elsewhere for "no service".
             if is_service && rdata[..2] != [0, 0] {
                 put(answer, place, place.owner, node, rtypes);
             }
@@ -48,7 +47,7 @@ pub(super) fn of_answer<'v>(
             continue;
         };
         let found = match rtype {
-            // Glue is welcome too: the zone itself is reached through it.
+            // Glue counts too: the servers of the zone may be below a zone cut.
             Rtype::NS => node_at(contents, target, offset),
             _ => authoritative_node_at(contents, target, offset),
         };
@@ -60,7 +59,7 @@ pub(super) fn of_answer<'v>(
     }
 }
 
-/// The node of a name that the zone has authority over.
+/// The node of a name, or the wildcard that matches it, where the zone is authoritative.
 fn authoritative_node_at<'v>(
     contents: &'v Contents,
     target: &[u8],
@@ -78,7 +77,7 @@ fn authoritative_node_at<'v>(
     }
 }
 
-/// Adds the RRsets of these types at a node that are not in the answer yet. False where there is no room for more.
+/// Adds the RRsets of these types at a node, if they are not in the answer yet. Returns false if the answer is full.
 fn put<'v>(
     answer: &mut Answer<'v>,
     place: &ChainName<'v, '_>,

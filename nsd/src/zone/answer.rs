@@ -1,4 +1,4 @@
-//! What the resolver is asked and what it finds: pointers into the view, and nothing copied.
+//! A question and its answer: pointers into the view, nothing copied.
 
 use arrayvec::ArrayVec;
 
@@ -9,16 +9,15 @@ use super::rrset::RrsetRef;
 use super::view::Zone;
 use crate::model::{Consistency, Rtype};
 
-/// How many CNAME records are followed: more than any use has, few enough that a chain is no
-/// burden. What follows is for the client to ask.
+/// How many CNAME records are followed: more than anybody needs, few enough to be cheap. The client can query the rest.
 pub(super) const CHAIN_MAX: usize = 16;
 
-/// How many RRsets an answer can have, the addresses of a referral not counted. A chain takes two a
-/// step; addresses of mail servers and the like beyond that are left out.
+/// The most RRsets in an answer, without the addresses of a referral. A chain takes two per step; additional records that
+/// do not fit are left out.
 const ENTRIES_MAX: usize = 96;
 
-/// Room for the names that DNAME records make, in octets: for the longest ones in the longest chain.
-/// A DNAME record is never without the CNAME record that is made of it (RFC 6672 3.1).
+/// Octets for the names that DNAME records make: enough for the longest names in the longest chain, since no DNAME record
+/// may come without its CNAME record (RFC 6672 3.1).
 const SYNTHESIZED_MAX: usize = (CHAIN_MAX + 1) * NAME_LEN_MAX;
 
 /// A question of class IN (RFC 1035 4.1.2).
@@ -30,7 +29,7 @@ pub struct Question<'q> {
     pub rtype: Rtype,
 }
 
-/// A response code (RFC 6895 2.3), with the upper bits that only EDNS has room for.
+/// A response code (RFC 6895 2.3), with the upper bits that only an OPT record can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rcode(pub u16);
 
@@ -47,7 +46,7 @@ impl Rcode {
     pub const BADVERS: Rcode = Rcode(16);
 }
 
-/// Codes of extended errors that are told here (RFC 8914 4, RFC 9824 for the last).
+/// The extended error codes in use (RFC 8914 4; RFC 9824 for the last).
 #[allow(missing_docs)]
 pub mod ede {
     pub const STALE_ANSWER: u16 = 3;
@@ -57,27 +56,26 @@ pub mod ede {
     pub const INVALID_QUERY_TYPE: u16 = 30;
 }
 
-/// An answer to one question: RRsets of the view, by section, and what goes into the header.
+/// The answer to one question: RRsets of the view, by section, and the fields of the header.
 pub struct Answer<'v> {
-    /// The response code: that of the last name of a chain (RFC 6604 3).
+    /// The response code; in a chain that of its last name (RFC 6604 3).
     pub rcode: Rcode,
-    /// Whether this is the authoritative answer for the first name (RFC 1034 6.2.7).
+    /// The AA bit: whether the answer is authoritative for the first name (RFC 1034 6.2.7).
     pub is_authoritative: bool,
-    /// Why, as an extended error (RFC 8914).
+    /// The extended error, if there is one (RFC 8914).
     pub ede: Option<u16>,
-    /// The zone that the first name is in; none if it is in none of ours.
+    /// The zone of the first name; `None` if it is in none of ours.
     pub zone: Option<&'v Zone>,
-    /// What the zones that it comes from promise about how fresh it is.
+    /// The strictest freshness promise of the zones that the answer comes from.
     pub consistency: Consistency,
     entries: ArrayVec<AnswerRrset<'v>, ENTRIES_MAX>,
-    /// The zone cut where it ends, if it ends at one.
+    /// The referral, if the name is at or below a zone cut.
     pub(super) referral: Option<Referral<'v>>,
     synthesized: ArrayVec<u8, SYNTHESIZED_MAX>,
 }
 
 impl<'v> Answer<'v> {
-    /// An answer without records, as room for others: see
-    /// [`resolve_into`](super::resolve_into).
+    /// An answer without records, to be filled by [`resolve_into`](super::resolve_into).
     pub fn new() -> Self {
         Answer {
             rcode: Rcode::NOERROR,
@@ -91,14 +89,14 @@ impl<'v> Answer<'v> {
         }
     }
 
-    /// Takes all records back: nothing but this code is said.
+    /// Removes all records, and sets response code and extended error. Keeps the zone.
     pub fn refuse(&mut self, rcode: Rcode, ede: u16) {
         let zone = self.zone;
         self.reset(rcode, Some(ede));
         self.zone = zone;
     }
 
-    /// Takes all back, and leaves the response code.
+    /// Removes everything, and sets response code and extended error.
     pub(super) fn reset(&mut self, rcode: Rcode, ede: Option<u16>) {
         self.rcode = rcode;
         self.is_authoritative = false;
@@ -110,7 +108,7 @@ impl<'v> Answer<'v> {
         self.synthesized.clear();
     }
 
-    /// Hands out the RRsets, by section, until `each` says no.
+    /// Calls `each` with every RRset, by section, until it returns false.
     pub fn each_rrset(&self, mut each: impl FnMut(&AnswerRrset<'v>) -> bool) {
         for entry in &self.entries {
             if !each(entry) {
@@ -122,13 +120,12 @@ impl<'v> Answer<'v> {
         }
     }
 
-    /// Those that are there without a look at name servers.
+    /// The RRsets without the addresses of a referral.
     pub(super) fn listed(&self) -> &[AnswerRrset<'v>] {
         &self.entries
     }
 
-    /// The octets of an owner, in uncompressed wire form. `question` is the name in the question,
-    /// in whatever spelling the client is to see.
+    /// The octets of an owner, in uncompressed wire form. `question` is the name in the question, in the spelling to send.
     pub fn owner_wire<'a>(&'a self, owner: &Owner<'a>, question: &'a [u8]) -> &'a [u8] {
         match *owner {
             Owner::Question(start) => question.get(usize::from(start)..).unwrap_or_default(),
@@ -145,12 +142,12 @@ impl<'v> Answer<'v> {
             .unwrap_or_default()
     }
 
-    /// Adds an RRset, and says whether there was room for it.
+    /// Adds an RRset. Returns false if there is no room for it.
     pub(super) fn push(&mut self, entry: AnswerRrset<'v>) -> bool {
         self.entries.try_push(entry).is_ok()
     }
 
-    /// Whether this very RRset is in the answer.
+    /// Whether this RRset of the view is in the answer.
     pub(super) fn has(&self, rrset: RrsetRef<'_>) -> bool {
         self.entries.iter().any(|entry| match entry.records {
             AnswerRdata::Set(other) => other.is(rrset),
@@ -158,8 +155,8 @@ impl<'v> Answer<'v> {
         })
     }
 
-    /// Whether this very RRset is in the answer with this owner: a wildcard's may be there with
-    /// several. `question` is the name in the question.
+    /// Whether this RRset of the view is in the answer with this owner; that of a wildcard may be there with several.
+    /// `question` is the name in the question.
     pub(super) fn has_at(&self, rrset: RrsetRef<'_>, owner: &Owner<'_>, question: &[u8]) -> bool {
         let wire = self.owner_wire(owner, question);
         self.entries.iter().any(|entry| match entry.records {
@@ -173,7 +170,7 @@ impl<'v> Answer<'v> {
         })
     }
 
-    /// Keeps a name made of the first octets of another and a suffix, if there is room for it.
+    /// Stores the name of these labels and this suffix, if there is room for it.
     pub(super) fn synthesize(&mut self, labels: &[u8], suffix: &[u8]) -> Option<Synthesized> {
         let start = self.synthesized.len();
         let len = labels.len() + suffix.len();

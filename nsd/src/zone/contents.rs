@@ -8,15 +8,13 @@ use super::rrset::{Rrset, RrsetRef};
 use super::trie::{NodePair, Probe, Trie};
 use crate::model::{Digest, Name, Rtype, canonical_cmp};
 
-/// The names of one generation of a zone, with their RRsets; the SOA record excepted, which
-/// [`Zone`](super::Zone) makes.
+/// The names of one generation of a zone, with their RRsets, except the SOA record, which is in
+/// [`Zone`](super::Zone).
 ///
-/// A map from owner name to node. A node exists as long as its name or a name below it has an
-/// RRset, so an empty non-terminal (RFC 4592 2.2.2) is a node without RRsets, and a name without a
-/// node does not exist (RFC 8020).
+/// A map from owner name to node. A node exists as long as its name or a name below it has an RRset. So an empty
+/// non-terminal (RFC 4592 2.2.2) is a node without RRsets, and a name without a node does not exist (RFC 8020).
 ///
-/// A clone shares everything with its original and is made in no time; a change copies the few
-/// branches on its path in the map.
+/// Cloning takes constant time and shares everything; a change copies the few branches on its path in the map.
 #[derive(Clone)]
 pub struct Contents {
     apex: Name,
@@ -45,9 +43,8 @@ impl Contents {
         &self.apex
     }
 
-    /// Adds an RRset or replaces the one of that owner and type.
-    ///
-    /// Says whether it was taken: what is outside of the zone is not, nor is an SOA record.
+    /// Adds an RRset or replaces the one of that owner and type. Returns false, and does nothing, if the owner is outside
+    /// the zone or the type is SOA.
     pub fn put(&mut self, owner: &Name, rtype: Rtype, rrset: &Rrset) -> bool {
         let Some(name) = self.relative(owner) else {
             return false;
@@ -82,7 +79,7 @@ impl Contents {
         true
     }
 
-    /// Removes an RRset, and says whether it was there.
+    /// Removes an RRset. Returns false if it was not there.
     pub fn remove(&mut self, owner: &Name, rtype: Rtype) -> bool {
         let Some(name) = self.relative(owner) else {
             return false;
@@ -145,7 +142,7 @@ impl Contents {
         })
     }
 
-    /// How many RRsets there are, the SOA record not counted.
+    /// The number of RRsets, without the SOA record.
     pub fn rrset_count(&self) -> usize {
         self.rrset_count
     }
@@ -155,7 +152,7 @@ impl Contents {
         self.digest
     }
 
-    /// Whether that is what the RRsets come to, each looked up by its name.
+    /// Recomputes the digest from the RRsets, each looked up by its name, and compares it with [`digest`](Self::digest).
     pub fn is_sound(&self) -> bool {
         let mut sum = Digest::default();
         for node in self.nodes.iter() {
@@ -169,13 +166,13 @@ impl Contents {
         sum == self.digest
     }
 
-    /// The digest of one RRset; of nothing where it is not there.
+    /// The digest of one RRset; that of nothing if it is not there.
     pub fn digest_of(&self, owner: &Name, rtype: Rtype) -> Digest {
         let rrset = self.relative(owner).zip(self.get(owner, rtype));
         rrset.map_or_else(Digest::default, |(name, rrset)| digest(name, rtype, rrset))
     }
 
-    /// How many of these RRsets the other zone has not, whatever they say there.
+    /// How many of these RRsets are missing in the other zone; their contents may differ.
     pub fn missing_in(&self, other: &Contents) -> usize {
         let missing = self.differences(other).map(|(node, other)| {
             let types = node.unwrap_or(Node::EMPTY).rrsets();
@@ -187,8 +184,8 @@ impl Contents {
         missing.sum()
     }
 
-    /// Adds the RRsets of another zone of that name that this one has not, but for those that cannot stand beside what
-    /// it has at that name.
+    /// Adds the RRsets of another version of the zone that are missing here, except those that `exclude` says cannot stand
+    /// beside a type that is here at the same name.
     pub fn fill(&mut self, other: &Contents, exclude: fn(Rtype, Rtype) -> bool) {
         for (owner, rtype, rrset) in other.iter() {
             let there = self.types(&owner);
@@ -201,18 +198,18 @@ impl Contents {
         }
     }
 
-    /// The names with all that belongs to them, in no order, each as octets that [`Loader::put`] takes. Their form
-    /// may be another one in another release.
+    /// The names with all their RRsets, in no order, each as octets for [`Loader::put`]. Other releases may use another
+    /// format.
     pub fn octets(&self) -> impl Iterator<Item = &[u8]> {
         self.nodes.iter().map(Node::octets)
     }
 
-    /// How many names exist, empty non-terminals included.
+    /// The number of names, empty non-terminals included.
     pub fn name_count(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The node of a name, given relative to the apex and in lower case.
+    /// The node of a name, which is relative to the apex and in lower case.
     pub(super) fn node(&self, name: &[u8]) -> Option<Node<'_>> {
         self.nodes.get(name)
     }
@@ -236,29 +233,29 @@ impl Contents {
         owner.expect("it was a name when it was put here")
     }
 
-    /// Begins a lookup of the same.
+    /// Begins to look up such a name.
     pub(super) fn probe(&self, name: &[u8]) -> Probe<'_> {
         self.nodes.probe(name)
     }
 
-    /// Whether something in the zone hides what is below it: a zone cut or a DNAME record. Where
-    /// nothing does, a name that exists can be answered without a look at its ancestors.
+    /// Whether the zone has a zone cut or a DNAME record, which hide what is below them. If not, a name that exists can be
+    /// answered without looking at its ancestors.
     pub(super) fn has_dividers(&self) -> bool {
         self.divider_count > 0
     }
 
-    /// Whether there is a DNAME record. Where there is none, the apex has no say in what is below it.
+    /// Whether there is a DNAME record. If not, the apex need not be checked for one.
     pub(super) fn has_dnames(&self) -> bool {
         self.dname_count > 0
     }
 
-    /// The labels of a name that stand before the apex; none if the name is outside.
+    /// The labels of a name before the apex; `None` if the name is outside the zone.
     fn relative<'n>(&self, owner: &'n Name) -> Option<&'n [u8]> {
         let len = owner.wire().len().checked_sub(self.apex.wire().len())?;
         owner.is_within(&self.apex).then(|| &owner.wire()[..len])
     }
 
-    /// Counts a new node at its parent, which is made where it is missing, and so on upwards.
+    /// Counts a new node at its parent. A missing parent is added first, and so on upwards.
     fn link(&mut self, new: &[u8]) {
         let mut name = new;
         while let Some(parent) = parent(name) {
@@ -270,7 +267,7 @@ impl Contents {
         }
     }
 
-    /// Counts a node that is gone at its parent, which goes too if nothing needs it any more.
+    /// Subtracts a removed node from its parent's count, and removes the parent too if nothing needs it any more.
     fn unlink(&mut self, gone: &[u8]) {
         let mut name = gone;
         while let Some(parent) = parent(name) {
@@ -285,9 +282,9 @@ impl Contents {
     }
 }
 
-/// Makes a zone of the octets that [`Contents::octets`] gave.
+/// Builds a zone from the octets of [`Contents::octets`].
 pub struct Loader {
-    /// All but the names.
+    /// The apex and the counts; its map is still empty.
     contents: Contents,
     nodes: Vec<NodeBuf>,
 }
@@ -301,7 +298,7 @@ impl Loader {
         }
     }
 
-    /// Puts a name back with all that belongs to it. False where these are no such octets.
+    /// Adds a name with its RRsets. Returns false if the octets are malformed.
     pub fn put(&mut self, octets: &[u8]) -> bool {
         let contents = &mut self.contents;
         let Some(buffer) = NodeBuf::from_octets(octets, contents.apex.wire()) else {
@@ -318,7 +315,7 @@ impl Loader {
         true
     }
 
-    /// The zone. None where a name came twice.
+    /// The zone; `None` if a name came twice.
     pub fn finish(self) -> Option<Contents> {
         let nodes = Trie::of(self.nodes, RandomState::default())?;
         Some(Contents {
@@ -332,7 +329,7 @@ fn digest(name: &[u8], rtype: Rtype, rrset: RrsetRef<'_>) -> Digest {
     Digest::of_rrset(name, rtype, rrset.ttl, rrset.data)
 }
 
-/// Whether records of this type make a zone cut or redirect what is below.
+/// Whether records of this type at this name make a zone cut or redirect the names below.
 fn divides(name: &[u8], rtype: Rtype) -> bool {
     match rtype {
         Rtype::NS => !name.is_empty(),
@@ -341,7 +338,7 @@ fn divides(name: &[u8], rtype: Rtype) -> bool {
     }
 }
 
-/// The name one label up; none for the apex.
+/// The name one label up; `None` for the apex.
 fn parent(name: &[u8]) -> Option<&[u8]> {
     name.get(1 + usize::from(*name.first()?)..)
 }

@@ -1,19 +1,18 @@
-//! The zones as they are served, and the resolver over them. Pure: values in, values out.
+//! The zones as they are served, and the resolver over them. Pure: no I/O, no clock.
 //!
 //! # Model
 //!
-//! - A [`View`] is all zones at one revision. It is immutable once published; a writer clones it,
-//!   changes the clone and publishes that, so that a query sees one revision and never waits.
+//! - A [`View`] is all zones at one revision. It never changes once published: the writer clones it, changes the clone and
+//!   publishes that. So a query sees one revision and never waits.
 //! - A [`Zone`] is an SOA record and [`Contents`]: a map from owner names to nodes with RRsets.
-//! - An [`Rrset`] is wire octets, ready to be copied into a message; [`RrsetRef`] is one that is in
-//!   a zone.
+//! - An [`Rrset`] is wire octets, ready to be copied into a message; [`RrsetRef`] borrows one from a zone.
 //!
-//! All maps share their structure with the clones they came from.
+//! All maps are persistent: a clone shares what it does not change.
 //!
 //! # Resolving
 //!
-//! [`resolve`] takes a [`Question`] and gives an [`Answer`]: pointers to RRsets of the view, by
-//! section, and the response code. See its module for the steps.
+//! [`resolve`] turns a [`Question`] into an [`Answer`]: pointers to RRsets of the view, by section, and the response code.
+//! Its module has the steps.
 
 mod additional;
 mod answer;

@@ -1,4 +1,4 @@
-//! Names as a query brings them: on the stack, in lower case, every ancestor a slice away.
+//! Names in queries: in lower case, on the stack, with every ancestor as a slice.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -10,16 +10,15 @@ use crate::model::Name;
 /// The most octets that a name has on the wire (RFC 1035 2.3.4).
 pub(super) const NAME_LEN_MAX: usize = 255;
 
-/// A name in lower-case wire form with the places where its labels start, so that each of its
-/// ancestors is a slice that the view can be asked for without an allocation.
+/// A name in lower-case wire form with the offsets of its labels, so that each ancestor is a slice for a lookup that
+/// does not allocate.
 ///
-/// Lower case as RFC 4343 means it: ASCII letters only. Label lengths are at most 63 and so are
-/// never taken for letters.
+/// Only ASCII letters are changed (RFC 4343). Length octets are at most 63, below all letters.
 ///
-/// Filled where it stands and not handed about by value, since it is large.
+/// Passed by reference and refilled, because it is large.
 pub(super) struct FoldedName {
     wire: ArrayVec<u8, NAME_LEN_MAX>,
-    // Of the root label too: a name of 255 octets has 127 labels at most, and the root.
+    // The root label's too: a name of 255 octets has at most 127 labels and the root.
     starts: ArrayVec<u8, 128>,
 }
 
@@ -35,8 +34,8 @@ impl FoldedName {
         root
     }
 
-    /// Becomes the name that is the whole of `octets`, in uncompressed wire form. Returns false if
-    /// they are no name; then this is none either.
+    /// Sets this to the name in `octets`, which are its uncompressed wire form and nothing else. Returns false if they are
+    /// not; then do not use this.
     pub(super) fn fold(&mut self, octets: &[u8]) -> bool {
         self.wire.clear();
         self.starts.clear();
@@ -65,13 +64,12 @@ impl FoldedName {
         &self.wire
     }
 
-    /// How many labels there are, the root label not counted.
+    /// The number of labels, without the root label.
     pub(super) fn label_count(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Where the label with this index starts; index 0 is the leftmost label, `label_count()` the
-    /// root.
+    /// The offset of the label with this index: 0 is the leftmost label, `label_count()` the root.
     pub(super) fn start(&self, label: usize) -> usize {
         usize::from(self.starts[label])
     }
@@ -92,7 +90,7 @@ impl FoldedName {
     }
 }
 
-/// The uncompressed name that `octets` begin with, spelling kept.
+/// The uncompressed name that `octets` start with, in its original spelling.
 pub(crate) fn name_prefix(octets: &[u8]) -> Option<&[u8]> {
     let mut at = 0;
     loop {
@@ -101,36 +99,36 @@ pub(crate) fn name_prefix(octets: &[u8]) -> Option<&[u8]> {
         match len {
             0 if at <= NAME_LEN_MAX => return Some(&octets[..at]),
             1..=63 => {}
-            // Too long, a compression pointer or no label at all.
+            // Too long, a compression pointer or not a label.
             _ => return None,
         }
     }
 }
 
-/// How far into a name its ancestor begins, if it is one, in whatever spelling; both in uncompressed
-/// wire form. A name is its own ancestor here.
+/// The offset of an ancestor in a name, ignoring case; `None` if it is not one. Both are in uncompressed wire form. A name
+/// counts as its own ancestor.
 pub(crate) fn find_ancestor(name: &[u8], ancestor: &[u8]) -> Option<usize> {
     let start = name.len().checked_sub(ancestor.len())?;
     let mut at = 0;
     while at < start {
         at += 1 + usize::from(*name.get(at)?);
     }
-    // Not on a label boundary: the octets of the ancestor may be there, within a label.
+    // Otherwise the octets of the ancestor may be there by chance, within a label.
     (at == start && is_same_name(&name[start..], ancestor)).then_some(start)
 }
 
-/// Whether two names, or labels of them, are the same in whatever spelling.
+/// Whether two names, or parts of them, are the same, ignoring case.
 pub(crate) fn is_same_name(one: &[u8], other: &[u8]) -> bool {
-    // Most are spelled alike, which takes a fraction of the time to find out.
+    // Most are spelled alike, and the exact comparison is several times faster.
     one == other || one.eq_ignore_ascii_case(other)
 }
 
-/// Whether the first name is the second, or below it.
+/// Whether `name` is `ancestor` or below it.
 pub(super) fn is_within(name: &[u8], ancestor: &[u8]) -> bool {
     find_ancestor(name, ancestor).is_some()
 }
 
-/// A [`Name`] as the key of a map that is asked with slices.
+/// A zone's [`Name`] as the key of a map that is looked up by slices.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct ApexKey(pub(super) Name);
 
@@ -140,7 +138,7 @@ impl Borrow<[u8]> for ApexKey {
     }
 }
 
-/// The hash of the slice that this is borrowed as, which [`Borrow`] asks for.
+/// Must be the hash of the borrowed slice: the contract of [`Borrow`].
 impl Hash for ApexKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.wire().hash(state);

@@ -1,4 +1,4 @@
-//! A name that exists, with all its RRsets, in one piece of memory.
+//! A name that exists, with all its RRsets, in one allocation.
 //!
 //! ```text
 //! | children | name length | name | set | set | ...
@@ -7,9 +7,9 @@
 //!                                     2      2         4     4
 //! ```
 //!
-//! A zone has millions of names and most have one short RRset. Kept like this, such a name takes
-//! one allocation of some 60 octets, and a query that finds it has its answer at hand. Sets are
-//! sorted by type; the name is relative to the apex and in lower-case wire form.
+//! A zone may have millions of names, most with one short RRset. In this layout such a name takes about 60 octets, and a
+//! query that finds the name has its answer in the same cache lines. Sets are sorted by type; the name is relative to the
+//! apex and in lower-case wire form.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::model::{Rdata, Rtype};
 const NAME_AT: usize = 5;
 const SET_HEADER_LEN: usize = 12;
 
-/// RFC 1035 2.3.4.
+// RFC 1035 2.3.4.
 const NAME_OCTETS_MAX: usize = 255;
 const LABEL_OCTETS_MAX: u8 = 63;
 
@@ -35,7 +35,7 @@ impl<'v> Node<'v> {
     /// A name without RRsets.
     pub(super) const EMPTY: Node<'static> = Node(&[0; NAME_AT]);
 
-    /// How many nodes are one label below.
+    /// The number of nodes one label below.
     pub(super) fn children(self) -> u32 {
         let octets = self
             .0
@@ -77,7 +77,7 @@ impl<'v> Node<'v> {
             .map(|(_, rrset)| rrset)
     }
 
-    /// All of it, as [`NodeBuf::from_octets`] takes it.
+    /// All its octets, for [`NodeBuf::from_octets`].
     pub(super) fn octets(self) -> &'v [u8] {
         self.0
     }
@@ -87,7 +87,7 @@ impl<'v> Node<'v> {
         std::ptr::eq(self.0, other.0)
     }
 
-    /// Whether anything keeps the node in being: an RRset, or a name below.
+    /// Whether the node has to exist: it has an RRset, or a name below.
     pub(super) fn is_needed(self) -> bool {
         self.children() > 0 || self.sets_at() < self.0.len()
     }
@@ -99,7 +99,7 @@ impl NodeBuf {
         NodeBuf(Self::begin(name, children, 0).into())
     }
 
-    /// A node of a zone with this apex, from octets that may be anything; none where they are no such node.
+    /// Parses untrusted octets as a node of a zone with this apex.
     pub(super) fn from_octets(octets: &[u8], apex: &[u8]) -> Option<Self> {
         let name_len = usize::from(*octets.get(NAME_AT - 1)?);
         let name = octets.get(NAME_AT..NAME_AT + name_len)?;
@@ -130,7 +130,7 @@ impl NodeBuf {
         octets
     }
 
-    /// The same node with this RRset added, replaced or, if it is none, removed.
+    /// A copy of a node with the RRset of this type replaced, added or, for `None`, removed.
     pub(super) fn with(old: Node<'_>, rtype: Rtype, rrset: Option<&Rrset>) -> Self {
         let new = rrset.map(|rrset| (rtype, rrset.as_ref()));
         let new_len = new.map_or(0, |(_, rrset)| SET_HEADER_LEN + rrset.data.len());
@@ -147,8 +147,7 @@ impl NodeBuf {
         NodeBuf(octets.into())
     }
 
-    /// Reads an octet at either end, so that the memory is at hand for who reads the rest: most nodes are no longer
-    /// than two cache lines.
+    /// Loads the node into the cache by reading an octet at either end: most nodes have at most two cache lines.
     pub(super) fn touch(&self) {
         std::hint::black_box((self.0.first().copied(), self.0.last().copied()));
     }
@@ -158,13 +157,13 @@ impl NodeBuf {
         Node(&self.0)
     }
 
-    /// Changes how many nodes are one label below.
+    /// Sets the number of nodes one label below.
     pub(super) fn set_children(&mut self, children: u32) {
         Arc::make_mut(&mut self.0)[..4].copy_from_slice(&children.to_be_bytes());
     }
 }
 
-/// Whether this is a part of a name in lower-case wire form, up to an apex.
+/// Whether these are labels in lower-case wire form, without the root label.
 fn is_relative_name(mut name: &[u8]) -> bool {
     let is_lower = !name.iter().any(u8::is_ascii_uppercase);
     while let Some((&len, rest)) = name.split_first() {
@@ -176,7 +175,7 @@ fn is_relative_name(mut name: &[u8]) -> bool {
     is_lower
 }
 
-/// How many records the data of a set has, each with its length in front; none where it is no such data.
+/// The number of records in the data of a set; `None` if it is malformed.
 fn count_records(rtype: Rtype, mut data: &[u8]) -> Option<u16> {
     let mut count: u16 = 0;
     while !data.is_empty() {

@@ -8,16 +8,16 @@ use super::rrset::RrsetRef;
 use super::walk::node_at;
 use crate::model::Rtype;
 
-/// What a name is for, if a record points to it.
+/// The types of addresses.
 pub(super) const ADDRESSES: [Rtype; 2] = [Rtype::A, Rtype::AAAA];
 
-/// A zone cut, whose name servers' addresses go with a referral (RFC 9471).
+/// A zone cut, for a referral with the addresses of its name servers (RFC 9471).
 ///
-/// There may be thousands, so they are looked up one by one as the message is written, and kept nowhere.
+/// There may be thousands of addresses, so they are looked up one by one while the message is written.
 #[derive(Clone, Copy)]
 pub(super) struct Referral<'v> {
     contents: &'v Contents,
-    /// The node at the cut: its name is relative to the apex.
+    /// The node at the cut.
     cut: Node<'v>,
     ns: RrsetRef<'v>,
 }
@@ -27,9 +27,8 @@ impl<'v> Referral<'v> {
         Referral { contents, cut, ns }
     }
 
-    /// Hands out the addresses until `each` says no, and says whether it never did. Those below the cut can be learnt
-    /// from nobody else and come first; then those that are in the zone otherwise, as its own data or as glue of another
-    /// cut.
+    /// Calls `each` with every address RRset until it returns false; then returns false too. Addresses below the cut come
+    /// first, as only this zone can tell them; then others in the zone, be they its own data or glue of another cut.
     pub(super) fn each_address(self, mut each: impl FnMut(&AnswerRrset<'v>) -> bool) -> bool {
         let mut has_others = false;
         for section in [Section::Glue, Section::Additional] {

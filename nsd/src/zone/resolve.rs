@@ -1,6 +1,6 @@
-//! From a question to an answer: RFC 1034 4.3.2 over the view, by hash lookups only.
+//! From a question to an answer: the algorithm of RFC 1034 4.3.2 over the view, by hash lookups only.
 //!
-//! A name is resolved in steps; a step ends the answer or leads to the next name of a chain:
+//! One step resolves one name. It ends the answer, or leads to the next name of a chain:
 //!
 //! ```text
 //!              +---------------------------------------------------------+
@@ -31,16 +31,15 @@ use crate::model::Rtype;
 
 /// Answers a question from the view.
 ///
-/// Never blocks and does not allocate. Questions for AXFR and IXFR are the caller's: here they are
-/// not implemented.
+/// Neither blocks nor allocates. AXFR and IXFR get NOTIMP here: they are for the caller to handle.
 pub fn resolve<'v>(view: &'v View, question: &Question<'_>) -> Answer<'v> {
     let mut answer = Answer::new();
     resolve_into(view, question, &mut answer);
     answer
 }
 
-/// Does what [`resolve`] does, with an answer that is there already: it has room for some hundred
-/// RRsets, and to move it costs as much as to find most of them.
+/// Does what [`resolve`] does, into an existing answer. An answer has room for about a hundred RRsets; moving it costs as
+/// much as most lookups.
 pub fn resolve_into<'v>(view: &'v View, question: &Question<'_>, answer: &mut Answer<'v>) {
     let mut name = FoldedName::new();
     if !view.is_ready() {
@@ -60,10 +59,10 @@ pub fn resolve_into<'v>(view: &'v View, question: &Question<'_>, answer: &mut An
     }
 }
 
-/// How a type is answered that no record can have (RFC 6895 3.1).
+/// The response to a type that no record can have (RFC 6895 3.1); `None` for all other types.
 fn refusal(rtype: Rtype) -> Option<(Rcode, Option<u16>)> {
     match rtype.0 {
-        // NXNAME, which exists in NSEC bitmaps only (RFC 9824 3.5).
+        // NXNAME, which exists only in NSEC bitmaps (RFC 9824 3.5).
         128 => Some((Rcode::FORMERR, Some(ede::INVALID_QUERY_TYPE))),
         41 => Some((Rcode::FORMERR, None)),
         129..=254 => Some((Rcode::NOTIMP, None)),
@@ -78,7 +77,7 @@ struct Resolver<'v, 'a> {
 }
 
 impl<'v> Resolver<'v, '_> {
-    /// Follows the chain of names, of which the first is given, to its end.
+    /// Follows the chain from its first name to the end.
     fn run(&mut self, name: &mut FoldedName) {
         let Some((zone, apex)) = self.find(name) else {
             self.answer.rcode = Rcode::REFUSED;
@@ -102,7 +101,7 @@ impl<'v> Resolver<'v, '_> {
             if self.is_in_chain(wire) || !name.fold(wire) {
                 return;
             }
-            // A chain may leave our zones: the client goes on elsewhere.
+            // The chain leaves our zones: the client goes on elsewhere.
             let Some((zone, apex)) = self.find(name) else {
                 return;
             };
@@ -117,9 +116,8 @@ impl<'v> Resolver<'v, '_> {
         }
     }
 
-    /// The zone to answer from: the nearest one, but for DS records at its apex the one above
-    /// (RFC 4035 3.1.4.1); unless that one delegates a name in between, so that the parent is a
-    /// third zone and elsewhere.
+    /// The zone to answer from: the nearest one. DS records at its apex are in the parent zone (RFC 4035 3.1.4.1), so for
+    /// them it is the zone above, unless that one delegates a name in between: then the parent is a third zone, elsewhere.
     fn find(&self, name: &FoldedName) -> Option<(&'v Zone, usize)> {
         let (zone, apex) = self.view.find(name, 0)?;
         if self.question.rtype == Rtype::DS
@@ -135,12 +133,12 @@ impl<'v> Resolver<'v, '_> {
         Some((zone, apex))
     }
 
-    /// Whether the name is that of a zone, be it of another than is answered from.
+    /// Whether this is a DS query for the name of one of our zones.
     fn is_apex(&self, place: &ChainName<'v, '_>) -> bool {
         self.question.rtype == Rtype::DS && self.view.is_apex(place.name)
     }
 
-    /// Whether the chain has been at this name.
+    /// Whether this name is in the chain already.
     fn is_in_chain(&self, wire: &[u8]) -> bool {
         let question = self.question.name;
         self.answer.listed().iter().any(|entry| {
@@ -152,11 +150,11 @@ impl<'v> Resolver<'v, '_> {
         })
     }
 
-    /// Resolves one name; the next one, if the chain goes on.
+    /// Resolves one name. Returns the next one, if the chain goes on.
     fn step(&mut self, place: &ChainName<'v, '_>) -> Option<Owner<'v>> {
         match walk(place.zone.contents(), place.name, place.apex) {
             Found::Node(node) => self.hit(place, node),
-            // The parent's side of a cut has the DS records (RFC 4035 3.1.4.1).
+            // DS records are on the parent's side of a cut (RFC 4035 3.1.4.1).
             Found::Cut { label: 0, node, .. } if self.question.rtype == Rtype::DS => {
                 self.hit(place, node)
             }
@@ -165,8 +163,7 @@ impl<'v> Resolver<'v, '_> {
                 None
             }
             Found::Dname { label, rrset } => self.redirect(place, label, rrset),
-            // A zone that its parent does not know: to say that there is no such name would deny
-            // all of it (RFC 8020).
+            // One of our zones that its parent does not delegate: NXDOMAIN would deny all names in it (RFC 8020).
             Found::Missing { .. } if self.is_apex(place) => {
                 self.deny(place);
                 None
@@ -175,17 +172,17 @@ impl<'v> Resolver<'v, '_> {
         }
     }
 
-    /// The name exists, or a wildcard stands in for it (RFC 1034 4.3.2, step 3a).
+    /// The name exists, or a wildcard matches it (RFC 1034 4.3.2, step 3a).
     fn hit(&mut self, place: &ChainName<'v, '_>, node: Node<'v>) -> Option<Owner<'v>> {
         let soa = (place.apex == 0).then(|| (Rtype::SOA, place.zone.soa()));
         let found = match self.question.rtype {
             Rtype::SOA if soa.is_some() => soa,
-            // One RRset of those there are (RFC 8482 4.1).
+            // Any one RRset (RFC 8482 4.1).
             Rtype::ANY => node.rrsets().next().or(soa),
             rtype => node.rrset(rtype).map(|rrset| (rtype, rrset)),
         };
         if let Some((rtype, rrset)) = found {
-            // A DNAME record that led to its own owner is there already.
+            // A DNAME record that led to its own owner is already in the answer.
             if !self.answer.has_at(rrset, &place.owner, place.question) {
                 self.put(Section::Answer, rtype, rrset, place.owner);
             }
@@ -200,8 +197,7 @@ impl<'v> Resolver<'v, '_> {
         name_prefix(cname.first()).map(Owner::Stored)
     }
 
-    /// The name does not exist: a wildcard below its closest encloser answers for it, or nothing
-    /// does (RFC 4592 3.3).
+    /// The name does not exist: a wildcard below its closest encloser answers (RFC 4592 3.3), or else NXDOMAIN.
     fn miss(&mut self, place: &ChainName<'v, '_>, encloser: usize) -> Option<Owner<'v>> {
         let contents = place.zone.contents();
         if let Some(node) = wildcard(contents, place.name, place.apex, encloser) {
@@ -212,8 +208,8 @@ impl<'v> Resolver<'v, '_> {
         None
     }
 
-    /// The name is at or below a zone cut: a referral (RFC 1034 4.3.2, step 3b). It is no
-    /// authoritative answer, unless a CNAME record of ours led here (RFC 1034 6.2.7).
+    /// The name is at or below a zone cut: a referral (RFC 1034 4.3.2, step 3b). The answer is not authoritative, unless a
+    /// CNAME record of ours led here (RFC 1034 6.2.7).
     fn delegate(
         &mut self,
         place: &ChainName<'v, '_>,
@@ -229,7 +225,7 @@ impl<'v> Resolver<'v, '_> {
         self.answer.referral = Some(Referral::new(place.zone.contents(), cut, ns));
     }
 
-    /// The name is below a DNAME record: the record, and a CNAME record made of it (RFC 6672 3.2).
+    /// The name is below a DNAME record: adds this and the CNAME record synthesized from it (RFC 6672 3.2).
     fn redirect(
         &mut self,
         place: &ChainName<'v, '_>,
@@ -239,7 +235,7 @@ impl<'v> Resolver<'v, '_> {
         let target = name_prefix(dname.first())?;
         let is_listed = self.answer.has(dname);
         if is_listed && name::is_within(target, place.name.suffix(label)) {
-            // It leads to below itself: the names would grow until none fits.
+            // Its target is below its owner: names would grow until they are too long.
             return None;
         }
         let start = place.name.start(label);
@@ -265,12 +261,11 @@ impl<'v> Resolver<'v, '_> {
             owner: place.owner,
             records: AnswerRdata::Cname(made),
         });
-        // To a question for it, the CNAME record is the answer, as a stored one would be.
+        // A CNAME query is answered by the CNAME record itself, like by a stored one.
         (self.question.rtype != Rtype::CNAME).then_some(Owner::Synthesized(made))
     }
 
-    /// Neither the type nor a CNAME record is there, or not even the name: the SOA record says for
-    /// how long that may be believed (RFC 2308 3).
+    /// NODATA or NXDOMAIN: the SOA record tells how long to cache that (RFC 2308 3).
     fn deny(&mut self, place: &ChainName<'v, '_>) {
         self.answer.push(AnswerRrset {
             section: Section::Authority,

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The records of one owner and type: their TTL and rdata, as wire octets.
 ///
-/// This is how a set is handed over; [`Contents`](super::Contents) keeps its octets with those of
-/// its owner, and gives [`RrsetRef`] out.
+/// The form in which a set is passed to [`Contents`](super::Contents), which stores its octets with those of its owner and
+/// returns [`RrsetRef`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rrset {
     ttl: u32,
@@ -18,17 +18,15 @@ pub struct Rrset {
 pub struct RrsetRef<'v> {
     /// The TTL in seconds.
     pub ttl: u32,
-    /// How many records there are: at least one.
+    /// The number of records, at least one.
     pub count: u16,
-    /// The rdata, each with its length in two octets in front, as in a message.
+    /// The rdata of the records, each with its length in two octets in front, as in a message.
     pub data: &'v [u8],
 }
 
 impl Rrset {
-    /// Makes a set of uncompressed rdata (RFC 3597 4) in the order given.
-    ///
-    /// None if there is no rdata, one is longer than 65,535 octets or there are more than 65,535:
-    /// that could not be sent.
+    /// A set of uncompressed rdata (RFC 3597 4), in this order. `None` if it could not be sent: there is no rdata, more than
+    /// 65,535, or one of more than 65,535 octets.
     pub fn new<'a>(ttl: u32, rdata: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let mut data = Vec::with_capacity(64);
         let mut count: u16 = 0;
@@ -55,7 +53,7 @@ impl Rrset {
 }
 
 impl<'v> RrsetRef<'v> {
-    /// The rdata, one by one, each with its length in front.
+    /// The rdata of each record with its length in front.
     pub fn records(self) -> impl Iterator<Item = &'v [u8]> {
         let mut rest = self.data;
         std::iter::from_fn(move || {
@@ -66,7 +64,7 @@ impl<'v> RrsetRef<'v> {
         })
     }
 
-    /// The rdata, one by one, without their lengths.
+    /// The rdata of each record.
     pub fn rdata(self) -> impl Iterator<Item = &'v [u8]> {
         self.records().map(|record| &record[2..])
     }
@@ -76,7 +74,7 @@ impl<'v> RrsetRef<'v> {
         self.rdata().next().unwrap_or_default()
     }
 
-    /// Whether these are the same octets of the view, and not only equal ones.
+    /// Whether both are the same octets in memory, not only equal ones.
     pub(super) fn is(self, other: RrsetRef<'_>) -> bool {
         std::ptr::eq(self.data, other.data)
     }

@@ -1,8 +1,8 @@
-//! Scenarios in text: zones, and questions with the answers that they must have.
+//! Scenarios in text: zones, questions and the expected answers.
 //!
 //! ```text
 //! zone example. 3600 300           ; apex, TTL and minimum of the SOA record
-//! host.example. A 192.0.2.1        ; TTL 3600, written only where it is another
+//! host.example. A 192.0.2.1        ; TTL 3600; others are written after the owner
 //!
 //! ? host.example. A
 //! NOERROR aa                       ; rcode, flag, then the records by section
@@ -21,7 +21,7 @@ use crate::model::{Name, Rtype};
 
 const TTL: u32 = 3600;
 
-/// Types that IANA leaves to private use, written as octets.
+/// Types for private use (RFC 6895 3.1), with rdata in hexadecimal.
 const UNKNOWN: Rtype = Rtype(65_280);
 const UNKNOWN_TOO: Rtype = Rtype(65_281);
 
@@ -99,7 +99,7 @@ fn check(scenario: &str) {
     }
 }
 
-/// The lines that say something, without comments, with single spaces.
+/// The lines that are not empty, without comments, with single spaces.
 fn lines(text: &str) -> impl Iterator<Item = String> {
     let clean = |line: &str| {
         let line = line.split(';').next().unwrap_or_default();
@@ -145,7 +145,7 @@ fn zone(block: &str) -> Zone {
     Zone::new(&soa(&apex, ttl, minimum), contents)
 }
 
-/// The zone that has this in it.
+/// A zone with these contents.
 pub(crate) fn zone_of(contents: Contents) -> Zone {
     Zone::new(&soa(contents.apex(), TTL, TTL), contents)
 }
@@ -204,7 +204,7 @@ fn rdata(rtype: Rtype, fields: &[&str]) -> Vec<u8> {
     rdata
 }
 
-/// A name in wire form with its spelling kept, which [`Name`] does not.
+/// A name in wire form with its spelling, which [`Name`] would not keep.
 pub(crate) fn spelled(text: &str) -> Vec<u8> {
     let mut wire: Vec<u8> = Vec::new();
     for label in text.split('.').filter(|label| !label.is_empty()) {
@@ -272,7 +272,7 @@ pub(crate) fn entries<'v>(answer: &Answer<'v>) -> Vec<AnswerRrset<'v>> {
     entries
 }
 
-/// The answer to a question, in the words of a scenario.
+/// The answer to a question, in the format of a scenario.
 fn answer(view: &View, qname: &str, rtype: &str) -> String {
     let qname = spelled(qname);
     let question = Question {

@@ -1,16 +1,14 @@
 //! A persistent map from names to nodes: a hash array mapped trie (Bagwell, "Ideal Hash Trees",
 //! 2001).
 //!
-//! A clone shares everything with its original; a change copies the branches on its path that are
-//! shared, and changes in place those that are not.
+//! A clone shares everything with its original. A change copies the shared branches on its path, and changes the others in
+//! place.
 //!
-//! Why not a map of the shelf: with `rpds::HashTrieMap`, whose nodes, entries, keys and values are
-//! an allocation each, a name with one A record took more than twice the memory and a question
-//! twice the time, most of it waiting for memory.
+//! Why not `rpds::HashTrieMap`: it allocates nodes, entries, keys and values one by one. A name with one A record took more
+//! than twice the memory and a query twice the time, mostly in cache misses.
 //!
-//! A branch has up to 32 slots and keeps those that are taken; five bits of the hash choose the
-//! slot. The branch's bitmap is kept beside the pointer to its slots, so that each level costs one
-//! access to memory.
+//! Five bits of the hash choose one of 32 slots of a branch, which stores only those in use. A branch's bitmap is stored
+//! beside the pointer to its slots, so each level costs one memory access.
 
 mod differences;
 
@@ -24,10 +22,10 @@ use foldhash::quality::RandomState;
 use super::node::{Node, NodeBuf};
 pub(super) use differences::{Differences, NodePair};
 
-/// How many bits of a hash choose a slot.
+/// The number of bits of a hash that choose a slot.
 const LEVEL_BITS: u32 = 5;
 
-/// How many levels a hash has bits for.
+/// The number of levels that a hash has bits for.
 const LEVELS_MAX: u32 = u64::BITS / LEVEL_BITS;
 
 /// A set of nodes, each found by its name.
@@ -35,37 +33,37 @@ const LEVELS_MAX: u32 = u64::BITS / LEVEL_BITS;
 pub(super) struct Trie<S = RandomState> {
     root: Branch,
     len: usize,
-    // Seeded at random: who chooses names cannot choose their places.
+    // Seeded at random, so that nobody can choose names that collide.
     hasher: S,
 }
 
-/// The slots that are taken, and which they are.
+/// The slots in use, and a bitmap of which they are.
 #[derive(Clone, Default)]
 struct Branch {
     bitmap: u32,
     slots: Arc<[Slot]>,
 }
 
-/// What is in a slot. (The fields of a branch stand here one by one, which saves 8 octets.)
+/// What is in a slot. A `Branch` inside would take 8 octets more than its two fields.
 #[derive(Clone, Default)]
 enum Slot {
-    /// Nothing: only while slots are moved.
+    /// Nothing, while slots are moved.
     #[default]
     Vacant,
-    /// A node, and bits of its name's hash that tell most other names without a look at it.
+    /// A node, and bits of its name's hash: most other names are told apart without reading the node.
     Leaf(u32, NodeBuf),
     /// A branch: its bitmap and its slots.
     Branch(u32, Arc<[Slot]>),
 }
 
-/// The slots that a name takes, level by level.
+/// The path of a name: the slots that lead to it, level by level.
 struct Path<'a, S> {
     hasher: &'a S,
     name: &'a [u8],
     hash: u64,
-    /// How many bits of the hash have chosen.
+    /// How many bits of the hash are used up.
     used: u32,
-    /// How often the name was hashed anew.
+    /// How often the name was hashed again.
     round: u32,
 }
 
@@ -80,7 +78,7 @@ impl<'a, S: BuildHasher> Path<'a, S> {
         }
     }
 
-    /// The bits of the hash that choose last, and are kept in the leaf.
+    /// The bits of the hash for the last levels, which are stored in the leaf.
     fn tag(&self) -> u32 {
         (self.hash >> 32) as u32
     }
@@ -91,7 +89,7 @@ impl<'a, S: BuildHasher> Path<'a, S> {
         (0..LEVELS_MAX).fold(0, |order, level| (order << LEVEL_BITS) | slot(level))
     }
 
-    /// The slot in the branch on the current level, as a bit; goes on to the next level.
+    /// The slot on the current level, as a bit; then moves on to the next level.
     #[inline]
     fn next(&mut self) -> u32 {
         if self.used == LEVELS_MAX * LEVEL_BITS {
@@ -102,8 +100,7 @@ impl<'a, S: BuildHasher> Path<'a, S> {
         bit
     }
 
-    /// Names that agree in all bits of their hashes are hashed anew, with the round: that they
-    /// agree for ever will not happen.
+    /// Hashes the name again, with the round, so that names with equal hashes part sooner or later.
     #[cold]
     fn rehash(&mut self) {
         self.round += 1;
@@ -139,13 +136,13 @@ impl<S: BuildHasher> Trie<S> {
         }
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// A map of all these nodes, made in one go: several times as quick as to put them in one by one. None where two have
-    /// the same name.
+    /// Builds a map of all these nodes at once, several times faster than one by one. Returns `None` if two have the same
+    /// name.
     pub(super) fn of(leaves: Vec<NodeBuf>, hasher: S) -> Option<Self> {
         let mut sorted: Vec<(u64, u32, NodeBuf)> = leaves
             .into_iter()
@@ -161,7 +158,7 @@ impl<S: BuildHasher> Trie<S> {
             trie.root = branch(&mut sorted, 0);
             return Some(trie);
         }
-        // Two names are the same, or, once in an age, only their hashes are.
+        // Two names are the same, or, very rarely, only their hashes.
         for (.., leaf) in sorted {
             if trie.get(leaf.node().name()).is_some() {
                 return None;
@@ -196,7 +193,7 @@ impl<S: BuildHasher> Trie<S> {
         }
     }
 
-    /// Begins a lookup of a name.
+    /// Begins to look up a name.
     pub(super) fn probe(&self, name: &[u8]) -> Probe<'_> {
         Probe {
             hash: self.hasher.hash_one(name),
@@ -214,7 +211,7 @@ impl<S: BuildHasher> Trie<S> {
         self.len += usize::from(is_new);
     }
 
-    /// Changes the number of children of a node, and says whether there is such a node.
+    /// Changes the number of children of a node. Returns false if there is no such node.
     pub(super) fn change_children(&mut self, name: &[u8], change: impl FnOnce(u32) -> u32) -> bool {
         let Some(children) = self.get(name).map(Node::children) else {
             return false;
@@ -234,7 +231,7 @@ impl<S: BuildHasher> Trie<S> {
         }
     }
 
-    /// Removes the node of a name, which must be there.
+    /// Removes the node of a name.
     pub(super) fn remove(&mut self, name: &[u8]) {
         if self.get(name).is_some() {
             let mut path = Path::new(&self.hasher, name);
@@ -259,8 +256,8 @@ impl<S: BuildHasher> Trie<S> {
     }
 }
 
-/// A lookup that goes down one level at a time, so that many lookups can wait for memory together instead of one after
-/// the other.
+/// A lookup that takes one step at a time, so that the cache misses of many lookups overlap. It finds nothing; it loads
+/// the node into the cache.
 #[derive(Clone, Copy)]
 pub struct Probe<'v> {
     hash: u64,
@@ -275,7 +272,7 @@ enum Reached<'v> {
 }
 
 impl<'v> Probe<'v> {
-    /// Goes on by one access to memory. Says whether there is more to go.
+    /// Makes one memory access. Returns false if there was none left to make.
     pub fn step(&mut self) -> bool {
         self.at = match self.at {
             Reached::Branch(bitmap, slots) => {
@@ -298,7 +295,7 @@ impl<'v> Probe<'v> {
     }
 }
 
-/// The branch on a level that leads to these leaves, which are sorted and not the same. They are taken.
+/// Builds the branch on a level that leads to these leaves, which are sorted and all different.
 fn branch(leaves: &mut [(u64, u32, NodeBuf)], level: u32) -> Branch {
     let slot_of = |order: u64| (order >> ((LEVELS_MAX - 1 - level) * LEVEL_BITS)) & 31;
     let same_slot = |a: &(u64, u32, NodeBuf), b: &(u64, u32, NodeBuf)| slot_of(a.0) == slot_of(b.0);
@@ -319,7 +316,7 @@ fn branch(leaves: &mut [(u64, u32, NodeBuf)], level: u32) -> Branch {
     }
 }
 
-/// Puts a leaf into a branch, and says whether its name is new.
+/// Puts a leaf into a branch. Returns whether its name is new.
 fn put<S: BuildHasher>(
     bitmap: &mut u32,
     slots: &mut Arc<[Slot]>,
@@ -349,7 +346,7 @@ fn put<S: BuildHasher>(
     }
 }
 
-/// The branch that has both leaves.
+/// A branch of both leaves.
 fn split<S: BuildHasher>(
     a: Slot,
     mut a_path: Path<'_, S>,
@@ -374,7 +371,7 @@ fn remove<S: BuildHasher>(bitmap: &mut u32, slots: &mut Arc<[Slot]>, path: &mut 
     let slot = &mut Arc::make_mut(slots)[at];
     if let Slot::Branch(bitmap, slots) = slot {
         remove(bitmap, slots, path);
-        // A leaf that is alone moves up, so that the trie is as if the other had never been.
+        // A single leaf moves up, as if the other had never been there.
         if let [Slot::Leaf(tag, leaf)] = &slots[..] {
             *slot = Slot::Leaf(*tag, leaf.clone());
         }
@@ -384,8 +381,7 @@ fn remove<S: BuildHasher>(bitmap: &mut u32, slots: &mut Arc<[Slot]>, path: &mut 
     *bitmap &= !bit;
 }
 
-/// Changes how many slots there are. Slots that nobody shares are moved: to copy them would touch
-/// the memory of every node they lead to.
+/// Adds or removes a slot. Unshared slots are moved; cloning them would touch the reference count of every node below.
 fn rebuild(slots: &mut Arc<[Slot]>, change: impl FnOnce(&mut Vec<Slot>)) {
     let mut list = Vec::with_capacity(slots.len() + 1);
     match Arc::get_mut(slots) {

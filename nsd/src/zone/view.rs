@@ -1,4 +1,4 @@
-//! The zones that are served, as one value that is published in one step.
+//! All zones that are served, as one value that is published at once.
 
 use std::sync::Arc;
 
@@ -11,22 +11,20 @@ use super::rrset::{Rrset, RrsetRef};
 use super::trie::Probe;
 use crate::model::{Consistency, Name, Rtype};
 
-/// All zones at one revision: immutable once published, cheap to clone and to change by a little.
-///
-/// A clone shares all zones with its original, so that a writer clones the view that is served,
-/// changes its clone and publishes that.
+/// All zones at one revision. It never changes once published. Clones share all zones, so a clone and a small change are
+/// cheap.
 #[derive(Clone, Default)]
 pub struct View {
     zones: HashTrieMapSync<ApexKey, Arc<Zone>, RandomState>,
-    // No apex has more labels: a limit on the lookups that a long name costs. It may be too high
-    // after a zone is gone, never too low.
+    // No apex has more labels: it limits the lookups for a long name. It may be too high after a zone was removed, never
+    // too low.
     depth_max: usize,
     rrset_count: usize,
     is_ready: bool,
     consistency: Consistency,
 }
 
-/// A zone: its SOA record and all the rest.
+/// A zone: its SOA record, its contents and its consistency.
 #[derive(Clone)]
 pub struct Zone {
     soa: Rrset,
@@ -69,7 +67,7 @@ impl SoaFields {
 }
 
 impl Zone {
-    /// Puts a zone together; its name is the apex of `contents`.
+    /// A zone named like the apex of `contents`.
     pub fn new(soa: &SoaFields, contents: Contents) -> Self {
         Zone {
             soa: soa.rrset(),
@@ -80,7 +78,7 @@ impl Zone {
         }
     }
 
-    /// The same zone with another promise about how fresh its answers are.
+    /// The same zone with another promise about the freshness of its answers.
     pub fn with_consistency(self, consistency: Consistency) -> Self {
         Zone {
             consistency,
@@ -88,7 +86,7 @@ impl Zone {
         }
     }
 
-    /// What it promises about how fresh its answers are.
+    /// What the zone promises about the freshness of its answers.
     pub fn consistency(&self) -> Consistency {
         self.consistency
     }
@@ -98,7 +96,7 @@ impl Zone {
         self.contents.apex()
     }
 
-    /// The SOA record, with the TTL that an answer to a question for it has.
+    /// The SOA record, with the TTL for answers to SOA queries.
     pub fn soa(&self) -> RrsetRef<'_> {
         self.soa.as_ref()
     }
@@ -113,12 +111,12 @@ impl Zone {
         self.negative_ttl
     }
 
-    /// All but the SOA record.
+    /// All RRsets but the SOA record.
     pub fn contents(&self) -> &Contents {
         &self.contents
     }
 
-    /// How many RRsets there are, the SOA record included.
+    /// The number of RRsets, with the SOA record.
     pub fn rrset_count(&self) -> usize {
         1 + self.contents.rrset_count()
     }
@@ -133,28 +131,28 @@ impl Zone {
 }
 
 impl View {
-    /// Whether the zones are known: false until the first sync, and until then every question is
-    /// answered with SERVFAIL, since an empty view would deny names that exist.
+    /// Whether the zones are known. Before the first sync they are not, and every query gets SERVFAIL: an empty view would
+    /// deny names that exist.
     pub fn is_ready(&self) -> bool {
         self.is_ready
     }
 
-    /// Says whether the zones are known.
+    /// Sets whether the zones are known.
     pub fn set_ready(&mut self, is_ready: bool) {
         self.is_ready = is_ready;
     }
 
-    /// What is promised about names that are in no zone: that there is none yet.
+    /// The freshness promise for names in none of the zones: a zone for them may just have been added.
     pub fn consistency(&self) -> Consistency {
         self.consistency
     }
 
-    /// Says what is promised about names that are in no zone.
+    /// Sets the freshness promise for names in none of the zones.
     pub fn set_consistency(&mut self, consistency: Consistency) {
         self.consistency = consistency;
     }
 
-    /// Adds a zone, or replaces the one of that name.
+    /// Adds a zone, or replaces the one with that name.
     pub fn put_zone(&mut self, zone: Arc<Zone>) {
         self.rrset_count -= self.zone(zone.apex()).map_or(0, |zone| zone.rrset_count());
         self.rrset_count += zone.rrset_count();
@@ -162,7 +160,7 @@ impl View {
         self.zones.insert_mut(ApexKey(zone.apex().clone()), zone);
     }
 
-    /// Removes a zone, and says whether it was there.
+    /// Removes a zone. Returns false if it was not there.
     pub fn remove_zone(&mut self, apex: &Name) -> bool {
         self.rrset_count -= self.zone(apex).map_or(0, |zone| zone.rrset_count());
         let found = self.zones.remove_mut(apex.wire());
@@ -182,22 +180,22 @@ impl View {
         self.zones.values()
     }
 
-    /// How many zones there are.
+    /// The number of zones.
     pub fn zone_count(&self) -> usize {
         self.zones.size()
     }
 
-    /// How many RRsets there are in all zones, their SOA records included.
+    /// The number of RRsets in all zones, with their SOA records.
     pub fn rrset_count(&self) -> usize {
         self.rrset_count
     }
 
-    /// Whether a zone has this name.
+    /// Whether this is the name of a zone.
     pub(super) fn is_apex(&self, name: &FoldedName) -> bool {
         self.zones.contains_key(name.wire())
     }
 
-    /// Begins a lookup of a name in its zone.
+    /// Begins to look up a name in its zone.
     pub fn probe(&self, name: &[u8]) -> Option<Probe<'_>> {
         let mut folded = FoldedName::new();
         if !folded.fold(name) {
@@ -207,8 +205,8 @@ impl View {
         Some(zone.contents.probe(folded.prefix(0, apex)))
     }
 
-    /// The zone that is nearest above the name, or at it, and the index of the label at which the
-    /// zone's name begins (RFC 1034 4.3.2, step 2). `label` is the first index to look at.
+    /// The zone at the name or nearest above it (RFC 1034 4.3.2, step 2), and the index of the label at which the zone's
+    /// name starts. Zones whose names start before `label` are skipped.
     pub(super) fn find(&self, name: &FoldedName, label: usize) -> Option<(&Zone, usize)> {
         let first = label.max(name.label_count().saturating_sub(self.depth_max));
         (first..=name.label_count())

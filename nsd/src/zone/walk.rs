@@ -1,4 +1,4 @@
-//! The way down from the apex of a zone to a name.
+//! The walk from the apex of a zone down to a name.
 
 use arrayvec::ArrayVec;
 
@@ -10,19 +10,19 @@ use super::rrset::RrsetRef;
 use super::view::Zone;
 use crate::model::Rtype;
 
-/// A name of the chain, and its zone.
+/// A name in the chain that a question leads to, and its zone.
 pub(super) struct ChainName<'v, 'a> {
     pub(super) zone: &'v Zone,
-    /// The index of the label at which the name of the zone begins.
+    /// The index of the label at which the zone's name starts.
     pub(super) apex: usize,
     pub(super) name: &'a FoldedName,
-    /// The same name as it is to be sent.
+    /// The same name, in the spelling to send.
     pub(super) owner: Owner<'v>,
-    /// The name in the question, which owners may refer to.
+    /// The name in the question, which an [`Owner`] may refer to.
     pub(super) question: &'a [u8],
 }
 
-/// Where the walk down from the apex ends (RFC 1034 4.3.2, step 3); labels are indices.
+/// Where the walk ends (RFC 1034 4.3.2, step 3). Labels are indices.
 pub(super) enum Found<'v> {
     /// At the name itself.
     Node(Node<'v>),
@@ -34,13 +34,12 @@ pub(super) enum Found<'v> {
     },
     /// At a DNAME record above the name.
     Dname { label: usize, rrset: RrsetRef<'v> },
-    /// At a name that does not exist; the closest encloser is the last that does (RFC 4592 3.3.1).
+    /// The name does not exist; the closest encloser is the last name on the way that does (RFC 4592 3.3.1).
     Missing { encloser: usize },
 }
 
-/// Walks from the apex, at label index `apex`, towards the name.
-///
-/// Downwards, so that a long name costs no more lookups than the zone is deep.
+/// Walks from the apex, at label index `apex`, down to the name. Downwards, so that a long name costs no more lookups than
+/// the zone is deep.
 pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -> Found<'v> {
     let is_flat = !contents.has_dividers();
     if is_flat && let Some(node) = contents.node(name.prefix(0, apex)) {
@@ -49,7 +48,7 @@ pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -
     let has_dnames = contents.has_dnames();
     let mut node = Node::EMPTY;
     if apex == 0 || has_dnames {
-        // The apex exists, if only for its SOA record.
+        // The apex always exists: it has the SOA record.
         node = contents.node(&[]).unwrap_or(Node::EMPTY);
     }
     for label in (0..=apex).rev() {
@@ -65,8 +64,8 @@ pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -
                     };
                 }
             }
-            // At a wildcard, too, if it is asked for itself: RFC 4592 4.2 leaves open what that
-            // means, and RFC 1034 4.3.2, step 3b makes no exception.
+            // Also at a wildcard that is queried itself: RFC 4592 4.2 leaves open what NS records mean there, and
+            // RFC 1034 4.3.2, step 3b makes no exception.
             if let Some(ns) = node.rrset(Rtype::NS) {
                 return Found::Cut { label, node, ns };
             }
@@ -81,8 +80,7 @@ pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -
     Found::Node(node)
 }
 
-/// The wildcard below the closest encloser of a name that does not exist: its source of synthesis
-/// (RFC 4592 3.3.1).
+/// The wildcard below the closest encloser: the source of synthesis for a name that does not exist (RFC 4592 3.3.1).
 pub(super) fn wildcard<'v>(
     contents: &'v Contents,
     name: &FoldedName,
@@ -95,7 +93,7 @@ pub(super) fn wildcard<'v>(
     contents.node(&wildcard)
 }
 
-/// The node of a name in the zone, be it below a zone cut. The name of the zone begins at this octet of it.
+/// The node of a name, or the wildcard that matches it, also below a zone cut. The zone's name starts at `offset`.
 pub(super) fn node_at<'v>(
     contents: &'v Contents,
     target: &[u8],

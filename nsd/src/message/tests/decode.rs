@@ -1,4 +1,4 @@
-//! A reader of messages that is slow, strict and independent.
+//! A slow, strict reader of messages, independent of the product code.
 
 use crate::zone::tests::entries;
 use crate::zone::{Answer, AnswerRdata, Section};
@@ -89,8 +89,7 @@ impl Reader<'_> {
     }
 }
 
-/// Reads a whole message; none if it is cut off, longer than its records, or has an OPT record
-/// that is not the last.
+/// Reads a message; `None` if it is cut off, longer than its records, or has an OPT record that is not the last one.
 pub(super) fn decode(message: &[u8]) -> Option<Message> {
     assert!(message.len() <= 65_535);
     let mut reader = Reader { message, at: 0 };

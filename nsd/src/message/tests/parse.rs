@@ -1,4 +1,4 @@
-//! What is taken for a query, and how the rest is rejected.
+//! Valid queries, and how other messages are rejected.
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn queries() {
 
     let large = message([0, 0], [1, 0, 0, 1], &[QUESTION, OPT]);
     assert_eq!(parse(&large).unwrap().udp_limit(4096), 1232);
-    // Other records are passed over, with a compressed owner too, and OPT need not be the last.
+    // Other records are skipped, also with a compressed owner, and OPT need not be the last one.
     let soa = b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x01z";
     let others = message([0, 0], [1, 0, 1, 2], &[QUESTION, soa, OPT, OTHER]);
     assert!(parse(&others).unwrap().edns.is_some());
@@ -367,7 +367,7 @@ fn no_key_is_known() {
             assert_eq!(sent, expected, "{key:?}");
         }
     }
-    // Where it has no room it is left out.
+    // Without room it is left out.
     let long = [&[1, b'a'].repeat(120)[..], &[0]].concat();
     let question = [&long[..], b"\0\x01\0\x01"].concat();
     let tsig = [&long[..], &TSIG[5..]].concat();
@@ -386,7 +386,7 @@ fn a_query_can_be_refused_later() {
     let reply = decode(&out[..len]).unwrap();
     assert_eq!((reply.rcode, &reply.question[..]), (5, &octets[12..24]));
     assert_eq!(reply.opt.unwrap().rdata, [0, 15, 0, 2, 0, 18]);
-    // Nowhere to write to: nothing is written.
+    // A buffer that is too small stays empty.
     assert_eq!(encode_reject(&refusal, &OURS, &mut out[..11]), 0);
     assert_eq!(encode_reject(&refusal, &OURS, &mut []), 0);
 }

@@ -1,4 +1,4 @@
-//! What is left out where there is no room for all.
+//! What is left out when a message is full.
 
 use super::*;
 

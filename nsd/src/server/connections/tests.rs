@@ -1,4 +1,4 @@
-//! Who has to make room, and when.
+//! Which connection is closed, and when.
 
 use super::*;
 
@@ -15,17 +15,17 @@ fn client(last: u8) -> IpAddr {
     [192, 0, 2, last].into()
 }
 
-/// Takes a seat at some millisecond.
+/// Takes a seat at this time in milliseconds.
 fn seat(open: &Arc<Connections>, client: IpAddr, at: u64) -> Option<Seat> {
     open.try_seat(client, at * 1000)
 }
 
-/// Asks at some millisecond.
+/// Sends a query at this time in milliseconds.
 fn ask(seat: &Seat, at: u64) {
     seat.pulse.last.store(at * 1000, Ordering::Relaxed);
 }
 
-/// Whether it was told to leave.
+/// Whether it was dismissed.
 fn has_to_leave(seat: &Seat) -> bool {
     !seat.connections.lock().staying.contains_key(&seat.number)
 }

@@ -140,7 +140,7 @@ async fn connections_in_the_backlog_are_served_at_shutdown() {
     let connections = Connections::new(Limits::new(1000, limit, limit), Arc::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    // Nobody has accepted these yet.
+    // These wait in the backlog.
     let query = [b"\0\x11", &QUERY[..]].concat();
     let mut clients = Vec::new();
     for _ in 0..20 {

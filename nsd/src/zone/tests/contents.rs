@@ -1,4 +1,4 @@
-//! The map of names: against a plain one, with clones in between.
+//! The map of names against a plain one, with clones in between.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -36,7 +36,7 @@ impl Random {
 
 pub(super) type Model = BTreeMap<(Name, Rtype), Rrset>;
 
-/// The names that exist: owners, and what is between them and the apex.
+/// The names that exist: owners, and the names between them and the apex.
 fn names_of(model: &Model, apex: &Name) -> BTreeSet<Name> {
     let up = |owner: &Name| {
         owner
@@ -74,7 +74,7 @@ fn assert_same(contents: &Contents, model: &Model) {
 }
 
 #[test]
-fn contents_are_as_a_plain_map() {
+fn contents_equal_a_plain_map() {
     for (seed, apex) in [(1, "test."), (2, "."), (3, "a.b.")] {
         let mut random = Random(seed);
         let (mut contents, mut model) = (Contents::new(name(apex)), Model::new());
@@ -82,7 +82,7 @@ fn contents_are_as_a_plain_map() {
         for step in 0..4_000 {
             let owner = random.name(apex);
             let rtype = [Rtype::A, Rtype::NS, Rtype::DNAME, Rtype::TXT][random.below(4)];
-            // Fewer and fewer, down to none, and then more again.
+            // First mostly puts, in the end mostly removals.
             if random.below(4_000) < 3_999 - step % 4_000 {
                 let rrset = Rrset::new(step as u32, [&step.to_be_bytes()[..]]).unwrap();
                 assert!(contents.put(&owner, rtype, &rrset));
@@ -101,7 +101,7 @@ fn contents_are_as_a_plain_map() {
         }
         assert_same(&contents, &Model::new());
         assert_eq!(contents.name_count(), 0);
-        // What was shared is as it was.
+        // The clones have not changed.
         for (contents, model) in kept {
             assert_same(&contents, &model);
         }
@@ -109,7 +109,7 @@ fn contents_are_as_a_plain_map() {
 }
 
 #[test]
-fn what_is_outside_or_no_content_is_not_taken() {
+fn names_outside_and_soa_records_are_rejected() {
     let mut contents = Contents::new(name("a.test."));
     let rrset = Rrset::new(1, [&b"x"[..]]).unwrap();
     for owner in ["test.", ".", "b.test.", "ba.test.", "x.b.test."] {
@@ -288,7 +288,7 @@ fn probes_come_to_an_end() {
     for index in 0..2000 {
         contents.put(&name(&format!("h{index}.test.")), Rtype::A, &address);
     }
-    // Down to the node, and that; or to where there is none.
+    // Down to the node and its memory, or to a free slot.
     assert!((3..=8).contains(&steps(&contents, b"\x02h7")));
     for index in 0..2000 {
         let wire = name(&format!("no{index}.test."));

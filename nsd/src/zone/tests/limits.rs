@@ -1,10 +1,10 @@
-//! What is refused, what is cut short, and what is at the edges.
+//! Refusals, limits and edge cases.
 
 use super::*;
 use crate::model::Consistency;
 
 #[test]
-fn not_ready_is_a_failure_and_no_denial() {
+fn before_the_first_sync_queries_get_servfail() {
     let mut view = view("zone test. 3600 300\ntest. NS ns.test.\n");
     view.set_ready(false);
     assert_eq!(answer(&view, "test.", "NS"), "SERVFAIL\n");
@@ -35,7 +35,7 @@ fn other_zones_are_refused_with_a_reason() {
         (Rcode::REFUSED, Some(ede::NOT_AUTHORITATIVE))
     );
     assert!(answer.zone.is_none() && !answer.is_authoritative);
-    // That there is no zone yet is an answer, too, which may be too old.
+    // REFUSED is an answer too, and may be outdated: a zone may just have been added.
     let mut strict = view.clone();
     strict.set_consistency(Consistency::Linearizable);
     let question = Question {
@@ -59,7 +59,7 @@ fn other_zones_are_refused_with_a_reason() {
 }
 
 #[test]
-fn meta_types_are_no_types_of_data() {
+fn queries_for_meta_types_are_rejected() {
     let view = view("zone test. 3600 300\ntest. NS ns.test.\n");
     for (rtype, expected) in [
         ("OPT", "FORMERR\n"),
@@ -198,7 +198,7 @@ fn a_dname_is_never_without_its_cname() {
     let answer = answer(&view, &format!("{front}.d00.test."), "A");
     assert_eq!(answer.matches(" DNAME ").count(), 17);
     assert_eq!(answer.matches(" CNAME ").count(), 17, "{answer}");
-    // As many links as are followed: the chain is whole.
+    // As many links as are followed: the chain is complete.
     let answer = self::answer(&view, &format!("{front}.d01.test."), "A");
     assert_eq!(answer.matches(" CNAME ").count(), 16);
     assert!(answer.ends_with(&format!("answer {front}.d17.test. A 192.0.2.1\n")));
@@ -247,7 +247,7 @@ fn zones_without_cuts_have_closest_enclosers_too() {
 fn a_suffix_within_a_label_is_no_ancestor() {
     let apex = name("test.");
     let mut contents = Contents::new(apex.clone());
-    // One label, at whose end stands what the name of the zone looks like on the wire.
+    // One label that ends in the octets of the zone's name.
     let target = b"\x06a\x04test\0";
     contents.put(&apex, Rtype::NS, &Rrset::new(TTL, [&target[..]]).unwrap());
     contents.put(&apex, Rtype::A, &Rrset::new(TTL, [&[1; 4][..]]).unwrap());
@@ -309,7 +309,7 @@ fn zones_come_and_go() {
     assert!(answer(&view, "a.b.test.", "SOA").starts_with("NXDOMAIN"));
     assert!(view.remove_zone(&name("test.")));
     assert_eq!(answer(&view, "test.", "SOA"), "REFUSED\n");
-    // Who holds the view from before sees nothing of it.
+    // The older view does not change.
     assert_eq!(
         answer(&old, "a.b.test.", "SOA"),
         "NOERROR aa\nanswer a.b.test. 3600 SOA\n"
