@@ -28,7 +28,7 @@ impl Feed {
 
     /// Takes in what happened in one step, publishes what comes of it, and tells everybody.
     pub(super) fn take(&mut self, events: Vec<Event>, status: &Status) {
-        let (mut changed, mut lists) = (false, 0);
+        let (mut changes, mut lists) = (None, 0);
         let (mut synced, mut is_fresh) = (None, false);
         for event in events {
             match &event {
@@ -48,12 +48,15 @@ impl Feed {
             if matches!(event, Event::Listed { .. }) {
                 builder.set_cluster(status.cluster_id);
             }
-            changed |= builder.apply(event);
+            if let Some(more) = builder.apply(event) {
+                let all: &mut Vec<_> = changes.get_or_insert_default();
+                all.extend(more);
+            }
         }
         self.is_trim_due |= lists > 0;
         self.is_restarted &= lists == 0;
         let doubted = status.doubted || self.is_restarted;
-        if changed {
+        if changes.is_some() {
             let view = self.mirrored.lock().view().clone();
             self.publisher.publish(view);
         }

@@ -1,20 +1,27 @@
-//! From etcd to what is served: builds views from the mirror's events, publishes them in one step, and tells how fresh they
+//! From etcd to what is served: builds views from the mirror's events, publishes each in one step, and tells how fresh they
 //! are.
 //!
-//! - `tables`: what etcd holds, decoded; `builder`: the view that this makes.
-//! - `guard`: which losses are held back; `kept`: what is served then.
-//! - `feed`: takes the watch's events through all of that, and publishes what comes of it.
-//! - `snapshot`: the tables in a file, for a restart without etcd; `saver`: when that is written.
-//! - `audit`: the tables held against etcd.
+//! Each of these uses only those above it:
+//!
+//! - `guard`: which losses are held back.
+//! - `decode`: from a key and its value to records and settings.
+//! - `kept`: the copy of a zone that is served while a loss is held back.
+//! - `zone_data`: what etcd holds of one zone; `tables`: of all zones.
+//! - `snapshot`: the tables in a file, for a restart without etcd.
+//! - `builder`: the view that the tables make.
+//! - `feed`: takes the watch's events through all of that, and publishes the result.
+//! - `saver`: when the snapshot is written; `audit`: compares the tables with etcd now and then.
 
 mod audit;
 mod builder;
+mod decode;
 mod feed;
 mod guard;
 mod kept;
 mod saver;
 mod snapshot;
 mod tables;
+mod zone_data;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::kept::Kept;
-use super::tables::{Generation, Tables};
+use super::tables::Tables;
+use super::zone_data::Generation;
 use crate::model::{Name, ZoneSettings};
 use crate::zone::{Contents, Loader};
 

@@ -5,6 +5,7 @@
 //! - `proof`: when the view was last known to be complete.
 //! - `standing`: how the mirror stands towards etcd.
 
+mod changes;
 mod proof;
 mod publish;
 mod standing;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache, Guard};
 use tokio::sync::watch;
 
+pub use changes::ZoneChange;
 pub use proof::Proof;
 use proof::Proved;
 pub use publish::Publisher;

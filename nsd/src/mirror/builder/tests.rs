@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use etcd::mirror::{Change, KeyValue};
+use etcd::mirror::{Change, Event, KeyValue};
 use etcd::schema::Census;
 
 use super::*;
@@ -58,7 +58,7 @@ fn listed() -> Builder {
         !builder.view().is_ready(),
         "nothing is published before the list is complete"
     );
-    assert!(builder.apply(Event::Listed { revision: 9 }));
+    assert!(builder.apply(Event::Listed { revision: 9 }).is_some());
     builder
 }
 
@@ -102,26 +102,28 @@ fn changes_are_published_revision_by_revision() {
             ("/ns/v1/head", Some("{}")),
         ],
     );
-    assert!(builder.apply(add));
+    assert!(builder.apply(add).is_some());
     assert_eq!(
         (addresses(&builder, "c.x").len(), serial(&builder)),
         (1, 11)
     );
-    assert!(builder.apply(change(
+    let removal = change(
         12,
-        &[("/ns/v1/rr/x/2/c/A", None), ("/ns/v1/serial/x", Some("{}"))]
-    )));
+        &[("/ns/v1/rr/x/2/c/A", None), ("/ns/v1/serial/x", Some("{}"))],
+    );
+    assert!(builder.apply(removal).is_some());
     assert_eq!(
         (addresses(&builder, "c.x").len(), serial(&builder)),
         (0, 12)
     );
-    assert!(!builder.apply(change(
+    let no_zone = change(
         13,
         &[
             ("/ns/v1/head", Some("{}")),
-            ("/ns/v1/frontend/a", Some("{}"))
-        ]
-    )));
+            ("/ns/v1/frontend/a", Some("{}")),
+        ],
+    );
+    assert!(builder.apply(no_zone).is_none());
 }
 
 #[test]
@@ -285,7 +287,7 @@ fn relist(builder: &mut Builder, revision: i64, items: Vec<KeyValue>) {
     builder.apply(Event::Listing);
     builder.set_cluster(Some(1));
     builder.apply(Event::Items(items));
-    assert!(builder.apply(Event::Listed { revision }));
+    assert!(builder.apply(Event::Listed { revision }).is_some());
 }
 
 /// A builder that has listed these.

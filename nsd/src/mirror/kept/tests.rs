@@ -2,7 +2,9 @@
 
 use etcd::schema::Prefix;
 
-use super::super::tables::{self, Tables};
+use super::super::decode::decode;
+use super::super::tables::Tables;
+use super::super::zone_data::ZoneData;
 use super::*;
 
 const ZONE: &str = r#"{"soa":{"mname":"ns.x.","rname":"h.x.","refresh":1,"retry":2,"expire":3,"minimum":4,"ttl":5},"generation":2,"default_ttl":300}"#;
@@ -14,28 +16,28 @@ struct Trial(Tables);
 impl Trial {
     fn new() -> Self {
         let mut trial = Trial(Tables::default());
-        trial.put("/ns/v1/zone/x", ZONE, By::Us);
+        trial.put("/ns/v1/zone/x", ZONE, Origin::Ours);
         for index in 0..100 {
-            trial.put_address(index, By::Us);
+            trial.put_address(index, Origin::Ours);
         }
         trial
     }
 
-    fn put(&mut self, key: &str, value: &str, by: By) {
-        let said = tables::read(&Prefix::default(), key.as_bytes(), value.as_bytes());
-        self.0.take(key.as_bytes(), said, (5, by), None);
+    fn put(&mut self, key: &str, value: &str, origin: Origin) {
+        let decoded = decode(&Prefix::default(), key.as_bytes(), value.as_bytes());
+        self.0.put(key.as_bytes(), decoded, (5, origin), None);
     }
 
-    fn put_address(&mut self, index: usize, by: By) {
+    fn put_address(&mut self, index: usize, origin: Origin) {
         let key = format!("/ns/v1/rr/x/2/h{index}/A");
-        self.put(&key, r#"{"ttl":1,"rdata":["192.0.2.1"]}"#, by);
+        self.put(&key, r#"{"ttl":1,"rdata":["192.0.2.1"]}"#, origin);
     }
 
     fn lose(&mut self, indexes: std::ops::Range<usize>, at: u64) {
         for index in indexes {
             let key = format!("/ns/v1/rr/x/2/h{index}/A");
             self.0
-                .delete(&Prefix::default(), key.as_bytes(), By::Others(at));
+                .delete(&Prefix::default(), key.as_bytes(), Origin::Others(at));
         }
     }
 
@@ -72,7 +74,7 @@ fn a_loss_now_and_then_never_keeps_more_than_some_copies() {
     for minute in 0..1000_u64 {
         let index = (minute % 100) as usize;
         trial.lose(index..index + 1, minute * 60);
-        trial.put_address(index, By::Others(minute * 60));
+        trial.put_address(index, Origin::Others(minute * 60));
     }
     assert_eq!(trial.gone(1000 * 60), None, "all are there");
     let mut trial = Trial::new();
