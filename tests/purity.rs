@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("message", &["model", "zone"]),
             ("memory", &[]),
             ("supervisor", &[]),
-            ("served", &["memory", "supervisor", "zone"]),
+            ("served", &["memory", "model", "supervisor", "zone"]),
             ("metrics", &["served", "zone"]),
             (
                 "answer",

@@ -47,7 +47,7 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
     );
     let (mut servers, metrics) = (Supervisor::default(), Metrics::new(1));
     server::serve(&mut servers, &service, sockets, &connections, &metrics).map_err(told)?;
-    publisher.publish(view(size, 0));
+    publisher.publish(view(size, 0), Vec::new());
     let client = Client::start(address).map_err(told)?;
     let mut stall = Stall {
         replaced: 0.0,
@@ -58,7 +58,7 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
         let old = Arc::downgrade(&served.view());
         let start = Instant::now();
         let replaced = client.longest_while(|| {
-            publisher.publish(next);
+            publisher.publish(next, Vec::new());
             while old.strong_count() > 0 {
                 thread::sleep(Duration::from_millis(1));
             }

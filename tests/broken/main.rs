@@ -63,7 +63,7 @@ async fn pass_on(from: Served, to: Publisher) {
     loop {
         let sound = Arc::clone(&from.view());
         if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &sound)) {
-            to.publish(set_back(&sound, &mut histories));
+            to.publish(set_back(&sound, &mut histories), Vec::new());
             last = Some(sound);
         }
         to.prove(Some(Instant::now()));

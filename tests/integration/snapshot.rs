@@ -114,7 +114,7 @@ async fn what_is_no_snapshot_is_not_used(snapshot: &str) {
     for (octets, reason) in [
         (half, "it is damaged"),
         (flipped, "it is damaged"),
-        (b"\0".repeat(100), "it is no snapshot"),
+        (b"\0".repeat(100), "it is not a snapshot"),
         (vec![], "it is cut short"),
     ] {
         std::fs::write(snapshot, octets).expect("written");

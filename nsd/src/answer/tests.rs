@@ -75,7 +75,7 @@ fn service() -> (Publisher, Service) {
         .clone()
         .with_consistency(Consistency::Bounded(60));
     view.put_zone(Arc::new(bounded));
-    publisher.publish(view);
+    publisher.publish(view, Vec::new());
     (publisher, service)
 }
 

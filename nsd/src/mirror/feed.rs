@@ -1,42 +1,81 @@
-//! From the watch to what is served: takes the mirror's events in, publishes the view, and tells how things stand.
+//! From the watch to what is served: applies the mirror's events, publishes the view, and updates the standing.
 
 use etcd::client::{self, Status};
 use etcd::mirror::{Cause, Event, Failure};
 use tracing::{info, warn};
 
-use super::{Mirrored, follow};
+use super::{Builder, Mirrored};
 use crate::memory;
-use crate::served::{Publisher, Standing};
+use crate::served::{Publisher, Standing, ZoneChange};
 
 /// Takes what the watch brings.
 pub(super) struct Feed {
     pub(super) mirrored: Mirrored,
     pub(super) publisher: Publisher,
     pub(super) store: client::Config,
+    /// The failure that was logged last; none once the copy is fresh again.
     pub(super) lost: Option<Failure>,
-    /// Whether it goes on after a panic, and nothing was listed since.
+    /// Whether the mirror was restarted after a panic, and nothing was listed since.
     pub(super) is_restarted: bool,
+    /// Whether free memory should be given back to the system.
     pub(super) is_trim_due: bool,
 }
 
+/// What the events of one step came to.
+#[derive(Default)]
+struct Step {
+    /// What the new view changes; none if the view stays the same one.
+    changes: Option<Vec<ZoneChange>>,
+    /// How often everything was listed.
+    lists: u64,
+    /// The revision of the last list.
+    synced: Option<i64>,
+    is_fresh: bool,
+}
+
 impl Feed {
-    /// Whether it takes more than a moment to take these in.
+    /// Whether applying these takes more than a moment.
     pub(super) fn takes_long(&self, events: &[Event]) -> bool {
         let builder = self.mirrored.lock();
         events.iter().any(|event| builder.takes_long(event))
     }
 
-    /// Takes in what happened in one step, publishes what comes of it, and tells everybody.
+    /// Applies the events of one step, publishes the result, and tells everybody.
     pub(super) fn take(&mut self, events: Vec<Event>, status: &Status) {
-        let (mut changes, mut lists) = (None, 0);
-        let (mut synced, mut is_fresh) = (None, false);
+        let step = self.apply(events, status);
+        self.is_trim_due |= step.lists > 0;
+        self.is_restarted &= step.lists == 0;
+        if let Some(changes) = step.changes {
+            let view = self.mirrored.lock().view().clone();
+            self.publisher.publish(view, changes);
+        }
+        // Only after the view: the proof is about the one that is published.
+        let proved = status.last_fresh.filter(|_| !self.is_restarted);
+        self.publisher.prove(proved);
+        self.update_standing(status, step.lists);
+        // Only after the standing: whoever reads these lines may ask for it at once.
+        if let Some(revision) = step.synced {
+            info!(revision, "synced");
+        }
+        if step.is_fresh && self.lost.take().is_some() {
+            let (endpoint, revision) = (&status.endpoint, status.applied);
+            info!(endpoint, revision, "fresh again");
+        }
+        if std::mem::take(&mut self.is_trim_due) {
+            // It takes a moment, and nobody waits for it.
+            tokio::task::spawn_blocking(memory::trim);
+        }
+    }
+
+    fn apply(&mut self, events: Vec<Event>, status: &Status) -> Step {
+        let mut step = Step::default();
         for event in events {
             match &event {
                 Event::Listed { revision } => {
-                    synced = Some(*revision);
-                    lists += 1;
+                    step.synced = Some(*revision);
+                    step.lists += 1;
                 }
-                Event::Fresh { .. } => is_fresh = true,
+                Event::Fresh { .. } => step.is_fresh = true,
                 Event::Lost {
                     failure,
                     cause,
@@ -48,27 +87,23 @@ impl Feed {
             if matches!(event, Event::Listed { .. }) {
                 builder.set_cluster(status.cluster_id);
             }
-            if let Some(more) = builder.apply(event) {
-                let all: &mut Vec<_> = changes.get_or_insert_default();
-                all.extend(more);
+            if let Some(changes) = builder.apply(event) {
+                step.changes.get_or_insert_default().extend(changes);
             }
         }
-        self.is_trim_due |= lists > 0;
-        self.is_restarted &= lists == 0;
-        let doubted = status.doubted || self.is_restarted;
-        if changes.is_some() {
-            let view = self.mirrored.lock().view().clone();
-            self.publisher.publish(view);
-        }
-        // Only now: what is proved is what is published.
-        let proved = status.last_fresh.filter(|_| !self.is_restarted);
-        self.publisher.prove(proved);
+        step
+    }
+
+    /// Updates the standing, and wakes those who watch it.
+    fn update_standing(&self, status: &Status, lists: u64) {
+        let builder = self.mirrored.lock();
         let before = self.publisher.standing().cluster_id;
-        self.tell(|standing| {
+        self.publisher.tell(|standing| {
+            follow(standing, &builder);
             standing.mirrored = status.applied;
             standing.last_fresh = status.last_fresh;
             standing.watching = status.watching;
-            standing.doubted = doubted;
+            standing.doubted = status.doubted || self.is_restarted;
             standing.endpoint.clone_from(&status.endpoint);
             standing.member_id = status.member_id;
             standing.trouble.clone_from(&status.trouble);
@@ -82,30 +117,9 @@ impl Feed {
                 );
             }
         });
-        // Who reads this may ask at once.
-        if let Some(revision) = synced {
-            info!(revision, "synced");
-        }
-        if is_fresh && self.lost.take().is_some() {
-            let (endpoint, revision) = (&status.endpoint, status.applied);
-            info!(endpoint, revision, "fresh again");
-        }
-        if std::mem::take(&mut self.is_trim_due) {
-            // It takes a moment, and nobody waits for it.
-            tokio::task::spawn_blocking(memory::trim);
-        }
     }
 
-    /// Updates the standing from the builder, and wakes those who watch it.
-    fn tell(&self, more: impl FnOnce(&mut Standing)) {
-        let builder = self.mirrored.lock();
-        self.publisher.tell(|standing| {
-            follow(standing, &builder);
-            more(standing);
-        });
-    }
-
-    /// The same trouble over and over is one line, not one a try.
+    /// Logs a failure once, and not again at each attempt that fails in the same way.
     fn log_lost(&mut self, failure: Failure, cause: &Cause, endpoint: usize) {
         if self.lost.replace(failure) == Some(failure) {
             return;
@@ -121,6 +135,20 @@ impl Feed {
             "etcd is lost, retrying"
         );
     }
+}
+
+/// Updates the standing to what the builder has.
+pub(super) fn follow(standing: &mut Standing, builder: &Builder) {
+    let is_empty = builder.view().zone_count() == 0;
+    standing.ready = builder.view().is_ready() && (!is_empty || standing.allow_empty);
+    standing.cluster_id = builder.cluster_id();
+    standing.applied = builder.revision();
+    standing.held = builder.held().map(|(loss, _)| loss);
+    standing.held_zones = builder.held().map_or(0, |(_, zones)| zones);
+    standing.quarantined = builder.quarantine().len();
+    standing.serials_behind = builder.serials_behind().len();
+    standing.zones = builder.view().zone_count();
+    standing.rrsets = builder.view().rrset_count();
 }
 
 #[cfg(test)]

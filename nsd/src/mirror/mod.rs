@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use builder::Builder;
-use feed::Feed;
+use feed::{Feed, follow};
 pub use guard::Guard;
 use saver::Saver;
 pub use snapshot::check as check_snapshot;
@@ -172,20 +172,6 @@ impl Mirror {
     }
 }
 
-/// What the builder has come to is how things stand.
-fn follow(standing: &mut Standing, builder: &Builder) {
-    let is_empty = builder.view().zone_count() == 0;
-    standing.ready = builder.view().is_ready() && (!is_empty || standing.allow_empty);
-    standing.cluster_id = builder.cluster_id();
-    standing.applied = builder.revision();
-    standing.held = builder.held().map(|(loss, _)| loss);
-    standing.held_zones = builder.held().map_or(0, |(_, zones)| zones);
-    standing.quarantined = builder.quarantine().len();
-    standing.serials_behind = builder.serials_behind().len();
-    standing.zones = builder.view().zone_count();
-    standing.rrsets = builder.view().rrset_count();
-}
-
 async fn run(
     settings: Settings,
     mirrored: Mirrored,
@@ -193,10 +179,11 @@ async fn run(
     publisher: Publisher,
     stop: CancellationToken,
 ) {
-    // A panic may have left the builder amid a revision. What was published before it is served on, and confirms nothing
-    // until all of it is listed again.
+    // A panic may have left the builder amid a revision. The view published before stays in service, and confirms nothing
+    // until everything is listed again.
     let is_restarted = resume.is_none() && mirrored.lock().revision().is_some();
     if is_restarted {
+        mirrored.lock().go_back(publisher.view());
         publisher.prove(None);
         publisher.tell(|standing| standing.doubted = true);
     }

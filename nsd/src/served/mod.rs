@@ -16,6 +16,8 @@ use arc_swap::{ArcSwap, Cache, Guard};
 use tokio::sync::watch;
 
 pub use changes::ZoneChange;
+#[cfg(test)]
+pub(crate) use changes::log as log_changes;
 pub use proof::Proof;
 use proof::Proved;
 pub use publish::Publisher;

@@ -2,7 +2,7 @@
 //!
 //! Readers hold the view they answer from. If the last of them to move on were to free the old view, its next queries
 //! would wait for that: a view of a million RRsets takes a good part of a second. So the publisher keeps every view that
-//! it replaces, and a thread of its own frees each once nobody else has it.
+//! it replaces, and a thread of its own frees each once nobody else has it. That thread also logs what has changed.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -13,28 +13,31 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::{Proved, Published, Served, Standing};
+use super::{Proved, Published, Served, Standing, ZoneChange, changes};
 use crate::memory;
 use crate::supervisor::contain_panic;
 use crate::zone::View;
 
-/// How long a view that was replaced is left to its readers before it is looked at again.
+/// How often a view that was replaced is checked for readers.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What takes longer to free was large: its memory goes back to the system.
 const LONG: Duration = Duration::from_millis(20);
 
-/// Writes what is served: first the view, then what is proved of it, then how things stand.
+/// A view that was replaced, and what that changed.
+type Replaced<V> = (Arc<V>, Vec<ZoneChange>);
+
+/// Writes what is served: first the view, then the proof of its freshness, then the standing.
 #[derive(Clone)]
 pub struct Publisher {
     published: Published,
     proved: Arc<Proved>,
     standing: watch::Sender<Standing>,
-    replaced: Sender<Arc<View>>,
+    replaced: Sender<Replaced<View>>,
 }
 
 impl Publisher {
-    /// Serves this view to begin with, and has a thread that frees what it replaces.
+    /// Serves this view to begin with, and starts the thread that frees what it replaces.
     pub fn start(view: View, standing: Standing) -> (Self, Served) {
         let (publisher, served, replaced) = Self::new(view, standing);
         let thread = thread::Builder::new().name("free-views".into());
@@ -46,8 +49,8 @@ impl Publisher {
         (publisher, served)
     }
 
-    /// The same without the thread: what is replaced comes out of the receiver.
-    pub(crate) fn new(view: View, standing: Standing) -> (Self, Served, Receiver<Arc<View>>) {
+    /// Like `start`, but without the thread: the receiver gets what is replaced.
+    pub(crate) fn new(view: View, standing: Standing) -> (Self, Served, Receiver<Replaced<View>>) {
         let (sender, receiver) = mpsc::channel();
         let publisher = Publisher {
             published: Arc::new(ArcSwap::from_pointee(view)),
@@ -63,15 +66,20 @@ impl Publisher {
         (publisher, served, receiver)
     }
 
-    /// Serves this view from now on.
-    pub fn publish(&self, view: View) {
+    /// Serves this view from now on. `changes` are the zones whose records differ from the view that it replaces.
+    pub fn publish(&self, view: View, changes: Vec<ZoneChange>) {
         let old = self.published.swap(Arc::new(view));
-        // Without the thread it is freed here, or by its last reader.
-        let _ = self.replaced.send(old);
+        // Without the thread the old view is freed here, or by its last reader.
+        let _ = self.replaced.send((old, changes));
     }
 
-    /// The view that is published was complete at this moment. None takes back what was proved before: a copy in doubt may
-    /// have been incomplete then.
+    /// A copy of the view that is served. It shares its memory with that.
+    pub fn view(&self) -> View {
+        View::clone(&self.published.load())
+    }
+
+    /// Says that the published view was complete at this moment. None takes back all earlier proofs: a copy in doubt may
+    /// have been incomplete even then.
     pub fn prove(&self, at: Option<Instant>) {
         match at {
             Some(at) => self.proved.set(at),
@@ -84,25 +92,29 @@ impl Publisher {
         self.standing.send_modify(change);
     }
 
-    /// How things stand.
+    /// The current standing.
     pub fn standing(&self) -> watch::Ref<'_, Standing> {
         self.standing.borrow()
     }
 
-    /// The same, to wait for changes of it.
+    /// The standing, to wait for changes of it.
     pub fn subscribe(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
     }
 }
 
-/// Frees what comes once nobody else has it, until nothing will come any more. Nobody gets hold of it anew: it was
-/// replaced before.
-fn free<T>(replaced: &Receiver<Arc<T>>) {
+/// Logs what was changed, and frees each replaced view once nobody else holds it. Nobody gets hold of it anew, as it is no
+/// longer published. Returns when the publisher is gone.
+fn free<T>(replaced: &Receiver<Replaced<T>>) {
+    let log = |(view, changes): Replaced<T>| {
+        changes::log(&changes);
+        view
+    };
     let mut kept: Vec<Arc<T>> = Vec::new();
     while let Ok(first) = replaced.recv() {
-        kept.push(first);
+        kept.push(log(first));
         while !kept.is_empty() {
-            kept.extend(replaced.try_iter());
+            kept.extend(replaced.try_iter().map(log));
             let start = Instant::now();
             kept.retain(|view| Arc::strong_count(view) > 1);
             if start.elapsed() > LONG {
@@ -137,10 +149,10 @@ mod tests {
         for _ in 0..3 {
             let old = Arc::new(Probe(tell.clone()));
             let reader = old.clone();
-            replace.send(old).expect("it is taken");
+            replace.send((old, Vec::new())).expect("it is taken");
             // Nobody reads this one. Once it is freed, the thread has looked at the other one, too.
             let unread = Arc::new(Probe(tell.clone()));
-            replace.send(unread).expect("it is taken");
+            replace.send((unread, Vec::new())).expect("it is taken");
             assert_eq!(freed_by(), Ok(freeing.thread().id()));
             assert!(told.try_recv().is_err(), "somebody reads it");
             drop(reader);
@@ -157,7 +169,7 @@ mod tests {
         let old = Arc::downgrade(&published.load_full());
         let mut view = View::default();
         view.set_ready(true);
-        publisher.publish(view);
+        publisher.publish(view, Vec::new());
         assert!(published.load().is_ready());
         assert!(
             old.upgrade().is_some(),

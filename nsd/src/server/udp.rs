@@ -275,15 +275,15 @@ mod tests {
         };
         let kept = || {
             let old = replaced.recv_timeout(Duration::from_secs(10));
-            old.expect("the publisher keeps what it replaces")
+            old.expect("the publisher keeps what it replaces").0
         };
         ask();
-        publisher.publish(View::default());
+        publisher.publish(View::default(), Vec::new());
         let old = kept();
         // The thread loads the new view at its next query.
         ask();
         wait_until_dropped(&old, "it was asked");
-        publisher.publish(View::default());
+        publisher.publish(View::default(), Vec::new());
         let old = kept();
         wait_until_dropped(&old, "it is idle");
         supervisor.end().await;

@@ -97,6 +97,12 @@ impl Builder {
         builder
     }
 
+    /// Goes back to the view that is published, after a panic amid a revision. What the next list changes is then told
+    /// relative to that view.
+    pub(super) fn go_back(&mut self, published: View) {
+        self.view = published;
+    }
+
     /// What a snapshot has to hold; none before the first list.
     pub fn save(&self) -> Option<Saved> {
         Some(Saved {

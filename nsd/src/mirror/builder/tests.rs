@@ -8,6 +8,7 @@ use etcd::schema::Census;
 
 use super::*;
 use crate::model::Rtype;
+use crate::served::{ZoneChange, log_changes};
 
 mod model;
 
@@ -124,6 +125,71 @@ fn changes_are_published_revision_by_revision() {
         ],
     );
     assert!(builder.apply(no_zone).is_none());
+}
+
+/// The zones that are said to have changed, each with the types of its RRsets that did.
+fn changed(changes: Option<Vec<ZoneChange>>) -> Option<Vec<(String, Vec<Rtype>)>> {
+    let rtypes = |change: &ZoneChange| change.rrsets().map(|rrset| rrset.rtype).collect();
+    let changes = changes?.into_iter();
+    Some(
+        changes
+            .map(|change| (change.apex.to_string(), rtypes(&change)))
+            .collect(),
+    )
+}
+
+#[test]
+fn only_zones_whose_records_differ_are_said_to_have_changed() {
+    let mut builder = listed();
+    let staged = ("/ns/v1/rr/x/3/c/A", Some(ONE));
+    let told = builder.apply(change(11, &[staged, HEAD]));
+    assert_eq!(changed(told), Some(vec![]), "nobody serves it yet");
+    let served = [
+        ("/ns/v1/rr/x/2/c/A", Some(ONE)),
+        ("/ns/v1/serial/x", Some("{}")),
+        HEAD,
+    ];
+    let told = builder.apply(change(12, &served));
+    let both = vec![("x.".to_string(), vec![Rtype::SOA, Rtype::A])];
+    assert_eq!(changed(told), Some(both));
+    let items = addresses_listed(3);
+    assert!(!relist(&mut builder, 13, items.clone()).is_empty());
+    assert!(
+        relist(&mut builder, 14, items).is_empty(),
+        "all of it is the same"
+    );
+}
+
+#[test]
+fn what_a_view_changes_is_logged() {
+    let mut builder = listed();
+    let told = builder.apply(change(
+        12,
+        &[
+            ("/ns/v1/rr/x/2/c/A", Some(ONE)),
+            ("/ns/v1/rr/x/2/a/A", None),
+            ("/ns/v1/serial/x", Some("{}")),
+            HEAD,
+        ],
+    ));
+    let log = logged(|| log_changes(&told.expect("a change")));
+    let line = "zone changed zone=x. serial_before=9 serial=12 added=1 changed=1 removed=1";
+    assert!(
+        log.contains(line) && log.contains(" nsd::mirror: "),
+        "{log}"
+    );
+}
+
+#[test]
+fn after_a_panic_changes_are_told_from_the_view_that_is_published() {
+    let mut builder = with(addresses_listed(3));
+    let published = builder.view().clone();
+    apply(&mut builder, 6, &deleted(0..1));
+    builder.go_back(published);
+    let changes = relist(&mut builder, 6, addresses_listed(2));
+    let rrsets: Vec<_> = changes.iter().flat_map(ZoneChange::rrsets).collect();
+    assert_eq!(rrsets.len(), 1, "{rrsets:?}");
+    assert_eq!(rrsets[0].owner, name("h2.x"));
 }
 
 #[test]
@@ -283,11 +349,12 @@ fn addresses_listed(count: usize) -> Vec<KeyValue> {
     items
 }
 
-fn relist(builder: &mut Builder, revision: i64, items: Vec<KeyValue>) {
+fn relist(builder: &mut Builder, revision: i64, items: Vec<KeyValue>) -> Vec<ZoneChange> {
     builder.apply(Event::Listing);
     builder.set_cluster(Some(1));
     builder.apply(Event::Items(items));
-    assert!(builder.apply(Event::Listed { revision }).is_some());
+    let changes = builder.apply(Event::Listed { revision });
+    changes.expect("a list makes another view")
 }
 
 /// A builder that has listed these.
@@ -325,12 +392,16 @@ fn listed_again(count: usize) -> Vec<(String, Option<&'static str>)> {
     changes
 }
 
-fn apply(builder: &mut Builder, revision: i64, changes: &[(String, Option<&str>)]) {
+fn apply(
+    builder: &mut Builder,
+    revision: i64,
+    changes: &[(String, Option<&str>)],
+) -> Option<Vec<ZoneChange>> {
     let changes: Vec<_> = changes
         .iter()
         .map(|(key, value)| (&key[..], *value))
         .collect();
-    builder.apply(change(revision, &changes));
+    builder.apply(change(revision, &changes))
 }
 
 #[test]
@@ -533,7 +604,7 @@ fn what_we_have_changed_since_is_not_held_back_after_a_list() {
 }
 
 /// What is logged meanwhile.
-fn logged(work: impl FnOnce()) -> String {
+fn logged<T>(work: impl FnOnce() -> T) -> String {
     #[derive(Clone, Default)]
     struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
     impl std::io::Write for Lines {
@@ -549,6 +620,7 @@ fn logged(work: impl FnOnce()) -> String {
     let to = lines.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
+        .with_max_level(tracing::Level::DEBUG)
         .with_writer(move || to.clone())
         .finish();
     tracing::subscriber::with_default(subscriber, work);

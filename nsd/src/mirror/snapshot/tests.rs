@@ -1,9 +1,11 @@
 //! A snapshot reads back, and nothing else does.
 
 use etcd::mirror::{Event, KeyValue};
+use etcd::schema::Accepted;
 
 use super::super::builder::Builder;
 use super::super::guard::Guard;
+use super::format::MAGIC;
 use super::*;
 use crate::model::{Consistency, Rtype};
 
@@ -146,7 +148,8 @@ fn whatever_is_cut_or_changed_is_refused() {
     let sound = std::fs::read(&path).expect("a file");
     let refused = |octets: &[u8]| {
         std::fs::write(&path, octets).expect("written");
-        read(&path, &Prefix::default()).err().expect("refused")
+        let error = read(&path, &Prefix::default()).err();
+        error.expect("refused").to_string()
     };
     for len in 0..sound.len() {
         refused(&sound[..len]);
@@ -159,7 +162,7 @@ fn whatever_is_cut_or_changed_is_refused() {
     refused(&[&sound[..], b"x"].concat());
     assert_eq!(
         refused(b"$ORIGIN example.org.\n; a zone, for example"),
-        "it is no snapshot"
+        "it is not a snapshot"
     );
     // The next version has another form, be its checksum as good as it may.
     let mut octets = sound[..sound.len() - CHECKSUM_LEN as usize].to_vec();
@@ -172,7 +175,7 @@ fn whatever_is_cut_or_changed_is_refused() {
     std::fs::write(&path, &sound).expect("written");
     let other: Prefix = "/other".parse().expect("a prefix");
     assert_eq!(
-        read(&path, &other).err().expect("refused"),
+        read(&path, &other).err().expect("refused").to_string(),
         "it is of the prefix /ns, not of /other"
     );
     assert!(read(Path::new("/"), &other).is_err());

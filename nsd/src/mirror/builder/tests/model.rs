@@ -131,6 +131,23 @@ impl Model {
     }
 }
 
+/// All RRsets of all zones, SOA records included: apex -> owner and type -> RRset as text.
+type Replica = BTreeMap<String, BTreeMap<(String, String), String>>;
+
+/// A copy of the view that learns of it only by what is told to have changed.
+fn replica_of(view: &View) -> Replica {
+    let zones = view.zones().map(|zone| {
+        let soa = (zone.apex().clone(), Rtype::SOA, zone.soa());
+        let rrsets = zone.contents().iter().chain([soa]);
+        let rrsets = rrsets.map(|(owner, rtype, rrset)| {
+            let key = (owner.to_string(), rtype.to_string());
+            (key, format!("{rrset:?}"))
+        });
+        (zone.apex().to_string(), rrsets.collect())
+    });
+    zones.collect()
+}
+
 /// Etcd, a front-end that follows it, and the model.
 struct Run {
     etcd: [Stored; 2],
@@ -140,6 +157,7 @@ struct Run {
     builder: Builder,
     zones: [Model; 2],
     is_all_held: bool,
+    replica: Replica,
 }
 
 impl Run {
@@ -157,6 +175,7 @@ impl Run {
             builder: Builder::new(Prefix::default(), Consistency::default(), Guard::default()),
             zones: Default::default(),
             is_all_held: false,
+            replica: Replica::new(),
         };
         run.list();
         run
@@ -231,7 +250,8 @@ impl Run {
         }
         if self.is_watching {
             self.zones[at].follow(&self.etcd[at], who);
-            apply(&mut self.builder, revision, &changes);
+            let told = apply(&mut self.builder, revision, &changes);
+            self.replicate(told.unwrap_or_default());
             self.judge();
         }
     }
@@ -244,7 +264,8 @@ impl Run {
                 zone.kept = None;
             }
             let changes = [("/ns/v1/accepted", Some(r#"{"at":7}"#)), HEAD];
-            self.builder.apply(change(self.revision, &changes));
+            let told = self.builder.apply(change(self.revision, &changes));
+            self.replicate(told.unwrap_or_default());
             self.judge();
         }
     }
@@ -275,9 +296,35 @@ impl Run {
         for (zone, stored) in self.zones.iter_mut().zip(&self.etcd) {
             zone.replace(stored, is_accepted);
         }
-        relist(&mut self.builder, self.revision, items);
+        let told = relist(&mut self.builder, self.revision, items);
+        self.replicate(told);
         (self.is_watching, self.is_all_held) = (true, false);
         self.judge();
+    }
+
+    /// Makes the changes to the replica, each of which has to fit what is there.
+    fn replicate(&mut self, changes: Vec<ZoneChange>) {
+        for change in changes {
+            let apex = change.apex.to_string();
+            let zone = self.replica.remove(&apex);
+            assert_eq!(zone.is_some(), change.old.is_some(), "{apex}");
+            let mut zone = zone.unwrap_or_default();
+            let mut count = 0;
+            for rrset in change.rrsets() {
+                count += 1;
+                let key = (rrset.owner.to_string(), rrset.rtype.to_string());
+                let before = match rrset.new {
+                    Some(new) => zone.insert(key, format!("{new:?}")),
+                    None => zone.remove(&key),
+                };
+                assert_eq!(before, rrset.old.map(|old| format!("{old:?}")));
+            }
+            assert!(count > 0, "{apex} has not changed");
+            match change.new {
+                Some(_) => drop(self.replica.insert(apex, zone)),
+                None => assert!(zone.is_empty(), "{apex} is gone, and not all of its RRsets"),
+            }
+        }
     }
 
     /// Finds out which zones are held back now.
@@ -304,6 +351,7 @@ impl Run {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
+        prop_assert_eq!(&self.replica, &replica_of(self.builder.view()));
         for (apex, zone) in ZONES.iter().zip(&self.zones) {
             let apex = name(apex);
             let shown = self.builder.view().zone(&apex).map(|shown| {
