@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 type Room = (&'static str, &'static [&'static str]);
 
 /// Each room of each crate, and the others that it may use. A room is a folder in `src`, or a file beside them; each
-/// stands above all that it uses, so that there is no circle. Those without a line are not there.
+/// stands above all that it uses, so that there is no circle. Those without a line are not there. A folder in a room may
+/// be a room of its own, as `client/read`.
 const ROOMS: &[(&str, &[Room])] = &[
     (
         "etcd",
@@ -17,7 +18,37 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("schema", &["model"]),
             ("txn", &["model", "schema"]),
             ("mirror", &[]),
-            ("client", &["mirror", "model", "schema", "txn"]),
+            ("client/connect", &["mirror", "schema"]),
+            (
+                "client/read",
+                &["client/connect", "mirror", "model", "schema", "txn"],
+            ),
+            (
+                "client/write",
+                &[
+                    "client/connect",
+                    "client/read",
+                    "mirror",
+                    "model",
+                    "schema",
+                    "txn",
+                ],
+            ),
+            (
+                "client/watch",
+                &["client/connect", "client/read", "mirror", "schema"],
+            ),
+            ("client/registration", &["client/connect", "schema"]),
+            (
+                "client",
+                &[
+                    "client/connect",
+                    "client/read",
+                    "client/registration",
+                    "client/watch",
+                    "client/write",
+                ],
+            ),
             ("options", &["client", "schema"]),
             ("lib", &[]),
         ],
@@ -179,18 +210,25 @@ fn code(file: &Path) -> String {
         .join("\n")
 }
 
-/// The first names after each `crate::`, also those of a list in braces.
+/// The rooms after each `crate::`, as `a` or `a/b`, also those of a list in braces.
 fn rooms_named(code: &str) -> BTreeSet<String> {
     let word = |text: &str| -> String {
-        let text = text.trim_start();
         let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
         text[..end.unwrap_or(text.len())].to_string()
+    };
+    let room = |text: &str| -> String {
+        let first = word(text.trim_start());
+        let rest = text.trim_start()[first.len()..].strip_prefix("::");
+        match rest.map(word) {
+            Some(second) if second.starts_with(char::is_lowercase) => format!("{first}/{second}"),
+            _ => first,
+        }
     };
     let mut found = BTreeSet::new();
     for (start, _) in code.match_indices("crate::") {
         let rest = &code[start + "crate::".len()..];
         let Some(list) = rest.strip_prefix('{') else {
-            found.insert(word(rest));
+            found.insert(room(rest));
             continue;
         };
         let (mut depth, mut item) = (1, 0);
@@ -201,7 +239,7 @@ fn rooms_named(code: &str) -> BTreeSet<String> {
                 _ => {}
             }
             if depth == 0 || (depth == 1 && c == ',') {
-                found.insert(word(&list[item..at]));
+                found.insert(room(&list[item..at]));
                 item = at + 1;
             }
             if depth == 0 {
@@ -228,9 +266,21 @@ fn names_are_found() {
     let code = "use crate::a::{x, y};\nuse crate::{b, c::{d, e}, f};\nlet x = crate::g(1);";
     let found: Vec<String> = rooms_named(code).into_iter().collect();
     assert_eq!(found, ["a", "b", "c", "f", "g"]);
+    let found = rooms_named("use crate::a::b::C; use crate::{d::e, f::G};");
+    assert_eq!(Vec::from_iter(found), ["a/b", "d/e", "f"]);
     assert!(rooms_named("use crate::*;").contains(""));
     assert!(!leaves_by_super("use super::a;", 1));
     assert!(leaves_by_super("use super::super::a;", 1));
+}
+
+/// The room that a path is in: that of its first two parts if there is one, otherwise that of its first.
+fn room_of(path: &str, rooms: &BTreeMap<&str, &[&str]>) -> String {
+    let mut parts = path.split('/');
+    let first = parts.next().unwrap_or_default();
+    let inner = parts.next().map(|second| format!("{first}/{second}"));
+    inner
+        .filter(|inner| rooms.contains_key(inner.as_str()))
+        .unwrap_or_else(|| first.to_string())
 }
 
 #[test]
@@ -251,20 +301,20 @@ fn each_room_uses_only_those_below() {
         sources(&src, &mut files);
         for file in files {
             let inside = file.strip_prefix(&src).expect("it was found there");
-            let first = inside.components().next().expect("a path");
-            let room = first.as_os_str().to_string_lossy().replace(".rs", "");
+            let path = inside.to_string_lossy().replace(".rs", "");
+            let room = room_of(&path, &allowed);
             let Some(uses) = allowed.get(room.as_str()) else {
                 offences.push(format!("{package}: there is no room {room}"));
                 continue;
             };
             let named = rooms_named(&code(&file));
-            let wrong = named
-                .iter()
-                .filter(|name| **name != room && !uses.contains(&name.as_str()));
+            let named = named.iter().map(|name| room_of(name, &allowed));
+            let wrong = named.filter(|name| *name != room && !uses.contains(&name.as_str()));
             offences.extend(wrong.map(|name| format!("{}: crate::{name}", file.display())));
             // `src/a.rs` is in the crate itself, `src/a/b.rs` in `a`; a `mod.rs` is its folder.
             let folders = inside.components().count() - 1;
-            let depth = folders - usize::from(inside.ends_with("mod.rs"));
+            let of_room = usize::from(room.contains('/'));
+            let depth = folders - usize::from(inside.ends_with("mod.rs")) - of_room;
             if leaves_by_super(&code(&file), depth) {
                 offences.push(format!("{}: super:: leaves the room", file.display()));
             }

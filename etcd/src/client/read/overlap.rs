@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{Scope, Store, StoreError};
+use super::Scope;
+use crate::client::connect::{Store, StoreError};
 use crate::model::{Name, Rtype};
 use crate::schema::Key;
 use crate::txn::{self, Above, Hidden, RrsetRead, ZoneRead};
 
 impl Store {
     /// What is above a zone that is made or removed.
-    pub(super) async fn above(&self, child: &Name) -> Result<Above, StoreError> {
+    pub(crate) async fn above(&self, child: &Name) -> Result<Above, StoreError> {
         let names: Vec<Name> = child.ancestors().skip(1).collect();
         let mut above = Above::default();
         if names.is_empty() {
@@ -32,7 +33,7 @@ impl Store {
     }
 
     /// The names of a parent that are answered from it again when a zone is removed.
-    pub(super) async fn uncovered(&self, child: &Name) -> Result<Option<Uncovered>, StoreError> {
+    pub(crate) async fn uncovered(&self, child: &Name) -> Result<Option<Uncovered>, StoreError> {
         let above = self.above(child).await?;
         let Some(parent) = above.parent else {
             return Ok(None);

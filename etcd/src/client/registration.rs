@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use super::{Config, StoreError};
+use crate::client::connect::{Config, StoreError};
 use crate::schema::{Frontend, Key, Prefix, encode};
 
 /// How long a front-end counts as live after it was last heard of, in seconds. etcd makes leases shorter

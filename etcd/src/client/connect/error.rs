@@ -5,10 +5,32 @@ use std::sync::Arc;
 
 use tokio::task::JoinError;
 
-use super::{Fault, Unreadable};
+use super::Fault;
 use crate::mirror::Failure;
-use crate::model::Name;
-use crate::txn::Refusal;
+
+/// A key that is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The key.
+    pub key: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Unreadable {
+    pub(crate) fn new(key: &[u8], reason: impl fmt::Display) -> Self {
+        Unreadable {
+            key: String::from_utf8_lossy(key).into_owned(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is left out: {}", self.key, self.reason)
+    }
+}
 
 /// Why the store did not do what it was asked for.
 #[derive(Debug, Clone)]
@@ -55,7 +77,7 @@ const OUT_OF_RANGE: i32 = 11;
 const UNAUTHENTICATED: i32 = 16;
 
 impl StoreError {
-    pub(super) fn timeout(endpoint: &str) -> Self {
+    pub(crate) fn timeout(endpoint: &str) -> Self {
         StoreError::Unreachable(format!("{endpoint}: no answer in time"))
     }
 
@@ -65,7 +87,7 @@ impl StoreError {
         StoreError::Config(format!("TLS towards etcd cannot be set up: {cause}"))
     }
 
-    pub(super) fn from_etcd(error: etcd_client::Error, endpoint: &str) -> Self {
+    pub(crate) fn from_etcd(error: etcd_client::Error, endpoint: &str) -> Self {
         let etcd_client::Error::GRpcStatus(status) = &error else {
             return match error {
                 etcd_client::Error::InvalidArgs(_) | etcd_client::Error::InvalidUri(_) => {
@@ -141,12 +163,12 @@ impl StoreError {
     }
 
     /// Whether another endpoint, or the same one later, may do it.
-    pub(super) fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, StoreError::Unreachable(_))
     }
 
     /// What it means for the mirror.
-    pub(super) fn failure(&self) -> Failure {
+    pub(crate) fn failure(&self) -> Failure {
         match self {
             StoreError::Unauthenticated(_) => Failure::Unauthenticated,
             StoreError::Denied(_) => Failure::Denied,
@@ -208,88 +230,6 @@ impl From<JoinError> for StoreError {
 impl From<Unreadable> for StoreError {
     fn from(unreadable: Unreadable) -> Self {
         StoreError::Unreadable(unreadable)
-    }
-}
-
-/// Why a change was not made.
-#[derive(Debug)]
-pub enum ChangeError {
-    /// It cannot be made as the data are.
-    Refused(Refusal),
-    /// Others changed the same keys at every try.
-    Conflict {
-        /// Whose.
-        name: Name,
-        /// How often it was tried.
-        tries: u32,
-    },
-    /// The store failed, and nothing was written.
-    NotWritten(StoreError),
-    /// The store failed amid the write: it may have been done, or be done yet.
-    Unknown(StoreError),
-    /// It was not done to its end: one part is written, and this came of the next.
-    Partly(Box<ChangeError>),
-    /// Besides, what was staged for the zone may still be in the store, where nobody serves it.
-    Left(Box<ChangeError>, Name),
-}
-
-impl ChangeError {
-    /// Why, without what it came to.
-    fn reason(&self) -> String {
-        match self {
-            ChangeError::Refused(refusal) => refusal.to_string(),
-            ChangeError::Conflict { name, tries } => {
-                format!("others changed {name} at the same time, {tries} times in a row")
-            }
-            ChangeError::NotWritten(error) | ChangeError::Unknown(error) => error.to_string(),
-            ChangeError::Partly(error) | ChangeError::Left(error, _) => error.reason(),
-        }
-    }
-}
-
-impl fmt::Display for ChangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let ChangeError::Left(error, zone) = self {
-            return write!(
-                f,
-                "{error}; records that nobody serves may be left in the store: nsctl zone clean {zone} deletes them"
-            );
-        }
-        f.write_str(&self.reason())?;
-        f.write_str(match self {
-            ChangeError::Refused(_) | ChangeError::Left(..) => "",
-            ChangeError::Conflict { .. } => ": nothing was written, try again",
-            ChangeError::NotWritten(_) => "; nothing was written",
-            ChangeError::Unknown(_) => {
-                "; the write was sent, and may have been done, or be done yet: the same command again tells"
-            }
-            ChangeError::Partly(_) => {
-                "; a part of it is written: the same command again goes on with the rest"
-            }
-        })
-    }
-}
-
-impl std::error::Error for ChangeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            ChangeError::NotWritten(error) | ChangeError::Unknown(error) => Some(error),
-            ChangeError::Partly(error) | ChangeError::Left(error, _) => Some(error),
-            ChangeError::Refused(_) | ChangeError::Conflict { .. } => None,
-        }
-    }
-}
-
-/// An error of a read, before anything was written.
-impl From<StoreError> for ChangeError {
-    fn from(error: StoreError) -> Self {
-        ChangeError::NotWritten(error)
-    }
-}
-
-impl From<Refusal> for ChangeError {
-    fn from(refusal: Refusal) -> Self {
-        ChangeError::Refused(refusal)
     }
 }
 

@@ -6,8 +6,7 @@ use etcd_client::{GetOptions, GetResponse};
 use tokio::time::Instant;
 
 use super::page::{self, PageSize};
-use super::store::{header, key_value, kv};
-use super::{Store, StoreError};
+use crate::client::connect::{Store, StoreError, header, key_value, kv};
 use crate::mirror::{Header, KeyValue};
 use crate::schema::Census;
 
@@ -67,7 +66,7 @@ impl Pages<'_> {
 
 impl Store {
     /// Reads the first keys of a range, at a revision if one is given.
-    pub(super) async fn page(
+    pub(crate) async fn page(
         &self,
         range: Range<Vec<u8>>,
         limit: i64,
@@ -114,7 +113,7 @@ impl Store {
     }
 
     /// The same without the values.
-    pub(super) async fn list_keys(
+    pub(crate) async fn list_keys(
         &self,
         range: Range<Vec<u8>>,
         revision: Option<i64>,
@@ -169,7 +168,7 @@ impl Store {
     }
 
     /// The first key of a range, at a revision if one is given.
-    pub(super) async fn first(
+    pub(crate) async fn first(
         &self,
         range: Range<Vec<u8>>,
         revision: Option<i64>,
@@ -179,7 +178,7 @@ impl Store {
     }
 
     /// How many keys a range has, at a revision if one is given.
-    pub(super) async fn count(
+    pub(crate) async fn count(
         &self,
         range: Range<Vec<u8>>,
         revision: Option<i64>,

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ChangeError;
 use super::attempts::Attempts;
-use super::page::PageSize;
-use super::store::Committed;
-use super::{ChangeError, Store, StoreError, Uncovered};
+use super::commit::Committed;
+use crate::client::connect::{Store, StoreError};
+use crate::client::read::{PageSize, Uncovered};
 use crate::model::{Name, ZoneSettings};
 use crate::schema::{Accepted, Key, salvage_serial_base};
 use crate::txn;

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Config, Store, StoreError};
+use crate::client::connect::{Config, Store, StoreError};
 
 /// A member of the etcd cluster, as `nsctl status` shows it.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use etcd_client::{Client, PutOptions, WatchOptions};
 
-use super::store::Committed;
-use super::watch::from_watch;
-use super::{ChangeError, Store, StoreError};
+use super::ChangeError;
+use super::commit::Committed;
+use crate::client::connect::{Store, StoreError, from_watch};
 use crate::mirror::{Change, Input};
 use crate::model::Name;
 use crate::schema::{Attempt, Key, decode_head};

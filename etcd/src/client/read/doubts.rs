@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use etcd_client::{GetOptions, TxnOp};
 
-use super::{Store, StoreError};
+use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Finding, Rrsets};
 use crate::model::{Name, Rdata, Rrset, Rtype};
 

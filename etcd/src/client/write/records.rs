@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::ChangeError;
 use super::attempts::Attempts;
-use super::{ChangeError, Store, StoreError};
+use crate::client::connect::{Store, StoreError};
 use crate::model::{Name, Rtype};
 use crate::schema::{Key, ValueError};
 use crate::txn::{self, Change, Hidden, Line, Refusal, RrsetRead, Surroundings, ZoneRead};
@@ -210,16 +211,5 @@ impl Store {
             }
         }
         Ok(around)
-    }
-
-    /// The key of an RRset in the served generation, for messages.
-    pub fn key_text(&self, read: &ZoneRead, owner: &Name, rtype: Rtype) -> String {
-        let key = Key::Rrset {
-            zone: read.apex.clone(),
-            generation: read.zone.generation,
-            owner: owner.clone(),
-            rtype,
-        };
-        String::from_utf8_lossy(&self.prefix().encode(&key)).into_owned()
     }
 }

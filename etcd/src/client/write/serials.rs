@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use tokio::task::JoinHandle;
 
+use super::ChangeError;
 use super::attempts::Attempts;
-use super::{ChangeError, Store, StoreError};
+use crate::client::connect::{Store, StoreError};
 use crate::model::{Name, is_serial_before};
 use crate::txn::{self, ZoneRead};
 

@@ -1,7 +1,8 @@
 //! What an import has to write, given what is there.
 
-use super::super::{ChangeError, Store};
+use super::super::ChangeError;
 use super::{Import, Imported};
+use crate::client::connect::Store;
 use crate::model::Soa;
 use crate::model::zonefile::Rrsets;
 use crate::txn::{self, Compare, Overlap, Refusal, Room, Slot, Wanted};

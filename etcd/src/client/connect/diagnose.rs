@@ -4,7 +4,6 @@
 //! pipe") and not the cause (a certificate that the server refused). So a connection that failed is made once more
 //! here, step by step: the name, TCP, TLS, the first frame of HTTP/2.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
-use super::{Config, StoreError, Tls};
+use super::{Config, Fault, StoreError, Tls};
 
 /// What a client of HTTP/2 sends first (RFC 9113 3.4): the preface, and an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -29,79 +28,10 @@ const SETTINGS: u8 = 4;
 /// sent: what was sent to a connection that they have closed would drop their word.
 const REFUSAL: Duration = Duration::from_millis(300);
 
-/// Why no connection to an endpoint comes about until somebody changes something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The host in the URL has no address.
-    UnknownHost(String),
-    /// None of the authorities that we trust has signed the server's certificate.
-    UnknownIssuer {
-        /// Where these authorities come from.
-        authorities: String,
-    },
-    /// The server's certificate is for other names.
-    OtherName {
-        /// The name that was looked for.
-        expected: String,
-        /// The names that it is for.
-        presented: String,
-    },
-    /// The server's certificate is no good in another way, as when it has expired.
-    BadCertificate(String),
-    /// The server asks for a client certificate, and none is given.
-    NoIdentity,
-    /// The server does not accept our certificate.
-    IdentityRefused {
-        /// The file of the certificate.
-        certificate: String,
-        /// What the server says.
-        alert: String,
-    },
-    /// The URL says https, and the server talks in clear.
-    NoTls,
-    /// The URL says http, and the server talks TLS.
-    OnlyTls,
-    /// Client and server have no version of TLS, or no cipher, in common.
-    Incompatible(String),
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::UnknownHost(reason) => write!(f, "the host name cannot be resolved: {reason}"),
-            Fault::UnknownIssuer { authorities } => write!(
-                f,
-                "none of the authorities in {authorities} has signed its certificate"
-            ),
-            Fault::OtherName {
-                expected,
-                presented,
-            } => write!(
-                f,
-                "its certificate is for {presented} and not for {expected} (--tls-name says which name to expect)"
-            ),
-            Fault::BadCertificate(reason) => write!(f, "its certificate is not valid: {reason}"),
-            Fault::NoIdentity => f.write_str(
-                "it asks for a client certificate, and none is given (--cert-file and --key-file)",
-            ),
-            Fault::IdentityRefused { certificate, alert } => write!(
-                f,
-                "it refuses the client certificate in {certificate} ({alert}): that has to be signed for clients, by an \
-                 authority that etcd trusts, and must not have expired"
-            ),
-            Fault::NoTls => f.write_str("it does not speak TLS: use http:// instead of https://"),
-            Fault::OnlyTls => f.write_str("it speaks TLS: use https:// instead of http://"),
-            Fault::Incompatible(reason) => {
-                write!(f, "no version or cipher of TLS is common to both: {reason}")
-            }
-        }
-    }
-}
-
 impl Config {
     /// Connects to an endpoint that has failed, to find out what has to be changed. None where there is nothing of that
     /// kind, or it cannot be found out.
-    pub(super) async fn diagnose(&self, endpoint: &str) -> Option<StoreError> {
+    pub(crate) async fn diagnose(&self, endpoint: &str) -> Option<StoreError> {
         let found = timeout(self.connect_timeout, fault(&self.tls, endpoint)).await;
         found.ok().flatten().map(|fault| StoreError::Fault {
             endpoint: endpoint.into(),

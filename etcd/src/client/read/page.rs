@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::StoreError;
+use crate::client::connect::StoreError;
 use crate::mirror::KeyValue;
 
 /// A page is never smaller, whatever the values are.
@@ -25,7 +25,7 @@ const QUICK: Duration = Duration::from_millis(500);
 const SLOW: Duration = Duration::from_secs(2);
 
 /// Refuses a page that announces more keys and holds none: it does not say where to go on, and it does not end a list.
-pub(super) fn check(items: &[KeyValue], more: bool) -> Result<(), StoreError> {
+pub(crate) fn check(items: &[KeyValue], more: bool) -> Result<(), StoreError> {
     if more && items.is_empty() {
         let reason = "the answer announces more keys and has none, so the list is incomplete";
         return Err(StoreError::Unreachable(reason.into()));
@@ -35,23 +35,23 @@ pub(super) fn check(items: &[KeyValue], more: bool) -> Result<(), StoreError> {
 
 /// The size of the next page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PageSize {
+pub(crate) struct PageSize {
     keys: i64,
 }
 
 impl PageSize {
     /// The size of a first page.
-    pub(super) fn first() -> Self {
+    pub(crate) fn first() -> Self {
         PageSize { keys: 2_000 }
     }
 
     /// How many keys to ask for.
-    pub(super) fn keys(self) -> i64 {
+    pub(crate) fn keys(self) -> i64 {
         self.keys
     }
 
     /// Learns from a page how large the next one may be.
-    pub(super) fn learn(&mut self, items: &[KeyValue], took: Duration) {
+    pub(crate) fn learn(&mut self, items: &[KeyValue], took: Duration) {
         let octets: usize = items
             .iter()
             .map(|item| item.key.len() + item.value.len())

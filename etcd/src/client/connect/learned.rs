@@ -18,13 +18,13 @@ impl Learned {
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 
     /// Takes what the cluster says its members' client URLs are, as far as that is of use here. Says whether that is
     /// another list.
-    pub(super) fn learn<'u>(
+    pub(crate) fn learn<'u>(
         &self,
         configured: &[String],
         told: impl Iterator<Item = &'u str>,

@@ -2,18 +2,17 @@
 
 mod merge;
 mod prepare;
-
-use std::borrow::Cow;
-use std::collections::BTreeSet;
+mod switch;
 
 use merge::Merged;
-use prepare::Prepared;
+use switch::StagedContent;
 
 use super::attempts::Attempts;
-use super::{ChangeError, Exported, Store, StoreError};
+use super::{ChangeError, Exported, Progress};
+use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Checked, Difference, Rrsets};
 use crate::model::{Name, Rdata, Soa, ZoneSettings};
-use crate::txn::{self, Overlap, Refusal, Slot, Staged, Wanted, ZoneRead};
+use crate::txn::{self, Overlap, Refusal, Slot, Wanted};
 
 /// How often a difference that others outrun is tried as one transaction. A generation that is switched to does not
 /// depend on what they write.
@@ -49,9 +48,6 @@ impl ImportHow {
         }
     }
 }
-
-/// Called with how many RRsets have been written.
-pub type Progress<'a> = &'a (dyn Fn(usize) + Send + Sync);
 
 /// What an import came to, or would come to.
 #[derive(Debug, Default)]
@@ -96,13 +92,6 @@ struct Import<'a> {
     merged: Merged,
     /// How often others were faster.
     lost: u32,
-}
-
-/// A generation that is staged for one state of the zone's settings.
-struct StagedContent {
-    staged: Staged,
-    zone_revision: i64,
-    moved: Rrsets,
 }
 
 impl Store {
@@ -304,114 +293,6 @@ impl<'a> Import<'a> {
             }
             _ => self.switch(slot, &prepared, attempts, imported).await,
         }
-    }
-
-    /// Stages all of it, and switches to that.
-    async fn switch(
-        &mut self,
-        slot: &Slot,
-        prepared: &Prepared,
-        attempts: &mut Attempts<'_>,
-        imported: Imported,
-    ) -> Result<Option<Imported>, ChangeError> {
-        let rrsets = &prepared.wanted.rrsets;
-        let Some(staged) = self.stage(slot, prepared).await? else {
-            return Ok(None);
-        };
-        let is_exact = self.how.exported.is_some();
-        let mut plan = txn::flip(
-            self.store.prefix(),
-            slot,
-            &prepared.wanted,
-            &staged,
-            is_exact,
-        );
-        prepared.room.add_to(&mut plan);
-        attempts.renew();
-        let since = attempts.store().head().await?.store;
-        // A failure leaves the staged generation where it is: it serves nobody, and the flip may yet be done.
-        let Some(revision) = attempts.commit(&plan, since).await? else {
-            return Ok(None);
-        };
-        self.staged = None;
-        let mut old = None;
-        if let Some(present) = &slot.present {
-            // What it replaced, with all that others have written until then.
-            let before = ZoneRead {
-                as_of: revision - 1,
-                ..present.clone()
-            };
-            let before = self.store.content(&before).await;
-            old = before.ok().and_then(Result::ok).map(Cow::Owned);
-            old = old.or(prepared.old.as_ref().map(Cow::Borrowed));
-        }
-        let present = slot.present.as_ref();
-        self.clean_up(present.map(|present| present.zone.generation))
-            .await;
-        Ok(Some(Imported {
-            revision,
-            written: rrsets.len(),
-            deleted: old.as_deref().map_or(0, |old| {
-                old.keys().filter(|key| !rrsets.contains_key(key)).count()
-            }),
-            differences: differences(old.as_deref(), rrsets),
-            ..imported
-        }))
-    }
-
-    /// Stages the content, unless that is done already and still there. Nothing where the zone changes meanwhile.
-    async fn stage(
-        &mut self,
-        slot: &Slot,
-        prepared: &Prepared,
-    ) -> Result<Option<Staged>, ChangeError> {
-        if let Some(content) = &self.staged {
-            let is_fit = content.zone_revision == slot.zone_revision()
-                && content.moved == prepared.room.moved;
-            if is_fit && self.store.anew().holds(&content.staged).await? {
-                return Ok(Some(content.staged.clone()));
-            }
-            self.give_up_staged().await;
-        }
-        let rrsets = &prepared.wanted.rrsets;
-        let claimed = self.store.claim(slot, rrsets, &mut self.left).await?;
-        let Some(staged) = claimed else {
-            return Ok(None);
-        };
-        self.staged = Some(StagedContent {
-            staged: staged.clone(),
-            zone_revision: slot.zone_revision(),
-            moved: prepared.room.moved.clone(),
-        });
-        if self
-            .store
-            .fill(slot, rrsets, &staged, self.progress)
-            .await?
-        {
-            return Ok(Some(staged));
-        }
-        self.give_up_staged().await;
-        Ok(None)
-    }
-
-    /// Deletes what was staged and can no longer be switched to.
-    async fn give_up_staged(&mut self) {
-        if let Some(StagedContent { staged, .. }) = self.staged.take() {
-            let generation = staged.generation;
-            let swept = self.store.sweep(self.apex, |other| other == generation);
-            self.left
-                .extend(swept.await.err().map(|why| (generation, why)));
-        }
-    }
-
-    /// Deletes what nobody serves any more, once it is switched: from then on nobody writes there either. Later
-    /// generations may be imports that are under way.
-    async fn clean_up(&mut self, replaced: Option<u64>) {
-        let left = self.left.drain(..).map(|(generation, _)| generation);
-        let gone: BTreeSet<u64> = left.chain(replaced).collect();
-        let Some(first) = gone.first() else { return };
-        let swept = self.store.sweep(self.apex, |other| gone.contains(&other));
-        self.left.extend(swept.await.err().map(|why| (*first, why)));
     }
 }
 

@@ -2,9 +2,9 @@
 
 use tokio::task::JoinSet;
 
-use super::import::Progress;
-use super::store::Committed;
-use super::{ChangeError, Store, StoreError};
+use super::ChangeError;
+use super::commit::Committed;
+use crate::client::connect::{Store, StoreError};
 use crate::model::Rtype;
 use crate::model::rules::Violation;
 use crate::model::zonefile::Rrsets;
@@ -12,6 +12,9 @@ use crate::txn::{self, Op, Plan, Refusal, Slot, Staged};
 
 /// How many batches are under way at once.
 const PARALLEL: usize = 8;
+
+/// Called with how many RRsets have been written.
+pub type Progress<'a> = &'a (dyn Fn(usize) + Send + Sync);
 
 impl Store {
     /// Whether a staged generation is still there from its first key on.

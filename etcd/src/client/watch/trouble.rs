@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use tracing::warn;
 
-use super::{Config, StoreError};
+use crate::client::connect::{Config, StoreError};
 use crate::mirror::{Cause, Event};
 
 /// What is wrong, since the last proof of freshness.

@@ -1,0 +1,66 @@
+//! The front-ends that are registered.
+
+use std::fmt;
+
+use crate::client::connect::{Store, StoreError};
+use crate::schema::{self, Frontend, Key, KeyError, ValueError};
+
+/// The front-ends that are registered.
+#[derive(Debug)]
+pub struct Fleet {
+    /// What they say of themselves, by id, or why that cannot be read.
+    pub frontends: Vec<(String, Result<Frontend, UnreadableFrontend>)>,
+    /// The cluster that they are registered in.
+    pub cluster_id: u64,
+}
+
+/// Why a registration cannot be read.
+#[derive(Debug)]
+pub enum UnreadableFrontend {
+    /// The key names no front-end.
+    Key(KeyError),
+    /// The value is not a registration.
+    Value(ValueError),
+}
+
+impl fmt::Display for UnreadableFrontend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UnreadableFrontend::Key(error) => write!(f, "this key names no front-end: {error}"),
+            UnreadableFrontend::Value(error) => {
+                write!(f, "its registration cannot be read: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for UnreadableFrontend {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            UnreadableFrontend::Key(error) => Some(error),
+            UnreadableFrontend::Value(error) => Some(error),
+        }
+    }
+}
+
+impl Store {
+    /// The front-ends that are registered.
+    pub async fn frontends(&self) -> Result<Fleet, StoreError> {
+        let listed = self.list(self.prefix().frontends(), None).await?;
+        let frontends = listed.items.iter().filter_map(|item| {
+            let told = schema::decode_frontend(&item.value);
+            match self.prefix().decode(&item.key) {
+                Ok(Key::Frontend(id)) => Some((id, told.map_err(UnreadableFrontend::Value))),
+                Ok(_) => None,
+                Err(error) => {
+                    let key = String::from_utf8_lossy(&item.key).into_owned();
+                    Some((key, Err(UnreadableFrontend::Key(error))))
+                }
+            }
+        });
+        Ok(Fleet {
+            frontends: frontends.collect(),
+            cluster_id: listed.cluster_id,
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! The RRsets of zones.
+
+use std::collections::HashMap;
+
+use super::Zones;
+use crate::client::connect::{Store, StoreError, Unreadable};
+use crate::mirror::KeyValue;
+use crate::model::zonefile::Rrsets;
+use crate::model::{Name, Rtype};
+use crate::schema::{self, Key};
+use crate::txn::{Refusal, RrsetRead, ZoneRead};
+
+/// RRsets of a zone.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// The RRsets, sorted by owner and type.
+    pub rrsets: Vec<(Name, RrsetRead)>,
+    /// Keys that are no RRset's.
+    pub unreadable: Vec<Unreadable>,
+}
+
+impl Stored {
+    fn sort(&mut self) {
+        self.rrsets
+            .sort_by(|(a, x), (b, y)| (a, x.rtype).cmp(&(b, y.rtype)));
+    }
+}
+
+/// Which of a zone's RRsets are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those at a name.
+    Owner,
+    /// Those at a name and below it.
+    Subtree,
+}
+
+impl Store {
+    /// The RRset under a key, with its owner; otherwise what the key is instead.
+    pub fn rrset_of(&self, item: &KeyValue) -> Result<(Name, RrsetRead), Unreadable> {
+        let (owner, rtype) = match self.prefix().decode(&item.key) {
+            Ok(Key::Rrset { owner, rtype, .. }) => (owner, rtype),
+            Ok(_) => return Err(Unreadable::new(&item.key, "it is no RRset's key")),
+            Err(error) => return Err(Unreadable::new(&item.key, error)),
+        };
+        let rrset = RrsetRead {
+            rtype,
+            rrset: schema::decode_rrset(rtype, &item.value),
+            revision: item.mod_revision,
+        };
+        Ok((owner, rrset))
+    }
+
+    /// RRsets of the generation that a zone served when it was read.
+    pub async fn rrsets(
+        &self,
+        read: &ZoneRead,
+        owner: &Name,
+        scope: Scope,
+    ) -> Result<Stored, StoreError> {
+        let (prefix, generation) = (self.prefix(), read.zone.generation);
+        let range = match scope {
+            Scope::Owner => prefix.owner(&read.apex, generation, owner),
+            Scope::Subtree => prefix.subtree(&read.apex, generation, owner),
+        };
+        let mut stored = Stored::default();
+        for item in self.list(range, Some(read.as_of)).await?.items {
+            match self.rrset_of(&item) {
+                Ok(rrset) => stored.rrsets.push(rrset),
+                Err(unreadable) => stored.unreadable.push(unreadable),
+            }
+        }
+        stored.sort();
+        Ok(stored)
+    }
+
+    /// The RRsets of these zones, which are below a name or all there are: of each in turn, as of the revision of the
+    /// zones, with as many requests as a list has pages. And the keys that are no RRset's.
+    pub async fn rrsets_below(
+        &self,
+        name: &Name,
+        zones: &Zones,
+    ) -> Result<(Vec<Stored>, Vec<Unreadable>), StoreError> {
+        let range = self.prefix().rrsets_below(name);
+        let listed = self.list(range, Some(zones.revision)).await?;
+        let mut stored: Vec<Stored> = Vec::new();
+        stored.resize_with(zones.zones.len(), Stored::default);
+        let places = zones.zones.iter().enumerate();
+        let places: HashMap<(&Name, u64), usize> = places
+            .map(|(place, read)| ((&read.apex, read.zone.generation), place))
+            .collect();
+        let mut unreadable = Vec::new();
+        for item in &listed.items {
+            let (zone, generation) = match self.prefix().decode(&item.key) {
+                Ok(Key::Rrset {
+                    zone, generation, ..
+                }) => (zone, generation),
+                Ok(_) => continue,
+                Err(error) => {
+                    unreadable.push(Unreadable::new(&item.key, error));
+                    continue;
+                }
+            };
+            // The others are of generations or of zones that are not served.
+            if let Some(place) = places.get(&(&zone, generation)) {
+                match self.rrset_of(item) {
+                    Ok(rrset) => stored[*place].rrsets.push(rrset),
+                    Err(error) => unreadable.push(error),
+                }
+            }
+        }
+        stored.iter_mut().for_each(Stored::sort);
+        Ok((stored, unreadable))
+    }
+
+    /// The first RRsets that a zone served when it was read, as they lie in the store.
+    pub async fn some_rrsets(
+        &self,
+        read: &ZoneRead,
+        limit: i64,
+    ) -> Result<Vec<(Name, RrsetRead)>, StoreError> {
+        let range = self.prefix().generation(&read.apex, read.zone.generation);
+        let (_, page, _) = self.page(range, limit, Some(read.as_of), false).await?;
+        Ok(page
+            .iter()
+            .filter_map(|item| self.rrset_of(item).ok())
+            .collect())
+    }
+
+    /// The RRsets that a zone serves; a value that cannot be read is told.
+    pub async fn content(&self, read: &ZoneRead) -> Result<Result<Rrsets, Refusal>, StoreError> {
+        Ok(self.content_and_newest(read).await?.0)
+    }
+
+    /// The same with the revision of the RRset that was written last.
+    pub(crate) async fn content_and_newest(
+        &self,
+        read: &ZoneRead,
+    ) -> Result<(Result<Rrsets, Refusal>, i64), StoreError> {
+        let stored = self.anew().rrsets(read, &read.apex, Scope::Subtree).await?;
+        let (mut content, mut newest) = (Ok(Rrsets::new()), 0);
+        for (owner, stored) in stored.rrsets {
+            newest = newest.max(stored.revision);
+            match (stored.rrset, &mut content) {
+                (Ok(rrset), Ok(rrsets)) => drop(rrsets.insert((owner, stored.rtype), rrset)),
+                (Err(error), Ok(_)) => {
+                    let key = self.key_text(read, &owner, stored.rtype);
+                    content = Err(Refusal::Stored(key, error));
+                }
+                (_, Err(_)) => {}
+            }
+        }
+        Ok((content, newest))
+    }
+
+    /// The key of an RRset in the served generation, for messages.
+    pub fn key_text(&self, read: &ZoneRead, owner: &Name, rtype: Rtype) -> String {
+        let key = Key::Rrset {
+            zone: read.apex.clone(),
+            generation: read.zone.generation,
+            owner: owner.clone(),
+            rtype,
+        };
+        String::from_utf8_lossy(&self.prefix().encode(&key)).into_owned()
+    }
+}

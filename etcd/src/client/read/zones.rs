@@ -1,0 +1,236 @@
+//! Zones: their settings and serials.
+
+use std::collections::HashMap;
+
+use super::Listed;
+use crate::client::connect::{Store, StoreError, Unreadable};
+use crate::mirror::KeyValue;
+use crate::model::{Name, Rtype};
+use crate::schema::{self, Key};
+use crate::txn::{self, Refusal, SerialRead, Slot, ZoneRead};
+
+/// Zones as of one revision.
+#[derive(Debug, Default)]
+pub struct Zones {
+    /// The revision.
+    pub revision: i64,
+    /// The zones, sorted by name.
+    pub zones: Vec<ZoneRead>,
+    /// Those whose settings cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Their names, as far as the keys are names: these zones hide records of the zones above them, too.
+    pub unreadable_apexes: Vec<Name>,
+}
+
+impl Store {
+    /// All zones.
+    pub async fn zones(&self) -> Result<Zones, StoreError> {
+        let listed = self.list(self.prefix().zones(), None).await?;
+        Ok(self.zones_of(&listed))
+    }
+
+    /// The zones below a name, as of a revision.
+    pub async fn zones_below(&self, name: &Name, as_of: i64) -> Result<Zones, StoreError> {
+        let listed = self
+            .list(self.prefix().zones_below(name), Some(as_of))
+            .await?;
+        Ok(self.zones_of(&listed))
+    }
+
+    fn zones_of(&self, listed: &Listed) -> Zones {
+        let mut zones = Zones {
+            revision: listed.revision,
+            ..Zones::default()
+        };
+        for item in &listed.items {
+            match self.zone_of(item, listed.revision) {
+                Ok(zone) => zones.zones.push(zone),
+                Err(unreadable) => {
+                    zones.unreadable.push(unreadable);
+                    if let Ok(Key::Zone(apex)) = self.prefix().decode(&item.key) {
+                        zones.unreadable_apexes.push(apex);
+                    }
+                }
+            }
+        }
+        zones.zones.sort_by(|a, b| a.apex.cmp(&b.apex));
+        zones
+    }
+
+    /// One zone, if it is there, and the store's revision.
+    pub async fn zone(&self, apex: &Name) -> Result<(i64, Option<ZoneRead>), StoreError> {
+        let key = self.prefix().encode(&Key::Zone(apex.clone()));
+        let (header, values) = self.get_all(&[key], None).await?;
+        let item = values.into_iter().flatten().next();
+        let zone = item.map(|item| self.zone_of(&item, header.revision));
+        Ok((header.revision, zone.transpose()?))
+    }
+
+    /// One zone's key, if it is there, whether or not its value can be read; and what its serial key says.
+    pub(crate) async fn zone_key(
+        &self,
+        apex: &Name,
+    ) -> Result<(i64, Option<KeyValue>, SerialRead), StoreError> {
+        let keys = [Key::Zone(apex.clone()), Key::Serial(apex.clone())];
+        let keys = keys.map(|key| self.prefix().encode(&key));
+        let (header, values) = self.get_all(&keys, None).await?;
+        let mut values = values.into_iter();
+        let zone = values.next().flatten();
+        let serial = values
+            .next()
+            .flatten()
+            .map_or_else(SerialRead::default, |item| {
+                let base = schema::decode_serial_base(&item.value);
+                SerialRead {
+                    base: base.unwrap_or(0),
+                    is_removed: base.is_some(),
+                    revision: item.mod_revision,
+                }
+            });
+        Ok((header.revision, zone, serial))
+    }
+
+    /// What there is of a zone.
+    pub(crate) async fn slot(&self, apex: &Name) -> Result<Slot, StoreError> {
+        let (revision, zone, serial) = self.zone_key(apex).await?;
+        let present = zone.map(|item| self.zone_of(&item, revision));
+        Ok(Slot {
+            apex: apex.clone(),
+            present: present.transpose()?,
+            serial,
+            revision,
+        })
+    }
+
+    /// Which of these names, the first that is, was a zone until something other than nsctl deleted its settings. Given
+    /// are names that are no zones as of this revision.
+    pub async fn lost_zone(&self, names: &[Name], as_of: i64) -> Result<Option<Name>, StoreError> {
+        let keys: Vec<Vec<u8>> = names
+            .iter()
+            .map(|name| self.prefix().encode(&Key::Serial(name.clone())))
+            .collect();
+        let (_, values) = self.get_all(&keys, Some(as_of)).await?;
+        let is_lost = |item: &Option<KeyValue>| {
+            item.as_ref()
+                .is_some_and(|item| schema::decode_serial_base(&item.value).is_none())
+        };
+        Ok(values
+            .iter()
+            .position(is_lost)
+            .map(|index| names[index].clone()))
+    }
+
+    /// Why there is no zone of this name, as of a revision at which there is none.
+    pub async fn no_zone(&self, apex: &Name, as_of: i64) -> Result<Refusal, StoreError> {
+        let lost = self.lost_zone(std::slice::from_ref(apex), as_of).await?;
+        Ok(lost.map_or_else(|| Refusal::UnknownZone(apex.clone()), Refusal::ZoneLost))
+    }
+
+    pub(crate) fn zone_of(&self, item: &KeyValue, as_of: i64) -> Result<ZoneRead, Unreadable> {
+        let apex = match self.prefix().decode(&item.key) {
+            Ok(Key::Zone(apex)) => apex,
+            Ok(_) => return Err(Unreadable::new(&item.key, "it is no zone's key")),
+            Err(error) => return Err(Unreadable::new(&item.key, error)),
+        };
+        match schema::decode_zone(&item.value) {
+            Ok(zone) => Ok(ZoneRead {
+                apex,
+                zone,
+                revision: item.mod_revision,
+                as_of,
+            }),
+            Err(error) => Err(Unreadable::new(
+                &item.key,
+                format!("{error} (nsctl zone remove {apex} --force removes the zone)"),
+            )),
+        }
+    }
+
+    /// The serials of zones as the front-ends answer them, in the order of the zones: of one or of all, with as many
+    /// requests as a list has pages.
+    pub async fn serials(&self, zones: &Zones) -> Result<Vec<u32>, StoreError> {
+        let listed = self
+            .list_keys(self.prefix().serials(), Some(zones.revision))
+            .await?;
+        let touched: HashMap<Vec<u8>, i64> = listed
+            .items
+            .into_iter()
+            .map(|item| (item.key, item.mod_revision))
+            .collect();
+        let serial = |read: &ZoneRead| {
+            let key = self.prefix().encode(&Key::Serial(read.apex.clone()));
+            read.zone
+                .serial(touched.get(&key).copied().unwrap_or(read.revision))
+        };
+        Ok(zones.zones.iter().map(serial).collect())
+    }
+
+    /// The serial of a zone as the front-ends answer it.
+    pub async fn serial(&self, read: &ZoneRead) -> Result<u32, StoreError> {
+        let touched = self.touched(read).await?;
+        let touched = if touched > 0 { touched } else { read.revision };
+        Ok(read.zone.serial(touched))
+    }
+
+    /// The revision at which the zone was changed last; 0 where its serial key is not there.
+    pub(crate) async fn touched(&self, read: &ZoneRead) -> Result<i64, StoreError> {
+        let key = self.prefix().encode(&Key::Serial(read.apex.clone()));
+        let (_, values) = self.get_all(&[key], Some(read.as_of)).await?;
+        let item = values.into_iter().flatten().next();
+        Ok(item.map_or(0, |item| item.mod_revision))
+    }
+
+    /// The zone that holds records of this type at `owner`, with the names closer to it that are no zones.
+    pub async fn zone_for(
+        &self,
+        owner: &Name,
+        rtype: Option<Rtype>,
+    ) -> Result<(i64, Option<ZoneRead>, Vec<Name>), StoreError> {
+        let candidates = txn::zone_candidates(owner, rtype);
+        let (revision, zones) = self.zones_at(&candidates).await?;
+        for (index, zone) in zones.into_iter().enumerate() {
+            if let Some(zone) = zone {
+                return Ok((revision, Some(zone?), candidates[..index].to_vec()));
+            }
+        }
+        Ok((revision, None, candidates))
+    }
+
+    /// The zones of these names, at one revision. A name has at most 127 labels, and a transaction takes 128 operations:
+    /// those above one name are never too many.
+    pub(crate) async fn zones_at(
+        &self,
+        names: &[Name],
+    ) -> Result<(i64, Vec<Option<Result<ZoneRead, Unreadable>>>), StoreError> {
+        let keys: Vec<Vec<u8>> = names
+            .iter()
+            .map(|name| self.prefix().encode(&Key::Zone(name.clone())))
+            .collect();
+        let (header, values) = self.get_all(&keys, None).await?;
+        let zones = values
+            .into_iter()
+            .map(|item| item.map(|item| self.zone_of(&item, header.revision)));
+        Ok((header.revision, zones.collect()))
+    }
+
+    /// The zones that a name is in, the closest first.
+    pub async fn enclosing(&self, name: &Name) -> Result<Zones, StoreError> {
+        let names: Vec<Name> = name.ancestors().collect();
+        let (revision, found) = self.zones_at(&names).await?;
+        let mut zones = Zones {
+            revision,
+            ..Zones::default()
+        };
+        for (name, zone) in names.into_iter().zip(found) {
+            match zone {
+                Some(Ok(zone)) => zones.zones.push(zone),
+                Some(Err(unreadable)) => {
+                    zones.unreadable.push(unreadable);
+                    zones.unreadable_apexes.push(name);
+                }
+                None => {}
+            }
+        }
+        Ok(zones)
+    }
+}

@@ -1,0 +1,156 @@
+//! The requests that the mirror needs, each as a future that is under way.
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use etcd_client::{Client, GetOptions, WatchOptions, WatchStream};
+use tokio::task::JoinHandle;
+
+use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, key_value, kv};
+use crate::client::read::{PageSize, check};
+use crate::mirror::Input;
+
+/// A request that is under way.
+pub(super) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+/// What a step has brought.
+pub(super) enum Step {
+    Connected(Box<Connection>),
+    /// A page, and how large the next one may be.
+    Page(Input, PageSize),
+    Opened(WatchStream),
+}
+
+/// Two connections to one member, because reads must not hold up the watch (etcd#15402).
+pub(super) struct Connection {
+    endpoint: String,
+    watch: Client,
+    read: Client,
+}
+
+impl Connection {
+    /// Connects to an endpoint.
+    pub(super) fn open(config: Config, endpoint: String) -> Pending<Step> {
+        Box::pin(async move {
+            let (watch, read) =
+                tokio::try_join!(config.connect(&endpoint), config.connect(&endpoint))?;
+            Ok(Step::Connected(Box::new(Connection {
+                endpoint,
+                watch,
+                read,
+            })))
+        })
+    }
+
+    /// Reads the page of a range that follows the key `after`: at a revision, or linearizably without one.
+    pub(super) fn page(
+        &self,
+        range: Range<Vec<u8>>,
+        after: Option<Vec<u8>>,
+        revision: Option<i64>,
+        mut size: PageSize,
+    ) -> Pending<Step> {
+        let start = match after {
+            Some(mut last) => {
+                last.push(0);
+                last
+            }
+            None => range.start,
+        };
+        let options = GetOptions::new()
+            .with_range(range.end)
+            .with_limit(size.keys())
+            .with_revision(revision.unwrap_or(0));
+        let (mut kv, endpoint) = (kv(&self.read), self.endpoint.clone());
+        aside(async move {
+            let asked = Instant::now();
+            let got = kv.get(start, Some(options)).await;
+            let mut got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
+            let (header, more) = (header(got.header()), got.more());
+            let items: Vec<_> = got.take_kvs().into_iter().map(key_value).collect();
+            check(&items, more)?;
+            size.learn(&items, asked.elapsed());
+            let page = Input::Page {
+                header,
+                items,
+                more,
+            };
+            Ok(Step::Page(page, size))
+        })
+    }
+
+    /// Opens a watch of a range from a revision on.
+    pub(super) fn watch(&self, range: Range<Vec<u8>>, head: Vec<u8>, from: i64) -> Pending<Step> {
+        let options = WatchOptions::new()
+            .with_range(range.end)
+            .with_start_revision(from)
+            .with_fragment();
+        let before = GetOptions::new()
+            .with_revision(from - 1)
+            .with_serializable()
+            .with_count_only();
+        let (mut kv, watch) = (kv(&self.read), self.watch.watch_client());
+        let mut watch = watch.max_decoding_message_size(MESSAGE_MAX);
+        let endpoint = self.endpoint.clone();
+        let told = move |error| StoreError::from_etcd(error, &endpoint);
+        Box::pin(async move {
+            // If etcd has compacted up to `from`, the watch omits the deletions of that revision without an error
+            // (etcd#18089). A read at the revision before shows it. Other errors of the read the watch will meet, too.
+            let there = kv.get(head, Some(before)).await.map_err(&told);
+            if let Err(StoreError::Compacted) = there {
+                return Err(StoreError::Compacted);
+            }
+            let opened = watch.watch(range.start, Some(options)).await;
+            opened.map(Step::Opened).map_err(told)
+        })
+    }
+
+    /// Reads the head key linearizably.
+    pub(super) fn head(&self, key: Vec<u8>) -> Pending<Input> {
+        let (mut kv, endpoint) = (kv(&self.read), self.endpoint.clone());
+        let sent = Instant::now();
+        Box::pin(async move {
+            let got = kv.get(key, None).await;
+            let got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
+            let head = got.kvs().first();
+            Ok(Input::Head {
+                sent,
+                header: header(got.header()),
+                revision: head.map_or(0, etcd_client::KeyValue::mod_revision),
+            })
+        })
+    }
+
+    /// Asks, after a pause, for the client URLs of the members that take requests.
+    pub(super) fn members(&self, after: Duration) -> Pending<Vec<String>> {
+        let mut cluster = self.read.cluster_client();
+        Box::pin(async move {
+            tokio::time::sleep(after).await;
+            let told = cluster.member_list().await;
+            let told = told.map_err(|error| StoreError::from_etcd(error, "the cluster"))?;
+            let voting = told.members().iter().filter(|member| !member.is_learner());
+            Ok(voting
+                .flat_map(|member| member.client_urls().to_vec())
+                .collect())
+        })
+    }
+}
+
+/// A task that is aborted when this is dropped.
+struct Aborted<T>(JoinHandle<T>);
+
+impl<T> Drop for Aborted<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs a request in a task of its own, so that it makes progress while nobody polls it. Dropping it aborts the task.
+fn aside<T: Send + 'static>(
+    request: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Pending<T> {
+    let mut task = Aborted(tokio::spawn(request));
+    Box::pin(async move { (&mut task.0).await? })
+}

@@ -1,0 +1,61 @@
+//! A plan as a transaction of etcd.
+
+use etcd_client::{Compare, CompareOp, DeleteOptions, Txn, TxnOp};
+
+use crate::client::connect::{Store, StoreError, kv};
+use crate::txn::{self, Op, Plan};
+
+/// What a commit came to.
+#[derive(Debug)]
+pub(super) enum Committed {
+    /// Done, at this revision.
+    At(i64),
+    /// A comparison failed; nothing was written.
+    Lost,
+}
+
+impl Store {
+    /// Commits a plan, once: a failure leaves open whether it was done.
+    pub(super) async fn commit(&self, plan: &Plan) -> Result<Committed, StoreError> {
+        let txn = to_txn(plan);
+        let response = self.once(|client| {
+            let txn = txn.clone();
+            async move { kv(&client).txn(txn).await }
+        });
+        let response = response.await?;
+        Ok(if response.succeeded() {
+            Committed::At(response.header().map_or(0, |header| header.revision()))
+        } else {
+            Committed::Lost
+        })
+    }
+}
+
+fn to_txn(plan: &Plan) -> Txn {
+    let compares: Vec<Compare> = plan
+        .compares
+        .iter()
+        .map(|compare| match compare {
+            txn::Compare::Unchanged { key, revision } => {
+                Compare::mod_revision(key.clone(), CompareOp::Equal, *revision)
+            }
+            txn::Compare::NotWrittenSince { range, revision } => {
+                Compare::mod_revision(range.start.clone(), CompareOp::Less, revision + 1)
+                    .with_range(range.end.clone())
+            }
+        })
+        .collect();
+    let ops: Vec<TxnOp> = plan
+        .ops
+        .iter()
+        .map(|op| match op {
+            Op::Put { key, value } => TxnOp::put(key.clone(), value.clone(), None),
+            Op::Delete { key } => TxnOp::delete(key.clone(), None),
+            Op::DeleteRange { range } => TxnOp::delete(
+                range.start.clone(),
+                Some(DeleteOptions::new().with_range(range.end.clone())),
+            ),
+        })
+        .collect();
+    Txn::new().when(compares).and_then(ops)
+}

@@ -1,0 +1,21 @@
+//! Writes: changes, imports and deletions, each attempted until it is done.
+
+mod attempts;
+mod commit;
+mod error;
+mod exported;
+mod file;
+mod import;
+mod records;
+mod serials;
+mod stage;
+mod zones;
+
+pub use error::ChangeError;
+pub use exported::Exported;
+pub use file::{FileError, MasterText};
+pub use import::{ImportHow, ImportMode, Imported};
+pub use records::{Changed, InZone};
+pub use serials::{Raise, Raised};
+pub use stage::Progress;
+pub use zones::Removed;
