@@ -53,8 +53,8 @@ impl StopFlag {
 }
 
 impl Supervisor {
-    /// Starts a task. It has to return soon after the token is cancelled, and not before. If it panics, which is a bug, it
-    /// is restarted.
+    /// Starts a task. It has to return soon after the token is cancelled, and not before. If it panics, which is a bug,
+    /// it is restarted.
     pub fn task<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         what: &'static str,
@@ -89,8 +89,8 @@ impl Supervisor {
         });
     }
 
-    /// Starts a thread. Its work has to return soon after the flag is set, and not before. If it panics, which is a bug, it
-    /// is restarted at once.
+    /// Starts a thread. Its work has to return soon after the flag is set, and not before. If it panics, which is a
+    /// bug, it is restarted at once.
     pub fn thread(
         &mut self,
         name: String,
@@ -131,8 +131,8 @@ impl Supervisor {
     }
 }
 
-/// Runs `work` and contains a panic: one query that triggers a bug must not stop the answers to all others. Returns false if
-/// it panicked.
+/// Runs `work` and contains a panic: one query that triggers a bug must not stop the answers to all others. Returns
+/// false if it panicked.
 pub fn contain_panic(what: &str, work: impl FnOnce()) -> bool {
     // Unwind-safe: shared state is either replaced as a whole or a counter.
     let done = catch_unwind(AssertUnwindSafe(work)).is_ok();

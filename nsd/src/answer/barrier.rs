@@ -1,9 +1,10 @@
 //! The barrier for `linearizable` zones: queries share the confirmation that the view is up to date.
 //!
 //! A query may be answered once the view has every write that was acknowledged before the query came. One linearizable
-//! read of etcd tells the revision that the view needs, for all queries that were waiting when the read was sent. Queries
-//! that come during a round wait for the next one. So etcd gets one read per round trip, however many queries come. Each
-//! query has its own time limit, whatever the rounds do; only a panic, which is a bug, may add half a second.
+//! read of etcd tells the revision that the view needs, for all queries that were waiting when the read was sent.
+//! Queries that come during a round wait for the next one. So etcd gets one read per round trip, however many queries
+//! come. Each query has its own time limit, whatever the rounds do; only a panic, which is a bug, may add half a
+//! second.
 //!
 //! ```text
 //! queries ──► waiting ──take all──► confirm (read, then wait for the view) ──► answered, or SERVFAIL
@@ -29,7 +30,7 @@ const WAITING_MAX: usize = 65_536;
 /// How many queries are answered in a row before the task yields the thread.
 const AT_ONCE: usize = 64;
 
-/// A waiting query. If it is dropped before it was told, as in a panic, it is told that the view is not confirmed.
+/// A waiting query. Dropping it, as in a panic, answers it as not confirmed.
 struct Waiter {
     /// The end of its time limit.
     until: Instant,
@@ -96,7 +97,8 @@ impl Barrier {
         (barrier, rounds)
     }
 
-    /// Calls `then` later, with whether the view is confirmed. Returns false, and never calls it, if too many queries wait.
+    /// Calls `then` later, with whether the view is confirmed. Returns false, and never calls it, if too many queries
+    /// wait.
     pub fn wait(&self, then: impl FnOnce(bool) + Send + 'static) -> bool {
         if self.count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
             self.count.fetch_sub(1, Ordering::Relaxed);
@@ -146,8 +148,8 @@ pub struct Rounds<C> {
 }
 
 impl<C: Fn() -> F, F: Future<Output = bool>> Rounds<C> {
-    /// Runs rounds as long as queries may come. If it is called again after a panic in the middle of a round, the queries of
-    /// that round are told that nothing is confirmed.
+    /// Runs rounds as long as queries may come. If it is called again after a panic in the middle of a round, the
+    /// queries of that round are told that nothing is confirmed.
     pub async fn serve(&self) {
         let mut queue = self.queue.lock().await;
         queue.end_round(false).await;
@@ -392,7 +394,7 @@ mod tests {
             assert_eq!(tell.recv().await, Some(false));
         }
         assert!(barrier.is_idle());
-        // A query that is refused is not told as well.
+        // A query that is refused is not called as well.
         let refused = told.clone();
         assert!(!barrier.wait(move |confirmed| refused.send(confirmed).expect("sent")));
         drop(told);

@@ -14,7 +14,7 @@ pub enum Reply {
 
 /// The messages of a long response, such as a zone transfer, made one at a time as the client takes them.
 pub trait Messages: Send {
-    /// Writes the next message into `out`, which has room for the longest, and returns its length; `None` after the last.
-    /// It is called on a thread that serves other connections too, so a message must not take long to make.
+    /// Writes the next message into `out`, which has room for the longest, and returns its length; `None` after the
+    /// last. It is called on a thread that serves other connections too, so a message must not take long to make.
     fn write_next(&mut self, out: &mut [u8]) -> Option<usize>;
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 pub struct Request<'q> {
     /// The message.
     pub octets: &'q [u8],
-    /// Who sent it.
+    /// Its sender.
     pub peer: &'q dyn Peer,
     /// How it came, and how its response goes.
     pub transport: Transport,
@@ -15,7 +15,7 @@ pub struct Request<'q> {
     pub confirmation: Confirmation,
 }
 
-/// The sender of a request. UDP has the address in the kernel's form, and converts it only for who asks.
+/// The sender of a request. Over UDP the address is converted from the kernel's format only when it is used.
 pub trait Peer {
     /// The address and port.
     fn address(&self) -> SocketAddr;

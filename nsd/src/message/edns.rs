@@ -33,8 +33,8 @@ pub struct ServerEdns<'o> {
 }
 
 impl Edns {
-    /// Parses an OPT record's class, TTL and rdata. Returns false beside it if some options cannot be read: even then the
-    /// response needs an OPT record (RFC 6891 6.1.1).
+    /// Parses an OPT record's class, TTL and rdata. Returns false beside it if some options cannot be read: even then
+    /// the response needs an OPT record (RFC 6891 6.1.1).
     #[inline]
     pub(super) fn parse(class: u16, ttl: [u8; 4], mut rdata: &[u8]) -> (Self, bool) {
         let [_, version, flags, _] = ttl;

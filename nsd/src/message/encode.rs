@@ -15,7 +15,8 @@ const CLASS_CHAOS: u16 = 3;
 /// The longest message: over TCP its length has two octets (RFC 1035 4.2.2).
 const MESSAGE_LEN_MAX: usize = 65_535;
 
-/// The shortest address record: a pointer as owner, and an IPv4 address. With less room left, no more records are tried.
+/// The shortest address record: a pointer as owner, and an IPv4 address. With less room left, no more records are
+/// tried.
 const ADDRESS_LEN: usize = 16;
 
 /// A refusal has a question and an OPT record; every transport has room for that.
@@ -100,8 +101,8 @@ pub fn encode_chaos(
     })
 }
 
-/// Writes a reply without records of a zone into `out`, and returns its length in octets: at most 512, and 0 if `out` is
-/// too short.
+/// Writes a reply without records of a zone into `out`, and returns its length in octets: at most 512, and 0 if `out`
+/// is too short.
 pub fn encode_reject(refusal: &Refusal<'_>, edns: &ServerEdns<'_>, out: &mut [u8]) -> usize {
     let head = Head::of(refusal);
     let len = encode_with(&head, edns, REFUSAL_LEN_MAX, out, |_| Body::default());
@@ -146,8 +147,8 @@ impl<'p> Head<'p> {
         }
     }
 
-    /// The header, with all counts but QDCOUNT zero. RA is clear because this server does not recurse, AD and CD because it
-    /// does not validate (RFC 4035 3.1.6).
+    /// The header, with all counts but QDCOUNT zero. RA is clear because this server does not recurse, AD and CD
+    /// because it does not validate (RFC 4035 3.1.6).
     fn octets(&self) -> [u8; HEADER_LEN] {
         let mut octets = [0; HEADER_LEN];
         octets[..2].copy_from_slice(&self.id.to_be_bytes());

@@ -12,8 +12,8 @@ use crate::zone::{Rcode, name_prefix};
 /// Responses, and messages shorter than a header, get no reply. Other errors get one:
 ///
 /// - NOTIMP for opcodes other than QUERY, whatever follows the header;
-/// - FORMERR if the message is cut off, has octets after the last record, more or fewer questions than one (RFC 9619), more
-///   than one OPT record (RFC 6891 6.1.1), or a TSIG record that is not the last one (RFC 8945 5.1);
+/// - FORMERR if the message is cut off, has octets after the last record, more or fewer questions than one (RFC 9619),
+///   more than one OPT record (RFC 6891 6.1.1), or a TSIG record that is not the last one (RFC 8945 5.1);
 /// - BADVERS for EDNS versions other than 0 (RFC 6891 6.1.3), with any opcode;
 /// - NOTAUTH for queries with a TSIG record: this server has no keys (RFC 8945 5.2.1);
 /// - REFUSED for classes other than IN and CHAOS.
@@ -119,8 +119,8 @@ fn parse_body<'p>(
     })
 }
 
-/// Parses a question. Returns its type, its class and the octets after it. Its name cannot be compressed, as no other name
-/// comes before it.
+/// Parses a question. Returns its type, its class and the octets after it. Its name cannot be compressed, as no other
+/// name comes before it.
 fn parse_question(octets: &[u8]) -> Option<(Rtype, u16, &[u8])> {
     let name = name_prefix(octets)?;
     let ([a, b, c, d], rest) = octets[name.len()..].split_first_chunk()?;
@@ -189,8 +189,8 @@ impl RawRecord<'_> {
     }
 }
 
-/// The name at the start of the octets, and what comes after it. Does not follow compression pointers: nobody looks up
-/// these names.
+/// The name at the start of the octets, and what comes after it. Does not follow compression pointers: these names
+/// are never looked up.
 fn split_name(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut at = 0;
     loop {

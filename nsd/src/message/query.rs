@@ -83,8 +83,8 @@ impl<'p> Query<'p> {
         &self.question[..self.question.len() - 4]
     }
 
-    /// The longest reply over UDP, in octets: what the client accepts, but at least 512 and at most `octets_max` (RFC 6891
-    /// 6.2.3 to 6.2.5).
+    /// The longest reply over UDP, in octets: what the client accepts, but at least 512 and at most `octets_max` (RFC
+    /// 6891 6.2.3 to 6.2.5).
     pub fn udp_limit(&self, octets_max: usize) -> usize {
         let wanted = self.edns.map_or(512, |edns| usize::from(edns.udp_size));
         wanted.max(512).min(octets_max)

@@ -43,8 +43,8 @@ impl<'p> Tsig<'p> {
         is_whole.then_some(Tsig { key, front })
     }
 
-    /// Appends an unsigned record with the error BADKEY (RFC 8945 5.3.2) to a reply of `len` octets. Returns the new length,
-    /// or `len` if there is no room.
+    /// Appends an unsigned record with the error BADKEY (RFC 8945 5.3.2) to a reply of `len` octets. Returns the new
+    /// length, or `len` if there is no room.
     pub(super) fn append(&self, out: &mut [u8], len: usize, limit: usize, id: u16) -> usize {
         let mut out = Writer::behind(out, len, limit);
         if out.put_whole(|out| self.write(out, id)).is_ok() {
@@ -75,8 +75,8 @@ fn split_counted(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }
 
-/// Whether a name means the same in a reply with the same question: it is uncompressed, or ends in a pointer to a suffix of
-/// the name in the question.
+/// Whether a name means the same in a reply with the same question: it is uncompressed, or ends in a pointer to a
+/// suffix of the name in the question.
 fn is_repeatable(name: &[u8], question: &[u8]) -> bool {
     if name_prefix(name).is_some_and(|prefix| prefix.len() == name.len()) {
         return true;

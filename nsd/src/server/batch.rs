@@ -1,7 +1,7 @@
 //! Many datagrams with one system call: `recvmmsg` and `sendmmsg` on Linux.
 //!
-//! This is the only module of `server` with `unsafe` code. The kernel gets pointers into buffers that the [`Batch`] owns.
-//! They are set anew for every call, and each block says what it relies on.
+//! This is the only module of `server` with `unsafe` code. The kernel gets pointers into buffers that the [`Batch`]
+//! owns. They are set anew for every call, and each block says what it relies on.
 //!
 //! A response leaves from the address that the query was sent to, even if the socket is bound to all addresses of the
 //! host (IP_PKTINFO, IPV6_PKTINFO: RFC 3542 6).
@@ -248,7 +248,7 @@ impl Envelope {
 /// The address of a client, as the kernel has written it.
 fn address(client: &sockaddr_storage) -> SocketAddr {
     if c_int::from(client.ss_family) == libc::AF_INET6 {
-        // SAFETY: the family says that this is a sockaddr_in6, which sockaddr_storage has room and alignment for.
+        // SAFETY: by its family this is a sockaddr_in6, which sockaddr_storage has room and alignment for.
         let client = unsafe { &*ptr::from_ref(client).cast::<sockaddr_in6>() };
         let (ip, port) = (
             client.sin6_addr.s6_addr.into(),
@@ -271,8 +271,8 @@ fn has_no_port(client: &sockaddr_storage) -> bool {
 }
 
 impl Control {
-    /// Turns the packet information of a query into that of its response: keeps the address, and leaves the interface to
-    /// the routing table. Returns its length in octets; 0 if there is none.
+    /// Turns the packet information of a query into that of its response: keeps the address, and leaves the interface
+    /// to the routing table. Returns its length in octets; 0 if there is none.
     fn turn_round(&mut self, len: usize) -> usize {
         if len < size_of::<cmsghdr>() {
             return 0;
@@ -285,7 +285,7 @@ impl Control {
         let has = |size: usize| len >= unsafe { libc::CMSG_LEN(size as u32) } as usize;
         match (header.cmsg_level, header.cmsg_type) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) if has(size_of::<in_pktinfo>()) => {
-                // SAFETY: the length says that an in_pktinfo follows the header; CMSG_DATA is aligned for it.
+                // SAFETY: by the length an in_pktinfo follows the header; CMSG_DATA is aligned for it.
                 let info = unsafe { &mut *libc::CMSG_DATA(data.cast()).cast::<in_pktinfo>() };
                 info.ipi_ifindex = 0;
                 len

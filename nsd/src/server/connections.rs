@@ -1,13 +1,14 @@
 //! Limits the number of connections, and chooses which to close when there are too many.
 //!
-//! All connection-oriented transports share one [`Connections`], where each connection takes a seat. A new client is never
-//! refused. If all seats are taken, the connection that has been idle longest is closed, and before any other one that
-//! never sent a query. If connections come so fast that none is idle yet, the client with most of them loses one. No client
-//! has more than a quarter of the seats: its next connection closes one of its own. An IPv6 client is a /64, since a
-//! single host has that many addresses.
+//! All connection-oriented transports share one [`Connections`], where each connection takes a seat. A new client is
+//! never refused. If all seats are taken, a connection is closed: one that never sent a query if there is any,
+//! otherwise the one that has been idle longest. If connections come so fast that none is idle yet, the client with
+//! most of them loses one. No client has more than a quarter of the seats: its next connection closes one of its own.
+//! An IPv6 client is a /64, since a single host has that many addresses.
 //!
-//! A connection in use only writes the time into its own atomic. The table reads it later, when it looks for a connection
-//! to close. Times only go up, so the first connection in the table's order whose time has not changed is the right one.
+//! A connection in use only writes the time into its own atomic. The table reads it later, when it looks for a
+//! connection to close. Times only go up, so the first connection in the table's order whose time has not changed is
+//! the right one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};

@@ -139,7 +139,8 @@ fn answer_now(
     answered
 }
 
-/// Serves one connection: reads what has come, has `answer` answer all of it, and sends the responses with one system call.
+/// Serves one connection: reads what has come, has `answer` answer all of it, and sends the responses with one system
+/// call.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     seat: &mut Seat,

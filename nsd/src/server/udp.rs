@@ -45,7 +45,7 @@ pub(super) fn start(
     Ok(())
 }
 
-/// Tells when a thread may end: after it was told to stop, once it has answered what had come by then.
+/// Decides when a thread ends: once it has to stop, and all queries that came before are answered.
 struct Drain<'a> {
     stop: &'a StopFlag,
     until: Option<Instant>,
@@ -66,7 +66,7 @@ impl<'a> Drain<'a> {
         self.until.is_some_and(|until| Instant::now() >= until)
     }
 
-    /// Whether this error of a receive says that nothing is left to answer.
+    /// Whether this error of a receive means that nothing is left to answer.
     fn is_done(&self, error: &io::Error) -> bool {
         self.until.is_some() && error.kind() == io::ErrorKind::WouldBlock
     }
@@ -125,7 +125,7 @@ fn request<'q>(octets: &'q [u8], peer: &'q dyn Peer) -> Request<'q> {
     }
 }
 
-/// How many octets there are to send.
+/// The number of octets to send.
 fn octets_of(reply: &Reply) -> usize {
     match reply {
         Reply::Ready(len) => *len,
@@ -158,8 +158,8 @@ fn answer_later<P: Peer + Send + 'static>(
     })
 }
 
-/// Looks up the names of all queries together, one step of each at a time, so that their cache misses overlap. In a large
-/// zone cache misses take most of the time of an answer; afterwards the nodes are in the cache.
+/// Looks up the names of all queries together, one step of each at a time, so that their cache misses overlap. In a
+/// large zone cache misses take most of the time of an answer; afterwards the nodes are in the cache.
 #[cfg(target_os = "linux")]
 fn warm<'q>(view: &View, queries: impl Iterator<Item = &'q [u8]>) {
     let begin = |query: &[u8]| view.probe(message::question_name(query)?);

@@ -13,8 +13,9 @@ use super::rrset::RrsetRef;
 use super::walk::{ChainName, Found, node_at, walk, wildcard};
 use crate::model::Rtype;
 
-/// Adds the addresses of the names that the records of an answer point to (RFC 1035 3.3.9 and 3.3.11, RFC 1183 1 and 3.3,
-/// RFC 2230 3, RFC 2782), and the records that a client of a service needs next (RFC 9460 4.1). `node` has the records.
+/// Adds the addresses of the names that the records of an answer point to (RFC 1035 3.3.9 and 3.3.11, RFC 1183 1 and
+/// 3.3, RFC 2230 3, RFC 2782), and the records that a client of a service needs next (RFC 9460 4.1). `node` has the
+/// records.
 pub(super) fn of_answer<'v>(
     answer: &mut Answer<'v>,
     place: &ChainName<'v, '_>,

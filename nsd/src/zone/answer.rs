@@ -12,12 +12,12 @@ use crate::model::{Consistency, Rtype};
 /// How many CNAME records are followed: more than anybody needs, few enough to be cheap. The client can query the rest.
 pub(super) const CHAIN_MAX: usize = 16;
 
-/// The most RRsets in an answer, without the addresses of a referral. A chain takes two per step; additional records that
-/// do not fit are left out.
+/// The most RRsets in an answer, without the addresses of a referral. A chain takes two per step; additional records
+/// that do not fit are left out.
 const ENTRIES_MAX: usize = 96;
 
-/// Octets for the names that DNAME records make: enough for the longest names in the longest chain, since no DNAME record
-/// may come without its CNAME record (RFC 6672 3.1).
+/// Octets for the names that DNAME records make: enough for the longest names in the longest chain, since no DNAME
+/// record may come without its CNAME record (RFC 6672 3.1).
 const SYNTHESIZED_MAX: usize = (CHAIN_MAX + 1) * NAME_LEN_MAX;
 
 /// A question of class IN (RFC 1035 4.1.2).
@@ -125,7 +125,8 @@ impl<'v> Answer<'v> {
         &self.entries
     }
 
-    /// The octets of an owner, in uncompressed wire form. `question` is the name in the question, in the spelling to send.
+    /// The octets of an owner, in uncompressed wire form. `question` is the name in the question, in the spelling to
+    /// send.
     pub fn owner_wire<'a>(&'a self, owner: &Owner<'a>, question: &'a [u8]) -> &'a [u8] {
         match *owner {
             Owner::Question(start) => question.get(usize::from(start)..).unwrap_or_default(),

@@ -12,9 +12,9 @@ pub struct RrsetChange<'z> {
     pub owner: Name,
     /// The type.
     pub rtype: Rtype,
-    /// The RRset in the old version; none if it was added.
+    /// The RRset in the old version; `None` if it was added.
     pub old: Option<RrsetRef<'z>>,
-    /// The RRset in the new version; none if it was removed.
+    /// The RRset in the new version; `None` if it was removed.
     pub new: Option<RrsetRef<'z>>,
 }
 

@@ -43,8 +43,8 @@ impl Contents {
         &self.apex
     }
 
-    /// Adds an RRset or replaces the one of that owner and type. Returns false, and does nothing, if the owner is outside
-    /// the zone or the type is SOA.
+    /// Adds an RRset or replaces the one of that owner and type. Returns false, and does nothing, if the owner is
+    /// outside the zone or the type is SOA.
     pub fn put(&mut self, owner: &Name, rtype: Rtype, rrset: &Rrset) -> bool {
         let Some(name) = self.relative(owner) else {
             return false;
@@ -124,8 +124,8 @@ impl Contents {
 
     /// The same with owners in canonical order (RFC 4034 6.1): a name comes right before all that are below it.
     ///
-    /// Sorts pointers to the names first, so it takes time and 16 octets a name as long as it runs, and nothing at rest.
-    /// NSEC needs the neighbours of any name at once: for that, signed zones will have to keep an index.
+    /// Sorts pointers to the names first, so it takes time and 16 octets a name as long as it runs, and nothing at
+    /// rest. NSEC needs the neighbours of any name at once: for that, signed zones will have to keep an index.
     pub fn iter_canonical(&self) -> impl Iterator<Item = (Name, Rtype, RrsetRef<'_>)> {
         let mut nodes: Vec<Node<'_>> = self.nodes.iter().collect();
         nodes.sort_unstable_by(|a, b| canonical_cmp(a.name(), b.name()));
@@ -152,7 +152,8 @@ impl Contents {
         self.digest
     }
 
-    /// Recomputes the digest from the RRsets, each looked up by its name, and compares it with [`digest`](Self::digest).
+    /// Recomputes the digest from the RRsets, each looked up by its name, and compares it with
+    /// [`digest`](Self::digest).
     pub fn is_sound(&self) -> bool {
         let mut sum = Digest::default();
         for node in self.nodes.iter() {
@@ -184,8 +185,8 @@ impl Contents {
         missing.sum()
     }
 
-    /// Adds the RRsets of another version of the zone that are missing here, except those that `exclude` says cannot stand
-    /// beside a type that is here at the same name.
+    /// Adds the RRsets of another version of the zone that are missing here, unless `exclude(type here, type there)`
+    /// says that they cannot coexist at one name.
     pub fn fill(&mut self, other: &Contents, exclude: fn(Rtype, Rtype) -> bool) {
         for (owner, rtype, rrset) in other.iter() {
             let there = self.types(&owner);
@@ -238,8 +239,8 @@ impl Contents {
         self.nodes.probe(name)
     }
 
-    /// Whether the zone has a zone cut or a DNAME record, which hide what is below them. If not, a name that exists can be
-    /// answered without looking at its ancestors.
+    /// Whether the zone has a zone cut or a DNAME record, which hide what is below them. If not, a name that exists can
+    /// be answered without looking at its ancestors.
     pub(super) fn has_dividers(&self) -> bool {
         self.divider_count > 0
     }

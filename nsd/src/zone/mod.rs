@@ -2,7 +2,8 @@
 //!
 //! # Model
 //!
-//! - A [`View`] is all zones at one revision. It never changes once published: the writer clones it, changes the clone and
+//! - A [`View`] is all zones at one revision. It never changes once published: the writer clones it, changes the clone
+//!   and
 //!   publishes that. So a query sees one revision and never waits.
 //! - A [`Zone`] is an SOA record and [`Contents`]: a map from owner names to nodes with RRsets.
 //! - An [`Rrset`] is wire octets, ready to be copied into a message; [`RrsetRef`] borrows one from a zone.
@@ -11,8 +12,8 @@
 //!
 //! # Resolving
 //!
-//! [`resolve`] turns a [`Question`] into an [`Answer`]: pointers to RRsets of the view, by section, and the response code.
-//! Its module has the steps.
+//! [`resolve`] turns a [`Question`] into an [`Answer`]: pointers to RRsets of the view, by section, and the response
+//! code. Its module has the steps.
 
 mod additional;
 mod answer;

@@ -34,8 +34,8 @@ impl FoldedName {
         root
     }
 
-    /// Sets this to the name in `octets`, which are its uncompressed wire form and nothing else. Returns false if they are
-    /// not; then do not use this.
+    /// Sets this to the name in `octets`, which are its uncompressed wire form and nothing else. Returns false if they
+    /// are not; then do not use this.
     pub(super) fn fold(&mut self, octets: &[u8]) -> bool {
         self.wire.clear();
         self.starts.clear();
@@ -105,8 +105,8 @@ pub(crate) fn name_prefix(octets: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The offset of an ancestor in a name, ignoring case; `None` if it is not one. Both are in uncompressed wire form. A name
-/// counts as its own ancestor.
+/// The offset of an ancestor in a name, ignoring case; `None` if it is not one. Both are in uncompressed wire form. A
+/// name counts as its own ancestor.
 pub(crate) fn find_ancestor(name: &[u8], ancestor: &[u8]) -> Option<usize> {
     let start = name.len().checked_sub(ancestor.len())?;
     let mut at = 0;

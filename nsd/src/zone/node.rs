@@ -7,9 +7,9 @@
 //!                                     2      2         4     4
 //! ```
 //!
-//! A zone may have millions of names, most with one short RRset. In this layout such a name takes about 60 octets, and a
-//! query that finds the name has its answer in the same cache lines. Sets are sorted by type; the name is relative to the
-//! apex and in lower-case wire form.
+//! A zone may have millions of names, most with one short RRset. In this layout such a name takes about 60 octets, and
+//! a query that finds the name has its answer in the same cache lines. Sets are sorted by type; the name is relative to
+//! the apex and in lower-case wire form.
 
 use std::sync::Arc;
 

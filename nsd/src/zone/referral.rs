@@ -27,8 +27,9 @@ impl<'v> Referral<'v> {
         Referral { contents, cut, ns }
     }
 
-    /// Calls `each` with every address RRset until it returns false; then returns false too. Addresses below the cut come
-    /// first, as only this zone can tell them; then others in the zone, be they its own data or glue of another cut.
+    /// Calls `each` with every address RRset until it returns false; then returns false too. Addresses below the cut
+    /// come first, as only this zone can tell them; then others in the zone, be they its own data or glue of another
+    /// cut.
     pub(super) fn each_address(self, mut each: impl FnMut(&AnswerRrset<'v>) -> bool) -> bool {
         let mut has_others = false;
         for section in [Section::Glue, Section::Additional] {

@@ -38,8 +38,8 @@ pub fn resolve<'v>(view: &'v View, question: &Question<'_>) -> Answer<'v> {
     answer
 }
 
-/// Does what [`resolve`] does, into an existing answer. An answer has room for about a hundred RRsets; moving it costs as
-/// much as most lookups.
+/// Does what [`resolve`] does, into an existing answer. An answer has room for about a hundred RRsets; moving it costs
+/// as much as most lookups.
 pub fn resolve_into<'v>(view: &'v View, question: &Question<'_>, answer: &mut Answer<'v>) {
     let mut name = FoldedName::new();
     if !view.is_ready() {
@@ -116,8 +116,9 @@ impl<'v> Resolver<'v, '_> {
         }
     }
 
-    /// The zone to answer from: the nearest one. DS records at its apex are in the parent zone (RFC 4035 3.1.4.1), so for
-    /// them it is the zone above, unless that one delegates a name in between: then the parent is a third zone, elsewhere.
+    /// The zone to answer from: the nearest one. DS records at its apex are in the parent zone (RFC 4035 3.1.4.1), so
+    /// for them it is the zone above, unless that one delegates a name in between: then the parent is a third zone,
+    /// elsewhere.
     fn find(&self, name: &FoldedName) -> Option<(&'v Zone, usize)> {
         let (zone, apex) = self.view.find(name, 0)?;
         if self.question.rtype == Rtype::DS
@@ -208,8 +209,8 @@ impl<'v> Resolver<'v, '_> {
         None
     }
 
-    /// The name is at or below a zone cut: a referral (RFC 1034 4.3.2, step 3b). The answer is not authoritative, unless a
-    /// CNAME record of ours led here (RFC 1034 6.2.7).
+    /// The name is at or below a zone cut: a referral (RFC 1034 4.3.2, step 3b). The answer is not authoritative,
+    /// unless a CNAME record of ours led here (RFC 1034 6.2.7).
     fn delegate(
         &mut self,
         place: &ChainName<'v, '_>,

@@ -1,14 +1,14 @@
 //! A persistent map from names to nodes: a hash array mapped trie (Bagwell, "Ideal Hash Trees",
 //! 2001).
 //!
-//! A clone shares everything with its original. A change copies the shared branches on its path, and changes the others in
-//! place.
+//! A clone shares everything with its original. A change copies the shared branches on its path, and changes the others
+//! in place.
 //!
-//! Why not `rpds::HashTrieMap`: it allocates nodes, entries, keys and values one by one. A name with one A record took more
-//! than twice the memory and a query twice the time, mostly in cache misses.
+//! Why not `rpds::HashTrieMap`: it allocates nodes, entries, keys and values one by one. A name with one A record took
+//! more than twice the memory and a query twice the time, mostly in cache misses.
 //!
-//! Five bits of the hash choose one of 32 slots of a branch, which stores only those in use. A branch's bitmap is stored
-//! beside the pointer to its slots, so each level costs one memory access.
+//! Five bits of the hash choose one of 32 slots of a branch, which stores only those in use. A branch's bitmap is
+//! stored beside the pointer to its slots, so each level costs one memory access.
 
 mod differences;
 
@@ -141,8 +141,8 @@ impl<S: BuildHasher> Trie<S> {
         self.len
     }
 
-    /// Builds a map of all these nodes at once, several times faster than one by one. Returns `None` if two have the same
-    /// name.
+    /// Builds a map of all these nodes at once, several times faster than one by one. Returns `None` if two have the
+    /// same name.
     pub(super) fn of(leaves: Vec<NodeBuf>, hasher: S) -> Option<Self> {
         let mut sorted: Vec<(u64, u32, NodeBuf)> = leaves
             .into_iter()

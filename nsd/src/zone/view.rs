@@ -11,13 +11,13 @@ use super::rrset::{Rrset, RrsetRef};
 use super::trie::Probe;
 use crate::model::{Consistency, Name, Rtype};
 
-/// All zones at one revision. It never changes once published. Clones share all zones, so a clone and a small change are
-/// cheap.
+/// All zones at one revision. It never changes once published. Clones share all zones, so a clone and a small change
+/// are cheap.
 #[derive(Clone, Default)]
 pub struct View {
     zones: HashTrieMapSync<ApexKey, Arc<Zone>, RandomState>,
-    // No apex has more labels: it limits the lookups for a long name. It may be too high after a zone was removed, never
-    // too low.
+    // No apex has more labels: it limits the lookups for a long name. It may be too high after a zone was removed,
+    // never too low.
     depth_max: usize,
     rrset_count: usize,
     is_ready: bool,
@@ -131,8 +131,8 @@ impl Zone {
 }
 
 impl View {
-    /// Whether the zones are known. Before the first sync they are not, and every query gets SERVFAIL: an empty view would
-    /// deny names that exist.
+    /// Whether the zones are known. Before the first sync they are not, and every query gets SERVFAIL: an empty view
+    /// would deny names that exist.
     pub fn is_ready(&self) -> bool {
         self.is_ready
     }
@@ -205,8 +205,8 @@ impl View {
         Some(zone.contents.probe(folded.prefix(0, apex)))
     }
 
-    /// The zone at the name or nearest above it (RFC 1034 4.3.2, step 2), and the index of the label at which the zone's
-    /// name starts. Zones whose names start before `label` are skipped.
+    /// The zone at the name or nearest above it (RFC 1034 4.3.2, step 2), and the index of the label at which the
+    /// zone's name starts. Zones whose names start before `label` are skipped.
     pub(super) fn find(&self, name: &FoldedName, label: usize) -> Option<(&Zone, usize)> {
         let first = label.max(name.label_count().saturating_sub(self.depth_max));
         (first..=name.label_count())

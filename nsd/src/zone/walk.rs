@@ -38,8 +38,8 @@ pub(super) enum Found<'v> {
     Missing { encloser: usize },
 }
 
-/// Walks from the apex, at label index `apex`, down to the name. Downwards, so that a long name costs no more lookups than
-/// the zone is deep.
+/// Walks from the apex, at label index `apex`, down to the name. Downwards, so that a long name costs no more lookups
+/// than the zone is deep.
 pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -> Found<'v> {
     let is_flat = !contents.has_dividers();
     if is_flat && let Some(node) = contents.node(name.prefix(0, apex)) {

@@ -348,7 +348,7 @@ fn other_opcodes_are_not_implemented() {
 
 #[test]
 fn no_key_is_known() {
-    // The record that says so: no MAC, the id of the query, BADKEY, no other data.
+    // The TSIG record: no MAC, the id of the query, BADKEY, no other data.
     let told =
         b"\xfa\0\xff\0\0\0\0\0\x15\x03md5\0\0\0\x60\x01\x02\x03\x01\x2c\0\0\xab\xcd\0\x11\0\0";
     let pointing = [b"\xc0\x0c", &TSIG[5..]].concat();

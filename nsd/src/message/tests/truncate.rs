@@ -210,8 +210,8 @@ fn what_no_message_holds_is_truncated_over_tcp_too() {
     assert_eq!((message.records.len(), message.is_truncated), (0, true));
 }
 
-/// As many records as the model takes, numbered, are served whole, also to who asks with the longest name; and not many
-/// more would be.
+/// The most records that the model accepts fit into a message, even if the question has the longest name; a few more
+/// would not.
 #[test]
 fn whatever_can_be_stored_can_be_served() {
     use crate::model::{Rdata, Rrset};

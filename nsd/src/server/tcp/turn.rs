@@ -14,7 +14,8 @@ use crate::answer::Messages;
 /// The most octets read at once, about a hundred queries. Then it is the other connections' turn.
 const READ: usize = 4 << 10;
 
-/// Room for what is read, and for the responses. The output has room for a whole message after any that fill half of it.
+/// Room for what is read, and for the responses. The output has room for a whole message after any that fill half of
+/// it.
 struct Buffers {
     input: Box<[u8]>,
     output: Box<[u8]>,
@@ -56,8 +57,8 @@ impl Kept {
         self.input.len() + next.len() < 2 + len
     }
 
-    /// Reads what has come, if `reads`; has `answer` answer this and the kept input; writes as many responses as the client
-    /// accepts now. Returns `None` at the end of the stream.
+    /// Reads what has come, if `reads`; has `answer` answer this and the kept input; writes as many responses as the
+    /// client accepts now. Returns `None` at the end of the stream.
     pub(super) fn turn<S: AsyncRead + AsyncWrite>(
         &mut self,
         context: &mut Context<'_>,

@@ -1,8 +1,8 @@
 //! What differs between two tries, at a cost that goes with the difference and not with their sizes.
 //!
 //! Tries that come from the same one use the same hashes, so a name takes the same slots in both. They are walked side
-//! by side, and a branch that both share is skipped. Where one of them has a leaf and the other a branch, or where their
-//! hashes differ altogether, the leaves of one are looked up in the other.
+//! by side, and a branch that both share is skipped. Where one of them has a leaf and the other a branch, or where
+//! their hashes differ altogether, the leaves of one are looked up in the other.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::zone::node::Node;
 /// A node as it is in the old trie and in the new one; not `None` in both.
 pub(in crate::zone) type NodePair<'t> = (Option<Node<'t>>, Option<Node<'t>>);
 
-/// The walk over two tries. An iterator over the nodes that are not shared, in no order; their octets may still be equal.
+/// The walk over two tries. An iterator over the nodes that are not shared, in no order; their octets may still be
+/// equal.
 pub(in crate::zone) struct Differences<'t, S> {
     old: &'t Trie<S>,
     new: &'t Trie<S>,
