@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::nearest;
+use super::variables::nearest;
 
 /// Log levels, as tracing has them.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];

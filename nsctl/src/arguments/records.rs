@@ -3,8 +3,8 @@
 use clap::Args;
 use etcd::model::{Name, Rtype};
 
-use super::Writing;
 use super::values::ttl;
+use super::writing::Writing;
 
 /// `add`.
 #[derive(Debug, Args)]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use etcd::model::Name;
 
-use super::Writing;
 use super::values::{Promise, mailbox, promise, seconds, ttl};
+use super::writing::Writing;
 
 /// The limit of `raise-serials --by`. A serial is newer than another if it is less than 2^31 ahead (RFC 1982 3.2); the
 /// other half is left for the revisions by which it grows as well.

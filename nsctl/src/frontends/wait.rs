@@ -8,7 +8,7 @@ use etcd::client::{Store, StoreError};
 use etcd::schema::FrontendStatus;
 use tokio::time::timeout_at;
 
-use super::{Answer, NoAnswer, Registration, get_all, is_of};
+use super::ask::{Answer, NoAnswer, Registration, get_all, is_of};
 use crate::error::Error;
 
 /// What is waited for.

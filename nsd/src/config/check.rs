@@ -1,4 +1,4 @@
-//! From the settings as they are typed to those that are used.
+//! Checks options, and fills in the defaults.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -8,38 +8,38 @@ use anyhow::{Context, bail};
 use etcd::client;
 use etcd::options::log_directives;
 
-use super::{LogFormat, ServeOptions};
+use super::options::{LogFormat, ServeOptions};
 use crate::mirror;
 use crate::model::Time;
 
-/// The settings as they are used.
+/// The settings: checked and complete.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How the mirror is kept.
     pub mirror: mirror::Settings,
     /// Where to answer DNS.
     pub listen: Vec<SocketAddr>,
-    /// Whether addresses of a family that the host does not have are left out, as nobody asked for them.
+    /// Whether to leave out addresses of families that the host lacks: nobody asked for the default ones.
     pub listens_where_possible: bool,
-    /// Where the admin listener is.
+    /// Address of the admin listener.
     pub admin: SocketAddr,
-    /// Threads a UDP address.
+    /// Threads for each UDP address.
     pub udp_workers: usize,
-    /// From which age on answers say that they are stale; none for never.
+    /// Age from which answers are marked as stale; `None` for never.
     pub stale_after: Option<Duration>,
-    /// TCP connections at most.
+    /// Maximum number of TCP connections.
     pub tcp_connections: usize,
-    /// When an idle TCP connection is closed.
+    /// Idle time after which a TCP connection is closed.
     pub tcp_idle: Duration,
-    /// How long it answers on once it is told to end.
+    /// How long to keep answering after a signal to end.
     pub lameduck: Duration,
-    /// Name in the fleet; none to make one of the host's name.
+    /// Name in the fleet; `None` to make one from the host name.
     pub id: Option<String>,
-    /// Address for others.
+    /// Address at which others reach the admin listener.
     pub advertise: Option<IpAddr>,
-    /// Server identity; empty if it is not told.
+    /// Server identity; empty if it is not published.
     pub nsid: String,
-    /// Software version; empty if it is not told.
+    /// Software version; empty if it is not published.
     pub server_version: String,
     /// What to log.
     pub log_level: String,
@@ -47,10 +47,10 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
-/// NSID, CHAOS answers and names in the fleet are no longer than a character string (RFC 1035 3.3).
+/// Maximum length of NSID, CHAOS answers and names in the fleet: that of a character string (RFC 1035 3.3).
 const TEXT_OCTETS_MAX: usize = 255;
 
-/// When idle TCP connections may be closed.
+/// Allowed idle times of TCP connections.
 const TCP_IDLE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
 impl ServeOptions {
@@ -126,7 +126,7 @@ impl ServeOptions {
         let interval = or_never(self.snapshot_interval, 60)
             .context("snapshot-interval must be greater than 0")?;
         if let Some(path) = &self.snapshot {
-            // Better found out now than when it is needed.
+            // Fail at the start rather than when the snapshot is needed.
             mirror::check_snapshot(path)
                 .with_context(|| format!("cannot write a snapshot to {}", path.display()))?;
         }

@@ -1,4 +1,4 @@
-//! Settings from all their sources, and what is said of those that cannot be used.
+//! Settings from all their sources, and the errors of those that cannot be used.
 
 use std::time::Duration;
 
@@ -20,7 +20,6 @@ fn parse(arguments: &[&str]) -> ServeOptions {
 
 #[test]
 fn the_command_line_is_sound() {
-    use clap::CommandFactory;
     Arguments::command().debug_assert();
 }
 
@@ -112,7 +111,7 @@ fn every_option_has_its_variable_and_its_key() {
 }
 
 #[test]
-fn what_is_wrong_is_told() {
+fn settings_that_cannot_be_used_are_errors() {
     for (text, reason) in [
         ("listn = []", "no setting 'listn', did you mean 'listen'"),
         ("stale_after = 5", "did you mean 'stale-after'"),

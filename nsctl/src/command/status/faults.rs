@@ -1,12 +1,11 @@
-//! What is wrong with a cluster and its front-ends.
+//! Finds what is wrong with a cluster and its front-ends.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use etcd::schema::{Audit, FrontendStatus, Quarantined};
-use serde::{Serialize, Serializer};
 
-use super::{FrontendRow, MemberRow, StatusReport};
+use super::fault::Fault;
+use super::report::{FrontendRow, MemberRow, StatusReport};
 use crate::frontends;
 use crate::output::plural;
 
@@ -16,73 +15,6 @@ const QUARANTINED_SHOWN: usize = 5;
 /// A front-end's copy is proved complete once a second. One for which that is this long ago is reported as old, even if
 /// the front-end does not know the reason yet.
 const FRESH_MS_MAX: u64 = 10_000;
-
-/// How many members or front-ends a line names.
-const SUBJECTS_SHOWN: usize = 5;
-
-/// Something that is wrong, or worth knowing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// The member or front-end, unless it is about all of them.
-    subject: Option<String>,
-    text: String,
-}
-
-impl Fault {
-    pub(super) fn general(text: impl Into<String>) -> Self {
-        Fault {
-            subject: None,
-            text: text.into(),
-        }
-    }
-
-    fn of(subject: &str, text: String) -> Self {
-        Fault {
-            subject: Some(subject.into()),
-            text,
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.subject {
-            Some(subject) => write!(f, "{subject}: {}", self.text),
-            None => f.write_str(&self.text),
-        }
-    }
-}
-
-impl Serialize for Fault {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Describes faults, a line each. Those that have the same fault share a line.
-pub(super) fn lines(faults: &[Fault]) -> Vec<String> {
-    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for Fault { subject, text } in faults {
-        let group = match groups.iter().position(|(other, _)| other == text) {
-            Some(at) => &mut groups[at],
-            None => {
-                groups.push((text, Vec::new()));
-                let last = groups.len() - 1;
-                &mut groups[last]
-            }
-        };
-        group.1.extend(subject.as_deref());
-    }
-    let line = |(text, subjects): (&str, Vec<&str>)| {
-        let named = subjects[..subjects.len().min(SUBJECTS_SHOWN)].join(", ");
-        match subjects.len().saturating_sub(SUBJECTS_SHOWN) {
-            _ if subjects.is_empty() => text.to_string(),
-            0 => format!("{named}: {text}"),
-            more => format!("{named} and {more} more: {text}"),
-        }
-    };
-    groups.into_iter().map(line).collect()
-}
 
 /// Returns what is wrong now, and what to do about it.
 pub(super) fn faults(status: &StatusReport) -> Vec<Fault> {
@@ -247,6 +179,7 @@ mod tests {
     use etcd::client::MemberState;
     use etcd::schema::Frontend;
 
+    use super::super::fault::lines;
     use super::*;
 
     fn member(cluster: &str) -> MemberRow {
@@ -378,29 +311,6 @@ mod tests {
         assert!(
             faults.is_empty() && hints[0].contains("at revision 7, found a difference"),
             "{faults:?} {hints:?}"
-        );
-    }
-
-    #[test]
-    fn front_ends_with_the_same_fault_share_a_line() {
-        let of = |id: &str, text: &str| Fault::of(id, text.into());
-        let faults = [
-            Fault::general("all is lost"),
-            of("fe1", "it hurts"),
-            of("fe1", "it itches"),
-            of("fe2", "it hurts"),
-        ];
-        let expected = ["all is lost", "fe1, fe2: it hurts", "fe1: it itches"];
-        assert_eq!(lines(&faults), expected);
-        let json = serde_json::to_string(&faults).expect("JSON");
-        let each = r#"["all is lost","fe1: it hurts","fe1: it itches","fe2: it hurts"]"#;
-        assert_eq!(json, each);
-        let many: Vec<Fault> = (1..8)
-            .map(|id| of(&format!("fe{id}"), "it hurts"))
-            .collect();
-        assert_eq!(
-            lines(&many),
-            ["fe1, fe2, fe3, fe4, fe5 and 2 more: it hurts"]
         );
     }
 

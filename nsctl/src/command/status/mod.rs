@@ -1,48 +1,19 @@
 //! `status`.
 
+mod fault;
 mod faults;
+mod report;
 
-use etcd::client::{Member, MemberState, StoreError};
-use etcd::schema::{Frontend, FrontendStatus};
-use serde::Serialize;
+use etcd::client::StoreError;
+use etcd::schema::FrontendStatus;
 
-use self::faults::Fault;
+use self::fault::{Fault, lines};
+use self::report::{FrontendRow, MemberRow, StatusReport};
 use crate::arguments::Output;
 use crate::context::Context;
 use crate::error::Error;
-use crate::frontends::{self, Answer, NoAnswer, Registration};
+use crate::frontends::{self, Answer, Registration};
 use crate::output::{self, plural};
-
-#[derive(Serialize)]
-struct StatusReport {
-    members: Vec<MemberRow>,
-    /// `None` if it could not be read who is registered.
-    frontends: Option<Vec<FrontendRow>>,
-    /// What is wrong, and what to do.
-    faults: Vec<Fault>,
-    /// What may go wrong, or did.
-    hints: Vec<Fault>,
-}
-
-#[derive(Serialize)]
-struct MemberRow {
-    endpoint: String,
-    #[serde(flatten)]
-    state: Option<MemberState>,
-    error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct FrontendRow {
-    id: String,
-    #[serde(flatten)]
-    registered: Option<Frontend>,
-    /// How many revisions it is behind the last transaction.
-    lag: Option<i64>,
-    #[serde(flatten)]
-    state: Option<FrontendStatus>,
-    error: Option<String>,
-}
 
 pub(super) async fn status(
     context: &Context,
@@ -60,7 +31,7 @@ pub(super) async fn status(
         Output::Json => output::json(&status)?,
         Output::Table => show(&status, frontend.is_some())?,
     }
-    match (failure, faults::lines(&status.faults).len()) {
+    match (failure, lines(&status.faults).len()) {
         _ if no_fail => Ok(()),
         (Some(error), _) => Err(error.into()),
         (None, 0) => Ok(()),
@@ -153,47 +124,6 @@ async fn ask_fleet(
     registered.into_iter().zip(states).map(row).collect()
 }
 
-impl From<Member> for MemberRow {
-    fn from(Member { endpoint, state }: Member) -> Self {
-        let (state, error) = apart(state);
-        MemberRow {
-            endpoint,
-            state,
-            error,
-        }
-    }
-}
-
-impl FrontendRow {
-    fn new(
-        id: String,
-        registered: Option<Frontend>,
-        state: Result<FrontendStatus, NoAnswer>,
-        lag: Option<i64>,
-    ) -> Self {
-        let (mut state, error) = apart(state);
-        if let Some(state) = &mut state {
-            // The row has the id already, and the registration has the version.
-            state.id = None;
-            state.version = state.version.take().filter(|_| registered.is_none());
-        }
-        FrontendRow {
-            id,
-            registered,
-            lag,
-            state,
-            error,
-        }
-    }
-}
-
-fn apart<T>(result: Result<T, impl ToString>) -> (Option<T>, Option<String>) {
-    match result {
-        Ok(value) => (Some(value), None),
-        Err(error) => (None, Some(error.to_string())),
-    }
-}
-
 fn show(status: &StatusReport, is_one: bool) -> Result<(), Error> {
     if !is_one {
         show_members(&status.members)?;
@@ -206,7 +136,7 @@ fn show(status: &StatusReport, is_one: bool) -> Result<(), Error> {
         }
         show_frontends(frontends)?;
     }
-    let lines = [faults::lines(&status.faults), faults::lines(&status.hints)].concat();
+    let lines = [lines(&status.faults), lines(&status.hints)].concat();
     match lines.is_empty() {
         true => Ok(()),
         false => output::print(&format!("\n{}\n", lines.join("\n"))),

@@ -1,4 +1,4 @@
-//! The sample configuration, deploy/nsd.toml, against the settings that there are.
+//! The sample configuration, deploy/nsd.toml, has every setting and shows its default.
 
 use clap::CommandFactory;
 
@@ -7,7 +7,7 @@ use super::{file, parse};
 
 const SAMPLE: &str = include_str!("../../../../deploy/nsd.toml");
 
-/// The sample with every setting that it shows turned on, or only those that are defaults.
+/// Returns the sample with all its commented-out settings turned on, or only those that show defaults.
 fn sample(with_examples: bool) -> String {
     let mut is_example = false;
     let mut lines = Vec::new();
@@ -18,7 +18,7 @@ fn sample(with_examples: bool) -> String {
         match shown {
             Some(setting) if with_examples || !is_example => lines.push(setting),
             Some(_) => {}
-            // Examples may follow each other.
+            // One heading may have several examples.
             None => {
                 is_example = line.contains("(example");
                 lines.push(line);

@@ -1,0 +1,112 @@
+//! The options of a front-end, as given.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use etcd::options::StoreOptions;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Consistency, Time};
+
+/// Forms of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object per line.
+    Json,
+}
+
+/// The options of a front-end, as given: nothing is checked, and an option that is not given is `None`.
+///
+/// This is the only place where an option is declared. clap and serde make its flag and its key in the configuration file
+/// from the field's name, and [`etcd::options::variable`] its variable.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct ServeOptions {
+    /// TOML file with any of the other options.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// How to reach etcd.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub store: StoreOptions,
+    /// Also ask etcd for its members, and try their advertised client URLs after the endpoints [default: false].
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Store")]
+    pub discover_members: Option<bool>,
+
+    /// Addresses and ports for DNS over UDP and TCP. [::]:53 is IPv6 only; for both families give 0.0.0.0:53 [::]:53
+    /// [default: 127.0.0.1:53 [::1]:53, as far as the host has them].
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", help_heading = "Service")]
+    pub listen: Option<Vec<SocketAddr>>,
+    /// Address and port of the admin listener (HTTP: /healthz, /readyz, /status, /metrics) [default: 127.0.0.1:9053].
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Service")]
+    pub admin: Option<SocketAddr>,
+    /// Number of threads that answer UDP, for each address [default: one for each core].
+    #[arg(long, value_name = "COUNT", help_heading = "Service")]
+    pub udp_workers: Option<usize>,
+    /// Maximum number of TCP connections; one client may have a quarter of them [default: 1000].
+    #[arg(long, value_name = "COUNT", help_heading = "Service")]
+    pub tcp_connections: Option<usize>,
+    /// Close a TCP connection after this idle time, from 1s to 1h [default: 10s].
+    #[arg(long, value_name = "TIME", help_heading = "Service")]
+    pub tcp_idle: Option<Time>,
+    /// How long to keep answering after SIGTERM while /readyz returns 503, so that load balancers can move away
+    /// [default: 0].
+    #[arg(long, value_name = "TIME", help_heading = "Service")]
+    pub lameduck: Option<Time>,
+    /// Be ready without any zone, and do not warn. Otherwise /readyz returns 503 until there is one, since an empty
+    /// mirror usually means a wrong --prefix [default: false].
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Service")]
+    pub allow_empty: Option<bool>,
+
+    /// Freshness promise of zones that set none: available, bounded:TIME (2s or more) or linearizable [default:
+    /// available].
+    #[arg(long, value_name = "MODE", help_heading = "Freshness")]
+    pub consistency: Option<Consistency>,
+    /// Mark answers as stale (EDE 3, Stale Answer) once the data was last proved fresh this long ago; 0 for never
+    /// [default: 30s].
+    #[arg(long, value_name = "TIME", help_heading = "Freshness")]
+    pub stale_after: Option<Time>,
+
+    /// File to which the served data is saved, for a restart without etcd [default: none].
+    #[arg(long, value_name = "FILE", help_heading = "Outages")]
+    pub snapshot: Option<PathBuf>,
+    /// How often to write the snapshot, as in 30s or 5m [default: 1m].
+    #[arg(long, value_name = "TIME", help_heading = "Outages")]
+    pub snapshot_interval: Option<Time>,
+    /// Hold back deletions that nsctl did not make if a zone, or all zones together, lose more than this percentage of
+    /// their RRsets and at least 5, or a zone loses all of them or its key. Such zones are served as they were, until
+    /// nsctl accept; 100 holds nothing back [default: 50].
+    #[arg(long, value_name = "PERCENT", help_heading = "Outages")]
+    pub hold_loss_over: Option<u8>,
+    /// How often to compare all data with etcd, as in 1h; 0 for never [default: 1h].
+    #[arg(long, value_name = "TIME", help_heading = "Outages")]
+    pub audit_interval: Option<Time>,
+
+    /// Name of this front-end, unique in the fleet [default: host name and port].
+    #[arg(long, value_name = "NAME", help_heading = "Identity")]
+    pub id: Option<String>,
+    /// Address at which nsctl reaches this front-end, if it listens on all addresses [default: the source address
+    /// towards etcd].
+    #[arg(long, value_name = "ADDR", help_heading = "Identity")]
+    pub advertise: Option<IpAddr>,
+    /// Answer to NSID and to CHAOS id.server [default: none, REFUSED].
+    #[arg(long, value_name = "TEXT", help_heading = "Identity")]
+    pub nsid: Option<String>,
+    /// Answer to CHAOS version.bind [default: none, REFUSED].
+    #[arg(long, value_name = "TEXT", help_heading = "Identity")]
+    pub server_version: Option<String>,
+
+    /// What to log, as in info or warn,etcd=debug [default: info].
+    #[arg(long, value_name = "LEVEL", help_heading = "Logs")]
+    pub log_level: Option<String>,
+    /// Form of log lines [default: text].
+    #[arg(long, value_enum, help_heading = "Logs")]
+    pub log_format: Option<LogFormat>,
+}
