@@ -7,23 +7,49 @@ use serde::{Deserialize, Serialize};
 
 use super::Time;
 
-/// The least limit of `bounded`, in seconds: freshness is proved every second, and the proof takes a moment.
+/// The least limit of `bounded`, in seconds. A front-end proves freshness once a second, and the proof takes a while.
 const LIMIT_MIN: u32 = 2;
 
-/// What a zone's answers promise about freshness. Ordered: what is greater promises more.
+/// What a zone's answers promise about freshness.
 ///
 /// Its text form is `available`, `bounded:TIME` or `linearizable`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Consistency {
-    /// There is always an answer, from the last data that came.
+    /// Always answer, from the last data received.
     #[default]
     Available,
-    /// There is an answer as long as the data was proved complete so many seconds ago at the most.
+    /// Answer only while the data was proved complete within this many seconds.
     Bounded(u32),
-    /// An answer has every write in it that was acknowledged before the query came.
+    /// Every answer includes all writes that were acknowledged before its query arrived.
     Linearizable,
 }
+
+/// Why a text is no [`Consistency`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsistencyError {
+    /// This is none of the three.
+    Unknown(String),
+    /// This is not a time, or too short, or not in whole seconds.
+    Limit(String),
+}
+
+impl fmt::Display for ConsistencyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConsistencyError::Unknown(text) => write!(
+                f,
+                "'{text}' is not a consistency: expected available, bounded:TIME or linearizable"
+            ),
+            ConsistencyError::Limit(limit) => write!(
+                f,
+                "'{limit}' is not a limit: expected whole seconds, {LIMIT_MIN} or more, as in bounded:10s or bounded:1m"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ConsistencyError {}
 
 impl Consistency {
     /// The one that promises more.
@@ -49,29 +75,25 @@ impl fmt::Display for Consistency {
 }
 
 impl FromStr for Consistency {
-    type Err = String;
+    type Err = ConsistencyError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ConsistencyError> {
         match text.split_once(':') {
             None if text == "available" => Ok(Consistency::Available),
             None if text == "linearizable" => Ok(Consistency::Linearizable),
             Some(("bounded", limit)) => match limit.parse().ok().and_then(Time::seconds) {
                 Some(limit) if limit >= LIMIT_MIN => Ok(Consistency::Bounded(limit)),
-                _ => Err(format!(
-                    "'{limit}' is not a limit: expected whole seconds, {LIMIT_MIN} or more, as in bounded:10s or bounded:1m"
-                )),
+                _ => Err(ConsistencyError::Limit(limit.into())),
             },
-            _ => Err(format!(
-                "'{text}' is not a consistency: expected available, bounded:TIME or linearizable"
-            )),
+            _ => Err(ConsistencyError::Unknown(text.into())),
         }
     }
 }
 
 impl TryFrom<String> for Consistency {
-    type Error = String;
+    type Error = ConsistencyError;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, ConsistencyError> {
         text.parse()
     }
 }

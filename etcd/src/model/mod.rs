@@ -18,7 +18,7 @@ mod time;
 mod zone;
 pub mod zonefile;
 
-pub use consistency::Consistency;
+pub use consistency::{Consistency, ConsistencyError};
 pub use digest::Digest;
 pub use name::{Labels, Name, NameError, canonical_cmp};
 pub use rdata::{Rdata, RdataError};

@@ -191,8 +191,8 @@ fn may_stand_beside_cname(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::KEY)
 }
 
-/// A record that is wanted, and what is around it.
-struct Wanted<'a, A> {
+/// An RRset that is to be at an owner, and what is around it.
+struct Candidate<'a, A> {
     apex: &'a Name,
     owner: &'a Name,
     rtype: Rtype,
@@ -208,14 +208,14 @@ fn outcomes<'a, A: Around>(
     rtype: Rtype,
     around: &'a A,
 ) -> impl Iterator<Item = Outcome> {
-    let rules: [fn(&Wanted<'_, A>) -> Outcome; 5] = [
+    let rules: [fn(&Candidate<'_, A>) -> Outcome; 5] = [
         ds_is_the_parents,
         not_below_a_dname,
         cname_alone,
         nothing_below_a_dname,
         no_dname_at_a_cut,
     ];
-    let wanted = Wanted {
+    let wanted = Candidate {
         apex,
         owner,
         rtype,
@@ -224,14 +224,14 @@ fn outcomes<'a, A: Around>(
     rules.into_iter().map(move |rule| rule(&wanted))
 }
 
-fn ds_is_the_parents<A: Around>(wanted: &Wanted<'_, A>) -> Outcome {
+fn ds_is_the_parents<A: Around>(wanted: &Candidate<'_, A>) -> Outcome {
     if wanted.rtype == Rtype::DS && wanted.owner == wanted.apex {
         return Err(Violation::DsAtApex(wanted.apex.clone()));
     }
     Ok(None)
 }
 
-fn not_below_a_dname<A: Around>(wanted: &Wanted<'_, A>) -> Outcome {
+fn not_below_a_dname<A: Around>(wanted: &Candidate<'_, A>) -> Outcome {
     match wanted.around.dname_above() {
         None => Ok(Some(Condition::NoDnameAbove)),
         Some(dname) => Err(Violation::BelowDname {
@@ -241,7 +241,7 @@ fn not_below_a_dname<A: Around>(wanted: &Wanted<'_, A>) -> Outcome {
     }
 }
 
-fn cname_alone<A: Around>(wanted: &Wanted<'_, A>) -> Outcome {
+fn cname_alone<A: Around>(wanted: &Candidate<'_, A>) -> Outcome {
     let (owner, rtype) = (wanted.owner, wanted.rtype);
     if rtype == Rtype::CNAME && owner == wanted.apex {
         return Err(Violation::CnameAtApex(owner.clone()));
@@ -261,7 +261,7 @@ fn cname_alone<A: Around>(wanted: &Wanted<'_, A>) -> Outcome {
     })
 }
 
-fn nothing_below_a_dname<A: Around>(wanted: &Wanted<'_, A>) -> Outcome {
+fn nothing_below_a_dname<A: Around>(wanted: &Candidate<'_, A>) -> Outcome {
     if wanted.rtype != Rtype::DNAME {
         return Ok(None);
     }
@@ -275,7 +275,7 @@ fn nothing_below_a_dname<A: Around>(wanted: &Wanted<'_, A>) -> Outcome {
 }
 
 /// NS records at the apex are no zone cut.
-fn no_dname_at_a_cut<A: Around>(wanted: &Wanted<'_, A>) -> Outcome {
+fn no_dname_at_a_cut<A: Around>(wanted: &Candidate<'_, A>) -> Outcome {
     let other = match wanted.rtype {
         Rtype::DNAME => Rtype::NS,
         Rtype::NS => Rtype::DNAME,

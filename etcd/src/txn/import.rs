@@ -113,7 +113,7 @@ pub struct Staged {
 
 /// What a zone is to be.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct WantedZone {
     /// The settings. Which generation is served, and what is added to revisions, is planned.
     pub zone: ZoneSettings,
     /// The least that its serial may become.
@@ -122,7 +122,7 @@ pub struct Wanted {
     pub rrsets: Rrsets,
 }
 
-impl Wanted {
+impl WantedZone {
     /// Whether a zone has these settings already.
     pub fn has_settings_of(&self, zone: &ZoneSettings) -> bool {
         let same = ZoneSettings {
@@ -151,7 +151,13 @@ impl Wanted {
 }
 
 /// Plans the switch to a staged generation. With `exact` it is done only if the zone's records are as they were.
-pub fn flip(prefix: &Prefix, slot: &Slot, wanted: &Wanted, staged: &Staged, exact: bool) -> Plan {
+pub fn flip(
+    prefix: &Prefix,
+    slot: &Slot,
+    wanted: &WantedZone,
+    staged: &Staged,
+    exact: bool,
+) -> Plan {
     let apex = &slot.apex;
     let mut plan = Plan::default();
     plan.unchanged(prefix, &Key::Zone(apex.clone()), slot.zone_revision());
@@ -174,7 +180,7 @@ pub fn flip(prefix: &Prefix, slot: &Slot, wanted: &Wanted, staged: &Staged, exac
 pub fn rewrite(
     prefix: &Prefix,
     slot: &Slot,
-    wanted: &Wanted,
+    wanted: &WantedZone,
     old: &Rrsets,
     reserved: usize,
 ) -> Option<Plan> {

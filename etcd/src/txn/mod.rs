@@ -22,7 +22,7 @@ use std::ops::Range;
 use crate::model::{Name, Rdata, Rrset, Rtype, ZoneSettings};
 use crate::schema::{Attempt, Key, Prefix, ValueError, encode};
 
-pub use import::{Batches, Staged, Wanted, flip, merge, rewrite, stage};
+pub use import::{Batches, Staged, WantedZone, flip, merge, rewrite, stage};
 pub use overlap::{
     Above, Hidden, Overlap, Room, check_below, hidden, hidden_among, hidden_of, make_room,
 };

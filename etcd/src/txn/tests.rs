@@ -569,7 +569,7 @@ fn zones_are_added_once() {
 #[test]
 fn a_small_difference_is_one_guarded_transaction() {
     let old = many(50_000);
-    let wanted = |rrsets: &Rrsets| Wanted {
+    let wanted = |rrsets: &Rrsets| WantedZone {
         zone: zone().zone,
         serial: Some(1),
         rrsets: rrsets.clone(),
@@ -695,7 +695,7 @@ fn a_flip_never_takes_the_serial_back() {
             revision: 100,
             ..slot(present.cloned())
         };
-        let wanted = Wanted {
+        let wanted = WantedZone {
             zone: zone().zone,
             serial: Some(serial),
             rrsets: Rrsets::new(),

@@ -5,14 +5,18 @@ use std::ops::Range;
 use crate::model::{Name, Rdata, Rrset, Rtype, ZoneSettings};
 use crate::schema::{Accepted, Key, Prefix, SerialBase, encode};
 
-use super::{Op, Plan, Refusal, SerialRead, Wanted, ZoneRead};
+use super::{Op, Plan, Refusal, SerialRead, WantedZone, ZoneRead};
 
 /// What a new zone has: these name servers at its apex.
-pub fn new_zone(apex: &Name, zone: ZoneSettings, servers: Vec<Rdata>) -> Result<Wanted, Refusal> {
+pub fn new_zone(
+    apex: &Name,
+    zone: ZoneSettings,
+    servers: Vec<Rdata>,
+) -> Result<WantedZone, Refusal> {
     check(&zone)?;
     let rrset = Rrset::new(Rtype::NS, zone.default_ttl.max(zone.soa.ttl), servers)
         .map_err(|error| Refusal::Rrset(apex.clone(), Rtype::NS, error))?;
-    Ok(Wanted {
+    Ok(WantedZone {
         zone,
         serial: None,
         rrsets: [((apex.clone(), Rtype::NS), rrset)].into(),

@@ -78,7 +78,7 @@ impl MasterText {
             let beside = folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
             octets(&beside)
                 .map(|text| (beside.display().to_string(), text))
-                .map_err(|error| error.to_string())
+                .map_err(Into::into)
         };
         zonefile::read_file(&self.file, &self.octets, origin, &mut include)
     }

@@ -9,7 +9,7 @@ use super::super::rtype::Rtype;
 use super::super::zone::{Soa, ZoneSettings};
 use super::examine::examine;
 use super::finding::Finding;
-use super::{Fault, MasterFile, Place, Record, Rrsets};
+use super::{Fault, FilePosition, FileRecord, MasterFile, Rrsets};
 
 /// A zone made of the records of a master file.
 #[derive(Clone, Debug)]
@@ -26,12 +26,12 @@ pub struct Checked {
 
 /// A set while its records are gathered: where the first one stands, the TTL, the members.
 struct Gathered {
-    at: Place,
+    at: FilePosition,
     ttl: Option<u32>,
     rdata: Vec<Rdata>,
 }
 
-fn fault(at: &Place, reason: impl Into<String>) -> Fault {
+fn fault(at: &FilePosition, reason: impl Into<String>) -> Fault {
     Fault {
         at: Some(at.clone()),
         reason: reason.into(),
@@ -45,7 +45,7 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
         mut warnings,
     } = file;
     let mut errors = Vec::new();
-    let mut soa: Option<(Record, Soa, u32)> = None;
+    let mut soa: Option<(FileRecord, Soa, u32)> = None;
     let mut sets: BTreeMap<(Name, Rtype), Gathered> = BTreeMap::new();
     let mut records = records.into_iter().peekable();
     while let Some(record) = records.next() {
@@ -102,9 +102,9 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
 
 fn take_soa(
     apex: &Name,
-    record: Record,
+    record: FileRecord,
     is_last: bool,
-    soa: &mut Option<(Record, Soa, u32)>,
+    soa: &mut Option<(FileRecord, Soa, u32)>,
     errors: &mut Vec<Fault>,
     warnings: &mut Vec<Fault>,
 ) {
@@ -149,8 +149,12 @@ fn take_soa(
     }
 }
 
-fn gather(record: Record, sets: &mut BTreeMap<(Name, Rtype), Gathered>, warnings: &mut Vec<Fault>) {
-    let Record {
+fn gather(
+    record: FileRecord,
+    sets: &mut BTreeMap<(Name, Rtype), Gathered>,
+    warnings: &mut Vec<Fault>,
+) {
+    let FileRecord {
         owner,
         ttl,
         rtype,
@@ -193,7 +197,7 @@ fn gather(record: Record, sets: &mut BTreeMap<(Name, Rtype), Gathered>, warnings
 /// the set itself leaves out all of them.
 const DUPLICATES_IN: usize = 256;
 
-fn soa_fields(record: &Record) -> Option<(Soa, u32)> {
+fn soa_fields(record: &FileRecord) -> Option<(Soa, u32)> {
     let names = record.rdata.names(Rtype::SOA);
     let [mname, rname] = <[Name; 2]>::try_from(names).ok()?;
     let words: Vec<u32> = record

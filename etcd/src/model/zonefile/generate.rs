@@ -4,10 +4,46 @@
 //! base `d`, `o`, `x` or `X`, or as reversed nibbles `n` or `N`, filled with zeros to a width. `\$` and
 //! `$$` are a dollar sign. Rdata that is one quoted string is read once more without its quotes: `MX "10 mail$"`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// How many records one directive makes at most.
 const COUNT_MAX: u64 = 1 << 20;
+
+/// What is wrong with a `$GENERATE` directive.
+#[derive(Debug)]
+pub(super) enum GenerateError {
+    /// This is not a range.
+    Range(String),
+    /// This range has too many numbers.
+    Count(String),
+    /// A `${` is never closed.
+    Open,
+    /// This is not a modifier.
+    Modifier(String),
+    /// This modifier takes this number out of range.
+    Number(String, u32),
+}
+
+impl fmt::Display for GenerateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GenerateError::Range(text) => {
+                write!(f, "'{text}' is not a range START-STOP or START-STOP/STEP")
+            }
+            GenerateError::Count(text) => {
+                write!(f, "the range '{text}' makes more than {COUNT_MAX} records")
+            }
+            GenerateError::Open => f.write_str("a ${ has no }"),
+            GenerateError::Modifier(text) => {
+                write!(f, "'${{{text}}}' is not a modifier OFFSET[,WIDTH[,BASE]]")
+            }
+            GenerateError::Number(text, value) => write!(
+                f,
+                "'${{{text}}}' with {value} is not between -2^31 and 2^31 - 1"
+            ),
+        }
+    }
+}
 
 /// The numbers of a range.
 pub(super) struct Generate {
@@ -18,9 +54,9 @@ pub(super) struct Generate {
 
 impl Generate {
     /// Reads `START-STOP[/STEP]`.
-    pub(super) fn parse(raw: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(raw: &[u8]) -> Result<Self, GenerateError> {
         let text = String::from_utf8_lossy(raw);
-        let bad = || format!("'{text}' is not a range START-STOP or START-STOP/STEP");
+        let bad = || GenerateError::Range(text.clone().into_owned());
         let (range, step) = text.split_once('/').unwrap_or((&text, "1"));
         let (start, stop) = range.split_once('-').ok_or_else(bad)?;
         let number = |digits: &str| {
@@ -36,9 +72,7 @@ impl Generate {
             return Err(bad());
         }
         if u64::from((stop - next) / step) >= COUNT_MAX {
-            return Err(format!(
-                "the range '{text}' makes more than {COUNT_MAX} records"
-            ));
+            return Err(GenerateError::Count(text.into_owned()));
         }
         Ok(Generate { next, stop, step })
     }
@@ -54,15 +88,15 @@ impl Iterator for Generate {
     }
 }
 
-/// Puts the number into a token.
-pub(super) fn fill(raw: &[u8], value: u32) -> Result<Vec<u8>, String> {
+/// Replaces `$` and `${…}` in a token by the number.
+pub(super) fn fill(raw: &[u8], value: u32) -> Result<Vec<u8>, GenerateError> {
     let mut out = Vec::with_capacity(raw.len() + 8);
     let mut rest = raw;
     while let Some((&octet, after)) = rest.split_first() {
         rest = after;
         match (octet, after) {
             (b'\\', [b'$', after @ ..]) => {
-                // Escaped still, as it may come into a name.
+                // It stays escaped: in a name a plain dollar sign would be special.
                 out.extend(b"\\$");
                 rest = after;
             }
@@ -78,7 +112,7 @@ pub(super) fn fill(raw: &[u8], value: u32) -> Result<Vec<u8>, String> {
                 let end = after
                     .iter()
                     .position(|octet| *octet == b'}')
-                    .ok_or("a ${ has no }")?;
+                    .ok_or(GenerateError::Open)?;
                 out.extend(modified(&after[..end], value)?.bytes());
                 rest = &after[end + 1..];
             }
@@ -89,8 +123,8 @@ pub(super) fn fill(raw: &[u8], value: u32) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// The text in a quoted string, in which escaped quotes are quotes and all other escapes stay: as BIND does it,
-/// `TXT "\"a b\""` has one string and `TXT "a b"` has two. A semicolon begins no comment, so that nothing is lost.
+/// The text inside a quoted string: escaped quotes become quotes, other escapes stay. As in BIND, `TXT "\"a b\""` makes
+/// one string and `TXT "a b"` makes two. Unlike BIND, a semicolon does not begin a comment, so that no text is lost.
 pub(super) fn requoted(raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw;
@@ -112,9 +146,9 @@ pub(super) fn requoted(raw: &[u8]) -> Vec<u8> {
     out
 }
 
-fn modified(modifier: &[u8], value: u32) -> Result<String, String> {
+fn modified(modifier: &[u8], value: u32) -> Result<String, GenerateError> {
     let text = String::from_utf8_lossy(modifier);
-    let bad = || format!("'${{{text}}}' is not a modifier OFFSET[,WIDTH[,BASE]]");
+    let bad = || GenerateError::Modifier(text.clone().into_owned());
     let mut parts = text.split(',');
     let offset = parts
         .next()
@@ -125,15 +159,14 @@ fn modified(modifier: &[u8], value: u32) -> Result<String, String> {
         .next()
         .map_or(Ok(0), |width| width.parse::<usize>().map_err(|_| bad()))?;
     let base = parts.next().unwrap_or("d");
-    // No name and no string is longer, and nobody shall have a gigabyte of zeros.
+    // No label and no string is longer; without a limit a file could ask for a gigabyte of zeros.
     if width > 255 || parts.next().is_some() {
         return Err(bad());
     }
     let number = i64::from(value)
         .checked_add(offset)
         .and_then(|number| i32::try_from(number).ok());
-    let number = number
-        .ok_or_else(|| format!("'${{{text}}}' with {value} is not between -2^31 and 2^31 - 1"))?;
+    let number = number.ok_or_else(|| GenerateError::Number(text.clone().into_owned(), value))?;
     // All bases but the decimal show negative numbers as 32 bits in two's complement.
     Ok(match base {
         "d" => format!("{number:0width$}"),
@@ -145,8 +178,7 @@ fn modified(modifier: &[u8], value: u32) -> Result<String, String> {
     })
 }
 
-/// Hexadecimal digits, the last one first, with dots between: as names below ip6.arpa have them. The width counts
-/// the dots, too.
+/// Hexadecimal digits, the last one first, separated by dots, as in names below ip6.arpa. The width includes the dots.
 fn nibbles(mut number: u32, width: usize, upper: bool) -> String {
     let mut text = String::new();
     loop {

@@ -30,7 +30,7 @@ pub use write::{write, write_soa};
 
 /// One record of a master file and where it stands.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct FileRecord {
     /// The owner, completed with the origin.
     pub owner: Name,
     /// The TTL, from the record, `$TTL` or the record before (RFC 2308 4).
@@ -40,12 +40,12 @@ pub struct Record {
     /// The rdata.
     pub rdata: Rdata,
     /// Where the record begins.
-    pub at: Place,
+    pub at: FilePosition,
 }
 
 /// A position in a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct FilePosition {
     /// The file's name; empty where a text has none.
     pub file: Arc<str>,
     /// The line and the column.
@@ -56,7 +56,7 @@ pub struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct MasterFile {
     /// The records, in the order of the file.
-    pub records: Vec<Record>,
+    pub records: Vec<FileRecord>,
     /// What is likely not meant and shows line by line; [`check()`] finds the rest.
     pub warnings: Vec<Fault>,
 }
@@ -65,7 +65,7 @@ pub struct MasterFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The place; none where the zone as a whole is at fault.
-    pub at: Option<Place>,
+    pub at: Option<FilePosition>,
     /// The reason, for a person.
     pub reason: String,
 }
@@ -73,7 +73,7 @@ pub struct Fault {
 /// The RRsets of a zone by owner and type; the SOA is part of [`ZoneSettings`](super::ZoneSettings).
 pub type Rrsets = BTreeMap<(Name, Rtype), Rrset>;
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.file.is_empty() {
             write!(f, "{}", self.position)

@@ -1,5 +1,6 @@
 //! Reading: entries to records.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use super::super::name::{self, Name};
@@ -8,8 +9,8 @@ use super::super::rrset::TTL_MAX;
 use super::super::rtype::Rtype;
 use super::super::text::{Entries, Entry, Position, Token, unescaped};
 use super::super::time::period;
-use super::generate::Generate;
-use super::{Fault, MasterFile, Place, Record};
+use super::generate::{Generate, fill, requoted};
+use super::{Fault, FilePosition, FileRecord, MasterFile};
 
 /// How deep files may include each other: a file that includes itself ends here.
 const DEPTH_MAX: usize = 16;
@@ -19,7 +20,7 @@ const FILES_MAX: usize = 10_000;
 
 /// Fetches a file that is included: given the name of the file that includes it and the path as written,
 /// gives the name to show and the text, or says why not.
-pub type Include<'a> = &'a mut dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), String>;
+pub type Include<'a> = &'a mut dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), Box<dyn Error>>;
 
 /// Reads the records of a text that includes no files. All faults are found, not only the first.
 pub fn read(text: &[u8], origin: &Name) -> Result<MasterFile, Vec<Fault>> {
@@ -46,7 +47,7 @@ pub fn read_file(
         files: 0,
     };
     reader.file(
-        Scope {
+        FileScope {
             file: file.into(),
             origin: origin.clone(),
             owner: None,
@@ -73,14 +74,14 @@ struct Reader<'i> {
 }
 
 /// What a file that is included does not change for the file that includes it (RFC 1035 5.1).
-struct Scope {
+struct FileScope {
     file: Arc<str>,
     origin: Name,
     owner: Option<Name>,
 }
 
 /// A record without its owner.
-struct Head<'t, 'a> {
+struct RecordHead<'t, 'a> {
     ttl: Option<u32>,
     rtype: Rtype,
     rdata: &'t [Token<'a>],
@@ -106,7 +107,7 @@ fn is_message_signature(tokens: &[Token<'_>]) -> bool {
 }
 
 impl Reader<'_> {
-    fn file(&mut self, mut scope: Scope, mut text: &[u8]) {
+    fn file(&mut self, mut scope: FileScope, mut text: &[u8]) {
         let start = Position { line: 1, column: 1 };
         if let Some(reason) = byte_order_mark(&mut text) {
             self.fault(&scope, start, reason.into());
@@ -122,13 +123,13 @@ impl Reader<'_> {
         }
     }
 
-    fn fault(&mut self, scope: &Scope, position: Position, reason: String) {
-        let at = Some(scope.place(position));
+    fn fault(&mut self, scope: &FileScope, position: Position, reason: String) {
+        let at = Some(scope.at(position));
         self.faults.push(Fault { at, reason });
     }
 
-    fn warn(&mut self, scope: &Scope, position: Position, reason: String) {
-        let at = Some(scope.place(position));
+    fn warn(&mut self, scope: &FileScope, position: Position, reason: String) {
+        let at = Some(scope.at(position));
         let warning = Fault { at, reason };
         // $GENERATE makes many records of one line.
         if self.read.warnings.last() != Some(&warning) {
@@ -137,7 +138,7 @@ impl Reader<'_> {
     }
 
     /// A TTL with its highest bit set counts as 0 (RFC 2181 8).
-    fn ttl(&mut self, scope: &Scope, token: &Token<'_>) -> Result<u32, Failure> {
+    fn ttl(&mut self, scope: &FileScope, token: &Token<'_>) -> Result<u32, Failure> {
         let text = shown(token);
         match period(&text) {
             None => fail(token.at, format!("'{text}' is not a TTL up to {TTL_MAX}")),
@@ -151,7 +152,7 @@ impl Reader<'_> {
         }
     }
 
-    fn entry(&mut self, scope: &mut Scope, entry: &Entry<'_>) -> Result<(), Failure> {
+    fn entry(&mut self, scope: &mut FileScope, entry: &Entry<'_>) -> Result<(), Failure> {
         let first = &entry.tokens[0];
         if !entry.indented && !first.quoted && first.raw.starts_with(b"$") {
             return self.directive(scope, first, &entry.tokens[1..]);
@@ -174,7 +175,7 @@ impl Reader<'_> {
 
     fn directive(
         &mut self,
-        scope: &mut Scope,
+        scope: &mut FileScope,
         directive: &Token<'_>,
         arguments: &[Token<'_>],
     ) -> Result<(), Failure> {
@@ -211,7 +212,12 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn included(&mut self, scope: &Scope, path: &Token<'_>, origin: Name) -> Result<(), Failure> {
+    fn included(
+        &mut self,
+        scope: &FileScope,
+        path: &Token<'_>,
+        origin: Name,
+    ) -> Result<(), Failure> {
         if self.depth >= DEPTH_MAX {
             return fail(
                 path.at,
@@ -228,11 +234,11 @@ impl Reader<'_> {
         let written = unescaped(path.raw).or_else(|error| fail(path.at, error.0))?;
         let written =
             String::from_utf8(written).or_else(|_| fail(path.at, "the path is not text"))?;
-        let (file, text) =
-            (self.include)(&scope.file, &written).or_else(|reason| fail(path.at, reason))?;
+        let (file, text) = (self.include)(&scope.file, &written)
+            .or_else(|error| fail(path.at, error.to_string()))?;
         self.depth += 1;
         self.file(
-            Scope {
+            FileScope {
                 file: file.into(),
                 origin,
                 owner: scope.owner.clone(),
@@ -245,25 +251,26 @@ impl Reader<'_> {
 
     fn generated(
         &mut self,
-        scope: &Scope,
+        scope: &FileScope,
         at: Position,
         range: &Token<'_>,
         owner: &Token<'_>,
         record: &[Token<'_>],
     ) -> Result<(), Failure> {
-        let generate = Generate::parse(range.raw).or_else(|reason| fail(range.at, reason))?;
+        let generate =
+            Generate::parse(range.raw).or_else(|error| fail(range.at, error.to_string()))?;
         for value in generate {
-            let fill = |token: &Token<'_>| {
-                super::generate::fill(token.raw, value).or_else(|reason| fail(token.at, reason))
+            let filled = |token: &Token<'_>| {
+                fill(token.raw, value).or_else(|error| fail(token.at, error.to_string()))
             };
-            let filled = fill(owner)?;
+            let owner_text = filled(owner)?;
             let name = scope.name(&Token {
-                raw: &filled,
+                raw: &owner_text,
                 ..*owner
             })?;
             let texts = record
                 .iter()
-                .map(fill)
+                .map(filled)
                 .collect::<Result<Vec<Vec<u8>>, Failure>>()?;
             let tokens: Vec<Token<'_>> = texts
                 .iter()
@@ -273,14 +280,14 @@ impl Reader<'_> {
             let head = self.head(scope, &tokens, at)?;
             match head.rdata {
                 [token] if token.quoted => {
-                    let text = super::generate::requoted(token.raw);
+                    let text = requoted(token.raw);
                     let entry = Entries::new(&text).next().unwrap_or(Ok(Entry::default()));
                     let mut inner = entry
                         .or_else(|(_, error)| fail(token.at, error.to_string()))?
                         .tokens;
                     inner.iter_mut().for_each(|inner| inner.at = token.at);
                     let rdata = &inner[..];
-                    self.record(scope, name, Head { rdata, ..head }, at)?;
+                    self.record(scope, name, RecordHead { rdata, ..head }, at)?;
                 }
                 _ => self.record(scope, name, head, at)?,
             }
@@ -291,10 +298,10 @@ impl Reader<'_> {
     /// Takes the tokens behind the owner: TTL and class in either order, type, rdata.
     fn head<'t, 'a>(
         &mut self,
-        scope: &Scope,
+        scope: &FileScope,
         mut tokens: &'t [Token<'a>],
         at: Position,
-    ) -> Result<Head<'t, 'a>, Failure> {
+    ) -> Result<RecordHead<'t, 'a>, Failure> {
         let mut ttl = None;
         let mut class_seen = false;
         let rtype = loop {
@@ -334,7 +341,7 @@ impl Reader<'_> {
                 format!("there is no TTL, and no $TTL above: it is taken for {source}; other servers differ here"),
             );
         }
-        Ok(Head {
+        Ok(RecordHead {
             ttl: ttl.or(self.ttl_default).or(self.ttl_last),
             rtype,
             rdata: tokens,
@@ -343,16 +350,16 @@ impl Reader<'_> {
 
     fn record(
         &mut self,
-        scope: &Scope,
+        scope: &FileScope,
         owner: Name,
-        head: Head<'_, '_>,
+        head: RecordHead<'_, '_>,
         at: Position,
     ) -> Result<(), Failure> {
-        let Head { ttl, rtype, rdata } = head;
+        let RecordHead { ttl, rtype, rdata } = head;
         match Rdata::from_tokens(rtype, rdata, Some(&scope.origin), at) {
             Ok(rdata) => {
-                let at = scope.place(at);
-                self.read.records.push(Record {
+                let at = scope.at(at);
+                self.read.records.push(FileRecord {
                     owner,
                     ttl,
                     rtype,
@@ -394,9 +401,9 @@ fn byte_order_mark(text: &mut &[u8]) -> Option<&'static str> {
     }
 }
 
-impl Scope {
-    fn place(&self, position: Position) -> Place {
-        Place {
+impl FileScope {
+    fn at(&self, position: Position) -> FilePosition {
+        FilePosition {
             file: self.file.clone(),
             position,
         }

@@ -25,8 +25,8 @@ fn shown(faults: &[Fault]) -> Vec<String> {
     faults.iter().map(Fault::to_string).collect()
 }
 
-fn lines(records: &[Record]) -> Vec<String> {
-    let line = |record: &Record| {
+fn lines(records: &[FileRecord]) -> Vec<String> {
+    let line = |record: &FileRecord| {
         let ttl = record.ttl.map_or("-".into(), |ttl| ttl.to_string());
         format!(
             "{} {ttl} {} {}",
@@ -134,7 +134,7 @@ fn files_are_included() {
                 b"$ORIGIN deep\na A 192.0.2.1\n A 192.0.2.x\n".to_vec(),
             )),
             "loop" => Ok(("loop".into(), b"$INCLUDE loop".to_vec())),
-            _ => Err(format!("cannot read {path}")),
+            _ => Err(format!("cannot read {path}").into()),
         }
     };
     let text = b"$TTL 1\nfirst A 192.0.2.9\n$INCLUDE hosts sub\n A 192.0.2.8\n$INCLUDE \"no such\"\n$INCLUDE loop\n";

@@ -12,7 +12,11 @@ use super::{ChangeError, Exported, Progress};
 use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Checked, Difference, Rrsets};
 use crate::model::{Name, Rdata, Soa, ZoneSettings};
+<<<<<<< HEAD:etcd/src/client/write/import/mod.rs
 use crate::txn::{self, Overlap, Refusal, Slot, Wanted};
+=======
+use crate::txn::{self, Overlap, Refusal, Slot, Staged, WantedZone, ZoneRead};
+>>>>>>> bc836f9 (Give model errors types instead of texts, and names of the master file reader and of planned zones one meaning each):etcd/src/client/import/mod.rs
 
 /// How often a difference that others outrun is tried as one transaction. A generation that is switched to does not
 /// depend on what they write.
@@ -80,7 +84,7 @@ pub struct Imported {
 struct Import<'a> {
     store: &'a Store,
     apex: &'a Name,
-    wanted: Wanted,
+    wanted: WantedZone,
     how: &'a ImportHow,
     /// Whether there must be no such zone yet.
     is_new: bool,
@@ -142,9 +146,9 @@ impl Store {
     }
 }
 
-impl From<&Checked> for Wanted {
+impl From<&Checked> for WantedZone {
     fn from(file: &Checked) -> Self {
-        Wanted {
+        WantedZone {
             zone: file.zone.clone(),
             serial: Some(file.serial),
             rrsets: file.rrsets.clone(),
@@ -153,7 +157,7 @@ impl From<&Checked> for Wanted {
 }
 
 impl<'a> Import<'a> {
-    fn new(store: &'a Store, apex: &'a Name, wanted: Wanted, how: &'a ImportHow) -> Self {
+    fn new(store: &'a Store, apex: &'a Name, wanted: WantedZone, how: &'a ImportHow) -> Self {
         Import {
             store,
             apex,

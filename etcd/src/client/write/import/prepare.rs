@@ -5,11 +5,11 @@ use super::{Import, Imported};
 use crate::client::connect::Store;
 use crate::model::Soa;
 use crate::model::zonefile::Rrsets;
-use crate::txn::{self, Compare, Overlap, Refusal, Room, Slot, Wanted};
+use crate::txn::{self, Compare, Overlap, Refusal, Room, Slot, WantedZone};
 
 /// What is to be written, given what was read.
 pub(super) struct Prepared {
-    pub(super) wanted: Wanted,
+    pub(super) wanted: WantedZone,
     /// What is there, if it is, and can be read.
     pub(super) old: Option<Rrsets>,
     pub(super) room: Room,
