@@ -12,11 +12,7 @@ use super::{ChangeError, Exported, Progress};
 use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Checked, Difference, Rrsets};
 use crate::model::{Name, Rdata, Soa, ZoneSettings};
-<<<<<<< HEAD:etcd/src/client/write/import/mod.rs
-use crate::txn::{self, Overlap, Refusal, Slot, Wanted};
-=======
-use crate::txn::{self, Overlap, Refusal, Slot, Staged, WantedZone, ZoneRead};
->>>>>>> bc836f9 (Give model errors types instead of texts, and names of the master file reader and of planned zones one meaning each):etcd/src/client/import/mod.rs
+use crate::txn::{self, Overlap, Refusal, Slot, WantedZone};
 
 /// How often a difference that others outrun is tried as one transaction. A generation that is switched to does not
 /// depend on what they write.
