@@ -6,10 +6,10 @@ use std::fmt::{self, Write};
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::super::name;
-use super::RdataError;
 use super::cursor::Cursor;
+use super::error::RdataError;
 use super::field::{EndingName, Field, number};
-use super::name::Name;
+use super::name::DomainName;
 
 pub(super) struct Ipv4;
 pub(super) struct Ipv6;
@@ -147,7 +147,7 @@ fn parse_host(kind: u8, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Resul
         },
         1 => ipv4(cursor, out),
         2 => Ipv6.parse(cursor, out),
-        _ => Name.parse(cursor, out),
+        _ => DomainName.parse(cursor, out),
     }
 }
 

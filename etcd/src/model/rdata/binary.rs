@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use data_encoding::{BASE32HEX, BASE32HEX_NOPAD, BASE64, Encoding, HEXLOWER, HEXUPPER};
 
-use super::RdataError;
 use super::cursor::Cursor;
+use super::error::RdataError;
 use super::field::Field;
 
 /// Octets to the end in hexadecimal, white space allowed; there must be some.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 use super::super::rtype::Rtype;
-use super::RdataError;
 use super::cursor::Cursor;
+use super::error::RdataError;
 use super::field::Field;
 use super::number::Covered;
 use super::services::{PROTOCOLS, SERVICES};

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::super::name::{self, Name};
 use super::super::text::{self, Position, Token};
-use super::RdataError;
+use super::error::RdataError;
 
 pub(super) struct Cursor<'t, 'a> {
     tokens: &'t [Token<'a>],

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use super::RdataError;
 use super::cursor::Cursor;
+use super::error::RdataError;
 
 /// A kind of field: its text form, its wire form, and what makes it sound.
 ///

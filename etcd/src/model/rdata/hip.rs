@@ -4,9 +4,9 @@ use std::fmt::{self, Write};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE, HEXUPPER};
 
-use super::RdataError;
 use super::binary::decode_padded;
 use super::cursor::Cursor;
+use super::error::RdataError;
 use super::field::Field;
 
 /// Lengths, algorithm, host identity tag and key.

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::RdataError;
 use super::cursor::Cursor;
+use super::error::RdataError;
 use super::field::{Field, number};
 
 const EQUATOR: u32 = 1 << 31;

@@ -1,19 +1,24 @@
 //! Rdata: the wire form that is served, the text form that is stored, and the way between the two.
 //!
-//! [`table`] says what fields a type has. A kind of field is one `impl` of [`field::Field`] with all
-//! that there is to it: reading, printing, length, soundness. The kinds are in files by family:
-//! [`number`], [`name`], [`address`], [`strings`], [`binary`], [`bitmap`], and those with a grammar of
-//! their own. [`rules`] says what holds between fields, and [`row`] walks them. A type without a row has the generic form of
-//! RFC 3597.
+//! [`table`] lists the fields of each type. A kind of field is one `impl` of [`field::Field`], which reads it, prints
+//! it, measures it and checks it. There is one file for each family: [`number`], [`timestamp`], [`name`], [`address`],
+//! [`strings`], [`binary`], [`bitmap`], and one for each kind with a grammar of its own. [`constraints`] relates the
+//! fields of a type to each other, and [`row`] walks through them. A type without a row in the table has the generic
+//! form of RFC 3597.
 //!
-//! Text is stored in one canonical spelling. [`Rdata::text`] reads back what it printed and compares
-//! the octets; where they would differ it prints the generic form instead, so nothing is ever lost.
+//! Files use each other in one direction: `mod` -> [`row`] -> [`table`] and [`constraints`] -> families -> [`field`] ->
+//! [`cursor`] -> [`error`].
+//!
+//! etcd stores the text form in one canonical spelling. [`Rdata::text`] reads back what it has printed and compares the
+//! octets. Where they differ, it prints the generic form instead, so that nothing is lost.
 
 mod address;
 mod binary;
 mod bitmap;
+mod constraints;
 mod cursor;
 mod doubt;
+mod error;
 mod field;
 mod hip;
 mod location;
@@ -21,11 +26,11 @@ mod name;
 mod number;
 mod prefixes;
 mod row;
-mod rules;
 mod services;
 mod strings;
 mod svcb;
 mod table;
+mod timestamp;
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::borrow::Cow;
@@ -33,28 +38,13 @@ use std::fmt;
 
 use super::name::Name;
 use super::rtype::Rtype;
-use super::text::{self, Cut, Entries, Position, TextError, Token};
+use super::text::{self, Cut, Entries, Position, Token};
+
+pub use error::RdataError;
 
 /// Rdata of a known type in wire form: names uncompressed, spelling kept, at most 65,535 octets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Rdata(Box<[u8]>);
-
-/// Why a text or some octets are no rdata, and which token showed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RdataError {
-    /// Where the offending token began, or the entry where something is missing.
-    pub at: Position,
-    reason: Cow<'static, str>,
-}
-
-impl RdataError {
-    fn new(at: Position, reason: impl Into<Cow<'static, str>>) -> Self {
-        RdataError {
-            at,
-            reason: reason.into(),
-        }
-    }
-}
 
 impl Rdata {
     /// Reads the text form, in which every name is absolute (its final dot may be missing).
@@ -62,7 +52,7 @@ impl Rdata {
         if let Some(rdata) = Rdata::address(rtype, text) {
             return Ok(rdata);
         }
-        // A value is one entry whatever line breaks stand in it, as quoted strings keep theirs out.
+        // A value is a single entry: a line break outside of parentheses would begin another one.
         let mut entries = Entries::new(text.as_bytes());
         let tokens = match entries.next() {
             None => Vec::new(),
@@ -78,7 +68,7 @@ impl Rdata {
         Rdata::from_tokens(rtype, &tokens, None, Position { line: 1, column: 1 })
     }
 
-    /// The short way for the types that most records have: no tokens, no table.
+    /// A short cut for the most frequent types, without tokens and table.
     fn address(rtype: Rtype, text: &str) -> Option<Self> {
         match rtype {
             Rtype::A => Some(Rdata(text.parse::<Ipv4Addr>().ok()?.octets().into())),
@@ -87,8 +77,8 @@ impl Rdata {
         }
     }
 
-    /// Reads the tokens of an entry behind its type; relative names are completed with `origin`.
-    /// `at` is where the entry began: what is missing is reported there.
+    /// Reads the tokens that follow the type in an entry, and completes relative names with `origin`. `at` is where the
+    /// entry began; an error about something missing has this position.
     pub fn from_tokens(
         rtype: Rtype,
         tokens: &[Token<'_>],
@@ -103,7 +93,7 @@ impl Rdata {
         Ok(Rdata(wire.into()))
     }
 
-    /// Takes uncompressed wire form, which must be what the type asks for.
+    /// Takes the uncompressed wire form, and checks that it is valid for the type.
     pub fn from_wire(rtype: Rtype, wire: &[u8]) -> Result<Self, RdataError> {
         if wire.len() > usize::from(u16::MAX) {
             let reason = "the rdata is longer than 65535 octets";
@@ -136,7 +126,7 @@ impl Rdata {
         Rdata::from_tokens(rtype, &tokens, None, Position { line: 1, column: 1 })
     }
 
-    /// A text as it is, cut where 255 octets are full; or strings in double quotes.
+    /// Reads a text argument: either strings in double quotes, or plain text, which is cut into strings of 255 octets.
     fn text_argument(rtype: Rtype, argument: &str) -> Result<Self, RdataError> {
         let at = Position { line: 1, column: 1 };
         if argument.starts_with('"') {
@@ -182,7 +172,7 @@ impl Rdata {
         &self.0
     }
 
-    /// The canonical form (RFC 4034 6.2): what two members of a set are compared by.
+    /// The canonical form (RFC 4034 6.2), by which members of an RRset are compared.
     pub fn canonical(&self, rtype: Rtype) -> Cow<'_, [u8]> {
         row::canonical(rtype, &self.0)
     }
@@ -201,13 +191,12 @@ impl Rdata {
         text
     }
 
-    /// The names in the rdata that a client will ask the address of (NS, MX, SRV, …), or that the
-    /// rdata points to (CNAME, DNAME, PTR).
+    /// The names that the rdata points to, such as the host of an MX record or the target of a CNAME.
     pub fn names(&self, rtype: Rtype) -> Vec<Name> {
         row::names(rtype, &self.0)
     }
 
-    /// What is well-formed here and likely not meant, such as a digest that is too short.
+    /// A warning about rdata that is valid but probably a mistake, such as a digest that is too short.
     pub fn doubt(&self, rtype: Rtype) -> Option<String> {
         doubt::doubt(rtype, &self.0)
     }
@@ -220,20 +209,6 @@ impl fmt::Debug for Rdata {
         f.write_str(&text)
     }
 }
-
-impl From<TextError> for RdataError {
-    fn from(error: TextError) -> Self {
-        RdataError::new(Position::default(), error.0)
-    }
-}
-
-impl fmt::Display for RdataError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl std::error::Error for RdataError {}
 
 #[cfg(test)]
 mod tests;

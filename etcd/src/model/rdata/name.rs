@@ -3,21 +3,21 @@
 use std::fmt;
 
 use super::super::name;
-use super::RdataError;
 use super::cursor::Cursor;
+use super::error::RdataError;
 use super::field::{EndingName, Field, tiles};
 
 /// A name that is compared in lower case: those of RFC 1035, which alone are compressed in messages,
 /// and those that RFC 4034 6.2 names besides.
-pub(super) struct Name;
+pub(super) struct DomainName;
 
 /// A name that is compared as it is spelled (RFC 3597 7, RFC 6840 5.1): those of all other types.
-pub(super) struct NameExact;
+pub(super) struct ExactName;
 
 /// Names to the end, perhaps none (RFC 8005 5).
-pub(super) struct Names;
+pub(super) struct DomainNames;
 
-impl Field for Name {
+impl Field for DomainName {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         cursor.name("a domain name", out)
     }
@@ -35,17 +35,17 @@ impl Field for Name {
     }
 }
 
-impl Field for NameExact {
+impl Field for ExactName {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
-        Name.parse(cursor, out)
+        DomainName.parse(cursor, out)
     }
 
     fn len(&self, rest: &[u8]) -> Option<usize> {
-        Name.len(rest)
+        DomainName.len(rest)
     }
 
     fn print(&self, octets: &[u8], out: &mut String) -> fmt::Result {
-        Name.print(octets, out)
+        DomainName.print(octets, out)
     }
 
     fn name(&self, _octets: &[u8]) -> Option<EndingName> {
@@ -56,10 +56,10 @@ impl Field for NameExact {
     }
 }
 
-impl Field for Names {
+impl Field for DomainNames {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         while !cursor.is_empty() {
-            Name.parse(cursor, out)?;
+            DomainName.parse(cursor, out)?;
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt::{self, Write};
 
-use super::RdataError;
 use super::cursor::{Cursor, digits};
+use super::error::RdataError;
 use super::field::{Field, number};
 
 /// Address prefixes to the end, perhaps none.

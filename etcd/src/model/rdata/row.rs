@@ -6,10 +6,11 @@ use std::fmt;
 use super::super::name::Name;
 use super::super::rtype::Rtype;
 use super::super::text::{Position, Token};
+use super::constraints;
 use super::cursor::Cursor;
+use super::error::RdataError;
 use super::field::{EndingName, Field};
 use super::table::fields;
-use super::{RdataError, rules};
 
 /// The octets are not what the fields ask for.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub(super) fn parse(
             format!("'{extra_text}' is more than {rtype} rdata has room for"),
         ));
     }
-    match rules::breach(rtype, out) {
+    match constraints::breach(rtype, out) {
         Some(reason) => cursor.fail(reason),
         None => Ok(()),
     }
@@ -83,7 +84,7 @@ pub(super) fn check(rtype: Rtype, wire: &[u8]) -> Result<(), Cow<'static, str>> 
     if !taken || !rest.is_empty() {
         return Err(format!("the octets are no {rtype} rdata").into());
     }
-    match rules::breach(rtype, wire) {
+    match constraints::breach(rtype, wire) {
         Some(reason) => Err(reason.into()),
         None => Ok(()),
     }

@@ -7,9 +7,9 @@ use std::fmt::{self, Write};
 use data_encoding::BASE64;
 
 use super::super::text::{self, Escape};
-use super::RdataError;
 use super::binary::decode_padded;
 use super::cursor::{Cursor, digits};
+use super::error::RdataError;
 use super::field::{Field, number, tiles};
 use super::strings::quoted;
 

@@ -7,14 +7,15 @@ use super::bitmap::{LowTypes, Services, TYPES_ANY, TYPES_SOME};
 use super::field::Field;
 use super::hip::HostIdentity;
 use super::location::Location;
-use super::name::{Name, NameExact, Names};
+use super::name::{DomainName, DomainNames, ExactName};
 use super::number::{
-    ALGORITHM, CERT_TYPE, Covered, DIGEST_TYPE, DSYNC_SCHEME, KEY_PROTOCOL, KeyFlags, Period, Time,
-    U8, U16, U32, U64,
+    ALGORITHM, CERT_TYPE, Covered, DIGEST_TYPE, DSYNC_SCHEME, KEY_PROTOCOL, KeyFlags, Period, U8,
+    U16, U32, U64,
 };
 use super::prefixes::Prefixes;
 use super::strings::{CharStr, DEGREES, Digits, METRES, ONE_OR_TWO, STRINGS, Tag, Text};
 use super::svcb::Params;
+use super::timestamp::Timestamp;
 
 /// The fields of a type's rdata, or none where only the form of RFC 3597 is known.
 pub(super) fn fields(rtype: Rtype) -> Option<&'static [&'static dyn Field]> {
@@ -29,10 +30,18 @@ pub(super) fn fields(rtype: Rtype) -> Option<&'static [&'static dyn Field]> {
         | Rtype::MD
         | Rtype::MF
         | Rtype::MG
-        | Rtype::MR => &[&Name],
-        Rtype::SOA => &[&Name, &Name, &U32, &Period, &Period, &Period, &Period],
-        Rtype::MX | Rtype::AFSDB | Rtype::RT | Rtype::KX => &[&U16, &Name],
-        Rtype::MINFO | Rtype::RP => &[&Name, &Name],
+        | Rtype::MR => &[&DomainName],
+        Rtype::SOA => &[
+            &DomainName,
+            &DomainName,
+            &U32,
+            &Period,
+            &Period,
+            &Period,
+            &Period,
+        ],
+        Rtype::MX | Rtype::AFSDB | Rtype::RT | Rtype::KX => &[&U16, &DomainName],
+        Rtype::MINFO | Rtype::RP => &[&DomainName, &DomainName],
         Rtype::WKS => &[&Ipv4, &Services],
         Rtype::TXT
         | Rtype::SPF
@@ -45,15 +54,15 @@ pub(super) fn fields(rtype: Rtype) -> Option<&'static [&'static dyn Field]> {
         Rtype::X25 => &[&Digits],
         Rtype::ISDN => &[&ONE_OR_TWO],
         Rtype::NSAP => &[&Nsap],
-        Rtype::NSAP_PTR => &[&NameExact],
-        Rtype::PX => &[&U16, &Name, &Name],
+        Rtype::NSAP_PTR => &[&ExactName],
+        Rtype::PX => &[&U16, &DomainName, &DomainName],
         Rtype::GPOS => &[&DEGREES, &DEGREES, &METRES],
         Rtype::LOC => &[&Location],
-        Rtype::NXT => &[&Name, &LowTypes],
+        Rtype::NXT => &[&DomainName, &LowTypes],
         Rtype::EID | Rtype::NIMLOC => &[&Hex],
-        Rtype::SRV => &[&U16, &U16, &U16, &Name],
+        Rtype::SRV => &[&U16, &U16, &U16, &DomainName],
         Rtype::ATMA => &[&Atm],
-        Rtype::NAPTR => &[&U16, &U16, &CharStr, &CharStr, &CharStr, &Name],
+        Rtype::NAPTR => &[&U16, &U16, &CharStr, &CharStr, &CharStr, &DomainName],
         Rtype::CERT => &[&CERT_TYPE, &U16, &ALGORITHM, &BASE64_SOME],
         Rtype::A6 => &[&A6],
         Rtype::SINK => &[&U8, &U8, &U8, &BASE64_ANY],
@@ -70,26 +79,26 @@ pub(super) fn fields(rtype: Rtype) -> Option<&'static [&'static dyn Field]> {
             &ALGORITHM,
             &U8,
             &U32,
-            &Time,
-            &Time,
+            &Timestamp,
+            &Timestamp,
             &U16,
-            &Name,
+            &DomainName,
             &BASE64_SOME,
         ],
-        Rtype::NSEC => &[&NameExact, &TYPES_SOME],
+        Rtype::NSEC => &[&ExactName, &TYPES_SOME],
         Rtype::NSEC3 => &[&U8, &U8, &U16, &Salt, &Hash, &TYPES_ANY],
         Rtype::NSEC3PARAM => &[&U8, &U8, &U16, &Salt],
         Rtype::DHCID | Rtype::OPENPGPKEY | Rtype::HHIT | Rtype::BRID => &[&BASE64_SOME],
         Rtype::TLSA | Rtype::SMIMEA => &[&U8, &U8, &U8, &Hex],
-        Rtype::HIP => &[&HostIdentity, &Names],
-        Rtype::TALINK => &[&NameExact, &NameExact],
+        Rtype::HIP => &[&HostIdentity, &DomainNames],
+        Rtype::TALINK => &[&ExactName, &ExactName],
         Rtype::CSYNC => &[&U32, &U16, &TYPES_ANY],
         Rtype::ZONEMD => &[&U32, &U8, &U8, &Hex],
-        Rtype::SVCB | Rtype::HTTPS => &[&U16, &NameExact, &Params],
-        Rtype::DSYNC => &[&Covered, &DSYNC_SCHEME, &U16, &NameExact],
+        Rtype::SVCB | Rtype::HTTPS => &[&U16, &ExactName, &Params],
+        Rtype::DSYNC => &[&Covered, &DSYNC_SCHEME, &U16, &ExactName],
         Rtype::NID | Rtype::L64 => &[&U16, &LOCATOR64],
         Rtype::L32 => &[&U16, &Ipv4],
-        Rtype::LP => &[&U16, &NameExact],
+        Rtype::LP => &[&U16, &ExactName],
         Rtype::EUI48 => &[&EUI48],
         Rtype::EUI64 => &[&EUI64],
         Rtype::URI => &[&U16, &U16, &Text],
