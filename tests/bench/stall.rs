@@ -10,7 +10,7 @@ use nsd::answer::{Barrier, Service};
 use nsd::metrics::Metrics;
 use nsd::model::{Name, Rtype};
 use nsd::served::{Publisher, Standing};
-use nsd::server::{self, Connections, Limits};
+use nsd::server::{self, ConnectionLimits, Connections};
 use nsd::supervisor::Supervisor;
 use nsd::zone::{Contents, Rrset, SoaFields, View, Zone};
 
@@ -42,7 +42,7 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
     // UDP alone.
     sockets.tcp.clear();
     let connections = Connections::new(
-        Limits::new(1, Duration::ZERO, Duration::ZERO),
+        ConnectionLimits::new(1, Duration::ZERO, Duration::ZERO),
         Arc::default(),
     );
     let (mut servers, metrics) = (Supervisor::default(), Metrics::new(1));

@@ -8,17 +8,17 @@ use crate::model::compression::{OFFSET_MAX, SUFFIXES_MAX};
 use crate::zone::{find_ancestor, is_same_name};
 
 /// The names in a message so far, as targets for pointers.
-pub(super) struct Names<'q> {
+pub(super) struct WrittenNames<'q> {
     /// The name in the question, right after the header.
     question: &'q [u8],
     /// The offsets of other names and of their suffixes, and their uncompressed lengths.
     suffixes: ArrayVec<(u16, u8), SUFFIXES_MAX>,
 }
 
-impl<'q> Names<'q> {
+impl<'q> WrittenNames<'q> {
     /// Starts with the name in the question, if the message has one.
     pub(super) fn new(question: &'q [u8]) -> Self {
-        Names {
+        WrittenNames {
             question,
             suffixes: ArrayVec::new(),
         }

@@ -1,9 +1,9 @@
 //! Writes answers and refusals.
 
-use super::compress::Names;
+use super::compress::WrittenNames;
 use super::edns::{Edns, OptRecord, ServerEdns};
 use super::header::{AA, HEADER_LEN, QR, RD, TC};
-use super::query::{Query, Refusal};
+use super::query::{ErrorReply, Query};
 use super::writer::{Full, Writer};
 use crate::model::Rtype;
 use crate::model::compression::layout;
@@ -36,7 +36,7 @@ pub fn encode(
     limit: usize,
     out: &mut [u8],
 ) -> usize {
-    let head = Head {
+    let head = ReplyFields {
         id: query.id,
         opcode: 0,
         is_authoritative: answer.is_authoritative,
@@ -47,8 +47,8 @@ pub fn encode(
         edns: query.edns,
     };
     encode_with(&head, edns, limit, out, |out| {
-        let mut names = Names::new(query.name());
-        let mut body = Body::default();
+        let mut names = WrittenNames::new(query.name());
+        let mut body = ReplyRecords::default();
         answer.each_rrset(|entry| {
             let names_len = names.len();
             let written = out.put_whole(|out| write_entry(out, &mut names, answer, query, entry));
@@ -73,9 +73,9 @@ pub fn encode_chaos(
     limit: usize,
     out: &mut [u8],
 ) -> usize {
-    let head = Head {
+    let head = ReplyFields {
         is_authoritative: true,
-        ..Head::of(&query.reject(Rcode::NOERROR, None))
+        ..ReplyFields::of(&query.reject(Rcode::NOERROR, None))
     };
     let text = &text[..text.len().min(255)];
     encode_with(&head, edns, limit, out, |out| {
@@ -89,11 +89,11 @@ pub fn encode_chaos(
             })
         });
         match written {
-            Ok(()) => Body {
+            Ok(()) => ReplyRecords {
                 counts: [1, 0, 0],
                 is_truncated: false,
             },
-            Err(Full) => Body {
+            Err(Full) => ReplyRecords {
                 counts: [0; 3],
                 is_truncated: true,
             },
@@ -103,9 +103,11 @@ pub fn encode_chaos(
 
 /// Writes a reply without records of a zone into `out`, and returns its length in octets: at most 512, and 0 if `out`
 /// is too short.
-pub fn encode_reject(refusal: &Refusal<'_>, edns: &ServerEdns<'_>, out: &mut [u8]) -> usize {
-    let head = Head::of(refusal);
-    let len = encode_with(&head, edns, REFUSAL_LEN_MAX, out, |_| Body::default());
+pub fn encode_reject(refusal: &ErrorReply<'_>, edns: &ServerEdns<'_>, out: &mut [u8]) -> usize {
+    let head = ReplyFields::of(refusal);
+    let len = encode_with(&head, edns, REFUSAL_LEN_MAX, out, |_| {
+        ReplyRecords::default()
+    });
     match refusal.tsig {
         // It has to be the last record (RFC 8945 5.1).
         Some(tsig) if len > 0 => tsig.append(out, len, REFUSAL_LEN_MAX, refusal.id),
@@ -114,7 +116,7 @@ pub fn encode_reject(refusal: &Refusal<'_>, edns: &ServerEdns<'_>, out: &mut [u8
 }
 
 /// The fields of header, question and OPT record.
-struct Head<'p> {
+struct ReplyFields<'p> {
     id: u16,
     opcode: u8,
     is_authoritative: bool,
@@ -127,15 +129,15 @@ struct Head<'p> {
 
 /// What was written between question and OPT record.
 #[derive(Default)]
-struct Body {
+struct ReplyRecords {
     /// ANCOUNT, NSCOUNT, ARCOUNT.
     counts: [u16; 3],
     is_truncated: bool,
 }
 
-impl<'p> Head<'p> {
-    fn of(refusal: &Refusal<'p>) -> Self {
-        Head {
+impl<'p> ReplyFields<'p> {
+    fn of(refusal: &ErrorReply<'p>) -> Self {
+        ReplyFields {
             id: refusal.id,
             opcode: refusal.opcode,
             is_authoritative: false,
@@ -161,7 +163,7 @@ impl<'p> Head<'p> {
     }
 }
 
-impl Body {
+impl ReplyRecords {
     fn count(&mut self, entry: &AnswerRrset<'_>) {
         let section = match entry.section {
             Section::Answer => 0,
@@ -177,11 +179,11 @@ impl Body {
 
 /// Writes header, question, the records of `write_body` and the OPT record.
 fn encode_with(
-    head: &Head<'_>,
+    head: &ReplyFields<'_>,
     edns: &ServerEdns<'_>,
     limit: usize,
     out: &mut [u8],
-    write_body: impl FnOnce(&mut Writer<'_>) -> Body,
+    write_body: impl FnOnce(&mut Writer<'_>) -> ReplyRecords,
 ) -> usize {
     let mut out = Writer::new(out, limit.min(MESSAGE_LEN_MAX));
     let octets = head.octets();
@@ -199,7 +201,7 @@ fn encode_with(
     let opt = opt.filter(|opt| opt.len() <= room);
     let opt_len = opt.as_ref().map_or(0, OptRecord::len);
     out.reserve(opt_len);
-    let Body {
+    let ReplyRecords {
         mut counts,
         is_truncated,
     } = write_body(&mut out);
@@ -235,7 +237,7 @@ fn with_pointer(place: u16, fixed: [u8; 8]) -> [u8; 10] {
 /// Writes one RRset.
 fn write_entry(
     out: &mut Writer<'_>,
-    names: &mut Names<'_>,
+    names: &mut WrittenNames<'_>,
     answer: &Answer<'_>,
     query: &Query<'_>,
     entry: &AnswerRrset<'_>,
@@ -269,7 +271,7 @@ fn write_entry(
 #[inline(always)]
 fn write_head(
     out: &mut Writer<'_>,
-    names: &mut Names<'_>,
+    names: &mut WrittenNames<'_>,
     owner: &[u8],
     place: &mut Option<u16>,
     fixed: [u8; 8],
@@ -286,7 +288,7 @@ fn write_head(
 /// Writes rdata, which has its length in front. `layout` tells where the names are that may be compressed.
 fn write_rdata(
     out: &mut Writer<'_>,
-    names: &mut Names<'_>,
+    names: &mut WrittenNames<'_>,
     layout: Option<(usize, usize)>,
     record: &[u8],
 ) -> Result<(), Full> {

@@ -21,19 +21,19 @@ pub(super) const RD: u8 = 0x01;
 pub(super) const OPCODE: u8 = 0x78;
 
 /// The fields of a header that are used.
-pub(super) struct Header {
+pub(super) struct MessageHeader {
     pub(super) id: u16,
     pub(super) flags: u8,
     /// QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT.
     pub(super) counts: [u16; 4],
 }
 
-impl Header {
+impl MessageHeader {
     /// Parses the header; `None` if the message is too short for one.
     pub(super) fn parse(octets: &[u8]) -> Option<Self> {
         let octets: &[u8; HEADER_LEN] = octets.first_chunk()?;
         let number = |at: usize| u16::from_be_bytes([octets[at], octets[at + 1]]);
-        Some(Header {
+        Some(MessageHeader {
             id: number(0),
             flags: octets[2],
             counts: [number(4), number(6), number(8), number(10)],

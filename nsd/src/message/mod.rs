@@ -25,6 +25,6 @@ mod writer;
 pub use edns::{Edns, ServerEdns};
 pub use encode::{encode, encode_chaos, encode_reject};
 pub use parse::{parse, question_name};
-pub use query::{Chaos, Class, Query, Refusal, Reject};
+pub use query::{Chaos, Class, ErrorReply, Query, Reject};
 
 pub use crate::zone::Rcode;

@@ -1,8 +1,8 @@
 //! Parses messages into queries, or says what is wrong with them.
 
 use super::edns::Edns;
-use super::header::{HEADER_LEN, Header, OPCODE, QR, RD};
-use super::query::{Class, Query, Refusal, Reject};
+use super::header::{HEADER_LEN, MessageHeader, OPCODE, QR, RD};
+use super::query::{Class, ErrorReply, Query, Reject};
 use super::tsig::Tsig;
 use crate::model::Rtype;
 use crate::zone::{Rcode, name_prefix};
@@ -20,11 +20,11 @@ use crate::zone::{Rcode, name_prefix};
 ///
 /// Ignores unknown EDNS options, and records other than OPT and TSIG.
 pub fn parse(octets: &[u8]) -> Result<Query<'_>, Reject<'_>> {
-    let header = Header::parse(octets).ok_or(Reject::Silent)?;
+    let header = MessageHeader::parse(octets).ok_or(Reject::Silent)?;
     if header.flags & QR != 0 {
         return Err(Reject::Silent);
     }
-    let mut refusal = Refusal {
+    let mut refusal = ErrorReply {
         rcode: Rcode::FORMERR,
         ede: None,
         id: header.id,
@@ -53,8 +53,8 @@ pub fn question_name(octets: &[u8]) -> Option<&[u8]> {
 
 fn parse_body<'p>(
     body: &'p [u8],
-    header: &Header,
-    refusal: &mut Refusal<'p>,
+    header: &MessageHeader,
+    refusal: &mut ErrorReply<'p>,
 ) -> Result<Query<'p>, Rcode> {
     let [questions, answers, authorities, additionals] = header.counts;
     // An error that is only reported if the rest of the message can be parsed.

@@ -47,12 +47,12 @@ pub enum Reject<'p> {
     /// Send nothing: the message is not a query, and two servers could answer each other for ever.
     Silent,
     /// Send a reply without records.
-    Reply(Refusal<'p>),
+    Reply(ErrorReply<'p>),
 }
 
 /// A reply without records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal<'p> {
+pub struct ErrorReply<'p> {
     /// The response code.
     pub rcode: Rcode,
     /// The extended error, if there is one (RFC 8914).
@@ -103,8 +103,8 @@ impl<'p> Query<'p> {
     }
 
     /// The reply that refuses this query.
-    pub fn reject(&self, rcode: Rcode, ede: Option<u16>) -> Refusal<'p> {
-        Refusal {
+    pub fn reject(&self, rcode: Rcode, ede: Option<u16>) -> ErrorReply<'p> {
+        ErrorReply {
             rcode,
             ede,
             id: self.id,

@@ -27,7 +27,7 @@ use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::served::Standing;
-use crate::server::{self, Connections, Limits, Sockets};
+use crate::server::{self, ConnectionLimits, Connections, Sockets};
 use crate::supervisor::Supervisor;
 
 /// Grace period for queries in flight at shutdown: as long as a query may wait for etcd, and a little more.
@@ -286,6 +286,6 @@ fn bind(config: &Config, metrics: &Metrics) -> anyhow::Result<(Sockets, Arc<Conn
     let always_open = listen.len() * (workers + 2);
     let seats = descriptors::connections(limit, always_open, config.tcp_connections)?;
     let sockets = server::bind(listen, config.listens_where_possible, workers)?;
-    let limits = Limits::new(seats, config.tcp_idle, DRAIN);
+    let limits = ConnectionLimits::new(seats, config.tcp_idle, DRAIN);
     Ok((sockets, Connections::new(limits, metrics.seats())))
 }

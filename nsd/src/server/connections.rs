@@ -39,7 +39,7 @@ pub(crate) const LEAVING_MAX: usize = 64;
 
 /// Limits on the resources that connections take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// The most connections.
     pub connections: usize,
     /// The most octets that all connections keep together.
@@ -54,10 +54,10 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-impl Limits {
+impl ConnectionLimits {
     /// The usual limits, for these values of `connections`, `idle` and `drain`.
     pub fn new(connections: usize, idle: Duration, drain: Duration) -> Self {
-        Limits {
+        ConnectionLimits {
             connections,
             held_octets: HELD_OCTETS,
             idle,
@@ -72,7 +72,7 @@ impl Limits {
 #[derive(Debug)]
 pub struct Connections {
     /// The limits.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     /// The moment that times are counted from.
     epoch: Instant,
     table: Mutex<Table>,
@@ -123,7 +123,7 @@ struct Pulse {
 
 impl Connections {
     /// A table without connections.
-    pub fn new(limits: Limits, seats: Arc<Seats>) -> Arc<Self> {
+    pub fn new(limits: ConnectionLimits, seats: Arc<Seats>) -> Arc<Self> {
         let table = Table {
             seats,
             ..Table::default()
@@ -319,7 +319,7 @@ pub(super) struct Seat {
 
 impl Seat {
     /// Records a use: a query has come, or the client has accepted a response.
-    pub(super) fn is_in_use(&self) {
+    pub(super) fn mark_used(&self) {
         let now = self.connections.now();
         self.pulse.last.store(now, Ordering::Relaxed);
     }
@@ -352,7 +352,7 @@ impl Seat {
     }
 
     /// Completes when the connection has to close to make room.
-    pub(super) fn is_dismissed(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(super) fn dismissed(&self) -> impl Future<Output = ()> + Send + use<> {
         let pulse = self.pulse.clone();
         async move { pulse.leave.notified().await }
     }

@@ -44,28 +44,26 @@ pub fn bind(listen: &[SocketAddr], where_possible: bool, workers: usize) -> io::
                 sockets.tcp.push(tcp);
                 sockets.udp.push(udp);
             }
-            Err(refused) if where_possible && refused.is_missing_family() => {
-                info!(%address, error = %refused.error, "not listening here: the host does not have this address family");
-                left_out.get_or_insert((address, refused));
+            Err(failed) if where_possible && failed.is_missing_family() => {
+                info!(%address, error = %failed.error, "not listening here: the host does not have this address family");
+                left_out.get_or_insert((address, failed));
             }
-            Err(refused) => return Err(refused.into_error(address)),
+            Err(failed) => return Err(failed.into_error(address)),
         }
     }
     match left_out {
-        Some((address, refused)) if sockets.addresses.is_empty() => {
-            Err(refused.into_error(address))
-        }
+        Some((address, failed)) if sockets.addresses.is_empty() => Err(failed.into_error(address)),
         _ => Ok(sockets),
     }
 }
 
 /// The error of binding an address.
-struct Refused {
+struct BindError {
     protocol: &'static str,
     error: io::Error,
 }
 
-impl Refused {
+impl BindError {
     /// Whether the host lacks the address family: IPv6 may be disabled in the kernel or on the interfaces.
     fn is_missing_family(&self) -> bool {
         self.error.raw_os_error() == Some(libc::EAFNOSUPPORT)
@@ -73,7 +71,7 @@ impl Refused {
     }
 
     fn into_error(self, address: SocketAddr) -> io::Error {
-        let Refused { protocol, error } = self;
+        let BindError { protocol, error } = self;
         io::Error::new(error.kind(), cannot_listen(protocol, address, &error))
     }
 }
@@ -82,17 +80,17 @@ impl Refused {
 fn bind_free(
     address: SocketAddr,
     workers: usize,
-) -> Result<(TcpListener, Vec<UdpSocket>), Refused> {
+) -> Result<(TcpListener, Vec<UdpSocket>), BindError> {
     let mut tries = if address.port() == 0 { PORTS_TRIED } else { 1 };
     loop {
         tries -= 1;
-        let refused = |protocol| move |error| Refused { protocol, error };
-        let tcp = bind_tcp(address).map_err(refused("TCP"))?;
-        let bound = tcp.local_addr().map_err(refused("TCP"))?;
+        let failed = |protocol| move |error| BindError { protocol, error };
+        let tcp = bind_tcp(address).map_err(failed("TCP"))?;
+        let bound = tcp.local_addr().map_err(failed("TCP"))?;
         let udp: io::Result<Vec<UdpSocket>> = (0..workers).map(|_| bind_udp(bound)).collect();
         match udp {
             Ok(udp) => return Ok((tcp, udp)),
-            Err(error) if tries == 0 => return Err(refused("UDP")(error)),
+            Err(error) if tries == 0 => return Err(failed("UDP")(error)),
             Err(_) => {}
         }
     }

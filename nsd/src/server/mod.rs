@@ -4,8 +4,8 @@
 mod batch;
 mod connections;
 mod listen;
-mod refusal;
-mod seldom;
+mod listen_error;
+mod log_limit;
 mod tcp;
 mod udp;
 
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 pub(crate) use connections::LEAVING_MAX;
-pub use connections::{Connections, Limits};
+pub use connections::{ConnectionLimits, Connections};
 pub use listen::{Sockets, bind};
-pub(crate) use refusal::cannot_listen;
+pub(crate) use listen_error::cannot_listen;
 
 use crate::answer::Service;
 use crate::metrics::Metrics;

@@ -26,13 +26,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::connections::{Connections, Limits, Seat};
+use super::connections::{ConnectionLimits, Connections, Seat};
 use super::listen::BACKLOG;
-use super::seldom::Seldom;
+use super::log_limit::LogLimit;
 use crate::answer::{Barrier, Confirmation, Messages, OCTETS_MAX, Request, Service, Transport};
 use crate::metrics::{Counters, Tally};
 use frames::{Answered, Next, answer};
-use turn::Kept;
+use turn::Leftovers;
 
 /// How long a connection is still read from at shutdown: queries that were sent before may be on their way.
 const LINGER: Duration = Duration::from_millis(100);
@@ -76,7 +76,7 @@ pub(super) async fn serve(
             if stream.set_nodelay(true).is_err() {
                 return;
             }
-            let dismissed = seat.is_dismissed();
+            let dismissed = seat.dismissed();
             let answer = |confirmation, queries: &[u8], out: &mut [u8]| {
                 answer_now(&service, client, confirmation, &counters, queries, out)
             };
@@ -98,7 +98,7 @@ pub(super) async fn serve(
 /// Handles an error of `accept`: none ends the listener, and after one that would come again at once this pauses.
 async fn pause_after(error: &io::Error, connections: &Connections) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    static TOLD: Seldom = Seldom::new();
+    static LIMIT: LogLimit = LogLimit::new();
     // The client has gone before its connection was accepted; others may be waiting behind it.
     if matches!(
         error.kind(),
@@ -106,7 +106,7 @@ async fn pause_after(error: &io::Error, connections: &Connections) {
     ) {
         return;
     }
-    if let Some(times) = TOLD.tell() {
+    if let Some(times) = LIMIT.count() {
         warn!(%error, times, "cannot accept TCP connections: closing idle ones, and trying again");
     }
     // Most likely the process is out of file descriptors or memory: closing a connection frees some.
@@ -144,16 +144,16 @@ fn answer_now(
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     seat: &mut Seat,
-    limits: Limits,
+    limits: ConnectionLimits,
     stop: CancellationToken,
     barrier: &Barrier,
     answer: impl Fn(Confirmation, &[u8], &mut [u8]) -> Answered,
 ) -> io::Result<()> {
-    let mut connection = Connection {
+    let mut conversation = Conversation {
         stream,
         seat,
         limits,
-        kept: Kept::default(),
+        leftovers: Leftovers::default(),
     };
     // Only whole queries extend it, and once the beginning of one: single octets do not keep a connection open.
     let mut due = Instant::now() + limits.idle;
@@ -161,8 +161,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     let mut stopped = pin!(stop.cancelled());
     let (mut reads, mut confirmation) = (true, Confirmation::Unasked);
     loop {
-        let had_begun = !connection.kept.input.is_empty();
-        let turn = connection.turn(reads, |queries, out| answer(confirmation, queries, out));
+        let had_begun = !conversation.leftovers.input.is_empty();
+        let turn = conversation.turn(reads, |queries, out| answer(confirmation, queries, out));
         let answered = tokio::select! {
             biased;
             turn = timeout_at(due, turn) => match turn?? {
@@ -175,13 +175,13 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             }
         };
         if answered.taken > 0 {
-            connection.seat.is_in_use();
+            conversation.seat.mark_used();
         }
         if !is_last && (answered.taken > 0 || !had_begun) {
-            due = connection.due();
+            due = conversation.due();
         }
-        connection.flush().await?;
-        if connection.kept.left_behind || matches!(answered.next, Next::Flush) {
+        conversation.flush().await?;
+        if conversation.leftovers.left_behind || matches!(answered.next, Next::Flush) {
             yield_now().await;
         }
         (reads, confirmation) = match answered.next {
@@ -190,9 +190,9 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             // What has come until now may use the same confirmation.
             Next::Barrier => (false, Confirmation::Told(barrier.confirmed().await)),
             Next::Stream(messages) => {
-                connection.send_all(messages).await?;
+                conversation.send_all(messages).await?;
                 if !is_last {
-                    due = connection.due();
+                    due = conversation.due();
                 }
                 (false, Confirmation::Unasked)
             }
@@ -202,18 +202,18 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// One connection, and what limits it.
-struct Connection<'c, S> {
+/// A connection that is being served.
+struct Conversation<'c, S> {
     stream: S,
     seat: &'c mut Seat,
-    limits: Limits,
-    kept: Kept,
+    limits: ConnectionLimits,
+    leftovers: Leftovers,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
     /// When the next query, or the rest of the one that has begun, has to be there.
     fn due(&self) -> Instant {
-        let is_idle = self.kept.input.is_empty();
+        let is_idle = self.leftovers.input.is_empty();
         let wait = if is_idle {
             self.limits.idle
         } else {
@@ -222,24 +222,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         Instant::now() + wait
     }
 
-    /// See [`Kept::turn`].
+    /// See [`Leftovers::turn`].
     async fn turn(
         &mut self,
         reads: bool,
         mut answer: impl FnMut(&[u8], &mut [u8]) -> Answered,
     ) -> io::Result<Option<Answered>> {
-        let Connection { stream, kept, .. } = self;
-        poll_fn(|context| kept.turn(context, Pin::new(&mut *stream), reads, &mut answer)).await
+        let Conversation {
+            stream, leftovers, ..
+        } = self;
+        poll_fn(|context| leftovers.turn(context, Pin::new(&mut *stream), reads, &mut answer)).await
     }
 
     /// Waits until the client has accepted all responses, but no longer than the write limit.
     async fn flush(&mut self) -> io::Result<()> {
-        self.seat.hold(self.kept.octets());
-        if !self.kept.output.is_empty() {
-            timeout(self.limits.write, self.stream.write_all(&self.kept.output)).await??;
-            self.kept.output = Vec::new();
-            self.seat.is_in_use();
-            self.seat.hold(self.kept.octets());
+        self.seat.hold(self.leftovers.octets());
+        if !self.leftovers.output.is_empty() {
+            timeout(
+                self.limits.write,
+                self.stream.write_all(&self.leftovers.output),
+            )
+            .await??;
+            self.leftovers.output = Vec::new();
+            self.seat.mark_used();
+            self.seat.hold(self.leftovers.octets());
         }
         Ok(())
     }
@@ -248,11 +254,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     async fn send_all(&mut self, mut messages: Box<dyn Messages>) -> io::Result<()> {
         let mut more = true;
         while more {
-            let Connection { stream, kept, .. } = self;
-            more = poll_fn(|context| kept.send(context, Pin::new(&mut *stream), &mut *messages))
-                .await?;
+            let Conversation {
+                stream, leftovers, ..
+            } = self;
+            more =
+                poll_fn(|context| leftovers.send(context, Pin::new(&mut *stream), &mut *messages))
+                    .await?;
             self.flush().await?;
-            self.seat.is_in_use();
+            self.seat.mark_used();
             yield_now().await;
         }
         Ok(())

@@ -14,7 +14,7 @@ use tracing::warn;
 
 #[cfg(target_os = "linux")]
 use super::batch::{self, Batch, Envelope};
-use super::seldom::Seldom;
+use super::log_limit::LogLimit;
 use crate::answer::{Confirmation, Peer, Reply, Request, Service, Transport, UDP_OCTETS_MAX};
 #[cfg(target_os = "linux")]
 use crate::message;
@@ -221,13 +221,13 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters:
 /// Pauses after an error that would most likely come again at once.
 fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
-    static TOLD: Seldom = Seldom::new();
+    static LIMIT: LogLimit = LogLimit::new();
     // ConnectionRefused: a client was gone before its answer came.
     if !matches!(
         error.kind(),
         WouldBlock | TimedOut | Interrupted | ConnectionRefused
     ) {
-        if let Some(times) = TOLD.tell() {
+        if let Some(times) = LIMIT.count() {
             warn!(%error, times, "cannot receive over UDP: trying again");
         }
         std::thread::sleep(STOP_POLL);

@@ -4,9 +4,9 @@ use super::*;
 
 fn connections(count: usize) -> Arc<Connections> {
     let idle = Duration::from_secs(10);
-    let limits = Limits {
+    let limits = ConnectionLimits {
         held_octets: 100,
-        ..Limits::new(count, idle, Duration::ZERO)
+        ..ConnectionLimits::new(count, idle, Duration::ZERO)
     };
     Connections::new(limits, Arc::default())
 }
@@ -55,7 +55,7 @@ async fn a_full_table_drops_the_connection_that_is_idle_longest() {
         let index = seats.iter().position(has_to_leave);
         let dismissed = seats.remove(index.expect("one has to leave"));
         assert_eq!(dismissed.number, u64::from(leaver));
-        dismissed.is_dismissed().await;
+        dismissed.dismissed().await;
         ask(&newcomer, at);
         newcomers.push(newcomer);
     }

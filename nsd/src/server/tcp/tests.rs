@@ -77,7 +77,7 @@ fn a_connection_keeps_only_what_has_to_wait() {
     let mut context = Context::from_waker(std::task::Waker::noop());
     // Room for 8 octets each way.
     let (mut client, mut server) = tokio::io::duplex(8);
-    let mut kept = Kept::default();
+    let mut leftovers = Leftovers::default();
     let mut turn = |reads| {
         let echo = |input: &[u8], output: &mut [u8]| {
             answer(input, output, |query, out| {
@@ -85,13 +85,17 @@ fn a_connection_keeps_only_what_has_to_wait() {
                 Reply::Ready(query.len())
             })
         };
-        let turn = kept.turn(&mut context, Pin::new(&mut server), reads, echo);
+        let turn = leftovers.turn(&mut context, Pin::new(&mut server), reads, echo);
         let taken = match turn {
             Poll::Ready(Ok(Some(answered))) => Some(answered.taken),
             _ => None,
         };
-        let capacity = [kept.input.capacity(), kept.output.capacity()];
-        (taken, [kept.input.len(), kept.output.len()], capacity)
+        let capacity = [leftovers.input.capacity(), leftovers.output.capacity()];
+        (
+            taken,
+            [leftovers.input.len(), leftovers.output.len()],
+            capacity,
+        )
     };
     let mut context = Context::from_waker(std::task::Waker::noop());
     let mut send = |octets: &[u8]| {
@@ -111,14 +115,14 @@ fn a_connection_keeps_only_what_has_to_wait() {
 fn a_query_that_comes_octet_by_octet_is_copied_a_few_times() {
     let mut context = Context::from_waker(std::task::Waker::noop());
     let (mut client, mut server) = tokio::io::duplex(8);
-    let mut kept = Kept::default();
+    let mut leftovers = Leftovers::default();
     let (mut looks, mut places) = (0, 0);
     let query = [&b"\x10\0"[..], &[b'x'; 0x1000]].concat();
     for octet in &query {
         let sent = Pin::new(&mut client).poll_write(&mut context, &[*octet]);
         assert!(matches!(sent, Poll::Ready(Ok(1))));
-        let before = kept.octets();
-        let turn = kept.turn(&mut context, Pin::new(&mut server), true, |input, _| {
+        let before = leftovers.octets();
+        let turn = leftovers.turn(&mut context, Pin::new(&mut server), true, |input, _| {
             looks += 1;
             Answered {
                 taken: input.len(),
@@ -127,9 +131,9 @@ fn a_query_that_comes_octet_by_octet_is_copied_a_few_times() {
             }
         });
         assert!(matches!(turn, Poll::Ready(Ok(Some(_)))));
-        places += usize::from(kept.octets() != before);
+        places += usize::from(leftovers.octets() != before);
     }
-    assert_eq!((looks, kept.octets()), (1, 0));
+    assert_eq!((looks, leftovers.octets()), (1, 0));
     assert!(places < 20, "it was moved {places} times");
 }
 
@@ -137,7 +141,7 @@ fn a_query_that_comes_octet_by_octet_is_copied_a_few_times() {
 async fn connections_in_the_backlog_are_served_at_shutdown() {
     let (_, service) = service_without_data();
     let limit = Duration::from_secs(5);
-    let connections = Connections::new(Limits::new(1000, limit, limit), Arc::default());
+    let connections = Connections::new(ConnectionLimits::new(1000, limit, limit), Arc::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     // These wait in the backlog.
@@ -205,7 +209,9 @@ fn messages_are_made_only_while_there_is_room() {
 }
 
 /// Serves a connection whose queries are numbers: the response is a stream of as many messages.
-fn serve_numbers(limits: Limits) -> (DuplexStream, tokio::task::JoinHandle<io::Result<()>>) {
+fn serve_numbers(
+    limits: ConnectionLimits,
+) -> (DuplexStream, tokio::task::JoinHandle<io::Result<()>>) {
     // Less than one message.
     let (client, server) = tokio::io::duplex(1 << 12);
     let connections = Connections::new(limits, Arc::default());
@@ -229,7 +235,7 @@ fn serve_numbers(limits: Limits) -> (DuplexStream, tokio::task::JoinHandle<io::R
 #[tokio::test]
 async fn streams_arrive_whole_and_in_order() {
     let limit = Duration::from_secs(20);
-    let (mut client, served) = serve_numbers(Limits::new(10, limit, limit));
+    let (mut client, served) = serve_numbers(ConnectionLimits::new(10, limit, limit));
     // Two at once: far more than all buffers hold, and a few.
     let counts = [1_500, 3];
     for count in counts {
@@ -253,9 +259,9 @@ async fn streams_arrive_whole_and_in_order() {
 #[tokio::test]
 async fn a_client_that_stops_reading_a_stream_is_cut_off() {
     let limit = Duration::from_secs(20);
-    let limits = Limits {
+    let limits = ConnectionLimits {
         write: Duration::from_millis(50),
-        ..Limits::new(10, limit, limit)
+        ..ConnectionLimits::new(10, limit, limit)
     };
     let (mut client, served) = serve_numbers(limits);
     client.write_all(b"\0\x02\xff\xff").await.expect("sent");

@@ -32,7 +32,7 @@ thread_local! {
 
 /// What a connection keeps between two turns: nothing, as long as whole queries come and responses are accepted.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct Leftovers {
     /// The beginning of a query, or queries that have to wait.
     pub(super) input: Vec<u8>,
     /// Responses that the client has not accepted yet.
@@ -41,7 +41,7 @@ pub(super) struct Kept {
     pub(super) left_behind: bool,
 }
 
-impl Kept {
+impl Leftovers {
     /// How many octets of memory this takes.
     pub(super) fn octets(&self) -> usize {
         self.input.capacity() + self.output.capacity()

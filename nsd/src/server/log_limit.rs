@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Allows one line per minute, and counts the events in between.
-pub(super) struct Seldom(Mutex<(Option<Instant>, u64)>);
+pub(super) struct LogLimit(Mutex<(Option<Instant>, u64)>);
 
-impl Seldom {
+impl LogLimit {
     pub(super) const fn new() -> Self {
-        Seldom(Mutex::new((None, 0)))
+        LogLimit(Mutex::new((None, 0)))
     }
 
     /// Counts an event. Returns the number of events since the last line if it is time for another.
-    pub(super) fn tell(&self) -> Option<u64> {
-        self.tell_at(Instant::now())
+    pub(super) fn count(&self) -> Option<u64> {
+        self.count_at(Instant::now())
     }
 
-    fn tell_at(&self, now: Instant) -> Option<u64> {
+    fn count_at(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, times) = &mut *state;
         *times += 1;
@@ -37,11 +37,11 @@ mod tests {
 
     #[test]
     fn one_line_a_minute_tells_the_number_of_events() {
-        let seldom = Seldom::new();
+        let limit = LogLimit::new();
         let start = Instant::now();
-        let told: Vec<Option<u64>> = [0, 1, 59, 60, 61, 119, 200]
-            .map(|seconds| seldom.tell_at(start + Duration::from_secs(seconds)))
+        let counts: Vec<Option<u64>> = [0, 1, 59, 60, 61, 119, 200]
+            .map(|seconds| limit.count_at(start + Duration::from_secs(seconds)))
             .into();
-        assert_eq!(told, [Some(1), None, None, Some(3), None, None, Some(3)]);
+        assert_eq!(counts, [Some(1), None, None, Some(3), None, None, Some(3)]);
     }
 }
