@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use etcd::mirror::{Change, Event, KeyValue};
+use etcd::mirror::{Event, KeyChange, KeyValue};
 use etcd::model::{Consistency, Name, Rtype};
 use etcd::schema::{Key, Prefix};
 use nsd::mirror::{Builder, Guard};
@@ -170,7 +170,7 @@ fn updates(size: usize) -> (f64, f64) {
     let mut published = builder.view().clone();
     let mut publish = |count: usize| {
         revision += 1;
-        let change = |number: usize| Change {
+        let change = |number: usize| KeyChange {
             key: key((revision as usize * 7919 + number * 104_729) % size),
             value: Some(value(revision as usize + number)),
             mod_revision: revision,

@@ -2,12 +2,12 @@
 //!
 //! - `connect`: connections to single endpoints, and requests that fail over from one endpoint to the next.
 //! - `read`: lists at one revision; zones, RRsets, front-ends and members as they are stored.
-//! - `write`: changes, imports and deletions, each attempted until it is done.
+//! - `write`: changes, imports and deletions, each tried until it is applied.
 //! - `watch`: the driver of the mirror.
 //! - `registration`: a front-end's key under a lease.
 //!
 //! etcd-client neither fails over, nor reconnects a watch, nor skips a dead endpoint. So every connection here is to
-//! one endpoint, and whoever uses it goes on to the next endpoint when this one does not answer.
+//! one endpoint, and its user moves on to the next endpoint when this one does not answer.
 
 mod connect;
 mod read;
@@ -16,14 +16,14 @@ mod watch;
 mod write;
 
 pub use connect::{
-    Config, EndpointError, Fault, Learned, Store, StoreError, Tls, Unreadable, read_small,
+    Config, EndpointError, EndpointFault, Learned, Store, StoreError, Tls, Unreadable, read_small,
 };
 pub use read::{
-    Fleet, Head, Listed, Member, MemberState, Scope, Stored, Survey, Uncovered, UnreadableFrontend,
-    Zones,
+    Fleet, Head, Member, MemberState, RangeRead, RrsetsRead, Scope, Survey, Uncovered,
+    UnreadableFrontend, Zones,
 };
 pub use registration::{Registered, register};
-pub use watch::{Status, watch};
+pub use watch::{MirrorStatus, watch};
 pub use write::{
     ChangeError, Changed, Exported, FileError, ImportHow, ImportMode, Imported, InZone, MasterText,
     Progress, Raise, Raised, Removed,

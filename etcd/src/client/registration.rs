@@ -1,4 +1,4 @@
-//! A front-end's registration: a key under a lease that is kept alive.
+//! The registration of a front-end: a key under a lease that is kept alive.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,39 +13,39 @@ use tracing::{debug, info, warn};
 use crate::client::connect::{Config, StoreError};
 use crate::schema::{Frontend, Key, Prefix, encode};
 
-/// How long a front-end counts as live after it was last heard of, in seconds. etcd makes leases shorter
-/// than a few seconds longer by itself.
+/// Lifetime of the lease, in seconds: for this long a front-end counts as live after its last sign of life. etcd
+/// extends leases that are shorter than a few seconds.
 const TTL_SECONDS: i64 = 10;
 
-/// How long the answer to a keep-alive may take. `etcd grpc-proxy` answers only when it renews the lease itself, which it
-/// does three times in the life of a lease. With the pause before, this leaves time to try another endpoint.
+/// Timeout of a keep-alive. `etcd grpc-proxy` answers only when it renews the lease itself, three times in the lifetime
+/// of a lease. With the pause before, this leaves time to try another endpoint.
 const KEPT: Duration = Duration::from_secs(4);
 
-/// How a registration stands.
+/// The state of a registration.
 #[derive(Clone, Debug, Default)]
 pub struct Registered {
-    /// When it was last known to be there.
+    /// When it was last confirmed.
     at: Option<Instant>,
-    /// Why it may not be there.
+    /// Why it may be missing.
     trouble: Option<String>,
 }
 
 impl Registered {
-    /// Whether it is there as far as is known: what was not heard of for as long as a lease lasts is not.
+    /// Whether the registration was confirmed within the lifetime of the lease.
     pub fn is_held(&self) -> bool {
         let ttl = Duration::from_secs(TTL_SECONDS as u64);
         self.at.is_some_and(|at| at.elapsed() < ttl)
     }
 
-    /// What is wrong with it, if something is.
+    /// The last error, if the registration is not confirmed.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
 }
 
-/// Registers a front-end and keeps it registered until `stop` comes true; then gives the lease up, so
-/// that nobody waits for it any more. Whatever fails is tried again, at one endpoint after the other. `held` is told
-/// whenever the registration is known to be there.
+/// Registers a front-end and keeps it registered until `stop` completes. Then it revokes the lease, so that nobody
+/// waits for this front-end any more. Failures are retried, at one endpoint after the other. `held` receives every
+/// change of the state.
 pub async fn register(
     config: Config,
     prefix: Prefix,
@@ -84,7 +84,7 @@ pub async fn register(
     }
 }
 
-/// Gives a lease up. All members are asked at once: any may be gone, and whoever ends waits for this.
+/// Revokes a lease. All members are asked at once, because any may be down and shutdown waits for this.
 async fn revoke(config: Config, lease: i64) {
     let mut asked = JoinSet::new();
     for endpoint in config.urls() {
@@ -101,26 +101,26 @@ async fn revoke(config: Config, lease: i64) {
             }
         }
     };
-    // Over time, it expires by itself.
+    // If none answers in time, the lease expires by itself.
     let _ = tokio::time::timeout(config.request_timeout, revoked).await;
 }
 
-/// A registration and how it stands.
+/// A registration in progress.
 struct Registration {
     config: Config,
     key: Vec<u8>,
     value: Vec<u8>,
     lease: Option<i64>,
-    /// Whether the key was put under this lease.
+    /// Whether the key was written under this lease.
     is_placed: bool,
     frontend: Frontend,
     held: watch::Sender<Registered>,
-    /// The kinds of errors that the log has, since it was last held.
+    /// The kinds of errors logged since the registration was last confirmed.
     told: Vec<Discriminant<StoreError>>,
 }
 
 impl Registration {
-    /// Holds the registration through one endpoint until that fails.
+    /// Keeps the registration through one endpoint until that fails.
     async fn hold(&mut self, endpoint: &str) -> StoreError {
         match self.keep(endpoint).await {
             Err(error) => error,
@@ -157,13 +157,13 @@ impl Registration {
             let is_there = match self.place(&mut client, endpoint, lease).await {
                 Ok(()) => {
                     if !std::mem::take(&mut self.told).is_empty() {
-                        info!(endpoint, "the registration is held");
+                        info!(endpoint, "registration confirmed");
                     }
                     self.held.send_modify(|held| held.trouble = None);
                     true
                 }
-                // The lease keeps the key that is there: whoever may read nothing any more, or write nothing in a
-                // store that is full, is to be seen all the same.
+                // The key stays as long as its lease is kept alive. So a front-end that lost its permission, or whose
+                // store is full, stays visible.
                 Err(error @ (StoreError::Denied(_) | StoreError::Full | StoreError::Taken(_))) => {
                     self.complain(endpoint, &error);
                     self.is_placed && !matches!(error, StoreError::Taken(_))
@@ -186,7 +186,7 @@ impl Registration {
         Ok(within(&self.config, endpoint, left).await?.ttl() > 0)
     }
 
-    /// The same as [`Self::put`], with the key named where that is denied.
+    /// Calls [`Self::put`], and names the key in the error if that is denied.
     async fn place(
         &mut self,
         client: &mut Client,
@@ -196,15 +196,16 @@ impl Registration {
         let placed = self.put(client, endpoint, lease).await;
         placed.map_err(|error| match error {
             StoreError::Denied(reason) => StoreError::Denied(format!(
-                "{reason}: a registration needs read and write on {}",
+                "{reason}: a registration needs permission to read and write {}",
                 self.key_text()
             )),
             error => error,
         })
     }
 
-    /// Puts the key, if it is not there: whoever deletes a prefix deletes registrations, too. One of another front-end is
-    /// left alone, or that one would be waited for by nobody; but not one of an earlier process at the same addresses.
+    /// Writes the key if it is missing, for example after somebody deleted the prefix. The registration of another
+    /// front-end is left alone, because otherwise nobody would wait for that one. One of an earlier process at the same
+    /// addresses is replaced.
     async fn put(
         &mut self,
         client: &mut Client,
@@ -218,7 +219,7 @@ impl Registration {
             self.is_placed = true;
             return Ok(());
         }
-        // What nobody can read is nobody's.
+        // A value that cannot be read belongs to nobody.
         let other = found.and_then(|found| serde_json::from_slice::<Frontend>(found.value()).ok());
         if let Some(other) = other
             && (self.is_placed || !other.is_at(&self.frontend))
@@ -247,7 +248,7 @@ impl Registration {
         String::from_utf8_lossy(&self.key).into_owned()
     }
 
-    /// Logs what is wrong, and once so that an operator sees it.
+    /// Logs an error: the first of its kind as a warning.
     fn complain(&mut self, endpoint: &str, error: &StoreError) {
         let is_news = self.is_placed
             || matches!(
@@ -259,9 +260,9 @@ impl Registration {
             .send_modify(|held| held.trouble = Some(error.to_string()));
         if is_news && !self.told.contains(&kind) {
             self.told.push(kind);
-            warn!(endpoint, %error, "not registered, or not for long: retrying");
+            warn!(endpoint, %error, "cannot keep the front-end registered: retrying");
         } else {
-            debug!(endpoint, %error, "not certain to be registered");
+            debug!(endpoint, %error, "cannot confirm the registration: retrying");
         }
     }
 }

@@ -1,26 +1,26 @@
 use std::time::{Duration, Instant};
 
-use super::watch::{Proof, Watch};
-use super::{Action, Cause, Change, Config, Event, Failure, Header, Input, KeyValue, Resume};
+use super::watch::{HeadRead, Watch};
+use super::{Action, Cause, Event, Failure, Header, Input, KeyChange, KeyValue, Pace, Resume};
 
-/// The mirror. See the module for what it does.
+/// The state machine; see the module.
 #[derive(Debug)]
 pub struct Mirror {
-    config: Config,
+    pace: Pace,
     random: fastrand::Rng,
     state: State,
     endpoint: usize,
-    /// How many endpoints were found beside those configured, which come first.
+    /// Number of endpoints that were found. They come after the configured ones.
     found: usize,
-    /// Failures in a row, since the last proof of freshness.
+    /// Failures since the last proof of freshness.
     failures: u32,
-    /// Whether the last one was a user or a token that a member did not take.
+    /// Whether the last failure was [`Failure::Unauthenticated`].
     was_unauthenticated: bool,
-    /// Everything up to this revision has been passed on; none before the first list.
+    /// Everything up to this revision has been passed on; none before the first complete list.
     applied: Option<i64>,
-    /// Whether the copy has to be listed (again) before a watch can go on from it.
+    /// Whether everything has to be listed before a watch can start.
     list_due: bool,
-    /// Whether the copy may lack changes that it claims to have: until it is listed again.
+    /// Whether the copy may be wrong until it is listed again.
     is_doubted: bool,
     cluster_id: Option<u64>,
     member_id: Option<u64>,
@@ -29,18 +29,18 @@ pub struct Mirror {
 
 #[derive(Debug)]
 enum State {
-    /// Nothing is under way until then.
+    /// Backing off.
     Pausing {
         until: Instant,
     },
-    /// A connection, a page or a watch was asked for and is due by then.
+    /// A connection was asked for.
     Connecting {
         due: Instant,
     },
     Listing {
         due: Instant,
         revision: Option<i64>,
-        /// The last key of the page before.
+        /// The last key of the previous page.
         after: Option<Vec<u8>>,
     },
     Opening {
@@ -50,13 +50,13 @@ enum State {
 }
 
 impl Mirror {
-    /// A mirror that has nothing yet and wants to connect at once.
-    pub fn new(now: Instant, config: Config) -> Self {
-        let mut random = fastrand::Rng::with_seed(config.seed);
-        // A fleet that starts together spreads over the members.
-        let endpoint = random.usize(..config.endpoints);
+    /// A mirror without a copy. It connects at once.
+    pub fn new(now: Instant, pace: Pace) -> Self {
+        let mut random = fastrand::Rng::with_seed(pace.seed);
+        // Spread a fleet that starts at the same time over the members.
+        let endpoint = random.usize(..pace.endpoints);
         Mirror {
-            config,
+            pace,
             random,
             state: State::Pausing { until: now },
             endpoint,
@@ -72,17 +72,17 @@ impl Mirror {
         }
     }
 
-    /// A mirror that goes on from a copy that is there already.
-    pub fn resume(now: Instant, config: Config, from: Resume) -> Self {
+    /// A mirror that resumes from a copy.
+    pub fn resume(now: Instant, pace: Pace, from: Resume) -> Self {
         Mirror {
             applied: Some(from.revision),
             list_due: false,
             cluster_id: Some(from.cluster_id),
-            ..Mirror::new(now, config)
+            ..Mirror::new(now, pace)
         }
     }
 
-    /// The cluster that the copy is of, once one has answered.
+    /// The cluster that the copy is from, once one has answered.
     pub fn cluster_id(&self) -> Option<u64> {
         self.cluster_id
     }
@@ -92,7 +92,7 @@ impl Mirror {
         self.applied
     }
 
-    /// The moment as of which the copy was last proved to be complete; none while it is in doubt.
+    /// The moment as of which the copy was last proved complete; none while it is in doubt.
     pub fn last_fresh(&self) -> Option<Instant> {
         self.last_fresh
     }
@@ -107,7 +107,7 @@ impl Mirror {
         self.endpoint
     }
 
-    /// Says how many endpoints were found beside those configured.
+    /// Sets how many endpoints were found besides the configured ones.
     pub fn set_found(&mut self, found: usize) {
         self.found = found;
     }
@@ -117,28 +117,27 @@ impl Mirror {
         matches!(self.state, State::Watching(_))
     }
 
-    /// Whether the copy is not to be taken for what it claims to be, and is to be listed again: it was found to differ,
-    /// or etcd has another history now.
+    /// Whether the copy may be wrong and is to be listed again: it was found to differ, or etcd has another history now.
     pub fn is_doubted(&self) -> bool {
         self.is_doubted
     }
 
-    /// When [`Input::Tick`] is to come, if nothing else comes before.
+    /// When to pass [`Input::Tick`] if no other input comes first.
     pub fn deadline(&self) -> Instant {
         match &self.state {
             State::Pausing { until } => *until,
             State::Connecting { due } | State::Listing { due, .. } | State::Opening { due } => *due,
-            State::Watching(watch) => watch.deadline(&self.config),
+            State::Watching(watch) => watch.deadline(&self.pace),
         }
     }
 
-    /// Takes what happened, tells what it means for the data, and says what to do next.
+    /// Takes an input, appends the events that follow from it to `out`, and returns what to do next.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Event>) -> Action {
         match input {
             Input::Tick => self.tick(now, out),
             Input::Doubt => match self.state {
                 State::Watching(_) | State::Opening { .. } => self.distrust(now, out),
-                // There is no connection, or a list is under way already.
+                // There is no connection, or a list is already in progress.
                 _ => {
                     self.list_due = true;
                     self.doubt();
@@ -185,7 +184,7 @@ impl Mirror {
         match &self.state {
             State::Pausing { .. } => {
                 self.state = State::Connecting {
-                    due: now + self.config.stall,
+                    due: now + self.pace.stall,
                 };
                 Action::Connect {
                     endpoint: self.endpoint,
@@ -195,7 +194,7 @@ impl Mirror {
                 self.fail(now, Failure::Unreachable, Cause::NoAnswer, out)
             }
             State::Watching(watch) => {
-                if watch.due(&self.config).is_some_and(|due| now >= due) {
+                if watch.due(&self.pace).is_some_and(|due| now >= due) {
                     return self.fail(now, Failure::Stalled, Cause::NoProof, out);
                 }
                 self.ask_proof(now)
@@ -213,18 +212,18 @@ impl Mirror {
 
     fn open(&mut self, now: Instant) -> Action {
         self.state = State::Opening {
-            due: now + self.config.stall,
+            due: now + self.pace.stall,
         };
         Action::Watch {
             from: self.applied.unwrap_or(0) + 1,
         }
     }
 
-    /// Starts over on the same connection; what has been passed on stays in service meanwhile.
+    /// Lists everything again on the same connection. The old copy stays in service meanwhile.
     fn list(&mut self, now: Instant, out: &mut Vec<Event>) -> Action {
         self.list_due = true;
         self.state = State::Listing {
-            due: now + self.config.page,
+            due: now + self.pace.page,
             revision: None,
             after: None,
         };
@@ -235,7 +234,6 @@ impl Mirror {
         }
     }
 
-    /// Takes in a page of the list.
     fn page(
         &mut self,
         now: Instant,
@@ -244,8 +242,8 @@ impl Mirror {
         more: bool,
         out: &mut Vec<Event>,
     ) -> Action {
-        // Nobody has said that another cluster may be under an address that was only found.
-        if self.endpoint >= self.config.endpoints && self.is_other_cluster(header) {
+        // A configured address may lead to a new cluster; one that was only found must not.
+        if self.endpoint >= self.pace.endpoints && self.is_other_cluster(header) {
             return self.fail(now, Failure::Unreachable, Cause::OtherCluster, out);
         }
         let State::Listing {
@@ -260,13 +258,12 @@ impl Mirror {
             return self.list(now, out);
         }
         let last = items.last().map(|item| &item.key);
-        // A page that announces more and does not get any further is no page of a list. It does not complete one, and
-        // to ask on from it would never end.
+        // A page that announces more keys must get beyond the previous page. Otherwise the list would never end.
         if more && last <= after.as_ref() {
             return self.fail(now, Failure::Unreachable, Cause::StuckList, out);
         }
         let pinned = *revision.get_or_insert(header.revision);
-        *due = now + self.config.page;
+        *due = now + self.pace.page;
         *after = last.cloned();
         self.cluster_id = Some(header.cluster_id);
         self.member_id = Some(header.member_id);
@@ -286,13 +283,13 @@ impl Mirror {
         self.open(now)
     }
 
-    /// Starts over because the copy is not what it was taken for.
+    /// Lists everything again because the copy may be wrong.
     fn distrust(&mut self, now: Instant, out: &mut Vec<Event>) -> Action {
         self.doubt();
         self.list(now, out)
     }
 
-    /// Takes back what was proved: the copy may have been incomplete even then.
+    /// Withdraws the last proof: the copy may have been incomplete even then.
     fn doubt(&mut self) {
         self.is_doubted = true;
         self.last_fresh = None;
@@ -310,22 +307,23 @@ impl Mirror {
             cause,
             endpoint: self.endpoint,
         });
-        // A list that is compacted away while it is read is started over, but not in a tight loop.
+        // If the revision of a list is compacted while it is read, back off first: no tight loop.
         if failure == Failure::Compacted && !matches!(self.state, State::Listing { .. }) {
             return self.list(now, out);
         }
-        // A token that has expired is fetched anew with the next connection; it may as well be this member that takes none.
+        // The token may have expired, so the first failure stays with this endpoint and fetches a new one. The next
+        // failure moves on.
         let is_unauthenticated = failure == Failure::Unauthenticated;
         if matches!(
             failure,
             Failure::Unreachable | Failure::Stalled | Failure::Denied
         ) || (is_unauthenticated && self.was_unauthenticated)
         {
-            self.endpoint = (self.endpoint + 1) % (self.config.endpoints + self.found);
+            self.endpoint = (self.endpoint + 1) % (self.pace.endpoints + self.found);
         }
         self.was_unauthenticated = is_unauthenticated;
         self.member_id = None;
-        let (shortest, longest) = self.config.pause;
+        let (shortest, longest) = self.pace.pause;
         let limit = shortest
             .saturating_mul(1 << self.failures.min(16))
             .min(longest);
@@ -335,8 +333,8 @@ impl Mirror {
         Action::Disconnect
     }
 
-    /// Whether another cluster answers. None has the id 0: `etcd grpc-proxy` puts that into the first answer of a watch
-    /// that it has merged with another client's.
+    /// Whether another cluster answers. The id 0 is no cluster's: `etcd grpc-proxy` sends it in the first response of a
+    /// watch that it has merged with another client's.
     fn is_other_cluster(&self, header: Header) -> bool {
         header.cluster_id != 0
             && self
@@ -348,7 +346,7 @@ impl Mirror {
         &mut self,
         now: Instant,
         header: Header,
-        changes: Vec<Change>,
+        changes: Vec<KeyChange>,
         fragment: bool,
         out: &mut Vec<Event>,
     ) -> Action {
@@ -366,7 +364,7 @@ impl Mirror {
             return Action::Wait;
         }
         let changes = std::mem::take(&mut watch.fragments);
-        // Ordered is etcd's promise. Where it is broken nothing that follows can be trusted.
+        // etcd guarantees the order. If it is broken, nothing that follows can be trusted.
         if changes
             .windows(2)
             .any(|pair| pair[1].mod_revision < pair[0].mod_revision)
@@ -399,11 +397,11 @@ impl Mirror {
         if watch.proof_asked.is_some() || now < watch.proof_next {
             return Action::Wait;
         }
-        watch.proof_asked = Some(Proof {
+        watch.proof_asked = Some(HeadRead {
             sent: now,
             revision: self.applied.unwrap_or(0),
         });
-        watch.proof_next = now + self.config.proof_interval;
+        watch.proof_next = now + self.pace.proof_interval;
         Action::ReadHead
     }
 
@@ -421,16 +419,15 @@ impl Mirror {
         let Some(asked) = watch.proof_asked.take() else {
             return Action::Wait;
         };
-        // The read is linearizable: a revision below what we had when we sent it is no lag, it is
-        // another history.
+        // The read is linearizable. A revision below the one applied before it was sent is no lag: it is another history.
         if self.is_other_cluster(header) || header.revision < asked.revision {
             return self.distrust(now, out);
         }
         let State::Watching(watch) = &mut self.state else {
             return Action::Wait;
         };
-        // The oldest open proof is kept: its age is what shows a stalled watch.
-        watch.proof_due.get_or_insert(Proof { sent, revision });
+        // Keep the oldest open proof: its age reveals a stalled watch.
+        watch.proof_due.get_or_insert(HeadRead { sent, revision });
         self.prove(out);
         Action::Wait
     }

@@ -1,7 +1,7 @@
 //! The state machine that keeps a copy of a prefix of etcd: list, then watch, for ever.
 //!
-//! It performs no input or output. The driver (`client::watch`) does what [`Mirror::handle`] asks for,
-//! feeds what comes of it back as an [`Input`], and passes the [`Event`]s on to whoever keeps the data.
+//! It does no input or output. The driver (`client::watch`) does what [`Mirror::handle`] asks for, feeds the result
+//! back as an [`Input`], and passes the [`Event`]s on to the owner of the copy.
 //!
 //! ```text
 //!                 first time, compacted, other cluster,
@@ -13,18 +13,16 @@
 //!     └────── unreachable, stalled, denied, unauthenticated ───┘
 //! ```
 //!
-//! - A list is read in pages that are all pinned to the revision R of the first one; the watch starts
-//!   at R + 1, so nothing is missed between the two.
-//! - Changes are passed on revision by revision, each whole, in order, once. A response marked as a
-//!   fragment is kept back until the rest of it has come.
-//! - After a lost connection the watch resumes behind the last applied revision. Only where etcd no
-//!   longer has it, or is another cluster, or has gone back in time (a restore), everything is listed
-//!   again; the receiver keeps serving the old copy until [`Event::Listed`]. A copy that was kept
-//!   elsewhere, in a file, is resumed from in the same way.
-//! - **Freshness** is proved by linearizable reads of the head key, which every transaction touches: a
-//!   copy that has applied the head's revision is fresh as of the moment that the read was sent.
-//!   Progress notifications are not needed, and not trusted: several releases of etcd get them wrong.
-//!   A proof that stays out shows a dead member or a watch that has stalled silently.
+//! - All pages of a list are pinned to the revision R of the first one. The watch starts at R + 1, so nothing is missed
+//!   between the two.
+//! - Changes are passed on revision by revision: each whole, in order, once. A response marked as a fragment is held
+//!   back until the rest of it has arrived.
+//! - After a lost connection the watch resumes after the last applied revision. Everything is listed again only if etcd
+//!   has compacted that revision, is another cluster, or has gone back in time (a restore). The receiver keeps serving
+//!   the old copy until [`Event::Listed`]. A copy from a file is resumed in the same way.
+//! - **Freshness** is proved by linearizable reads of the head key, which every transaction writes. A copy that has
+//!   applied the head's revision is fresh as of the moment the read was sent. Progress notifications are not used:
+//!   several releases of etcd get them wrong. A proof that does not arrive reveals a dead member or a stalled watch.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -36,37 +34,36 @@ mod watch;
 
 pub use machine::Mirror;
 
-/// A copy that is already there.
+/// A copy to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume {
-    /// The cluster it was made of.
+    /// The cluster it was copied from.
     pub cluster_id: u64,
-    /// Everything up to this revision is in it.
+    /// The copy contains everything up to this revision.
     pub revision: i64,
 }
 
-/// How the mirror paces itself.
+/// Intervals and timeouts of the mirror.
 #[derive(Clone, Debug)]
-pub struct Config {
-    /// How many endpoints there are to go round.
+pub struct Pace {
+    /// Number of configured endpoints.
     pub endpoints: usize,
     /// Time between two proofs of freshness.
     pub proof_interval: Duration,
-    /// How long any answer may stay out before the connection counts as dead; but for a page of a list, which is
-    /// large.
+    /// Timeout of every answer except a page of a list. Then the connection counts as dead.
     pub stall: Duration,
-    /// How long a page of a list may stay out.
+    /// Timeout of a page of a list, which is large.
     pub page: Duration,
-    /// The bounds of the pause before another attempt; the actual one is random (full jitter).
+    /// Shortest and longest backoff before the next attempt, with full jitter.
     pub pause: (Duration, Duration),
-    /// Seed of that randomness.
+    /// Seed of the jitter.
     pub seed: u64,
 }
 
-impl Config {
-    /// The defaults for so many endpoints.
+impl Pace {
+    /// The defaults for this many endpoints.
     pub fn new(endpoints: usize, seed: u64) -> Self {
-        Config {
+        Pace {
             endpoints: endpoints.max(1),
             proof_interval: Duration::from_secs(1),
             stall: Duration::from_secs(3),
@@ -77,14 +74,14 @@ impl Config {
     }
 }
 
-/// What every response of etcd begins with.
+/// The header of every response of etcd.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// The cluster that answered.
     pub cluster_id: u64,
     /// The member that answered.
     pub member_id: u64,
-    /// The revision of the store as that member knew it.
+    /// The revision of the store as this member knows it.
     pub revision: i64,
 }
 
@@ -99,29 +96,29 @@ pub struct KeyValue {
     pub mod_revision: i64,
 }
 
-/// One change that a watch reports.
+/// One change reported by a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct KeyChange {
     /// The key.
     pub key: Vec<u8>,
-    /// The new value, or none where the key was deleted.
+    /// The new value, or none if the key was deleted.
     pub value: Option<Vec<u8>>,
-    /// The revision that made the change.
+    /// The revision of the change.
     pub mod_revision: i64,
 }
 
 /// The kind of a failure: it decides what the mirror does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// No answer, or the connection is gone: another endpoint is tried.
+    /// No answer, or the connection is lost: the next endpoint is tried.
     Unreachable,
-    /// Connected, but no proof of freshness within the limit: another endpoint is tried.
+    /// Connected, but no proof of freshness in time: the next endpoint is tried.
     Stalled,
-    /// The revision asked for is no longer there: everything is listed again.
+    /// etcd has compacted the revision: everything is listed again.
     Compacted,
-    /// The token has expired or the password is wrong: another attempt with a new token.
+    /// The token has expired or the password is wrong: the next attempt fetches a new token.
     Unauthenticated,
-    /// The user may not read the prefix: tried again, more slowly. The copy is kept.
+    /// The user may not read the prefix: the next endpoint is tried. The copy is kept.
     Denied,
 }
 
@@ -152,29 +149,29 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What happened.
+/// What the driver reports to the mirror.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The connection asked for is there.
+    /// The connection is established.
     Connected,
     /// A page of the list.
     Page {
-        /// The response's header; of the first page it names the revision.
+        /// The response's header. The one of the first page gives the revision of the list.
         header: Header,
         /// The keys, sorted.
         items: Vec<KeyValue>,
-        /// Whether there are more behind them.
+        /// Whether more keys follow.
         more: bool,
     },
-    /// The watch is established, or shows a sign of life.
+    /// The watch is established, or has sent a response without changes.
     Watching(Header),
-    /// Changes came.
+    /// The watch has reported changes.
     Changes {
         /// The response's header.
         header: Header,
         /// In order of revision.
-        changes: Vec<Change>,
-        /// Whether the next response goes on where this one stops, maybe amid a revision.
+        changes: Vec<KeyChange>,
+        /// Whether the next response continues this one, possibly within a revision.
         fragment: bool,
     },
     /// The linearizable read of the head key was answered.
@@ -183,30 +180,30 @@ pub enum Input {
         sent: Instant,
         /// The response's header.
         header: Header,
-        /// The head key's revision, 0 where there is no such key yet.
+        /// The head key's revision; 0 if it does not exist yet.
         revision: i64,
     },
-    /// What was under way has failed.
+    /// What was in progress has failed.
     Failed {
         /// What it means for the next step.
         failure: Failure,
         /// The error's text.
         error: String,
     },
-    /// The copy is in doubt: everything is to be listed again.
+    /// The copy may be wrong: everything is to be listed again.
     Doubt,
-    /// The deadline has passed.
+    /// [`Mirror::deadline`] has passed.
     Tick,
 }
 
-/// What the keeper of the data has to know.
+/// What the owner of the copy has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A list begins: items gathered for an earlier one that never ended are void.
+    /// A list begins. Items of an earlier list that did not complete are void.
     Listing,
     /// Items of the list, sorted.
     Items(Vec<KeyValue>),
-    /// The list is complete: its items are the whole content at this revision.
+    /// The list is complete: its items are everything there is at this revision.
     Listed {
         /// The revision.
         revision: i64,
@@ -216,42 +213,41 @@ pub enum Event {
         /// The revision.
         revision: i64,
         /// At least one.
-        changes: Vec<Change>,
+        changes: Vec<KeyChange>,
     },
-    /// What has been applied was everything there was at this moment.
+    /// The copy was complete at this moment.
     Fresh {
         /// The moment.
         at: Instant,
     },
-    /// An attempt failed; the mirror goes on by itself.
+    /// An attempt failed. The mirror retries by itself.
     Lost {
         /// The kind of failure.
         failure: Failure,
         /// What happened.
         cause: Cause,
-        /// The endpoint.
+        /// Index of the endpoint.
         endpoint: usize,
     },
 }
 
-/// What the driver has to do now. It always also waits for what is under way, and for
-/// [`Mirror::deadline`].
+/// What the driver has to do now. It also keeps waiting for what is in progress, and for [`Mirror::deadline`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing new.
     Wait,
-    /// Drop all that is under way.
+    /// Drop the connection and all requests.
     Disconnect,
-    /// Drop all that is under way and connect to this endpoint, with a new token.
+    /// Drop the connection and all requests, and connect to this endpoint with a new token.
     Connect {
         /// Index of the endpoint.
         endpoint: usize,
     },
     /// Drop the watch and read a page.
     List {
-        /// The last key of the page before; none for the first page.
+        /// The last key of the previous page; none for the first page.
         after: Option<Vec<u8>>,
-        /// The revision to read at; none for the first page, which is read linearizably.
+        /// The revision to read at; none for the first page, which is a linearizable read.
         revision: Option<i64>,
     },
     /// Open a watch.
@@ -259,6 +255,6 @@ pub enum Action {
         /// The first revision to report.
         from: i64,
     },
-    /// Read the head key linearizably, beside the watch.
+    /// Read the head key linearizably, in parallel to the watch.
     ReadHead,
 }

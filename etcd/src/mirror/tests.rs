@@ -16,8 +16,8 @@ fn at(revision: i64) -> Header {
     Header { revision, ..HEADER }
 }
 
-fn put(key: &str, revision: i64) -> Change {
-    Change {
+fn put(key: &str, revision: i64) -> KeyChange {
+    KeyChange {
         key: key.into(),
         value: Some(format!("{key}@{revision}").into()),
         mod_revision: revision,
@@ -48,7 +48,7 @@ impl Bench {
     fn new() -> Self {
         let now = Instant::now();
         Bench {
-            mirror: Mirror::new(now, Config::new(3, 1)),
+            mirror: Mirror::new(now, Pace::new(3, 1)),
             now,
             events: Vec::new(),
         }
@@ -64,7 +64,7 @@ impl Bench {
         self.feed(Input::Tick)
     }
 
-    fn changes(&mut self, changes: &[Change]) -> Action {
+    fn changes(&mut self, changes: &[KeyChange]) -> Action {
         self.feed(Input::Changes {
             header: HEADER,
             changes: changes.to_vec(),
@@ -683,7 +683,7 @@ fn a_copy_from_a_file_is_resumed_from() {
             revision: 42,
         };
         let mut bench = Bench {
-            mirror: Mirror::resume(now, Config::new(3, 1), from),
+            mirror: Mirror::resume(now, Pace::new(3, 1), from),
             now,
             events: Vec::new(),
         };

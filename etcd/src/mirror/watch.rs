@@ -1,31 +1,33 @@
-//! What an open watch waits for: the rest of a response, and proofs of freshness.
+//! What an open watch waits for: the rest of a fragmented response, and proofs of freshness.
 
 use std::time::Instant;
 
-use super::{Change, Config};
+use super::{KeyChange, Pace};
 
+/// An open watch.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// The front part of a fragmented response.
-    pub(super) fragments: Vec<Change>,
-    /// When a part of a fragmented response came last.
+    /// The fragments of a response so far.
+    pub(super) fragments: Vec<KeyChange>,
+    /// When the last fragment arrived.
     pub(super) progress: Option<Instant>,
-    /// When to ask for the next proof.
+    /// When to send the next read of the head key.
     pub(super) proof_next: Instant,
-    /// The read that is under way: when it was sent, and what had been applied by then.
-    pub(super) proof_asked: Option<Proof>,
-    /// A read was answered, and this revision has to be applied before it proves anything.
-    pub(super) proof_due: Option<Proof>,
+    /// The read in progress, with the revision that had been applied when it was sent.
+    pub(super) proof_asked: Option<HeadRead>,
+    /// An answered read. It proves freshness once its revision is applied.
+    pub(super) proof_due: Option<HeadRead>,
 }
 
+/// A linearizable read of the head key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Proof {
+pub(super) struct HeadRead {
     pub(super) sent: Instant,
     pub(super) revision: i64,
 }
 
 impl Watch {
-    /// A watch that was opened right now, and asks for a proof at once.
+    /// A watch that was opened just now. It asks for a proof at once.
     pub(super) fn new(now: Instant) -> Self {
         Watch {
             fragments: Vec::new(),
@@ -36,35 +38,35 @@ impl Watch {
         }
     }
 
-    /// When to ask for the next proof, or to give up, whichever comes first.
-    pub(super) fn deadline(&self, config: &Config) -> Instant {
-        // While a read is under way no other one is sent.
+    /// When to ask for the next proof or to give up, whichever comes first.
+    pub(super) fn deadline(&self, pace: &Pace) -> Instant {
+        // At most one read is in progress.
         let next = self.proof_asked.is_none().then_some(self.proof_next);
-        let earliest = next.into_iter().chain(self.due(config)).min();
+        let earliest = next.into_iter().chain(self.due(pace)).min();
         earliest.unwrap_or(self.proof_next)
     }
 
-    /// When the answer to the read that is under way is overdue. A response that comes in parts shows that the member
-    /// is alive, and may hold up the read on a slow line.
-    fn asked_due(&self, config: &Config) -> Option<Instant> {
+    /// When the answer to the read is overdue. Fragments of a response show that the member is alive; on a slow line they
+    /// may delay the read.
+    fn asked_due(&self, pace: &Pace) -> Option<Instant> {
         let sent = self.proof_asked?.sent;
-        Some(self.progress.map_or(sent, |at| at.max(sent)) + config.stall)
+        Some(self.progress.map_or(sent, |at| at.max(sent)) + pace.stall)
     }
 
-    /// When the revision that the oldest open proof waits for is overdue. The rest of a response that comes in parts
-    /// has as much time as a page of a list: to drop what has come would mean to fetch it again, for ever.
-    fn applied_due(&self, config: &Config) -> Option<Instant> {
+    /// When the revision that the open proof waits for is overdue. The rest of a fragmented response gets as much time
+    /// as a page of a list: dropping the fragments would mean fetching them again, for ever.
+    fn applied_due(&self, pace: &Pace) -> Option<Instant> {
         let sent = self.proof_due?.sent;
         Some(match self.progress {
-            Some(at) if !self.fragments.is_empty() => at.max(sent) + config.page,
-            Some(at) => at.max(sent) + config.stall,
-            None => sent + config.stall,
+            Some(at) if !self.fragments.is_empty() => at.max(sent) + pace.page,
+            Some(at) => at.max(sent) + pace.stall,
+            None => sent + pace.stall,
         })
     }
 
     /// The earlier of the two.
-    pub(super) fn due(&self, config: &Config) -> Option<Instant> {
-        let due = [self.asked_due(config), self.applied_due(config)];
+    pub(super) fn due(&self, pace: &Pace) -> Option<Instant> {
+        let due = [self.asked_due(pace), self.applied_due(pace)];
         due.into_iter().flatten().min()
     }
 }

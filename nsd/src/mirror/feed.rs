@@ -1,6 +1,6 @@
 //! From the watch to what is served: applies the mirror's events, publishes the view, and updates the standing.
 
-use etcd::client::{self, Status};
+use etcd::client::{self, MirrorStatus};
 use etcd::mirror::{Cause, Event, Failure};
 use tracing::{info, warn};
 
@@ -41,7 +41,7 @@ impl Feed {
     }
 
     /// Applies the events of one step, publishes the result, and tells everybody.
-    pub(super) fn take(&mut self, events: Vec<Event>, status: &Status) {
+    pub(super) fn take(&mut self, events: Vec<Event>, status: &MirrorStatus) {
         let step = self.apply(events, status);
         self.is_trim_due |= step.lists > 0;
         self.is_restarted &= step.lists == 0;
@@ -67,7 +67,7 @@ impl Feed {
         }
     }
 
-    fn apply(&mut self, events: Vec<Event>, status: &Status) -> Step {
+    fn apply(&mut self, events: Vec<Event>, status: &MirrorStatus) -> Step {
         let mut step = Step::default();
         for event in events {
             match &event {
@@ -95,7 +95,7 @@ impl Feed {
     }
 
     /// Updates the standing, and wakes those who watch it.
-    fn update_standing(&self, status: &Status, lists: u64) {
+    fn update_standing(&self, status: &MirrorStatus, lists: u64) {
         let builder = self.mirrored.lock();
         let before = self.publisher.standing().cluster_id;
         self.publisher.tell(|standing| {
@@ -187,8 +187,8 @@ mod tests {
     }
 
     /// All is well.
-    fn status(start: Instant) -> Status {
-        Status {
+    fn status(start: Instant) -> MirrorStatus {
+        MirrorStatus {
             applied: Some(8),
             last_fresh: Some(start),
             endpoint: String::new(),

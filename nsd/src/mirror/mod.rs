@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use etcd::client::{self, Store};
-use etcd::mirror::{Config as Pace, Resume};
+use etcd::mirror::{Pace, Resume};
 use etcd::schema::Prefix;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! How to reach etcd, and one connection to one endpoint.
+//! Settings to reach etcd, and connections to single endpoints.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -8,31 +8,31 @@ use etcd_client::{Client, ConnectOptions};
 
 use super::{Learned, StoreError, Tls};
 
-/// How to reach etcd.
+/// Settings to reach etcd.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The client URLs of the members, at least one.
     pub endpoints: Vec<String>,
-    /// TLS, for `https` URLs.
+    /// TLS settings, for `https` URLs.
     pub tls: Tls,
     /// User name and password.
     pub user: Option<(String, String)>,
-    /// How long to wait for a connection.
+    /// Timeout of a connection attempt.
     pub connect_timeout: Duration,
-    /// How long to wait for one answer before another endpoint is asked.
+    /// Timeout of one request. Then the next endpoint is asked.
     pub request_timeout: Duration,
-    /// Whether a member without a leader shall refuse, so that another one is asked.
+    /// Whether a member without a leader refuses requests, so that another member is asked.
     pub needs_leader: bool,
-    /// Whether the driver of the mirror asks the cluster for its members.
+    /// Whether the mirror's driver asks the cluster for its members.
     pub discover: bool,
-    /// What it has found; clones share it.
+    /// The members found that way. Clones share them.
     pub learned: Learned,
 }
 
-/// An endpoint that cannot be used as it is given.
+/// Why an endpoint is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointError {
-    /// There is none.
+    /// No endpoint is given.
     Missing,
     /// The scheme is neither `http` nor `https`.
     Scheme {
@@ -41,7 +41,7 @@ pub enum EndpointError {
         /// Its scheme.
         scheme: String,
     },
-    /// There are TLS files, but the URL is not `https`.
+    /// TLS files are given, but the URL is not `https`.
     NotSecure(String),
     /// The text is not a URL with a host and a port.
     Malformed(String),
@@ -86,23 +86,23 @@ impl Config {
         }
     }
 
-    /// All endpoints there are: those configured, then those found.
+    /// All endpoints: those configured, then those found.
     pub fn urls(&self) -> Vec<String> {
         [self.endpoints.clone(), self.learned.urls()].concat()
     }
 
-    /// How many there are.
+    /// The number of endpoints.
     pub(super) fn count(&self) -> usize {
         self.endpoints.len() + self.learned.len()
     }
 
-    /// One of them; the number goes round.
+    /// The endpoint with this index, modulo the number of endpoints.
     pub(crate) fn url(&self, index: usize) -> String {
         let mut urls = self.urls();
         urls.swap_remove(index % urls.len())
     }
 
-    /// Checks the URLs, and gives those without a scheme the one that the other settings ask for.
+    /// Checks the endpoints and completes those without a scheme: `https` if TLS files are given, otherwise `http`.
     pub fn complete(mut self) -> Result<Self, EndpointError> {
         let secure = self.tls.ca_file.is_some() || self.tls.identity.is_some();
         if self.endpoints.is_empty() {
@@ -134,11 +134,11 @@ impl Config {
         Ok(self)
     }
 
-    /// Connects to one endpoint; with a user, that fetches a token.
+    /// Connects to one endpoint. With a user, this fetches a token.
     pub(crate) async fn connect(&self, endpoint: &str) -> Result<Client, StoreError> {
         let mut options = ConnectOptions::new()
             .with_connect_timeout(self.connect_timeout)
-            // etcd refuses pings more often than every 5 s.
+            // etcd closes connections that ping more often than every 5 s.
             .with_keep_alive(Duration::from_secs(10), Duration::from_secs(3))
             .with_keep_alive_while_idle(true)
             .with_require_leader(self.needs_leader);
@@ -150,7 +150,7 @@ impl Config {
         }
         let connecting = Client::connect([endpoint], Some(options));
         match tokio::time::timeout(self.connect_timeout + self.request_timeout, connecting).await {
-            // Nothing is sent before a request is: this is about what it was told.
+            // etcd-client connects lazily. So this error comes from the settings, not from the network.
             Ok(Err(error @ etcd_client::Error::TransportError(_))) => {
                 Err(StoreError::unusable(&error))
             }
@@ -160,7 +160,7 @@ impl Config {
     }
 }
 
-/// Whether a URL may have this host: a name, or an address, of version 6 in brackets.
+/// Whether a URL may have this host: a name, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         Some(rest) => rest

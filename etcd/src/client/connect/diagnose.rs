@@ -1,8 +1,8 @@
-//! Finds out why connections to an endpoint fail, where that cannot heal by itself.
+//! Finds out why connections to an endpoint fail, if the cause does not go away by itself.
 //!
-//! etcd-client connects when it is asked something, and what it reports is often the last thing that broke ("broken
-//! pipe") and not the cause (a certificate that the server refused). So a connection that failed is made once more
-//! here, step by step: the name, TCP, TLS, the first frame of HTTP/2.
+//! etcd-client connects lazily, and often reports the last thing that broke ("broken pipe") instead of the cause (the
+//! server refused the certificate). So a failed connection is repeated here step by step: name, TCP, TLS, first HTTP/2
+//! frame.
 
 use std::io;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
-use super::{Config, Fault, StoreError, Tls};
+use super::{Config, EndpointFault, StoreError, Tls};
 
-/// What a client of HTTP/2 sends first (RFC 9113 3.4): the preface, and an empty SETTINGS frame.
+/// The first octets from an HTTP/2 client (RFC 9113 3.4): the preface and an empty SETTINGS frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// The type of a SETTINGS frame, which is what a server sends first.
+/// The type of a SETTINGS frame, the first frame from a server.
 const SETTINGS: u8 = 4;
 
-/// Servers of TLS 1.3 refuse a client's certificate after the handshake. They get so long to say so before anything is
-/// sent: what was sent to a connection that they have closed would drop their word.
+/// How long to wait for a refusal before sending anything. TLS 1.3 servers refuse a client certificate only after the
+/// handshake, and data sent to a connection that is already closed would discard their alert.
 const REFUSAL: Duration = Duration::from_millis(300);
 
 impl Config {
-    /// Connects to an endpoint that has failed, to find out what has to be changed. None where there is nothing of that
-    /// kind, or it cannot be found out.
+    /// Repeats a failed connection to find out what has to be changed. None if there is no such fault, or it cannot be
+    /// found out.
     pub(crate) async fn diagnose(&self, endpoint: &str) -> Option<StoreError> {
         let found = timeout(self.connect_timeout, fault(&self.tls, endpoint)).await;
         found.ok().flatten().map(|fault| StoreError::Fault {
@@ -39,7 +39,7 @@ impl Config {
         })
     }
 
-    /// Diagnoses all endpoints. An error where each has a fault; else the fault of one, while others may work yet.
+    /// Diagnoses all endpoints. Returns an error if each has a fault; otherwise the fault of one of them, if any.
     pub(super) async fn diagnose_all(&self) -> Result<Option<StoreError>, StoreError> {
         let mut asked = tokio::task::JoinSet::new();
         for endpoint in self.urls() {
@@ -60,13 +60,14 @@ impl Config {
     }
 }
 
-async fn fault(tls: &Tls, endpoint: &str) -> Option<Fault> {
+/// Looks for a fault of an endpoint.
+async fn fault(tls: &Tls, endpoint: &str) -> Option<EndpointFault> {
     let (scheme, authority) = endpoint.split_once("://")?;
     let (host, _) = authority.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if let Err(error) = lookup_host(authority).await {
         let reason = error.to_string();
-        return is_unknown_host(&reason).then_some(Fault::UnknownHost(reason));
+        return is_unknown_host(&reason).then_some(EndpointFault::UnknownHost(reason));
     }
     if scheme == "http" {
         if speaks_http2(TcpStream::connect(authority).await.ok()?).await {
@@ -79,7 +80,7 @@ async fn fault(tls: &Tls, endpoint: &str) -> Option<Fault> {
                 Some(Error::InvalidCertificate(_) | Error::AlertReceived(_))
             ),
         };
-        return speaks_tls.then_some(Fault::OnlyTls);
+        return speaks_tls.then_some(EndpointFault::OnlyTls);
     }
     let error = match shake_hands(tls, host, authority).await? {
         Ok(stream) => refusal(stream).await?,
@@ -92,11 +93,11 @@ async fn fault(tls: &Tls, endpoint: &str) -> Option<Fault> {
     }
     speaks_http2(TcpStream::connect(authority).await.ok()?)
         .await
-        .then_some(Fault::NoTls)
+        .then_some(EndpointFault::NoTls)
 }
 
-/// Whether a resolver's error says that there is no such host. All others, as of a resolver that does not answer, may
-/// pass. The standard library keeps the text of `getaddrinfo`'s error and not its number: these are the texts for
+/// Whether a resolver's error says that the host does not exist. All other errors, such as a resolver that does not
+/// answer, may be temporary. The standard library keeps only the text of `getaddrinfo`'s error: these are the texts for
 /// EAI_NONAME and EAI_NODATA.
 fn is_unknown_host(reason: &str) -> bool {
     [
@@ -113,7 +114,7 @@ fn is_unknown_host(reason: &str) -> bool {
     .any(|text| reason.ends_with(text))
 }
 
-/// None where it cannot be tried.
+/// Connects and does the TLS handshake. None if there is no TCP connection or no valid TLS configuration.
 async fn shake_hands(
     tls: &Tls,
     host: &str,
@@ -126,7 +127,7 @@ async fn shake_hands(
     Some(connector.connect(name, stream).await)
 }
 
-/// Whether a server answers as one of HTTP/2 does.
+/// Whether a server answers with HTTP/2.
 async fn speaks_http2(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> bool {
     let mut header = [0; 9];
     stream.write_all(PREFACE).await.is_ok()
@@ -134,7 +135,7 @@ async fn speaks_http2(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> bool {
         && header[3] == SETTINGS
 }
 
-/// With what a server ends a connection after the handshake; none where it goes on.
+/// The error with which a server closes a connection after the handshake; none if it keeps it open.
 async fn refusal(mut stream: TlsStream<TcpStream>) -> Option<io::Error> {
     let mut octet = [0; 1];
     match timeout(REFUSAL, stream.read(&mut octet)).await {
@@ -147,46 +148,52 @@ async fn refusal(mut stream: TlsStream<TcpStream>) -> Option<io::Error> {
     }
 }
 
-/// The error of rustls in one of a connection.
+/// The TLS error inside a connection error.
 fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn from_tls(error: &Error, tls: &Tls, host: &str) -> Option<Fault> {
+fn from_tls(error: &Error, tls: &Tls, host: &str) -> Option<EndpointFault> {
     match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some(Fault::UnknownIssuer {
-            authorities: tls.authorities(),
-        }),
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            Some(EndpointFault::UnknownIssuer {
+                authorities: tls.authorities(),
+            })
+        }
         Error::InvalidCertificate(CertificateError::NotValidForNameContext {
             presented, ..
-        }) => Some(Fault::OtherName {
+        }) => Some(EndpointFault::OtherName {
             expected: tls.server_name.as_deref().unwrap_or(host).into(),
             presented: match presented.is_empty() {
                 true => "no name".into(),
                 false => presented.join(", "),
             },
         }),
-        Error::InvalidCertificate(reason) => Some(Fault::BadCertificate(reason.to_string())),
+        Error::InvalidCertificate(reason) => {
+            Some(EndpointFault::BadCertificate(reason.to_string()))
+        }
         Error::AlertReceived(AlertDescription::ProtocolVersion) => {
-            Some(Fault::Incompatible(error.to_string()))
+            Some(EndpointFault::Incompatible(error.to_string()))
         }
         Error::AlertReceived(alert) => match &tls.identity {
-            // Releases of Go say "bad certificate" for none at all.
-            None if is_of_certificate(*alert) => Some(Fault::NoIdentity),
-            Some((certificate, _)) if is_of_certificate(*alert) => Some(Fault::IdentityRefused {
-                certificate: certificate.display().to_string(),
-                alert: error.to_string(),
-            }),
+            // Old releases of Go send "bad certificate" if there is none at all.
+            None if is_of_certificate(*alert) => Some(EndpointFault::NoIdentity),
+            Some((certificate, _)) if is_of_certificate(*alert) => {
+                Some(EndpointFault::IdentityRefused {
+                    certificate: certificate.display().to_string(),
+                    alert: error.to_string(),
+                })
+            }
             _ => None,
         },
         Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
-            Some(Fault::Incompatible(error.to_string()))
+            Some(EndpointFault::Incompatible(error.to_string()))
         }
         _ => None,
     }
 }
 
-/// Whether a server says with this alert that it does not like the client's certificate, or that there is none.
+/// Whether this alert is about the client certificate: it is refused, or missing.
 fn is_of_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -229,7 +236,7 @@ mod tests {
         ] {
             assert!(!is_unknown_host(&told(reason)), "{reason}");
         }
-        // EAI_SYSTEM comes as the error of the system.
+        // EAI_SYSTEM is reported as an error of the operating system.
         let error = io::Error::from_raw_os_error(24);
         assert!(!is_unknown_host(&error.to_string()), "{error}");
     }

@@ -1,14 +1,14 @@
-//! What can go wrong between here and etcd.
+//! Errors of requests to etcd.
 
 use std::fmt;
 use std::sync::Arc;
 
 use tokio::task::JoinError;
 
-use super::Fault;
+use super::EndpointFault;
 use crate::mirror::Failure;
 
-/// A key that is left out.
+/// A key that is left out because it cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// The key.
@@ -32,35 +32,35 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Why the store did not do what it was asked for.
+/// Why a request to the store failed.
 #[derive(Debug, Clone)]
 pub enum StoreError {
-    /// No endpoint answered. With what the last one said.
+    /// No endpoint answered. Holds the last error.
     Unreachable(String),
-    /// No connection to this endpoint comes about until somebody changes something.
+    /// No connection to this endpoint is possible until somebody changes something.
     Fault {
         /// Its URL.
         endpoint: String,
-        /// What is wrong.
-        fault: Fault,
+        /// The fault.
+        fault: EndpointFault,
     },
-    /// The user or the password is wrong, or missing.
+    /// The user or the password is wrong or missing.
     Unauthenticated(String),
-    /// The user may not do this.
+    /// The user lacks the permission.
     Denied(String),
-    /// The revision asked for is gone.
+    /// The revision has been compacted.
     Compacted,
-    /// The store takes no more writes.
+    /// The store is full and takes no writes (NOSPACE alarm).
     Full,
-    /// A name that has to be unique is another one's.
+    /// Another front-end uses this key.
     Taken(String),
-    /// The value that everything depends on cannot be read.
+    /// A value that is needed cannot be read.
     Unreadable(Unreadable),
-    /// etcd refuses the request for another reason, which it gives.
+    /// etcd refuses the request for another reason.
     Refused(String),
-    /// The lease ran out, and with it what was written under it.
+    /// The lease of the registration has expired.
     LeaseExpired,
-    /// Another front-end registers under the same key at this moment.
+    /// Another front-end is writing this key at the same time.
     Contended(String),
     /// A task of this program panicked.
     Panicked(Arc<JoinError>),
@@ -68,7 +68,7 @@ pub enum StoreError {
     Config(String),
 }
 
-// Numbers of gRPC status codes.
+// gRPC status codes.
 const INVALID_ARGUMENT: i32 = 3;
 const PERMISSION_DENIED: i32 = 7;
 const RESOURCE_EXHAUSTED: i32 = 8;
@@ -81,10 +81,10 @@ impl StoreError {
         StoreError::Unreachable(format!("{endpoint}: no answer in time"))
     }
 
-    /// TLS cannot be set up with what is given.
+    /// The TLS settings do not work.
     pub(super) fn unusable(error: &etcd_client::Error) -> Self {
         let cause = innermost(error).unwrap_or_else(|| error.to_string());
-        StoreError::Config(format!("TLS towards etcd cannot be set up: {cause}"))
+        StoreError::Config(format!("cannot set up TLS towards etcd: {cause}"))
     }
 
     pub(crate) fn from_etcd(error: etcd_client::Error, endpoint: &str) -> Self {
@@ -103,7 +103,7 @@ impl StoreError {
         StoreError::from_status(status.code() as i32, status.message(), cause, endpoint)
     }
 
-    /// What a gRPC status with this code and message means; `cause` is what lies below it.
+    /// Maps a gRPC status. `cause` is the innermost error, if there is one.
     fn from_status(code: i32, message: &str, cause: Option<String>, endpoint: &str) -> Self {
         let message = message.trim_start_matches("etcdserver: ").to_string();
         match code {
@@ -111,7 +111,7 @@ impl StoreError {
             RESOURCE_EXHAUSTED if message.contains("space exceeded") => StoreError::Full,
             PERMISSION_DENIED => StoreError::Denied(message),
             UNAUTHENTICATED => StoreError::unauthenticated(&message),
-            // etcd says these with codes that other things have, too.
+            // etcd uses these codes for authentication errors and for others.
             INVALID_ARGUMENT | FAILED_PRECONDITION
                 if [
                     "authentication",
@@ -125,7 +125,7 @@ impl StoreError {
             {
                 StoreError::unauthenticated(&message)
             }
-            // A member that does not vote yet: others do. Releases before 3.6 say Unavailable.
+            // A learner does not answer; other members do. Releases before 3.6 return Unavailable instead.
             FAILED_PRECONDITION if message.contains("learner") => {
                 StoreError::Unreachable(format!("{endpoint}: {message}"))
             }
@@ -134,7 +134,7 @@ impl StoreError {
         }
     }
 
-    /// What etcd says of users and passwords, with what there is to do about it.
+    /// An authentication error with its remedy.
     fn unauthenticated(message: &str) -> Self {
         StoreError::Unauthenticated(match message {
             "user name is empty" => {
@@ -152,7 +152,7 @@ impl StoreError {
         })
     }
 
-    /// No endpoint answers, and one of them has this fault, too.
+    /// Adds a fault of one endpoint to the error that none answers.
     pub(super) fn with_fault(self, fault: Option<StoreError>) -> Self {
         match (self, fault) {
             (StoreError::Unreachable(last), Some(StoreError::Fault { endpoint, fault })) => {
@@ -162,12 +162,12 @@ impl StoreError {
         }
     }
 
-    /// Whether another endpoint, or the same one later, may do it.
+    /// Whether another endpoint, or the same one later, may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, StoreError::Unreachable(_))
     }
 
-    /// What it means for the mirror.
+    /// What the error means for the mirror.
     pub(crate) fn failure(&self) -> Failure {
         match self {
             StoreError::Unauthenticated(_) => Failure::Unauthenticated,
@@ -178,8 +178,7 @@ impl StoreError {
     }
 }
 
-/// The cause at the bottom of an error, which is what a person can do something about: a refused
-/// connection, a certificate that is missing.
+/// The innermost cause, which a person can do something about: a refused connection, a missing certificate.
 fn innermost(error: &etcd_client::Error) -> Option<String> {
     let mut cause = match error {
         etcd_client::Error::GRpcStatus(status) => std::error::Error::source(status)?,
@@ -197,16 +196,16 @@ impl fmt::Display for StoreError {
         match self {
             StoreError::Unreachable(last) => write!(f, "etcd does not answer ({last})"),
             StoreError::Fault { endpoint, fault } => write!(f, "cannot connect to etcd at {endpoint}: {fault}"),
-            StoreError::Denied(reason) => write!(f, "etcd denies this to the user: {reason}; its roles lack a right on this prefix"),
-            StoreError::Compacted => f.write_str("etcd no longer has the revision that was read (it was compacted meanwhile): try again"),
+            StoreError::Denied(reason) => write!(f, "etcd denies this to the user: {reason}; grant its roles the permission on this prefix"),
+            StoreError::Compacted => f.write_str("etcd has compacted the revision that was being read: try again"),
             StoreError::Full => f.write_str(
                 "etcd is full and takes no writes (NOSPACE alarm): compact and defragment it, or raise its quota, then disarm the alarm",
             ),
             StoreError::Unreadable(Unreadable { key, reason }) => write!(f, "{key}: {reason}"),
             StoreError::Refused(reason) => write!(f, "etcd refuses: {reason}"),
             StoreError::LeaseExpired => f.write_str("the lease has expired"),
-            StoreError::Contended(key) => write!(f, "another front-end is registering at {key}, too"),
-            StoreError::Panicked(error) => write!(f, "a defect in this program: {error}"),
+            StoreError::Contended(key) => write!(f, "another front-end is registering at {key} at the same time"),
+            StoreError::Panicked(error) => write!(f, "internal error: {error}"),
             StoreError::Config(reason) | StoreError::Taken(reason) | StoreError::Unauthenticated(reason) => f.write_str(reason),
         }
     }
@@ -303,7 +302,7 @@ mod tests {
                 "etcdserver: duplicate key given in txn request",
                 "refused",
             ),
-            // A member that does not vote yet, as 3.5 says it and as 3.6 does.
+            // A learner, in etcd 3.5 and 3.6.
             (
                 UNAVAILABLE,
                 "etcdserver: rpc not supported for learner",

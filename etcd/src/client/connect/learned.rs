@@ -1,14 +1,14 @@
-//! Members that the cluster itself has told of, for the day when none of the configured ones is left.
+//! Members that the cluster itself has named, as a fallback when no configured member is left.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Client URLs of members beyond those that are configured. Clones share them.
+/// Client URLs of members besides the configured ones. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Learned(Arc<Mutex<Vec<String>>>);
 
 impl Learned {
     fn lock(&self) -> MutexGuard<'_, Vec<String>> {
-        // Whole values are put in its place, or none.
+        // The list is only ever replaced as a whole, so it is sound even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -17,25 +17,24 @@ impl Learned {
         self.lock().clone()
     }
 
-    /// How many there are.
+    /// The number of URLs.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Takes what the cluster says its members' client URLs are, as far as that is of use here. Says whether that is
-    /// another list.
+    /// Stores the client URLs that the cluster names, without the unusable ones. Returns whether the list changed.
     pub(crate) fn learn<'u>(
         &self,
         configured: &[String],
         told: impl Iterator<Item = &'u str>,
     ) -> bool {
-        // Nobody is asked in clear who was to be asked over TLS.
+        // If all configured endpoints use TLS, do not fall back to plain connections.
         let is_secure = configured.iter().all(|url| url.starts_with("https://"));
         let is_local_here = configured.iter().any(|url| is_local(url));
         let mut urls: Vec<String> = told
             .map(|url| url.trim_end_matches('/').to_string())
             .filter(|url| url.starts_with("https://") || (url.starts_with("http://") && !is_secure))
-            // Under a loopback address everybody reaches somebody else.
+            // A loopback address is useful only if the configured members are local, too.
             .filter(|url| is_local_here || !is_local(url))
             .filter(|url| !configured.contains(url))
             .collect();
@@ -48,7 +47,7 @@ impl Learned {
     }
 }
 
-/// Whether a URL means this host, whoever reads it.
+/// Whether a URL refers to the local host.
 fn is_local(url: &str) -> bool {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = authority

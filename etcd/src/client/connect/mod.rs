@@ -11,7 +11,7 @@ mod wire;
 
 pub use config::{Config, EndpointError};
 pub use error::{StoreError, Unreadable};
-pub use fault::Fault;
+pub use fault::EndpointFault;
 pub use learned::Learned;
 pub use store::Store;
 pub use tls::{Tls, read_small};

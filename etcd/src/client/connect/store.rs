@@ -1,4 +1,4 @@
-//! Requests with failover over the endpoints until a deadline.
+//! Requests that fail over from endpoint to endpoint, until a deadline.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -10,30 +10,30 @@ use tokio::time::Instant;
 use super::{Config, Learned, StoreError};
 use crate::schema::Prefix;
 
-/// The store, as the writers see it. Cheap to clone; clones share the connection.
+/// A client of the store. Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) config: Arc<Config>,
     prefix: Prefix,
-    /// Whether a member answers reads from its own copy, which may be old.
+    /// Whether reads are serializable: a member answers from its own copy, which may be old.
     pub(crate) serializable: bool,
-    /// Whether changes are planned only, and not made.
+    /// Whether changes are only planned, not made.
     dry_run: bool,
-    /// How long one step may take: a change to records, a page of a list, a batch of an import.
+    /// Timeout of one step: a change to records, a page of a list, a batch of an import.
     timeout: Duration,
-    /// The step that is under way is to be done by then.
+    /// When the current step times out.
     pub(crate) deadline: Instant,
     current: Arc<Mutex<Current>>,
 }
 
+/// The connection in use.
 struct Current {
     endpoint: usize,
     client: Option<Client>,
 }
 
 impl Store {
-    /// A store that has `timeout` from now on for the step it is asked for; what takes many steps has it
-    /// for each.
+    /// A store with `timeout` from now on for its first step. Operations with many steps restart the clock for each.
     pub fn new(config: Config, prefix: Prefix, timeout: Duration) -> Self {
         let current = Mutex::new(Current {
             endpoint: 0,
@@ -50,7 +50,7 @@ impl Store {
         }
     }
 
-    /// The same store with so much time from now on.
+    /// The same store with this timeout, starting now.
     pub fn within(&self, timeout: Duration) -> Self {
         Store {
             timeout,
@@ -59,7 +59,7 @@ impl Store {
         }
     }
 
-    /// The same store with so much time from now on, or what it has left if that is more.
+    /// The same store with this timeout, starting now.
     pub(crate) fn at_least(&self, timeout: Duration) -> Self {
         Store {
             deadline: self.deadline.max(Instant::now() + timeout),
@@ -67,12 +67,12 @@ impl Store {
         }
     }
 
-    /// The same store with its time for a step anew.
+    /// The same store with its timeout started anew.
     pub(crate) fn anew(&self) -> Self {
         self.within(self.timeout)
     }
 
-    /// The same store, which only plans changes, and reports them as if they were made.
+    /// The same store, but it only plans changes and reports them as if they were made.
     pub fn dry_run(self) -> Self {
         Store {
             dry_run: true,
@@ -80,7 +80,7 @@ impl Store {
         }
     }
 
-    /// Whether changes are not made.
+    /// Whether changes are only planned.
     pub(crate) fn is_dry_run(&self) -> bool {
         self.dry_run
     }
@@ -90,13 +90,13 @@ impl Store {
         &self.prefix
     }
 
-    /// Whether there is no time left.
+    /// Whether the deadline has passed.
     pub(crate) fn is_late(&self) -> bool {
         Instant::now() >= self.deadline
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
-        // Nothing panics with the lock held; if it did, the state would still be sound.
+        // Nothing panics with the lock held. If it did, the state would still be sound.
         self.current
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -118,7 +118,7 @@ impl Store {
         Ok((endpoint, client))
     }
 
-    /// Does one request at one endpoint, once.
+    /// Sends a request once, to the current endpoint. A failure moves on to the next endpoint.
     pub(crate) async fn once<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
@@ -138,7 +138,7 @@ impl Store {
         let result = answered.await;
         if let Err(error) = &result {
             let mut current = self.lock();
-            // Another request may have moved on already.
+            // Another request may already have moved on.
             if current.endpoint == asked
                 && (error.is_transient() || matches!(error, StoreError::Unauthenticated(_)))
             {
@@ -151,7 +151,7 @@ impl Store {
         result
     }
 
-    /// Does a request that may be repeated, at one endpoint after the other, until the deadline.
+    /// Sends a request that may be repeated, to one endpoint after the other, until the deadline.
     pub(crate) async fn read<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
@@ -161,11 +161,11 @@ impl Store {
         let (mut cause, mut fault) = (None, None);
         loop {
             match self.once(&request).await {
-                // The last try was cut off by the deadline; what an earlier one said is worth more.
+                // The deadline cut the last try off, so an earlier error says more.
                 Err(error) if error.is_transient() && self.is_late() => {
                     return Err(cause.unwrap_or(error).with_fault(fault));
                 }
-                // A token that has expired is fetched anew with the next connection; a wrong password stays wrong.
+                // A new connection replaces an expired token. A wrong password stays wrong.
                 Err(StoreError::Unauthenticated(_)) if tokens < 1 && self.config.user.is_some() => {
                     tokens += 1
                 }
@@ -174,7 +174,7 @@ impl Store {
                     cause = Some(error.clone());
                     if round % self.config.count() == 0 {
                         if round == self.config.count() {
-                            // What cannot work is not tried until the time is up.
+                            // Do not retry until the deadline what cannot work.
                             let found = self.config.diagnose_all();
                             let found = tokio::time::timeout_at(self.deadline, found).await;
                             fault = found.unwrap_or(Ok(None))?;
@@ -191,7 +191,7 @@ impl Store {
         }
     }
 
-    /// This store as one member has it.
+    /// This store as seen by a single member.
     pub fn at(&self, endpoint: &str) -> Self {
         let config = Config {
             endpoints: vec![endpoint.into()],
@@ -201,7 +201,7 @@ impl Store {
         Store::new(config, self.prefix.clone(), self.timeout)
     }
 
-    /// This store as any member has it that answers, with or without a quorum. What it reads may be old.
+    /// This store as seen by any member that answers, with or without a quorum. Reads may be old.
     pub fn without_quorum(&self) -> Self {
         let config = Config {
             needs_leader: false,
@@ -213,7 +213,7 @@ impl Store {
         }
     }
 
-    /// The URLs that it asks.
+    /// The configured endpoints.
     pub fn endpoints(&self) -> &[String] {
         &self.config.endpoints
     }

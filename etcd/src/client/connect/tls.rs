@@ -1,4 +1,4 @@
-//! Files for TLS: what is wrong with them is told before they are used.
+//! TLS files, checked before they are used.
 
 use std::fmt::{self, Display};
 use std::fs::File;
@@ -16,28 +16,28 @@ use tracing::warn;
 
 use super::StoreError;
 
-/// Files for TLS, read anew for every connection so that rotated certificates are picked up. Files that cannot be used any
-/// more are told in the log, and what they held before stays in use.
+/// TLS files. They are read for every connection, so that rotated certificates are picked up. If they become unusable,
+/// the log says so, and their last usable content stays in use.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    /// Authorities to trust, in PEM; the system's where none is given.
+    /// Trusted authorities, in PEM; the system's if none is given.
     pub ca_file: Option<PathBuf>,
     /// The client's certificate and key, in PEM.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// The name to expect in the server's certificate, where it is not the one in the URL.
+    /// The name expected in the server's certificate, if not the host in the URL.
     pub server_name: Option<String>,
-    /// What they held when they could be used last; clones share it.
+    /// The last usable content. Clones share it.
     pub sound: Sound,
 }
 
-/// What the files held when they could be used last.
+/// The last usable content of the files.
 #[derive(Clone, Default)]
 pub struct Sound(Arc<Mutex<Remembered>>);
 
 #[derive(Default)]
 struct Remembered {
     files: Option<Arc<Files>>,
-    /// Why the files cannot be used now, as it was told.
+    /// The reason logged for why the files are unusable now.
     told: Option<String>,
 }
 
@@ -48,28 +48,28 @@ impl Sound {
 }
 
 impl fmt::Debug for Sound {
-    /// Keys are in it, which belong in no log.
+    /// Leaves out the keys, which do not belong in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sound(..)")
     }
 }
 
-/// What the files hold.
+/// The content of the files.
 struct Files {
     authorities: Option<(Vec<u8>, RootCertStore)>,
     identity: Option<ClientIdentity>,
 }
 
 struct ClientIdentity {
-    /// The two files as they are.
+    /// The files of the certificate and of the key.
     pem: (Vec<u8>, Vec<u8>),
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Tls {
-    /// Checks that the files can be read, hold what they should, and belong together. What they hold now is used until
-    /// they hold something else that can be.
+    /// Checks that the files are readable, hold what they should, and belong together. Their content is used until they
+    /// have other usable content.
     pub fn check(&self) -> Result<(), StoreError> {
         self.renew().map(drop)
     }
@@ -83,7 +83,7 @@ impl Tls {
         Ok(files)
     }
 
-    /// What the files hold, or what they held when they could be used last.
+    /// The content of the files, or their last usable content.
     fn files(&self) -> Result<Arc<Files>, StoreError> {
         self.renew().or_else(|error| {
             let mut sound = self.sound.lock();
@@ -99,7 +99,7 @@ impl Tls {
         })
     }
 
-    /// What the client for etcd takes.
+    /// The options for etcd-client.
     pub(super) fn options(&self) -> Result<TlsOptions, StoreError> {
         let files = self.files()?;
         let mut options = TlsOptions::new();
@@ -116,7 +116,7 @@ impl Tls {
         Ok(options)
     }
 
-    /// The same for a connection of our own.
+    /// The configuration for a connection without etcd-client.
     pub(super) fn client_config(&self) -> Result<ClientConfig, StoreError> {
         let files = self.files()?;
         let roots = match &files.authorities {
@@ -127,7 +127,7 @@ impl Tls {
                 roots
             }
         };
-        let unusable = |error: Error| StoreError::Config(format!("TLS cannot be set up: {error}"));
+        let unusable = |error: Error| StoreError::Config(format!("cannot set up TLS: {error}"));
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
@@ -142,7 +142,7 @@ impl Tls {
         Ok(config)
     }
 
-    /// Where the authorities that are trusted come from.
+    /// Where the trusted authorities come from, for messages.
     pub(super) fn authorities(&self) -> String {
         match &self.ca_file {
             Some(path) => path.display().to_string(),
@@ -155,7 +155,7 @@ impl Tls {
             && ServerName::try_from(name.as_str()).is_err()
         {
             return Err(StoreError::Config(format!(
-                "'{name}' is no host name to expect in a certificate (--tls-name)"
+                "'{name}' is not a host name (--tls-name)"
             )));
         }
         let authorities = self.ca_file.as_deref().map(read_authorities).transpose()?;
@@ -172,10 +172,10 @@ fn unusable(path: &Path, reason: impl Display) -> StoreError {
     StoreError::Config(format!("cannot use {}: {reason}", path.display()))
 }
 
-/// How many octets a file of settings or certificates may have. A device has no end.
+/// Limit for files of settings or certificates, in octets: devices never end.
 const SMALL: u64 = 4 << 20;
 
-/// Reads a file that is small if it is what it should be.
+/// Reads a file that is at most 4 MiB long.
 pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     let read = File::open(path)?.take(SMALL + 1).read_to_end(&mut octets)?;

@@ -1,11 +1,11 @@
-//! From etcd-client's types to those of the mirror.
+//! Conversions from etcd-client's types to the mirror's.
 
 use etcd_client::{Client, KvClient, ResponseHeader, WatchResponse};
 
 use super::StoreError;
-use crate::mirror::{Change, Header, Input, KeyValue};
+use crate::mirror::{Header, Input, KeyChange, KeyValue};
 
-/// Responses may be as long as they are: a page of long TXT records, a large transaction.
+/// No limit in practice: a page of long TXT records or a large transaction must fit.
 pub(crate) const MESSAGE_MAX: usize = 1 << 30;
 
 pub(crate) fn kv(client: &Client) -> KvClient {
@@ -51,15 +51,15 @@ pub(crate) fn from_watch(response: WatchResponse) -> Result<Input, StoreError> {
         });
     }
     let fragment = response.0.fragment;
-    let changes: Vec<Change> = response
+    let changes: Vec<KeyChange> = response
         .0
         .events
         .into_iter()
         .filter_map(|event| {
             let item = event.kv?;
-            // A deletion carries no version; the event's type is not asked, as new ones may come.
+            // A deletion has version 0. The event type is not used, because etcd may add new ones.
             let value = (item.version > 0).then_some(item.value);
-            Some(Change {
+            Some(KeyChange {
                 key: item.key,
                 value,
                 mod_revision: item.mod_revision,

@@ -1,4 +1,4 @@
-//! What is likely not meant about records that were just written.
+//! Likely mistakes in records that were just written.
 
 use std::ops::Range;
 
@@ -8,18 +8,18 @@ use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Finding, Rrsets};
 use crate::model::{Name, Rdata, Rrset, Rtype};
 
-/// How many ranges are read in one transaction; etcd takes 128 operations.
+/// Number of ranges read in one transaction. etcd allows 128 operations.
 const RANGES_MAX: usize = 120;
 
-/// How many RRsets below a wildcard's parent are looked at.
+/// Number of RRsets below a wildcard's parent that are examined.
 const SHADOWED_MAX: i64 = 1000;
 
-/// A range of keys, and how many of them to read; 0 for all.
+/// A range of keys and the number of keys to read from it; 0 for all.
 type Limited = (Range<Vec<u8>>, i64);
 
 impl Store {
-    /// Finds what is likely not meant and comes of these records at `owner` in the zone `apex`. Not all of the zone is
-    /// read, only what is around the owner and the names that the records point to.
+    /// Finds likely mistakes caused by these records at `owner` in the zone `apex`. Reads only what is near the owner
+    /// and near the names that the records point to, not the whole zone.
     pub async fn doubts(
         &self,
         apex: &Name,
@@ -35,7 +35,7 @@ impl Store {
         for name in zonefile::names_around(apex, owner, rtype, rdata) {
             ranges.push((prefix.owner(apex, generation, &name), 0));
             if name != *apex {
-                // Whether it exists, if only as an empty non-terminal.
+                // Shows whether the name exists, even as an empty non-terminal.
                 let below = prefix.below(apex, generation, &name).into_iter();
                 ranges.extend(below.map(|range| (range, 1)));
             }
@@ -51,7 +51,7 @@ impl Store {
             self.gather(ranges, &mut rrsets).await?;
         }
         let key = (owner.clone(), rtype);
-        // They need not be there, as after a dry run, and what else there is of the type is not asked for.
+        // After a dry run the records are not in the store. Other records of the type do not matter here.
         if let Ok(rrset) = Rrset::new(rtype, 0, rdata.to_vec()) {
             rrsets.insert(key.clone(), rrset);
         }
@@ -74,7 +74,7 @@ impl Store {
             .collect();
         let (_, found) = self.get_at_once(gets).await?;
         for item in found.into_iter().flatten() {
-            // What cannot be read is told elsewhere.
+            // Unreadable values are reported elsewhere.
             if let Ok((owner, stored)) = self.rrset_of(&item)
                 && let Ok(rrset) = stored.rrset
             {

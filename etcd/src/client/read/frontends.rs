@@ -1,23 +1,23 @@
-//! The front-ends that are registered.
+//! The registered front-ends.
 
 use std::fmt;
 
 use crate::client::connect::{Store, StoreError};
 use crate::schema::{self, Frontend, Key, KeyError, ValueError};
 
-/// The front-ends that are registered.
+/// The registered front-ends.
 #[derive(Debug)]
 pub struct Fleet {
-    /// What they say of themselves, by id, or why that cannot be read.
+    /// Their registrations by id, or why a registration cannot be read.
     pub frontends: Vec<(String, Result<Frontend, UnreadableFrontend>)>,
-    /// The cluster that they are registered in.
+    /// The cluster they are registered in.
     pub cluster_id: u64,
 }
 
 /// Why a registration cannot be read.
 #[derive(Debug)]
 pub enum UnreadableFrontend {
-    /// The key names no front-end.
+    /// The key is not one of a front-end.
     Key(KeyError),
     /// The value is not a registration.
     Value(ValueError),
@@ -44,7 +44,7 @@ impl std::error::Error for UnreadableFrontend {
 }
 
 impl Store {
-    /// The front-ends that are registered.
+    /// The registered front-ends.
     pub async fn frontends(&self) -> Result<Fleet, StoreError> {
         let listed = self.list(self.prefix().frontends(), None).await?;
         let frontends = listed.items.iter().filter_map(|item| {

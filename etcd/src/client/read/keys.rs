@@ -1,4 +1,4 @@
-//! Several keys in one transaction.
+//! Reads several keys in one transaction.
 
 use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
 
@@ -6,20 +6,20 @@ use crate::client::connect::{Store, StoreError, header, key_value, kv};
 use crate::mirror::{Header, KeyValue};
 use crate::schema::Key;
 
-/// How far the data had come when a linearizable read was answered.
+/// The newest revisions when a linearizable read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The revision of the last transaction of ours, 0 if there was none.
+    /// The revision of the last transaction on our keys; 0 if there was none.
     pub revision: i64,
     /// The revision of the whole store, which others may write to, too.
     pub store: i64,
-    /// The cluster that these are revisions of.
+    /// The cluster these revisions belong to.
     pub cluster_id: u64,
 }
 
 impl Store {
-    /// Reads several keys in one transaction, at a revision if one is given: who answered, and each key's value if it
-    /// is there.
+    /// Reads several keys in one transaction, at a revision if one is given. Returns the response's header and the
+    /// value of each key that exists.
     pub(crate) async fn get_all(
         &self,
         keys: &[Vec<u8>],
@@ -35,7 +35,7 @@ impl Store {
         Ok((header, found.into_iter().map(first).collect()))
     }
 
-    /// Does several reads in one transaction: who answered, and what each has found.
+    /// Does several reads in one transaction. Returns the response's header and the keys that each read found.
     pub(crate) async fn get_at_once(
         &self,
         gets: Vec<TxnOp>,
@@ -55,7 +55,7 @@ impl Store {
         Ok((header(response.header()), found.collect()))
     }
 
-    /// How far the data have come.
+    /// Reads the newest revisions linearizably.
     pub async fn head(&self) -> Result<Head, StoreError> {
         let (header, values) = self
             .get_all(&[self.prefix().encode(&Key::Head)], None)

@@ -10,32 +10,32 @@ use crate::client::connect::{Store, StoreError, header, key_value, kv};
 use crate::mirror::{Header, KeyValue};
 use crate::schema::Census;
 
-/// Keys with their values as they were at a revision.
+/// Keys and values of a range at one revision.
 #[derive(Debug)]
-pub struct Listed {
+pub struct RangeRead {
     /// The revision.
     pub revision: i64,
-    /// The cluster that this is a revision of.
+    /// The cluster this revision belongs to.
     pub cluster_id: u64,
     /// The keys, sorted.
     pub items: Vec<KeyValue>,
 }
 
-/// What a prefix came to.
+/// The census of everything under the prefix.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// The revision.
     pub revision: i64,
     /// The last revision that wrote one of the keys.
     pub newest: i64,
-    /// The keys.
+    /// The counts and the digest of the keys.
     pub census: Census,
 }
 
-/// Reads a range at one revision.
+/// A range that is read page by page at one revision.
 struct Pages<'s> {
     store: &'s Store,
-    /// What was not read yet.
+    /// The part not yet read.
     left: Option<Range<Vec<u8>>>,
     revision: Option<i64>,
     keys_only: bool,
@@ -103,12 +103,12 @@ impl Store {
         .await
     }
 
-    /// Reads a whole range page by page, all of it at one revision: this one if one is given.
+    /// Reads a whole range page by page at one revision: at this one if given, otherwise at the newest.
     pub async fn list(
         &self,
         range: Range<Vec<u8>>,
         revision: Option<i64>,
-    ) -> Result<Listed, StoreError> {
+    ) -> Result<RangeRead, StoreError> {
         self.collect(self.pages(range, revision)).await
     }
 
@@ -117,31 +117,31 @@ impl Store {
         &self,
         range: Range<Vec<u8>>,
         revision: Option<i64>,
-    ) -> Result<Listed, StoreError> {
+    ) -> Result<RangeRead, StoreError> {
         let pages = self.pages(range, revision);
         let keys_only = true;
         self.collect(Pages { keys_only, ..pages }).await
     }
 
-    async fn collect(&self, mut pages: Pages<'_>) -> Result<Listed, StoreError> {
+    async fn collect(&self, mut pages: Pages<'_>) -> Result<RangeRead, StoreError> {
         let mut items = Vec::new();
         while let Some(page) = pages.next().await? {
             items.extend(page);
         }
-        Ok(Listed {
+        Ok(RangeRead {
             revision: pages.revision.unwrap_or(0),
             cluster_id: pages.cluster_id,
             items,
         })
     }
 
-    /// What everything under the prefix comes to, at a revision if one is given.
+    /// Takes the census of everything under the prefix, at a revision if one is given.
     pub async fn survey(&self, revision: Option<i64>) -> Result<Survey, StoreError> {
         let mut survey = Survey::default();
         let mut pages = self.pages(self.prefix().all(), revision);
         while let Some(page) = pages.next().await? {
             let prefix = self.prefix().clone();
-            // To read a long page takes a while.
+            // Decoding a long page takes a while, so it must not block the runtime.
             let counted = tokio::task::spawn_blocking(move || {
                 for item in &page {
                     let (key, value, revision) = (&item.key, &item.value, item.mod_revision);
@@ -177,7 +177,7 @@ impl Store {
         Ok(page.into_iter().next().map(|item| item.key))
     }
 
-    /// How many keys a range has, at a revision if one is given.
+    /// The number of keys in a range, at a revision if one is given.
     pub(crate) async fn count(
         &self,
         range: Range<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! The members of the cluster, asked about themselves.
+//! The state of the cluster's members, as they report it themselves.
 
 use tokio::time::Instant;
 
@@ -7,30 +7,30 @@ use crate::client::connect::{Config, Store, StoreError};
 /// A member of the etcd cluster, as `nsctl status` shows it.
 #[derive(Debug)]
 pub struct Member {
-    /// The endpoint asked.
+    /// The endpoint.
     pub endpoint: String,
-    /// What it said of itself, or why it did not.
+    /// What the member reports, or why it does not answer.
     pub state: Result<MemberState, StoreError>,
 }
 
-/// What a member says of itself.
+/// What a member reports of itself.
 #[derive(Debug, serde::Serialize)]
 pub struct MemberState {
     /// Its id.
     pub id: String,
     /// The id of its cluster.
     pub cluster: String,
-    /// The release it runs.
+    /// Its release.
     pub version: String,
     /// The revision of its store.
     pub revision: i64,
-    /// Whether it leads.
+    /// Whether it is the leader.
     pub leader: bool,
-    /// Whether it knows of a leader: one that does not answers no linearizable read, and takes no write.
+    /// Whether it knows a leader. Without one it answers no linearizable read and takes no write.
     pub has_leader: bool,
-    /// The size of its database in octets.
+    /// The size of its database, in octets.
     pub db_size: i64,
-    /// What it complains of: alarms, no leader.
+    /// The errors it reports, for example alarms or a missing leader.
     pub errors: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ impl Store {
             .unwrap_or_else(|_| Err(StoreError::timeout(endpoint)))
     }
 
-    /// Asks every endpoint about itself, side by side. A member needs neither a leader nor a quorum for that.
+    /// Asks all endpoints in parallel. A member needs neither a leader nor a quorum to answer.
     pub async fn members(&self) -> Vec<Member> {
         let asked = self.config.endpoints.iter().map(|endpoint| {
             let (endpoint, deadline) = (endpoint.clone(), self.deadline);
@@ -81,7 +81,7 @@ impl Store {
 
 impl Config {
     async fn member_state(&self, endpoint: &str) -> Result<MemberState, StoreError> {
-        // A token takes a quorum, and no known release asks for one here.
+        // Fetching a token needs a quorum, and no known release requires a token for this request.
         let anybody = Config {
             user: None,
             ..self.clone()

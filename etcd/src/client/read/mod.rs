@@ -1,8 +1,8 @@
 //! Reads: lists at one revision; zones, RRsets, front-ends and members as they are stored.
 //!
-//! What belongs together is read as of one revision: a zone's RRsets and its serial as of the revision at which the
-//! zone itself was read, or an import in between would show a half of each. A key whose value cannot be read is left
-//! out and named; it does not keep anybody from reading the others.
+//! What belongs together is read at one revision: a zone's RRsets and its serial at the revision at which the zone
+//! itself was read. Otherwise an import in between would show half of each. A key whose value cannot be read is left
+//! out and named; the others are still read.
 
 mod doubts;
 mod frontends;
@@ -16,9 +16,9 @@ mod zones;
 
 pub use frontends::{Fleet, UnreadableFrontend};
 pub use keys::Head;
-pub use list::{Listed, Survey};
+pub use list::{RangeRead, Survey};
 pub use members::{Member, MemberState};
 pub use overlap::Uncovered;
 pub(crate) use page::{PageSize, check};
-pub use rrsets::{Scope, Stored};
+pub use rrsets::{RrsetsRead, Scope};
 pub use zones::Zones;

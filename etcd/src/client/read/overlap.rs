@@ -1,4 +1,4 @@
-//! Zones above and below one.
+//! The zones above and below a zone, and the records they hide.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::schema::Key;
 use crate::txn::{self, Above, Hidden, RrsetRead, ZoneRead};
 
 impl Store {
-    /// What is above a zone that is made or removed.
+    /// Reads what is above a zone that is created or removed.
     pub(crate) async fn above(&self, child: &Name) -> Result<Above, StoreError> {
         let names: Vec<Name> = child.ancestors().skip(1).collect();
         let mut above = Above::default();
@@ -32,7 +32,7 @@ impl Store {
         Ok(above)
     }
 
-    /// The names of a parent that are answered from it again when a zone is removed.
+    /// The names that the parent zone answers again once the zone is removed.
     pub(crate) async fn uncovered(&self, child: &Name) -> Result<Option<Uncovered>, StoreError> {
         let above = self.above(child).await?;
         let Some(parent) = above.parent else {
@@ -46,7 +46,7 @@ impl Store {
         }))
     }
 
-    /// The names of the zones below one, whether or not their settings can be read, as of a revision.
+    /// The names of the zones below a zone, at a revision, including those with unreadable settings.
     pub async fn children(&self, apex: &Name, as_of: i64) -> Result<BTreeSet<Name>, StoreError> {
         let range = self.prefix().zones_below(apex);
         let listed = self.anew().list_keys(range, Some(as_of)).await?;
@@ -60,7 +60,7 @@ impl Store {
         Ok(names.collect())
     }
 
-    /// Which of these RRsets of a zone are hidden by these zones below it.
+    /// The RRsets, of those given, that zones below hide.
     pub async fn hidden(
         &self,
         read: &ZoneRead,
@@ -68,7 +68,7 @@ impl Store {
         rrsets: &[(Name, RrsetRead)],
     ) -> Result<Vec<Hidden>, StoreError> {
         let hidden = txn::hidden_among(&read.apex, children, rrsets);
-        // Whether an address is a name server's is told by the NS records at the apex of the zone below.
+        // The NS records at the child's apex show whether an address is that of a name server.
         let cuts: BTreeSet<&Name> = hidden.iter().map(|one| &one.by).collect();
         let mut others = Vec::new();
         for cut in cuts {
@@ -79,7 +79,7 @@ impl Store {
             }
         }
         let each = rrsets.iter().chain(&others);
-        // Those that were added are never hidden themselves.
+        // The NS records added here are never hidden themselves.
         Ok(txn::hidden(
             &read.apex,
             children,
@@ -88,7 +88,7 @@ impl Store {
     }
 }
 
-/// Names that are answered from a zone again.
+/// Names that a zone answers again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uncovered {
     /// The zone.

@@ -1,30 +1,30 @@
-//! How many keys to ask for at once.
+//! The number of keys to ask for at once.
 //!
-//! For every page etcd counts all the keys that follow, so that a list of n keys in pages of p takes it n²/2p steps:
-//! with a million keys in pages of a thousand, minutes. Pages that are as large as one answer may be keep that small;
-//! where they take long, on a slow line or a busy member, they get smaller again.
+//! For every page etcd counts all the keys that follow, so a list of n keys in pages of p takes n²/2p steps: with a
+//! million keys in pages of a thousand, minutes. So pages grow up to the size limit of a response, and shrink again if
+//! they take long, on a slow line or a busy member.
 
 use std::time::Duration;
 
 use crate::client::connect::StoreError;
 use crate::mirror::KeyValue;
 
-/// A page is never smaller, whatever the values are.
+/// Smallest page, in keys.
 const KEYS_MIN: i64 = 500;
 
-/// A page is never larger.
+/// Largest page, in keys.
 const KEYS_MAX: i64 = 100_000;
 
-/// Octets of keys and values that a page has at most, as far as that can be foreseen.
+/// Target limit for the keys and values of a page, in octets.
 const OCTETS_MAX: usize = 8 << 20;
 
-/// A page that took less may be followed by a larger one.
+/// After a page that took less time, the next one is larger.
 const QUICK: Duration = Duration::from_millis(500);
 
-/// A page that took more is followed by a smaller one.
+/// After a page that took more time, the next one is smaller.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// Refuses a page that announces more keys and holds none: it does not say where to go on, and it does not end a list.
+/// Refuses an empty page that announces more keys: it neither continues the list nor ends it.
 pub(crate) fn check(items: &[KeyValue], more: bool) -> Result<(), StoreError> {
     if more && items.is_empty() {
         let reason = "the answer announces more keys and has none, so the list is incomplete";
@@ -45,12 +45,12 @@ impl PageSize {
         PageSize { keys: 2_000 }
     }
 
-    /// How many keys to ask for.
+    /// The number of keys to ask for.
     pub(crate) fn keys(self) -> i64 {
         self.keys
     }
 
-    /// Learns from a page how large the next one may be.
+    /// Adapts the size of the next page to this one.
     pub(crate) fn learn(&mut self, items: &[KeyValue], took: Duration) {
         let octets: usize = items
             .iter()

@@ -12,21 +12,21 @@ use crate::txn::{Refusal, RrsetRead, ZoneRead};
 
 /// RRsets of a zone.
 #[derive(Debug, Default)]
-pub struct Stored {
+pub struct RrsetsRead {
     /// The RRsets, sorted by owner and type.
     pub rrsets: Vec<(Name, RrsetRead)>,
-    /// Keys that are no RRset's.
+    /// Keys that are not those of an RRset.
     pub unreadable: Vec<Unreadable>,
 }
 
-impl Stored {
+impl RrsetsRead {
     fn sort(&mut self) {
         self.rrsets
             .sort_by(|(a, x), (b, y)| (a, x.rtype).cmp(&(b, y.rtype)));
     }
 }
 
-/// Which of a zone's RRsets are read.
+/// Selects RRsets of a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Those at a name.
@@ -36,11 +36,11 @@ pub enum Scope {
 }
 
 impl Store {
-    /// The RRset under a key, with its owner; otherwise what the key is instead.
+    /// Decodes a key of an RRset and its value. An error if the key is not that of an RRset.
     pub fn rrset_of(&self, item: &KeyValue) -> Result<(Name, RrsetRead), Unreadable> {
         let (owner, rtype) = match self.prefix().decode(&item.key) {
             Ok(Key::Rrset { owner, rtype, .. }) => (owner, rtype),
-            Ok(_) => return Err(Unreadable::new(&item.key, "it is no RRset's key")),
+            Ok(_) => return Err(Unreadable::new(&item.key, "it is not the key of an RRset")),
             Err(error) => return Err(Unreadable::new(&item.key, error)),
         };
         let rrset = RrsetRead {
@@ -51,19 +51,19 @@ impl Store {
         Ok((owner, rrset))
     }
 
-    /// RRsets of the generation that a zone served when it was read.
+    /// RRsets of the generation that the zone served when it was read.
     pub async fn rrsets(
         &self,
         read: &ZoneRead,
         owner: &Name,
         scope: Scope,
-    ) -> Result<Stored, StoreError> {
+    ) -> Result<RrsetsRead, StoreError> {
         let (prefix, generation) = (self.prefix(), read.zone.generation);
         let range = match scope {
             Scope::Owner => prefix.owner(&read.apex, generation, owner),
             Scope::Subtree => prefix.subtree(&read.apex, generation, owner),
         };
-        let mut stored = Stored::default();
+        let mut stored = RrsetsRead::default();
         for item in self.list(range, Some(read.as_of)).await?.items {
             match self.rrset_of(&item) {
                 Ok(rrset) => stored.rrsets.push(rrset),
@@ -74,17 +74,17 @@ impl Store {
         Ok(stored)
     }
 
-    /// The RRsets of these zones, which are below a name or all there are: of each in turn, as of the revision of the
-    /// zones, with as many requests as a list has pages. And the keys that are no RRset's.
+    /// The RRsets of these zones, which are all zones below a name, at the revision of the zones and in their order. It
+    /// takes as many requests as the list has pages. Also returns the keys that are not those of an RRset.
     pub async fn rrsets_below(
         &self,
         name: &Name,
         zones: &Zones,
-    ) -> Result<(Vec<Stored>, Vec<Unreadable>), StoreError> {
+    ) -> Result<(Vec<RrsetsRead>, Vec<Unreadable>), StoreError> {
         let range = self.prefix().rrsets_below(name);
         let listed = self.list(range, Some(zones.revision)).await?;
-        let mut stored: Vec<Stored> = Vec::new();
-        stored.resize_with(zones.zones.len(), Stored::default);
+        let mut stored: Vec<RrsetsRead> = Vec::new();
+        stored.resize_with(zones.zones.len(), RrsetsRead::default);
         let places = zones.zones.iter().enumerate();
         let places: HashMap<(&Name, u64), usize> = places
             .map(|(place, read)| ((&read.apex, read.zone.generation), place))
@@ -101,7 +101,7 @@ impl Store {
                     continue;
                 }
             };
-            // The others are of generations or of zones that are not served.
+            // All other generations and zones are not served.
             if let Some(place) = places.get(&(&zone, generation)) {
                 match self.rrset_of(item) {
                     Ok(rrset) => stored[*place].rrsets.push(rrset),
@@ -109,11 +109,11 @@ impl Store {
                 }
             }
         }
-        stored.iter_mut().for_each(Stored::sort);
+        stored.iter_mut().for_each(RrsetsRead::sort);
         Ok((stored, unreadable))
     }
 
-    /// The first RRsets that a zone served when it was read, as they lie in the store.
+    /// The first RRsets of the zone when it was read, in the order of the keys.
     pub async fn some_rrsets(
         &self,
         read: &ZoneRead,
@@ -127,12 +127,12 @@ impl Store {
             .collect())
     }
 
-    /// The RRsets that a zone serves; a value that cannot be read is told.
+    /// The RRsets that a zone serves. Refused if a value cannot be read.
     pub async fn content(&self, read: &ZoneRead) -> Result<Result<Rrsets, Refusal>, StoreError> {
         Ok(self.content_and_newest(read).await?.0)
     }
 
-    /// The same with the revision of the RRset that was written last.
+    /// The same, with the revision of the RRset that was written last.
     pub(crate) async fn content_and_newest(
         &self,
         read: &ZoneRead,
@@ -153,7 +153,7 @@ impl Store {
         Ok((content, newest))
     }
 
-    /// The key of an RRset in the served generation, for messages.
+    /// The key of an RRset in the served generation, as text.
     pub fn key_text(&self, read: &ZoneRead, owner: &Name, rtype: Rtype) -> String {
         let key = Key::Rrset {
             zone: read.apex.clone(),

@@ -1,24 +1,24 @@
-//! Zones: their settings and serials.
+//! The settings and serials of zones.
 
 use std::collections::HashMap;
 
-use super::Listed;
+use super::RangeRead;
 use crate::client::connect::{Store, StoreError, Unreadable};
 use crate::mirror::KeyValue;
 use crate::model::{Name, Rtype};
 use crate::schema::{self, Key};
 use crate::txn::{self, Refusal, SerialRead, Slot, ZoneRead};
 
-/// Zones as of one revision.
+/// Zones at one revision.
 #[derive(Debug, Default)]
 pub struct Zones {
     /// The revision.
     pub revision: i64,
     /// The zones, sorted by name.
     pub zones: Vec<ZoneRead>,
-    /// Those whose settings cannot be read.
+    /// The keys of zones whose settings cannot be read.
     pub unreadable: Vec<Unreadable>,
-    /// Their names, as far as the keys are names: these zones hide records of the zones above them, too.
+    /// The names of these zones, if the keys are valid. They hide records of the zones above them, too.
     pub unreadable_apexes: Vec<Name>,
 }
 
@@ -29,7 +29,7 @@ impl Store {
         Ok(self.zones_of(&listed))
     }
 
-    /// The zones below a name, as of a revision.
+    /// The zones below a name, at a revision.
     pub async fn zones_below(&self, name: &Name, as_of: i64) -> Result<Zones, StoreError> {
         let listed = self
             .list(self.prefix().zones_below(name), Some(as_of))
@@ -37,7 +37,7 @@ impl Store {
         Ok(self.zones_of(&listed))
     }
 
-    fn zones_of(&self, listed: &Listed) -> Zones {
+    fn zones_of(&self, listed: &RangeRead) -> Zones {
         let mut zones = Zones {
             revision: listed.revision,
             ..Zones::default()
@@ -57,7 +57,7 @@ impl Store {
         zones
     }
 
-    /// One zone, if it is there, and the store's revision.
+    /// A zone, if it exists, and the store's revision.
     pub async fn zone(&self, apex: &Name) -> Result<(i64, Option<ZoneRead>), StoreError> {
         let key = self.prefix().encode(&Key::Zone(apex.clone()));
         let (header, values) = self.get_all(&[key], None).await?;
@@ -66,7 +66,7 @@ impl Store {
         Ok((header.revision, zone.transpose()?))
     }
 
-    /// One zone's key, if it is there, whether or not its value can be read; and what its serial key says.
+    /// A zone's key, if it exists, readable or not; and the content of its serial key.
     pub(crate) async fn zone_key(
         &self,
         apex: &Name,
@@ -90,7 +90,7 @@ impl Store {
         Ok((header.revision, zone, serial))
     }
 
-    /// What there is of a zone.
+    /// The state of a zone before a change.
     pub(crate) async fn slot(&self, apex: &Name) -> Result<Slot, StoreError> {
         let (revision, zone, serial) = self.zone_key(apex).await?;
         let present = zone.map(|item| self.zone_of(&item, revision));
@@ -102,8 +102,8 @@ impl Store {
         })
     }
 
-    /// Which of these names, the first that is, was a zone until something other than nsctl deleted its settings. Given
-    /// are names that are no zones as of this revision.
+    /// The first of these names that was a zone until something other than nsctl deleted its settings. None of the
+    /// names is a zone at this revision.
     pub async fn lost_zone(&self, names: &[Name], as_of: i64) -> Result<Option<Name>, StoreError> {
         let keys: Vec<Vec<u8>> = names
             .iter()
@@ -120,7 +120,7 @@ impl Store {
             .map(|index| names[index].clone()))
     }
 
-    /// Why there is no zone of this name, as of a revision at which there is none.
+    /// Why there is no zone of this name at this revision.
     pub async fn no_zone(&self, apex: &Name, as_of: i64) -> Result<Refusal, StoreError> {
         let lost = self.lost_zone(std::slice::from_ref(apex), as_of).await?;
         Ok(lost.map_or_else(|| Refusal::UnknownZone(apex.clone()), Refusal::ZoneLost))
@@ -129,7 +129,7 @@ impl Store {
     pub(crate) fn zone_of(&self, item: &KeyValue, as_of: i64) -> Result<ZoneRead, Unreadable> {
         let apex = match self.prefix().decode(&item.key) {
             Ok(Key::Zone(apex)) => apex,
-            Ok(_) => return Err(Unreadable::new(&item.key, "it is no zone's key")),
+            Ok(_) => return Err(Unreadable::new(&item.key, "it is not the key of a zone")),
             Err(error) => return Err(Unreadable::new(&item.key, error)),
         };
         match schema::decode_zone(&item.value) {
@@ -146,8 +146,8 @@ impl Store {
         }
     }
 
-    /// The serials of zones as the front-ends answer them, in the order of the zones: of one or of all, with as many
-    /// requests as a list has pages.
+    /// The serials of the zones as front-ends answer them, in the order of the zones. The number of requests depends on
+    /// the pages of the list, not on the number of zones.
     pub async fn serials(&self, zones: &Zones) -> Result<Vec<u32>, StoreError> {
         let listed = self
             .list_keys(self.prefix().serials(), Some(zones.revision))
@@ -165,14 +165,14 @@ impl Store {
         Ok(zones.zones.iter().map(serial).collect())
     }
 
-    /// The serial of a zone as the front-ends answer it.
+    /// The serial of a zone as front-ends answer it.
     pub async fn serial(&self, read: &ZoneRead) -> Result<u32, StoreError> {
         let touched = self.touched(read).await?;
         let touched = if touched > 0 { touched } else { read.revision };
         Ok(read.zone.serial(touched))
     }
 
-    /// The revision at which the zone was changed last; 0 where its serial key is not there.
+    /// The revision of the last change to the zone; 0 if it has no serial key.
     pub(crate) async fn touched(&self, read: &ZoneRead) -> Result<i64, StoreError> {
         let key = self.prefix().encode(&Key::Serial(read.apex.clone()));
         let (_, values) = self.get_all(&[key], Some(read.as_of)).await?;
@@ -180,7 +180,7 @@ impl Store {
         Ok(item.map_or(0, |item| item.mod_revision))
     }
 
-    /// The zone that holds records of this type at `owner`, with the names closer to it that are no zones.
+    /// The zone that holds records of this type at `owner`, and the closer names that are not zones.
     pub async fn zone_for(
         &self,
         owner: &Name,
@@ -196,8 +196,8 @@ impl Store {
         Ok((revision, None, candidates))
     }
 
-    /// The zones of these names, at one revision. A name has at most 127 labels, and a transaction takes 128 operations:
-    /// those above one name are never too many.
+    /// The zones of these names at one revision. A name has at most 127 labels, so its ancestors always fit into one
+    /// transaction of 128 operations.
     pub(crate) async fn zones_at(
         &self,
         names: &[Name],
@@ -213,7 +213,7 @@ impl Store {
         Ok((header.revision, zones.collect()))
     }
 
-    /// The zones that a name is in, the closest first.
+    /// The zones that enclose a name, the closest first.
     pub async fn enclosing(&self, name: &Name) -> Result<Zones, StoreError> {
         let names: Vec<Name> = name.ancestors().collect();
         let (revision, found) = self.zones_at(&names).await?;

@@ -1,5 +1,6 @@
-//! What is under way for the mirror: one connection, its watch, and the requests beside it.
+//! What the mirror has in progress: one connection, its watch, and the requests beside it.
 
+use std::future::Future;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,6 @@ use tracing::{debug, info};
 
 use super::requests::{Connection, Pending, Step};
 use super::trouble::Trouble;
-use super::{Status, or_never};
 use crate::client::connect::{Config, StoreError, from_watch};
 use crate::client::read::PageSize;
 use crate::mirror::{Action, Input, Mirror};
@@ -20,6 +20,28 @@ const MEMBERS: Duration = Duration::from_secs(60);
 /// The same after it did not answer.
 const MEMBERS_AGAIN: Duration = Duration::from_secs(1);
 
+/// The state of the mirror, passed along with its events.
+#[derive(Clone, Debug)]
+pub struct MirrorStatus {
+    /// The last revision applied; none before the first list is complete.
+    pub applied: Option<i64>,
+    /// The moment as of which the copy was last proved complete.
+    pub last_fresh: Option<Instant>,
+    /// The URL of the endpoint in use.
+    pub endpoint: String,
+    /// The cluster that the copy is of, once one has answered.
+    pub cluster_id: Option<u64>,
+    /// The member there, once it has answered.
+    pub member_id: Option<u64>,
+    /// Whether the watch is established.
+    pub watching: bool,
+    /// Whether the copy may be wrong, until all of it is listed again.
+    pub doubted: bool,
+    /// The last failure, cleared by the next proof of freshness.
+    pub trouble: Option<String>,
+}
+
+/// What the mirror's driver has in progress.
 pub(super) struct Driver {
     /// All keys.
     range: Range<Vec<u8>>,
@@ -62,8 +84,8 @@ impl Driver {
         &self.endpoint
     }
 
-    pub(super) fn status(&self, mirror: &Mirror, trouble: &Trouble) -> Status {
-        Status {
+    pub(super) fn status(&self, mirror: &Mirror, trouble: &Trouble) -> MirrorStatus {
+        MirrorStatus {
             applied: mirror.applied(),
             last_fresh: mirror.last_fresh(),
             // The list of endpoints may have changed since: then the index is that of another one.
@@ -197,5 +219,13 @@ impl Driver {
         self.proof = None;
         self.stream = None;
         self.connection = None;
+    }
+}
+
+/// Waits for the future; for ever if there is none.
+pub(super) async fn or_never<T, F: Future<Output = T>>(future: Option<F>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }

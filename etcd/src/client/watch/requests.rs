@@ -1,4 +1,4 @@
-//! The requests that the mirror needs, each as a future that is under way.
+//! The requests that the mirror needs, as futures.
 
 use std::future::Future;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, key_value,
 use crate::client::read::{PageSize, check};
 use crate::mirror::Input;
 
-/// A request that is under way.
+/// A request in progress.
 pub(super) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
-/// What a step has brought.
+/// The result of a step.
 pub(super) enum Step {
     Connected(Box<Connection>),
     /// A page, and how large the next one may be.

@@ -14,22 +14,22 @@ use crate::mirror::{Cause, Event};
 pub(super) struct Trouble {
     /// The last failure.
     last: Option<String>,
-    /// What has to be changed before an endpoint can be used, by endpoint.
+    /// Faults by endpoint. Somebody has to fix them before the endpoint can be used.
     faults: BTreeMap<String, StoreError>,
-    /// The search for what has to be changed, while it runs.
+    /// The search for a fault, while it runs.
     pub(super) diagnosis: Option<Diagnosis>,
 }
 
-/// An endpoint, and what has to be changed about it.
+/// An endpoint and its fault, if one was found.
 type Diagnosis = Pin<Box<dyn Future<Output = (String, Option<StoreError>)> + Send>>;
 
 impl Trouble {
-    /// Learns from the mirror's events. A proof of freshness ends all trouble.
+    /// Follows the mirror's events. A proof of freshness ends all trouble.
     pub(super) fn follow(&mut self, events: &[Event]) {
         for event in events {
             match event {
                 Event::Fresh { .. } => *self = Trouble::default(),
-                // A timeout says less than the error before it.
+                // Keep the error before a timeout: it says more.
                 Event::Lost {
                     cause: Cause::NoAnswer,
                     ..
@@ -40,12 +40,12 @@ impl Trouble {
         }
     }
 
-    /// Starts to look for a cause that somebody has to remove, if the error may have one.
+    /// Starts to look for a fault of the endpoint, if the error may come from one.
     pub(super) fn diagnose(&mut self, config: &Config, endpoint: &str, error: StoreError) {
         if let StoreError::Config(_) = error {
             self.diagnosed(endpoint.into(), Some(error));
         } else if error.is_transient() && self.diagnosis.is_none() {
-            // Meanwhile the next endpoint is tried.
+            // The mirror tries the next endpoint meanwhile.
             let (config, endpoint) = (config.clone(), endpoint.to_string());
             self.diagnosis = Some(Box::pin(async move {
                 let found = config.diagnose(&endpoint).await;
@@ -54,7 +54,7 @@ impl Trouble {
         }
     }
 
-    /// Keeps what has been found out, and logs it unless it is known.
+    /// Stores a diagnosis, and logs a fault that is new.
     pub(super) fn diagnosed(&mut self, endpoint: String, found: Option<StoreError>) {
         self.diagnosis = None;
         let Some(fault) = found else {
@@ -63,12 +63,12 @@ impl Trouble {
         };
         let known = self.faults.get(&endpoint);
         if known.is_none_or(|known| known.to_string() != fault.to_string()) {
-            warn!(endpoint, %fault, "this endpoint cannot be used until this is fixed");
+            warn!(endpoint, %fault, "this endpoint is unusable until the fault is fixed");
         }
         self.faults.insert(endpoint, fault);
     }
 
-    /// The worst of it: what does not pass by itself.
+    /// A fault, which does not go away by itself, or else the last failure.
     pub(super) fn shown(&self) -> Option<String> {
         let fault = self.faults.values().next();
         fault.map(ToString::to_string).or_else(|| self.last.clone())

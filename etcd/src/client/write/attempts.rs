@@ -1,10 +1,10 @@
-//! Changes that are done once, however often they are sent.
+//! Changes that are applied at most once, however often they are sent.
 //!
-//! An answer that stays out says nothing about the write. It may have been done; and as long as it lies somewhere, with
-//! a member that is cut off or stopped, it may yet be. What it compares does not prevent that for ever: an RRset that
-//! was absent is absent again once it was written by the next attempt and removed. So each attempt has a name of its
-//! own. Where its answer stays out it is withdrawn, after which it cannot be done any more, and the history of the head
-//! key tells whether it had been done. Only then the change is read, planned and sent again.
+//! A timeout tells us nothing: the transaction may have been applied, or may still be, as long as it is queued at a
+//! member that is cut off or stopped. The comparisons in the transaction do not prevent that: an RRset that was absent
+//! is absent again after the next attempt wrote it and somebody removed it. So every attempt has an id of its own. If
+//! its answer does not arrive, the attempt is withdrawn, so that it can no longer be applied, and the history of the
+//! head key shows whether it was. Only then is the change read, planned and sent again.
 
 use std::time::Duration;
 
@@ -13,32 +13,31 @@ use etcd_client::{Client, PutOptions, WatchOptions};
 use super::ChangeError;
 use super::commit::Committed;
 use crate::client::connect::{Store, StoreError, from_watch};
-use crate::mirror::{Change, Input};
+use crate::mirror::{Input, KeyChange};
 use crate::model::Name;
 use crate::schema::{Attempt, Key, decode_head};
 use crate::txn::Plan;
 
-/// How often a lost race is tried again.
+/// Number of tries before a conflict is reported.
 const TRIES: u32 = 200;
 
-/// How long it is looked for what became of an attempt, at least.
+/// Minimum time for finding out what happened to an attempt.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// How long it is remembered that an attempt was withdrawn, in seconds: longer than a member may be stopped with the
-/// attempt unread in its sockets.
+/// Lifetime of a withdrawal, in seconds: longer than a member may be stopped with the attempt unread in its socket.
 const REMEMBERED: i64 = 24 * 60 * 60;
 
-/// One change, attempted until it is done.
+/// One change, tried until it is applied.
 pub(super) struct Attempts<'a> {
     store: Store,
     name: &'a Name,
     tries: u32,
-    /// Whether a part of the change is done.
+    /// Whether part of the change is written.
     has_written: bool,
 }
 
 impl<'a> Attempts<'a> {
-    /// A change at a name, which has the store's time from now on.
+    /// A change at a name. It has the store's timeout from now on.
     pub(super) fn new(store: &Store, name: &'a Name) -> Self {
         Attempts {
             store: store.anew(),
@@ -48,17 +47,17 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// The store, with what is left of the time.
+    /// The store, with the rest of the time.
     pub(super) fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Begins another step, with its time anew.
+    /// Starts the time for another step.
     pub(super) fn renew(&mut self) {
         self.store = self.store.anew();
     }
 
-    /// An error, as it is of a change that takes many steps.
+    /// Marks an error as that of a change that is partly written, if it is.
     pub(super) fn told(&self, error: ChangeError) -> ChangeError {
         match self.has_written {
             true => ChangeError::Partly(Box::new(error)),
@@ -72,8 +71,9 @@ impl<'a> Attempts<'a> {
         Some(revision)
     }
 
-    /// Commits a plan for what was read at revision `since` or later. Nothing where it was not done, nor will be, and
-    /// has to be planned again. In a dry run every plan passes for done, and nothing is sent.
+    /// Commits a plan that is based on reads at revision `since` or later. Returns the revision of the commit, or none
+    /// if the plan was not applied and never will be: then the change has to be planned again. In a dry run every plan
+    /// counts as applied, and nothing is sent.
     pub(super) async fn commit(
         &mut self,
         plan: &Plan,
@@ -94,7 +94,7 @@ impl<'a> Attempts<'a> {
                         tries: self.tries,
                     });
                 }
-                // Writers that collided once shall not collide in step for ever.
+                // A random pause keeps writers from colliding in step.
                 let pause = fastrand::u64(..=u64::from(self.tries.min(10)));
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 Ok(None)
@@ -115,7 +115,7 @@ impl<'a> Attempts<'a> {
                 }
             }
             Err(StoreError::Unauthenticated(_)) if !self.is_over() => {
-                // The token has expired; the next read fetches another one, or fails for good.
+                // The token has expired. The next read fetches a new one, or fails for good.
                 self.tries += 1;
                 Ok(None)
             }
@@ -127,8 +127,8 @@ impl<'a> Attempts<'a> {
         self.tries >= TRIES || self.store.is_late()
     }
 
-    /// Makes sure of what became of an attempt that failed: done, at this revision, or not and never. That has its own
-    /// time where none is left: an attempt that is left alone may be done whenever it likes.
+    /// Finds out what happened to a failed attempt: the revision at which it was applied, or none if it never will be.
+    /// This gets its own time if none is left, because an abandoned attempt could be applied at any later moment.
     async fn settle(
         &self,
         attempt: Attempt,
@@ -137,8 +137,8 @@ impl<'a> Attempts<'a> {
     ) -> Result<Option<i64>, StoreError> {
         let store = self.store.at_least(SETTLE);
         let done = store.when_done(attempt, since).await?;
-        // A store that is full may refuse a write that it does all the same, but it says so when the write has had its
-        // turn. It would not take the withdrawal either.
+        // A full store may report an error although it applies the write. But it reports that only after the write was
+        // processed, so the history is final. It would not accept the withdrawal either.
         if done.is_some() || is_full {
             return Ok(done);
         }
@@ -148,7 +148,7 @@ impl<'a> Attempts<'a> {
 }
 
 impl Store {
-    /// Keeps an attempt from being done from now on.
+    /// Prevents an attempt from being applied from now on.
     async fn withdraw(&self, attempt: Attempt) -> Result<(), StoreError> {
         let granted =
             self.read(|mut client| async move { client.lease_grant(REMEMBERED, None).await });
@@ -161,7 +161,7 @@ impl Store {
         put.await.map(drop)
     }
 
-    /// The revision after `since` at which an attempt was done, if it was.
+    /// The revision after `since` at which an attempt was applied, if it was.
     async fn when_done(&self, attempt: Attempt, since: i64) -> Result<Option<i64>, StoreError> {
         let head = self.prefix().encode(&Key::Head);
         let (_, values) = self.get_all(std::slice::from_ref(&head), None).await?;
@@ -178,7 +178,7 @@ impl Store {
     }
 }
 
-/// Looks for an attempt in the history of the head key, from a revision to one at which it was written.
+/// Looks for an attempt in the history of the head key, from one revision to another at which the key was written.
 async fn find(
     mut client: Client,
     head: Vec<u8>,
@@ -188,7 +188,7 @@ async fn find(
 ) -> Result<Result<Option<i64>, StoreError>, etcd_client::Error> {
     let options = WatchOptions::new().with_start_revision(from);
     let mut watch = client.watch(head, Some(options)).await?;
-    let is_it = |change: &Change| {
+    let is_it = |change: &KeyChange| {
         let value = change.value.as_deref();
         value.and_then(decode_head) == Some(attempt)
     };
@@ -196,7 +196,7 @@ async fn find(
         let changes = match from_watch(response) {
             Ok(Input::Changes { changes, .. }) => changes,
             Ok(_) => continue,
-            // Another member may have it.
+            // Another member may answer.
             Err(StoreError::Unreachable(reason)) => {
                 return Err(etcd_client::Error::WatchError(reason));
             }
@@ -209,5 +209,5 @@ async fn find(
             return Ok(Ok(None));
         }
     }
-    Err(etcd_client::Error::WatchError("it has ended".into()))
+    Err(etcd_client::Error::WatchError("the watch has ended".into()))
 }

@@ -1,21 +1,21 @@
-//! A plan as a transaction of etcd.
+//! Commits plans as etcd transactions.
 
 use etcd_client::{Compare, CompareOp, DeleteOptions, Txn, TxnOp};
 
 use crate::client::connect::{Store, StoreError, kv};
 use crate::txn::{self, Op, Plan};
 
-/// What a commit came to.
+/// The result of a commit.
 #[derive(Debug)]
 pub(super) enum Committed {
-    /// Done, at this revision.
+    /// Applied, at this revision.
     At(i64),
     /// A comparison failed; nothing was written.
     Lost,
 }
 
 impl Store {
-    /// Commits a plan, once: a failure leaves open whether it was done.
+    /// Sends a plan once. An error leaves open whether it was applied.
     pub(super) async fn commit(&self, plan: &Plan) -> Result<Committed, StoreError> {
         let txn = to_txn(plan);
         let response = self.once(|client| {

@@ -1,4 +1,4 @@
-//! Why changes were not made.
+//! Errors of changes.
 
 use std::fmt;
 
@@ -9,27 +9,27 @@ use crate::txn::Refusal;
 /// Why a change was not made.
 #[derive(Debug)]
 pub enum ChangeError {
-    /// It cannot be made as the data are.
+    /// The content of the store does not allow it.
     Refused(Refusal),
-    /// Others changed the same keys at every try.
+    /// Others changed the same keys during every try.
     Conflict {
-        /// Whose.
+        /// The name that was to be changed.
         name: Name,
-        /// How often it was tried.
+        /// Number of tries.
         tries: u32,
     },
     /// The store failed, and nothing was written.
     NotWritten(StoreError),
-    /// The store failed amid the write: it may have been done, or be done yet.
+    /// The store failed during the write, which may have been applied or may still be.
     Unknown(StoreError),
-    /// It was not done to its end: one part is written, and this came of the next.
+    /// The change is partly written; the next part failed.
     Partly(Box<ChangeError>),
-    /// Besides, what was staged for the zone may still be in the store, where nobody serves it.
+    /// In addition, staged records of the zone may be left in the store. Nobody serves them.
     Left(Box<ChangeError>, Name),
 }
 
 impl ChangeError {
-    /// Why, without what it came to.
+    /// The cause, without its consequences.
     fn reason(&self) -> String {
         match self {
             ChangeError::Refused(refusal) => refusal.to_string(),
@@ -56,10 +56,10 @@ impl fmt::Display for ChangeError {
             ChangeError::Conflict { .. } => ": nothing was written, try again",
             ChangeError::NotWritten(_) => "; nothing was written",
             ChangeError::Unknown(_) => {
-                "; the write was sent, and may have been done, or be done yet: the same command again tells"
+                "; the write was sent, and may have been applied or may still be: repeat the command to find out"
             }
             ChangeError::Partly(_) => {
-                "; a part of it is written: the same command again goes on with the rest"
+                "; a part of it is written: repeat the command to write the rest"
             }
         })
     }
@@ -68,14 +68,15 @@ impl fmt::Display for ChangeError {
 impl std::error::Error for ChangeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            ChangeError::NotWritten(error) | ChangeError::Unknown(error) => Some(error),
-            ChangeError::Partly(error) | ChangeError::Left(error, _) => Some(error),
+            // The text has that of the error inside.
+            ChangeError::NotWritten(error) | ChangeError::Unknown(error) => error.source(),
+            ChangeError::Partly(error) | ChangeError::Left(error, _) => error.source(),
             ChangeError::Refused(_) | ChangeError::Conflict { .. } => None,
         }
     }
 }
 
-/// An error of a read, before anything was written.
+/// An error of a read, before anything is written.
 impl From<StoreError> for ChangeError {
     fn from(error: StoreError) -> Self {
         ChangeError::NotWritten(error)

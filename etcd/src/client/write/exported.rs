@@ -1,22 +1,22 @@
-//! What an exported file says of where it comes from, in a comment of its first lines: with that an import knows whether
-//! the zone has changed since.
+//! The origin of an exported file, as a comment in its first lines. With it an import knows whether the zone has
+//! changed since.
 
 use std::fmt;
 
 use crate::model::Name;
 use crate::schema::Prefix;
 
-/// How many lines of a file are looked at.
+/// Number of lines that are searched.
 const LINES_MAX: usize = 20;
 
-/// Where a file comes from.
+/// The origin of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
     /// The zone.
     pub zone: Name,
-    /// The revision as of which it was read.
+    /// The revision at which it was read.
     pub revision: i64,
-    /// The cluster that this is a revision of.
+    /// The cluster this revision belongs to.
     pub cluster_id: u64,
     /// The prefix of all keys.
     pub prefix: Prefix,

@@ -1,4 +1,4 @@
-//! Master files on disk, with those they include.
+//! Master files on disk, and the files they include.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -8,14 +8,14 @@ use super::Exported;
 use crate::model::Name;
 use crate::model::zonefile::{self, Fault, MasterFile};
 
-/// How long a file may be, in octets: a guard against devices and pipes that never end.
+/// Limit for a file, in octets: devices and some pipes never end.
 const OCTETS_MAX: u64 = 4 << 30;
 
-/// A master file that has been read. A pipe can be read only once, the text as often as one likes.
+/// A master file that has been read. A pipe can be read only once, so the text is kept.
 #[derive(Debug)]
 pub struct MasterText {
     path: PathBuf,
-    /// The name to show.
+    /// The name in messages.
     file: String,
     octets: Vec<u8>,
 }
@@ -60,15 +60,15 @@ impl MasterText {
         })
     }
 
-    /// Where the file was exported from, if it says so.
+    /// The origin of an exported file.
     pub fn exported(&self) -> Option<Exported> {
         Exported::find(&self.octets)
     }
 
-    /// The records, where relative names end in `origin`.
+    /// Parses the records. Relative names end in `origin`.
     ///
-    /// Files that are included are looked for beside the file that includes them; where that is standard input or
-    /// another descriptor of this process (`/dev/stdin`, `/dev/fd/63`), in the working directory.
+    /// Included files are searched beside the file that includes them. If that is standard input or another descriptor
+    /// of this process (`/dev/stdin`, `/dev/fd/63`), they are searched in the working directory.
     pub fn records(&self, origin: &Name) -> Result<MasterFile, Vec<Fault>> {
         let mut include = |from: &str, path: &str| {
             let folder = match from == self.file {
@@ -83,7 +83,7 @@ impl MasterText {
         zonefile::read_file(&self.file, &self.octets, origin, &mut include)
     }
 
-    /// Whether the path is a file's name, and not that of a descriptor of this process.
+    /// Whether the path is a file's name and not a descriptor of this process.
     pub fn has_name(&self) -> bool {
         let is_descriptor = self.path == Path::new("-")
             || self.path == Path::new("/dev/stdin")

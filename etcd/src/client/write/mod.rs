@@ -1,4 +1,4 @@
-//! Writes: changes, imports and deletions, each attempted until it is done.
+//! Writes: changes, imports and deletions, each tried until it is applied.
 
 mod attempts;
 mod commit;

@@ -1,4 +1,4 @@
-//! Changes to records: read, plan, commit; and again where a race was lost.
+//! Changes to records: read, plan, commit, and start over after a lost race.
 
 use std::collections::BTreeSet;
 
@@ -9,35 +9,34 @@ use crate::model::{Name, Rtype};
 use crate::schema::{Key, ValueError};
 use crate::txn::{self, Change, Hidden, Line, Refusal, RrsetRead, Surroundings, ZoneRead};
 
-/// What a change came to.
+/// The result of a change.
 #[derive(Debug)]
 pub struct Changed {
     /// The zone that holds the name.
     pub zone: Name,
-    /// The revision at which it is so: that of the change, or of the last one before where there was
-    /// nothing to change.
+    /// The revision of the change, or the newest one if there was nothing to change.
     pub revision: i64,
     /// Whether anything was written.
     pub written: bool,
-    /// The records that came.
+    /// The records that were added.
     pub added: Vec<Line>,
-    /// The records that went.
+    /// The records that were removed.
     pub removed: Vec<Line>,
-    /// The types of the sets that went and whose values could not be read.
+    /// The types of removed RRsets whose values could not be read.
     pub unreadable: Vec<Rtype>,
 }
 
-/// A zone that is named, be it the closest that holds a name or not.
+/// A zone chosen by the user. It need not be the closest one that encloses the owner.
 #[derive(Clone, Copy, Debug)]
 pub struct InZone<'a> {
     /// The apex.
     pub apex: &'a Name,
-    /// Whether records may come behind a zone below it, which answers for them.
+    /// Whether records may be hidden by a zone below, which answers for them.
     pub hide: bool,
 }
 
 impl Store {
-    /// Makes a change at `owner`, in the zone that holds it, or in the one given.
+    /// Changes the records at `owner`, in the given zone or else in the one that holds the name.
     pub async fn change(
         &self,
         owner: &Name,
@@ -56,16 +55,7 @@ impl Store {
             let store = attempts.store();
             let (read, closer) = match zone {
                 Some(zone) => store.zone_given(owner, zone, change).await?,
-                None => {
-                    let (revision, read, closer) = store.zone_for(owner, rtype).await?;
-                    let Some(read) = read else {
-                        let lost = self.anew().lost_zone(&closer, revision).await?;
-                        let refusal =
-                            lost.map_or_else(|| Refusal::NoZone(owner.clone()), Refusal::ZoneLost);
-                        return Err(refusal.into());
-                    };
-                    (read, closer)
-                }
+                None => store.zone_holding(owner, rtype).await?,
             };
             let around = store.around(&read, closer, owner, rtype).await?;
             let Some(planned) = txn::apply(self.prefix(), &read, owner, &around, change)? else {
@@ -97,7 +87,24 @@ impl Store {
         }
     }
 
-    /// A zone that is named, and the names closer to the owner that are no zones and must not become one.
+    /// Reads the zone that holds records of this type at `owner`. Also returns the closer names, which must not become
+    /// zones meanwhile.
+    async fn zone_holding(
+        &self,
+        owner: &Name,
+        rtype: Option<Rtype>,
+    ) -> Result<(ZoneRead, Vec<Name>), ChangeError> {
+        let (revision, read, closer) = self.zone_for(owner, rtype).await?;
+        if let Some(read) = read {
+            return Ok((read, closer));
+        }
+        let lost = self.anew().lost_zone(&closer, revision).await?;
+        let refusal = lost.map_or_else(|| Refusal::NoZone(owner.clone()), Refusal::ZoneLost);
+        Err(refusal.into())
+    }
+
+    /// Reads the zone chosen by the user. Also returns the names closer to the owner, which must not become zones
+    /// meanwhile.
     async fn zone_given(
         &self,
         owner: &Name,
@@ -128,7 +135,7 @@ impl Store {
             {
                 *rtype
             }
-            // What is hidden already may go, or get another TTL.
+            // Hidden records may be removed or get another TTL.
             _ => return Ok((read, Vec::new())),
         };
         let (mut closer, mut children) = (Vec::new(), BTreeSet::new());
@@ -138,28 +145,41 @@ impl Store {
                 None => closer.push(name),
             }
         }
-        // The delegation is the parent's, also at and below a name that is no zone yet.
+        // NS and DS records at a cut belong to the parent, whether or not the child is a zone.
         let is_delegation = matches!(rtype, Rtype::NS | Rtype::DS);
         closer.retain(|name| !(is_delegation && name == owner));
+        self.refuse_hidden(&read, &children, owner, rtype).await?;
+        Ok((read, closer))
+    }
+
+    /// Refuses an RRset that a zone below would hide.
+    async fn refuse_hidden(
+        &self,
+        read: &ZoneRead,
+        children: &BTreeSet<Name>,
+        owner: &Name,
+        rtype: Rtype,
+    ) -> Result<(), ChangeError> {
+        // The value does not matter here.
         let wanted = RrsetRead {
             rtype,
             rrset: Err(ValueError::Soa),
             revision: 0,
         };
         let wanted = [(owner.clone(), wanted)];
-        let hidden = self.hidden(&read, &children, &wanted).await?;
+        let hidden = self.hidden(read, children, &wanted).await?;
         match hidden.into_iter().next() {
             Some(Hidden { owner, by, .. }) => Err(Refusal::Hidden {
-                zone: apex.clone(),
+                zone: read.apex.clone(),
                 child: by,
                 names: vec![owner],
             }
             .into()),
-            None => Ok((read, closer)),
+            None => Ok(()),
         }
     }
 
-    /// What is at an owner, above it and, for a DNAME record, below it.
+    /// Reads what is at an owner, above it and, for a DNAME record, below it.
     async fn around(
         &self,
         read: &ZoneRead,
@@ -181,26 +201,9 @@ impl Store {
             revision: listed.revision,
             closer,
             present,
+            dname: self.dname_above(read, owner).await?,
             ..Surroundings::default()
         };
-        let above = txn::dname_candidates(apex, owner);
-        if !above.is_empty() {
-            let key = |name: &Name| Key::Rrset {
-                zone: apex.clone(),
-                generation,
-                owner: name.clone(),
-                rtype: Rtype::DNAME,
-            };
-            let keys: Vec<Vec<u8>> = above
-                .iter()
-                .map(|name| self.prefix().encode(&key(name)))
-                .collect();
-            let (_, values) = self.get_all(&keys, None).await?;
-            around.dname = values
-                .iter()
-                .position(Option::is_some)
-                .map(|index| above[index].clone());
-        }
         if rtype == Some(Rtype::DNAME) {
             for range in self.prefix().below(apex, generation, owner) {
                 let found = self.first(range, None).await?;
@@ -211,5 +214,25 @@ impl Store {
             }
         }
         Ok(around)
+    }
+
+    /// The owner of a DNAME record above a name in the zone.
+    async fn dname_above(&self, read: &ZoneRead, owner: &Name) -> Result<Option<Name>, StoreError> {
+        let above = txn::dname_candidates(&read.apex, owner);
+        if above.is_empty() {
+            return Ok(None);
+        }
+        let key = |name: &Name| {
+            self.prefix().encode(&Key::Rrset {
+                zone: read.apex.clone(),
+                generation: read.zone.generation,
+                owner: name.clone(),
+                rtype: Rtype::DNAME,
+            })
+        };
+        let keys: Vec<Vec<u8>> = above.iter().map(key).collect();
+        let (_, values) = self.get_all(&keys, None).await?;
+        let index = values.iter().position(Option::is_some);
+        Ok(index.map(|index| above[index].clone()))
     }
 }

@@ -1,4 +1,4 @@
-//! Raising serials, of many zones at a time.
+//! Raises the serials of many zones at a time.
 
 use std::collections::VecDeque;
 
@@ -10,13 +10,13 @@ use crate::client::connect::{Store, StoreError};
 use crate::model::{Name, is_serial_before};
 use crate::txn::{self, ZoneRead};
 
-/// How many zones one transaction raises: it writes two keys for each.
+/// Number of zones in a transaction, which writes two keys for each.
 const RAISED_AT_ONCE: usize = 50;
 
-/// How many transactions are under way at once.
+/// Number of transactions in flight.
 const PARALLEL: usize = 8;
 
-/// A zone, and what is to be added to revisions at least to give its serials.
+/// A zone and the lowest base of its serials. A serial is the base plus a revision.
 pub type Raise = (Name, u32);
 
 /// A zone that was raised.
@@ -24,15 +24,15 @@ pub type Raise = (Name, u32);
 pub struct Raised {
     /// The zone.
     pub zone: Name,
-    /// Its serial from then on.
+    /// Its new serial.
     pub serial: u32,
     /// The revision of the change.
     pub revision: i64,
 }
 
 impl Store {
-    /// Raises the serials of zones. `told` gets to know what is done, also where an error ends it; a zone that is there
-    /// no more, or that somebody else has raised so far, is left out.
+    /// Raises the serials of zones. `told` receives what is done, also before an error. A zone that no longer exists,
+    /// or that somebody else has raised far enough, is left out.
     pub async fn raise_serials(
         &self,
         raises: Vec<Raise>,
@@ -53,13 +53,13 @@ impl Store {
             let ended = task.await;
             match ended.unwrap_or_else(|error| Err(StoreError::from(error).into())) {
                 Ok(raised) => told(raised),
-                // Those that are under way are waited for: what they do is to be told, too.
+                // Wait for the transactions in flight, to report what they do.
                 Err(error) => drop(failed.get_or_insert(error)),
             }
         }
     }
 
-    /// Raises as many as one transaction takes.
+    /// Raises the zones of one transaction.
     async fn raise(&self, batch: &[Raise]) -> Result<Vec<Raised>, ChangeError> {
         let Some((first, _)) = batch.first() else {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Writing a generation that nobody serves yet.
+//! Writes a generation that nobody serves yet.
 
 use tokio::task::JoinSet;
 
@@ -10,14 +10,14 @@ use crate::model::rules::Violation;
 use crate::model::zonefile::Rrsets;
 use crate::txn::{self, Op, Plan, Refusal, Slot, Staged};
 
-/// How many batches are under way at once.
+/// Number of batches in flight.
 const PARALLEL: usize = 8;
 
-/// Called with how many RRsets have been written.
+/// Called with the number of RRsets written so far.
 pub type Progress<'a> = &'a (dyn Fn(usize) + Send + Sync);
 
 impl Store {
-    /// Whether a staged generation is still there from its first key on.
+    /// Whether a staged generation is still in the store, judged by its first key.
     pub(super) async fn holds(&self, staged: &Staged) -> Result<bool, StoreError> {
         let (_, values) = self
             .get_all(std::slice::from_ref(&staged.first), None)
@@ -28,8 +28,8 @@ impl Store {
             .any(|item| item.mod_revision == staged.revision))
     }
 
-    /// Begins to write a generation that nobody serves, with its first batch. Nothing where the zone changes meanwhile.
-    /// Generations that may have been begun, and are not gone on with, are added to `left`.
+    /// Starts a generation that nobody serves, by writing its first batch. None if the zone changes meanwhile.
+    /// Generations that may have been started and are abandoned are added to `left`.
     pub(super) async fn claim(
         &self,
         slot: &Slot,
@@ -60,8 +60,8 @@ impl Store {
                     }
                 }
                 Err(error @ StoreError::Unreachable(_)) => {
-                    // It may have been done, or be done yet, and serves nobody; or the generation is somebody else's.
-                    // So another one is begun.
+                    // The batch may have been applied or may still be, unserved; or the generation is somebody else's.
+                    // So start another one.
                     left.push((generation, error.clone()));
                     if first_step.is_late() {
                         return Err(error.into());
@@ -72,7 +72,7 @@ impl Store {
         }
     }
 
-    /// Writes the rest of a generation that is claimed. False where the zone changes meanwhile.
+    /// Writes the rest of a generation. False if the zone changes meanwhile.
     pub(super) async fn fill(
         &self,
         slot: &Slot,
@@ -98,7 +98,7 @@ impl Store {
             let Some(done) = under_way.join_next().await else {
                 return Ok(true);
             };
-            // Those that are under way can no more be done than one that is not.
+            // The batches in flight compare the same settings, so they fail, too.
             let Some(count) = done?? else {
                 return Ok(false);
             };
@@ -107,8 +107,8 @@ impl Store {
         }
     }
 
-    /// Nobody else writes to a staged generation, so a batch may be sent as often as it takes. Says whether it was
-    /// done: not where the zone has changed.
+    /// Writes a batch. Nobody else writes to a staged generation, so it may be sent repeatedly. Returns false if the
+    /// zone has changed.
     async fn put_staged(&self, plan: &Plan) -> Result<bool, StoreError> {
         loop {
             match self.commit(plan).await {
@@ -123,7 +123,7 @@ impl Store {
     }
 }
 
-/// The first key that a plan of puts writes.
+/// The first key that a plan writes.
 fn first_key(plan: &Plan) -> Vec<u8> {
     match plan.ops.first() {
         Some(Op::Put { key, .. } | Op::Delete { key }) => key.clone(),

@@ -1,4 +1,4 @@
-//! Zones: adding, changing, removing, and cleaning up after.
+//! Changes and removes zones, and deletes what nobody serves.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -14,25 +14,25 @@ use crate::model::{Name, ZoneSettings};
 use crate::schema::{Accepted, Key, salvage_serial_base};
 use crate::txn;
 
-/// How many deletions in a row may fail.
+/// Number of deletions in a row that may fail.
 const SWEEP_FAILURES_MAX: u32 = 10;
 
-/// How many keys one transaction deletes.
+/// Number of keys that one transaction deletes.
 const SWEPT_AT_ONCE: usize = 1000;
 
-/// A zone that is removed.
+/// The result of removing a zone.
 #[derive(Debug)]
 pub struct Removed {
     /// The revision from which on nobody serves it.
     pub revision: i64,
-    /// Which names of the zone above are answered from there again.
+    /// The names that the zone above answers again.
     pub uncovered: Option<Uncovered>,
-    /// Why records of it are still in the store; nobody serves them.
+    /// Why records of it may be left in the store. Nobody serves them.
     pub left: Option<StoreError>,
 }
 
 impl Store {
-    /// Gives a zone other settings, made from those it has. The revision, and whether anything changed.
+    /// Edits the settings of a zone. Returns the revision, and whether anything changed.
     pub async fn zone_set(
         &self,
         apex: &Name,
@@ -56,8 +56,8 @@ impl Store {
         }
     }
 
-    /// Removes a zone: at once for those who ask, then its records from the store. Nothing where there is no
-    /// such zone. Settings that cannot be read only go with `force`.
+    /// Removes a zone. Front-ends stop serving it at once; then its records are deleted from the store. None if there
+    /// is no such zone. Unreadable settings are removed only with `force`.
     pub async fn zone_remove(
         &self,
         apex: &Name,
@@ -72,7 +72,7 @@ impl Store {
             if !force {
                 self.zone_of(&present, revision).map_err(StoreError::from)?;
             }
-            // It is only told: a zone above that cannot be read keeps nobody from removing this one.
+            // This is only for the report: an unreadable zone above does not prevent the removal.
             let uncovered = self.anew().uncovered(apex).await.ok().flatten();
             let base = salvage_serial_base(&present.value);
             let plan = txn::zone_remove(self.prefix(), apex, present.mod_revision, base);
@@ -88,7 +88,7 @@ impl Store {
         }))
     }
 
-    /// Says that what is gone is meant to be gone. The revision.
+    /// Accepts a mass deletion that front-ends are holding back. Returns the revision.
     pub async fn accept(&self, accepted: Accepted) -> Result<i64, ChangeError> {
         let (root, plan) = (Name::root(), txn::accept(self.prefix(), accepted));
         let mut attempts = Attempts::new(self, &root);
@@ -100,7 +100,7 @@ impl Store {
         }
     }
 
-    /// Forgets the base of a removed zone's serials. Says whether there was one.
+    /// Deletes the serial base of a removed zone. Returns whether there was one.
     pub async fn zone_forget(&self, apex: &Name) -> Result<bool, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {
@@ -115,7 +115,7 @@ impl Store {
         }
     }
 
-    /// The generations that a zone has records of, with how many RRsets each; at a revision if one is given.
+    /// The generations of a zone in the store, with the number of RRsets of each; at a revision if one is given.
     pub async fn generations(
         &self,
         apex: &Name,
@@ -123,7 +123,7 @@ impl Store {
     ) -> Result<Vec<(u64, usize)>, StoreError> {
         let mut generations = Vec::new();
         let mut range = self.prefix().generations(apex);
-        // From the first key of one to the first key of the next.
+        // Skip from the first key of a generation to the first key of the next.
         while let Some(first) = self.anew().first(range.clone(), revision).await? {
             let Ok(Key::Rrset { generation, .. }) = self.prefix().decode(&first) else {
                 range.start = first;
@@ -137,8 +137,7 @@ impl Store {
         Ok(generations)
     }
 
-    /// Deletes the records of all generations that `gone` names, never of the one that is served. Returns
-    /// how many.
+    /// Deletes the records of all generations that `gone` selects, but never those of the served one. Returns how many.
     pub async fn sweep(
         &self,
         apex: &Name,
@@ -156,11 +155,11 @@ impl Store {
         Ok(swept)
     }
 
-    /// Deletes a generation bit by bit (one transaction for a million keys would stall every watcher),
-    /// and each only if the zone still serves another one.
+    /// Deletes a generation in batches, because one transaction for a million keys would stall every watcher. Each
+    /// batch is deleted only if the zone still serves another generation.
     async fn sweep_generation(&self, apex: &Name, generation: u64) -> Result<usize, StoreError> {
-        // The apex first, whatever sorts before it: a switch to this generation compares a key there, and must not succeed
-        // once a part of the generation is gone.
+        // Delete the apex first: a switch to this generation compares a key there, so it fails once part of the
+        // generation is gone.
         let at_apex = self.prefix().owner(apex, generation, apex);
         let swept = self.sweep_range(apex, generation, at_apex).await?;
         let all = self.prefix().generation(apex, generation);
@@ -199,7 +198,7 @@ impl Store {
                     Ok(Committed::At(_)) => (swept, failures) = (swept + keys.len(), 0),
                     // The zone has changed: look again.
                     Ok(Committed::Lost) => break,
-                    // Nobody knows: deleting twice does no harm.
+                    // The batch may have been applied. Deleting twice does no harm.
                     Err(StoreError::Unreachable(_)) if failures < SWEEP_FAILURES_MAX => {
                         failures += 1;
                         tokio::time::sleep(Duration::from_millis(100 + fastrand::u64(..100))).await;

@@ -9,9 +9,9 @@ struct Store {
     revision: i64,
     compacted: i64,
     cluster_id: u64,
-    history: Vec<Change>,
+    history: Vec<KeyChange>,
     /// The back part of a response that the watch has the front of.
-    rest: Vec<Change>,
+    rest: Vec<KeyChange>,
 }
 
 impl Store {
@@ -48,13 +48,13 @@ impl Store {
             let value = random
                 .bool()
                 .then(|| random.u32(..).to_string().into_bytes());
-            self.history.push(Change {
+            self.history.push(KeyChange {
                 key: vec![b'k', *key],
                 value,
                 mod_revision: self.revision,
             });
         }
-        self.history.push(Change {
+        self.history.push(KeyChange {
             key: b"head".into(),
             value: Some(vec![]),
             mod_revision: self.revision,
@@ -82,7 +82,7 @@ fn random_history(seed: u64, events: usize) {
         rest: vec![],
     };
     let mut now = Instant::now();
-    let mut mirror = Mirror::new(now, Config::new(3, seed));
+    let mut mirror = Mirror::new(now, Pace::new(3, seed));
     let (mut staged, mut copy) = (BTreeMap::new(), BTreeMap::new());
     let mut pending = Action::Wait;
     // The next revision the watch has to deliver; none while there is no watch.
@@ -276,7 +276,7 @@ fn deliver(
         0
     };
     let to = random.i64(from..=store.revision.min(from + 4));
-    let changes: Vec<Change> = store
+    let changes: Vec<KeyChange> = store
         .history
         .iter()
         .filter(|change| (from - repeat..=to).contains(&change.mod_revision))
@@ -287,7 +287,7 @@ fn deliver(
 }
 
 /// A response with all of the changes, or with the front part.
-fn cut(store: &mut Store, random: &mut fastrand::Rng, mut changes: Vec<Change>) -> Input {
+fn cut(store: &mut Store, random: &mut fastrand::Rng, mut changes: Vec<KeyChange>) -> Input {
     if changes.len() > 1 && random.f32() < 0.3 {
         store.rest = changes.split_off(random.usize(1..changes.len()));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use etcd::mirror::{Change, Event, KeyValue};
+use etcd::mirror::{Event, KeyChange, KeyValue};
 use etcd::schema::Accepted;
 use tracing::warn;
 
@@ -136,7 +136,11 @@ impl Builder {
         }
     }
 
-    fn apply_revision(&mut self, revision: i64, changes: Vec<Change>) -> Option<Vec<ZoneChange>> {
+    fn apply_revision(
+        &mut self,
+        revision: i64,
+        changes: Vec<KeyChange>,
+    ) -> Option<Vec<ZoneChange>> {
         let mut touched = self.apply_changes(revision, changes);
         if self.tables.accepted.is_some_and(|(at, _)| at == revision) {
             for apex in self.losses.zones() {
@@ -159,13 +163,13 @@ impl Builder {
     }
 
     /// Whether these are the changes of a transaction of ours, all of which write the head key.
-    fn is_ours(&self, changes: &[Change]) -> bool {
-        let is_head = |change: &Change| change.value.is_some() && change.key == self.head;
+    fn is_ours(&self, changes: &[KeyChange]) -> bool {
+        let is_head = |change: &KeyChange| change.value.is_some() && change.key == self.head;
         changes.iter().any(is_head)
     }
 
     /// Applies changes to the tables. Returns the zones they belong to.
-    fn apply_changes(&mut self, revision: i64, changes: Vec<Change>) -> BTreeSet<Name> {
+    fn apply_changes(&mut self, revision: i64, changes: Vec<KeyChange>) -> BTreeSet<Name> {
         let origin = match !self.guard.is_on() || self.is_ours(&changes) {
             true => Origin::Ours,
             false => Origin::Others(now()),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use etcd::mirror::{Change, Event, KeyValue};
+use etcd::mirror::{Event, KeyChange, KeyValue};
 use etcd::schema::Census;
 
 use super::*;
@@ -27,7 +27,7 @@ fn item(key: &str, value: &str, revision: i64) -> Event {
 }
 
 fn change(revision: i64, changes: &[(&str, Option<&str>)]) -> Event {
-    let changes = changes.iter().map(|(key, value)| Change {
+    let changes = changes.iter().map(|(key, value)| KeyChange {
         key: (*key).into(),
         value: value.map(Into::into),
         mod_revision: revision,

@@ -86,7 +86,7 @@ fn what_is_held_back_is_held_back_after_a_restart() {
     let mut before = builder();
     let lost = Event::Revision {
         revision: 10,
-        changes: vec![etcd::mirror::Change {
+        changes: vec![etcd::mirror::KeyChange {
             key: "/ns/v1/zone/x".into(),
             value: None,
             mod_revision: 10,
@@ -123,7 +123,7 @@ fn the_form_is_that_of_its_version() {
         "rr/./7/org/NS",
     ] {
         let changes = [(key, None), ("head", Some("{}"))];
-        let changes = changes.map(|(key, value)| etcd::mirror::Change {
+        let changes = changes.map(|(key, value)| etcd::mirror::KeyChange {
             key: format!("/ns/v1/{key}").into(),
             value: value.map(Into::into),
             mod_revision: 10,

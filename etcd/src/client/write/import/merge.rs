@@ -1,4 +1,4 @@
-//! Adding the records of a file to those of a zone.
+//! Adds the records of a file to those of a zone.
 
 use super::super::ChangeError;
 use super::super::attempts::Attempts;
@@ -8,17 +8,17 @@ use crate::model::{Name, Rtype};
 use crate::schema::Key;
 use crate::txn::{self, Compare, Refusal, ZoneRead};
 
-/// The RRsets that a merge has written so far, also before others were faster and it began anew.
+/// The RRsets that a merge has written so far, including tries that others outran.
 #[derive(Default)]
 pub(super) struct Merged {
-    /// As they were; without those that were not there.
+    /// Their content before, without RRsets that did not exist.
     before: Rrsets,
-    /// As they are.
+    /// Their content now.
     after: Rrsets,
 }
 
 impl Import<'_> {
-    /// Writes what the zone lacks. Nothing where others change the zone amid that.
+    /// Writes what the zone lacks. None if others change the zone meanwhile.
     pub(super) async fn merge(
         &mut self,
         present: &ZoneRead,
@@ -34,14 +34,14 @@ impl Import<'_> {
             return Err(Refusal::Rule(violation).into());
         }
         let below = self.below(present.as_of, &all, Some(&old)).await?;
-        // The plans write these in their order.
+        // The plans write them in this order.
         let wanted = self.wanted.rrsets.keys();
         let mut changing = wanted.filter(|key| old.get(key) != all.get(key));
-        // To read and to check all of it has taken its time.
+        // Reading and checking the zone has used up time.
         attempts.renew();
         let mut since = attempts.store().head().await?.store;
         for mut plan in plans {
-            // The serial and the head are no RRsets.
+            // Two operations write the serial and the head.
             let count = plan.ops.len() - 2;
             plan.compares.push(Compare::Unchanged {
                 key: serial.clone(),
@@ -69,7 +69,7 @@ impl Import<'_> {
 }
 
 impl Merged {
-    /// Takes note of an RRset that was written. What it was before the first time counts.
+    /// Records a written RRset. `before` keeps the content before its first write.
     fn note(&mut self, key: &(Name, Rtype), old: &Rrsets, new: &Rrsets) {
         if !self.after.contains_key(key)
             && let Some(old) = old.get(key)

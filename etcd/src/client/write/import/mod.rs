@@ -1,4 +1,4 @@
-//! Whole zones into the store.
+//! Imports whole zones.
 
 mod merge;
 mod prepare;
@@ -14,32 +14,32 @@ use crate::model::zonefile::{self, Checked, Difference, Rrsets};
 use crate::model::{Name, Rdata, Soa, ZoneSettings};
 use crate::txn::{self, Overlap, Refusal, Slot, WantedZone};
 
-/// How often a difference that others outrun is tried as one transaction. A generation that is switched to does not
-/// depend on what they write.
+/// Number of tries to write the difference in one transaction, while others change the zone. After that a generation is
+/// staged and switched to, which does not depend on what others write.
 const DIFFERENCE_TRIES: u32 = 5;
 
-/// What becomes of the records that are there already.
+/// What happens to the present records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportMode {
-    /// They stay; those of the file are added.
+    /// They stay, and those of the file are added.
     Merge,
-    /// They go, all in one step.
+    /// They are replaced in one step.
     Replace,
 }
 
-/// How to import.
+/// Options of an import.
 #[derive(Clone, Debug)]
 pub struct ImportHow {
-    /// What becomes of the records that are there already.
+    /// What happens to the present records.
     pub mode: ImportMode,
-    /// What becomes of records that one zone would hide from another.
+    /// What happens to records that one zone would hide from another.
     pub overlap: Overlap,
-    /// Where the file was exported from: it replaces nothing that has changed since.
+    /// The origin of the file: it must not replace changes made since.
     pub exported: Option<Exported>,
 }
 
 impl ImportHow {
-    /// A file that says nothing of where it comes from, and hides nothing.
+    /// A file without a known origin, which must not hide records.
     pub fn new(mode: ImportMode) -> Self {
         ImportHow {
             mode,
@@ -49,30 +49,30 @@ impl ImportHow {
     }
 }
 
-/// What an import came to, or would come to.
+/// The result of an import, or of its dry run.
 #[derive(Debug, Default)]
 pub struct Imported {
-    /// The revision at which all of it is there.
+    /// The revision at which everything is written.
     pub revision: i64,
-    /// Whether anything was written; not where the zone is already as the file says.
+    /// Whether anything was written: not if the zone already has this content.
     pub changed: bool,
-    /// How many RRsets were written.
+    /// Number of RRsets written.
     pub written: usize,
-    /// How many RRsets were deleted.
+    /// Number of RRsets deleted.
     pub deleted: usize,
     /// Whether the zone is new.
     pub created: bool,
-    /// What changed in a zone that was there; nothing where it could not be read.
+    /// The changes to a zone that existed; empty if it could not be read.
     pub differences: Vec<Difference>,
-    /// The SOA record that was replaced, and the one that is there now.
+    /// The old and the new SOA record, if one was replaced.
     pub soa: Option<(Soa, Soa)>,
-    /// What the new zone has of the one above it.
+    /// The RRsets that a new zone takes over from the zone above.
     pub from_above: Rrsets,
-    /// How many of these RRsets are addresses of name servers, which the zone above keeps, too.
+    /// Number of these RRsets that are name server addresses, which the zone above keeps, too.
     pub copied: usize,
-    /// The zone above that has no NS records for the new one.
+    /// The zone above, if it has no NS records for the new one.
     pub not_delegating: Option<Name>,
-    /// Why records that nobody serves, those that were replaced or staged in vain, may still be in the store.
+    /// Why unserved records, replaced or staged in vain, may be left in the store.
     pub left: Option<StoreError>,
 }
 
@@ -82,21 +82,21 @@ struct Import<'a> {
     apex: &'a Name,
     wanted: WantedZone,
     how: &'a ImportHow,
-    /// Whether there must be no such zone yet.
+    /// Whether the zone must not exist yet.
     is_new: bool,
     progress: Progress<'a>,
-    /// What may be switched to, as soon as its first batch is there.
+    /// A staged generation that may be switched to.
     staged: Option<StagedContent>,
-    /// Generations that nobody will serve and that may still be in the store, with why.
+    /// Abandoned generations that may be left in the store, with the reason.
     left: Vec<(u64, StoreError)>,
     merged: Merged,
-    /// How often others were faster.
+    /// How often others changed the zone first.
     lost: u32,
 }
 
 impl Store {
-    /// Writes a checked zone. A new zone, or one that is replaced, appears in one step. In a dry run the result says
-    /// what would be written.
+    /// Writes a checked zone. A new or replaced zone appears in one step. In a dry run the result says what would be
+    /// written.
     pub async fn import(
         &self,
         apex: &Name,
@@ -110,7 +110,7 @@ impl Store {
         import.run().await
     }
 
-    /// Adds a zone with these name servers. In a dry run the result has all of its records as differences.
+    /// Adds a zone with these name servers. In a dry run the differences in the result list all its records.
     pub async fn zone_add(
         &self,
         apex: &Name,
@@ -128,7 +128,7 @@ impl Store {
         import.run().await
     }
 
-    /// The same without an export of another zone or of another store, which tells nothing of this one.
+    /// Drops the origin of a file from another zone or another store: it says nothing about this one.
     async fn comparable(&self, apex: &Name, how: &ImportHow) -> Result<ImportHow, StoreError> {
         let mut how = how.clone();
         if let Some(exported) = &how.exported {
@@ -185,7 +185,7 @@ impl<'a> Import<'a> {
                     return Ok(Imported { left, ..imported });
                 }
                 Err(error) => {
-                    // A store that fails does not delete either, and may yet switch to what is staged.
+                    // A failing store cannot delete either, and may still apply the switch to what is staged.
                     if let ChangeError::Refused(_) | ChangeError::Conflict { .. } = error {
                         self.give_up_staged().await;
                     }
@@ -217,7 +217,7 @@ impl<'a> Import<'a> {
         if self.is_new && slot.present.is_some() {
             return Err(Refusal::ZoneExists(self.apex.clone()).into());
         }
-        // A file that is the whole zone is how such a zone is brought back.
+        // A lost zone is brought back by importing all of it.
         let brings_back = !self.is_new && self.how.mode == ImportMode::Replace;
         if slot.is_lost() && !brings_back && self.how.overlap != Overlap::Hide {
             return Err(Refusal::ZoneLost(self.apex.clone()).into());

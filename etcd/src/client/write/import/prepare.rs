@@ -1,4 +1,4 @@
-//! What an import has to write, given what is there.
+//! Finds out what an import has to write.
 
 use super::super::ChangeError;
 use super::{Import, Imported};
@@ -7,15 +7,15 @@ use crate::model::Soa;
 use crate::model::zonefile::Rrsets;
 use crate::txn::{self, Compare, Overlap, Refusal, Room, Slot, WantedZone};
 
-/// What is to be written, given what was read.
+/// The content to write, given the state of the zone.
 pub(super) struct Prepared {
     pub(super) wanted: WantedZone,
-    /// What is there, if it is, and can be read.
+    /// The present content, if it exists and can be read.
     pub(super) old: Option<Rrsets>,
     pub(super) room: Room,
 }
 
-/// How many RRsets a plan changes.
+/// Number of RRsets that a plan changes.
 #[derive(Default)]
 pub(super) struct Count {
     pub(super) written: usize,
@@ -23,7 +23,7 @@ pub(super) struct Count {
 }
 
 impl Import<'_> {
-    /// Reads what is there, and finds out what is to be written.
+    /// Reads the present content, and finds out what is to be written.
     pub(super) async fn prepare(&self, slot: &Slot) -> Result<Prepared, ChangeError> {
         let mut wanted = self.wanted.clone();
         let (mut old, mut room) = (None, Room::default());
@@ -45,7 +45,7 @@ impl Import<'_> {
             }
         }
         let mut prepared = Prepared { wanted, old, room };
-        // A file that is there already overwrites nothing.
+        // If the zone already has the content of the file, nothing is overwritten.
         if !prepared.is_there(slot) {
             self.check_exported(slot, changed)?;
         }
@@ -55,7 +55,7 @@ impl Import<'_> {
         Ok(prepared)
     }
 
-    /// Refuses to overwrite what was changed, at the revision `changed`, since the file was exported.
+    /// Refuses to overwrite a change, made at revision `changed`, that is newer than the exported file.
     fn check_exported(&self, slot: &Slot, changed: i64) -> Result<(), Refusal> {
         let Some(exported) = self.how.exported.as_ref().map(|from| from.revision) else {
             return Ok(());
@@ -70,7 +70,7 @@ impl Import<'_> {
                 exported,
                 changed,
             }),
-            // It was never here, or nothing is remembered of it.
+            // The zone never existed here, or nothing is known of it any more.
             None if changed == 0 => Ok(()),
             None => Err(Refusal::RemovedSince {
                 zone,
@@ -80,7 +80,7 @@ impl Import<'_> {
         }
     }
 
-    /// Sees to it that nothing of the content is behind zones below, and says what to compare so that it stays so.
+    /// Checks that no zone below hides part of the content. Returns the comparison that keeps it so.
     pub(super) async fn below(
         &self,
         as_of: i64,
@@ -100,7 +100,7 @@ impl Import<'_> {
 }
 
 impl Prepared {
-    /// Whether nothing is to be written.
+    /// Whether the zone already has this content.
     pub(super) fn is_there(&self, slot: &Slot) -> bool {
         slot.present
             .as_ref()
@@ -108,7 +108,8 @@ impl Prepared {
             && self.old.as_ref() == Some(&self.wanted.rrsets)
     }
 
-    /// What leads from what is there to what is wanted, if one transaction takes that; and how many RRsets it changes.
+    /// The plan from the present to the wanted content, if it fits into one transaction, and the number of RRsets it
+    /// changes.
     pub(super) fn difference(&self, store: &Store, slot: &Slot) -> Option<(txn::Plan, Count)> {
         let none = Rrsets::new();
         let old = match (&slot.present, &self.old) {
@@ -130,7 +131,7 @@ impl Prepared {
         Some((plan, count))
     }
 
-    /// What a report has of the zone above.
+    /// The part of the result about the zone above.
     pub(super) fn taken(&self) -> Imported {
         let Room {
             moved,
@@ -146,7 +147,7 @@ impl Prepared {
         }
     }
 
-    /// The SOA record that is replaced, and the one that takes its place.
+    /// The old and the new SOA record, if one is replaced.
     pub(super) fn soa(&self, slot: &Slot) -> Option<(Soa, Soa)> {
         let present = slot.present.as_ref()?;
         Some((present.zone.soa.clone(), self.wanted.zone.soa.clone()))

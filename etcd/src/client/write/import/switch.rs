@@ -1,4 +1,4 @@
-//! Staging all of a zone and switching to it.
+//! Stages all of a zone, then switches to it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use super::{Import, Imported, differences};
 use crate::model::zonefile::Rrsets;
 use crate::txn::{self, Slot, Staged, ZoneRead};
 
-/// A generation that is staged for one state of the zone's settings.
+/// A generation staged for one state of the zone's settings.
 pub(super) struct StagedContent {
     staged: Staged,
     zone_revision: i64,
@@ -18,7 +18,7 @@ pub(super) struct StagedContent {
 }
 
 impl Import<'_> {
-    /// Stages all of it, and switches to that.
+    /// Stages the content and switches to it. None if the zone changes meanwhile.
     pub(super) async fn switch(
         &mut self,
         slot: &Slot,
@@ -41,14 +41,14 @@ impl Import<'_> {
         prepared.room.add_to(&mut plan);
         attempts.renew();
         let since = attempts.store().head().await?.store;
-        // A failure leaves the staged generation where it is: it serves nobody, and the flip may yet be done.
+        // If this fails, the staged generation stays: nobody serves it, and the switch may still be applied.
         let Some(revision) = attempts.commit(&plan, since).await? else {
             return Ok(None);
         };
         self.staged = None;
         let mut old = None;
         if let Some(present) = &slot.present {
-            // What it replaced, with all that others have written until then.
+            // The replaced content includes everything that others wrote until then.
             let before = ZoneRead {
                 as_of: revision - 1,
                 ..present.clone()
@@ -71,7 +71,7 @@ impl Import<'_> {
         }))
     }
 
-    /// Stages the content, unless that is done already and still there. Nothing where the zone changes meanwhile.
+    /// Stages the content, unless it is still staged from an earlier try. None if the zone changes meanwhile.
     async fn stage(
         &mut self,
         slot: &Slot,
@@ -106,7 +106,7 @@ impl Import<'_> {
         Ok(None)
     }
 
-    /// Deletes what was staged and can no longer be switched to.
+    /// Deletes a staged generation that can no longer be switched to.
     pub(super) async fn give_up_staged(&mut self) {
         if let Some(StagedContent { staged, .. }) = self.staged.take() {
             let generation = staged.generation;
@@ -116,8 +116,8 @@ impl Import<'_> {
         }
     }
 
-    /// Deletes what nobody serves any more, once it is switched: from then on nobody writes there either. Later
-    /// generations may be imports that are under way.
+    /// Deletes the unserved generations after a switch, when nobody writes to them any more. Later generations may
+    /// belong to other imports in progress.
     async fn clean_up(&mut self, replaced: Option<u64>) {
         let left = self.left.drain(..).map(|(generation, _)| generation);
         let gone: BTreeSet<u64> = left.chain(replaced).collect();
