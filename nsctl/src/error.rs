@@ -22,6 +22,10 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    pub(crate) fn failed(reason: impl fmt::Display) -> Self {
+        Error::Failed(reason.to_string())
+    }
+
     pub(crate) fn usage(reason: impl fmt::Display) -> Self {
         Error::Usage(reason.to_string())
     }

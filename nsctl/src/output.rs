@@ -58,8 +58,7 @@ pub(crate) fn help(text: &clap::builder::StyledStr) -> Result<(), Error> {
 
 /// Prints a value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| Error::Failed(error.to_string()))?;
+    let text = serde_json::to_string_pretty(value).map_err(Error::failed)?;
     print(&(text + "\n"))
 }
 

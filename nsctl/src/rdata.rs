@@ -8,13 +8,13 @@ use etcd::model::{Cut, Rdata, Rtype};
 
 use crate::error::Error;
 
-/// Reads the arguments behind the type: each is one record, or all of them are one.
+/// Parses the arguments after the type: each is one record, or all of them together are one.
 pub(crate) fn records(rtype: Rtype, arguments: &[String]) -> Result<Vec<Rdata>, Error> {
     let one = |argument| Rdata::from_arguments(rtype, slice::from_ref(argument), Cut::AtSpace);
     let mut each = arguments
         .iter()
         .map(|argument| one(argument).map_err(|error| (argument, error)));
-    // A text always is a record by itself.
+    // Each text argument is a record by itself.
     let together = (arguments.len() > 1 && !rtype.is_text())
         .then(|| Rdata::from_arguments(rtype, arguments, Cut::Never));
     match (each.clone().collect(), together) {
@@ -25,25 +25,25 @@ pub(crate) fn records(rtype: Rtype, arguments: &[String]) -> Result<Vec<Rdata>, 
         ))),
         (Ok(records), _) => Ok(records),
         (Err(_), Some(Ok(record))) => Ok(vec![record]),
-        // The first argument alone is no record, so all of them were to be one.
+        // The first argument alone is not a record, so they are probably meant as one.
         (Err(_), Some(Err(_))) if each.next().is_some_and(|first| first.is_err()) => {
             split_together(rtype, arguments).map(|record| vec![record])
         }
         (Err((argument, error)), _) => Err(Error::usage(format!(
-            "'{argument}' is no {rtype} record: {error}"
+            "'{argument}' is not a record of type {rtype}: {error}"
         ))),
     }
 }
 
-/// Reads all arguments as one record, where white space in an argument separates fields, as in `SRV '0 5' '5060 sip'`.
+/// Parses all arguments as one record. White space inside an argument separates fields, as in `SRV '0 5' '5060 sip'`.
 fn split_together(rtype: Rtype, arguments: &[String]) -> Result<Rdata, Error> {
     Rdata::from_arguments(rtype, arguments, Cut::AtSpace).map_err(|error| {
-        // The line of the position is the number of the argument.
+        // The error's line is the number of the argument.
         let at = (error.at.line as usize).saturating_sub(1);
         let argument = arguments.get(at).map_or("", String::as_str);
         let all = arguments.join(" ");
         Error::usage(format!(
-            "'{all}' is no {rtype} record, because of '{argument}': {error}"
+            "'{all}' is not a record of type {rtype}, because of '{argument}': {error}"
         ))
     })
 }
@@ -162,12 +162,12 @@ mod tests {
             (
                 "A",
                 &["192.0.2.1", "x"][..],
-                "'x' is no A record: 'x' is not an IPv4 address",
+                "'x' is not a record of type A: 'x' is not an IPv4 address",
             ),
             (
                 "A",
                 &["192.0.2.1 ; web"],
-                "'192.0.2.1 ; web' is no A record: ';' is more than A rdata has room for",
+                "'192.0.2.1 ; web' is not a record of type A: ';' is more than A rdata has room for",
             ),
             (
                 "A",
@@ -179,16 +179,20 @@ mod tests {
                 &["192.0.2.1\n192.0.2.2"],
                 "'192.0.2.2' is more than A rdata has room for",
             ),
-            ("A", &[""], "'' is no A record: an IPv4 address is missing"),
+            (
+                "A",
+                &[""],
+                "'' is not a record of type A: an IPv4 address is missing",
+            ),
             (
                 "MX",
                 &["10"],
-                "'10' is no MX record: a domain name is missing",
+                "'10' is not a record of type MX: a domain name is missing",
             ),
             (
                 "MX",
                 &["ten", "mail"],
-                "'ten mail' is no MX record, because of 'ten': expected a number",
+                "'ten mail' is not a record of type MX, because of 'ten': expected a number",
             ),
             (
                 "MX",
@@ -203,7 +207,7 @@ mod tests {
             (
                 "MX",
                 &["10 a.", "20"],
-                "'20' is no MX record: a domain name is missing",
+                "'20' is not a record of type MX: a domain name is missing",
             ),
             ("MX", &["10", "@"], "@ stands for the origin of a zone file"),
             (
@@ -245,9 +249,9 @@ mod tests {
             (
                 "TXT",
                 &["\"a"],
-                "'\"a' is no TXT record: the quoted string has no end",
+                "'\"a' is not a record of type TXT: the quoted string has no end",
             ),
-            ("TXT", &["\"a", "b\""], "'\"a' is no TXT record"),
+            ("TXT", &["\"a", "b\""], "'\"a' is not a record of type TXT"),
             ("TXT", &["\"a\" ; b"], "';' is not in double quotes"),
             ("TXT", &["a\nb"], "the text has a line break"),
             ("TXT", &["( \"a\" \"b\" )"], "leave them out"),

@@ -66,8 +66,9 @@ pub(crate) enum Output {
 pub(crate) enum Command {
     /// Adds records to an RRset.
     ///
-    /// Each RDATA argument is one record. If that does not parse, all of them together are one record: MX 10
-    /// mail.example.org. A TXT string without double quotes is taken literally, whatever its length.
+    /// Each RDATA argument is one record. If that does not parse, all of them together are one record, as in
+    /// `nsctl add example.org MX 10 mail.example.org`. A TXT string without double quotes is taken literally, whatever
+    /// its length.
     Add(AddRecords),
     /// Replaces an RRset; without RDATA, changes its TTL.
     Set(SetRecords),

@@ -27,7 +27,7 @@ pub(crate) enum ZoneCommand {
     },
     /// Removes a zone and all its records. On a terminal it asks first.
     Remove(RemoveZone),
-    /// Imports a master file. The zone is created if it does not exist.
+    /// Imports a master file (zone file). The zone is created if it does not exist.
     ///
     /// Records are merged with those in etcd, and the zone keeps its SOA record. With --replace the file becomes the
     /// whole zone, in one step. Errors in the file stop the import, warnings do not.
@@ -52,8 +52,8 @@ pub(crate) enum ZoneCommand {
     /// The running front-ends know which serials they have served. If none of them was running before the restore, raise
     /// all serials with --by.
     RaiseSerials {
-        /// Raise the serials of all zones by at least COUNT. A serial counts from etcd's revision at its last change, so
-        /// it also grows by all that was written to etcd since then.
+        /// Raise the serials of all zones by at least COUNT. A serial follows etcd's revision at the zone's last change, so
+        /// it also grows by the revisions since then.
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
         by: Option<u32>,
         #[command(flatten)]
@@ -191,28 +191,30 @@ pub(crate) struct CheckZone {
 /// Settings of a zone.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SettingOptions {
-    /// Mailbox of the person responsible, as in hostmaster@example.org or as a name [default: hostmaster in the zone].
+    /// Mailbox of the person responsible, as in hostmaster@example.org or as a name [default for a new zone: hostmaster in
+    /// the zone].
     #[arg(long, value_parser = mailbox)]
     pub(crate) mbox: Option<Name>,
-    /// TTL of records added without one [default: 300].
+    /// TTL of records added without one [default for a new zone: 300].
     #[arg(long, value_name = "TTL", value_parser = ttl)]
     pub(crate) default_ttl: Option<u32>,
-    /// TTL of the SOA record [default: 3600].
+    /// TTL of the SOA record [default for a new zone: 3600].
     #[arg(long, value_name = "TTL", value_parser = ttl)]
     pub(crate) soa_ttl: Option<u32>,
-    /// TTL of negative answers [default: 60].
+    /// TTL of negative answers [default for a new zone: 60].
     #[arg(long, value_name = "TTL", value_parser = ttl)]
     pub(crate) minimum: Option<u32>,
-    /// How often secondaries look for changes [default: 1h].
+    /// How often secondaries look for changes [default for a new zone: 1h].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) refresh: Option<u32>,
-    /// How soon secondaries retry after a failure [default: 10m].
+    /// How soon secondaries retry after a failure [default for a new zone: 10m].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) retry: Option<u32>,
-    /// How long secondaries keep answering without contact to a primary [default: 2w].
+    /// How long secondaries keep answering without contact to a primary [default for a new zone: 2w].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) expire: Option<u32>,
-    /// Freshness promise: available, bounded:TIME (2s or more), linearizable, or default for each front-end's own.
+    /// Freshness promise: available, bounded:TIME (2s or more), linearizable, or default, which leaves it to each front-end
+    /// (nsd --consistency).
     #[arg(long, value_name = "MODE", value_parser = promise)]
     pub(crate) consistency: Option<Promise>,
 }

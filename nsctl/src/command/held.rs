@@ -1,4 +1,4 @@
-//! `held export`: writes zones that front-ends still serve although etcd has lost them to master files.
+//! `held export`: writes the zones that front-ends hold back after a loss in etcd to master files.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use etcd::schema::{Audit, FrontendStatus, Quarantined};
 
-use super::fault::Fault;
+use super::problem::Problem;
 use super::report::{FrontendRow, MemberRow, StatusReport};
 use crate::frontends;
 use crate::output::plural;
@@ -17,8 +17,8 @@ const QUARANTINED_SHOWN: usize = 5;
 const FRESH_MS_MAX: u64 = 10_000;
 
 /// Returns what is wrong now, and what to do about it.
-pub(super) fn faults(status: &StatusReport) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = status.members.iter().flat_map(of_member).collect();
+pub(super) fn faults(status: &StatusReport) -> Vec<Problem> {
+    let mut faults: Vec<Problem> = status.members.iter().flat_map(of_member).collect();
     let frontends = status.frontends.iter().flatten();
     let clusters: BTreeSet<&String> = status
         .members
@@ -27,10 +27,10 @@ pub(super) fn faults(status: &StatusReport) -> Vec<Fault> {
         .collect();
     for row in frontends {
         let found = of_frontend(row, &clusters).into_iter();
-        faults.extend(found.map(|text| Fault::of(&row.id, text)));
+        faults.extend(found.map(|text| Problem::of(&row.id, text)));
     }
     if status.frontends.as_ref().is_some_and(Vec::is_empty) {
-        faults.push(Fault::general(
+        faults.push(Problem::general(
             "no front-end is registered: those that run may still answer, but `--wait` cannot see them",
         ));
     }
@@ -38,17 +38,17 @@ pub(super) fn faults(status: &StatusReport) -> Vec<Fault> {
 }
 
 /// Returns what is not wrong now, but worth knowing.
-pub(super) fn hints(status: &StatusReport) -> Vec<Fault> {
+pub(super) fn hints(status: &StatusReport) -> Vec<Problem> {
     let versions: BTreeSet<&str> = status
         .members
         .iter()
         .filter_map(|member| Some(member.state.as_ref()?.version.as_str()))
         .filter(|version| may_lose_changes(version))
         .collect();
-    let mut hints: Vec<Fault> = versions
+    let mut hints: Vec<Problem> = versions
         .into_iter()
         .map(|version| {
-            Fault::general(format!(
+            Problem::general(format!(
                 "etcd {version}: releases before 3.4.31 and 3.5.13 can lose events of a watch (etcd#17529), \
                  which only the front-ends' audits find; upgrade it"
             ))
@@ -66,7 +66,7 @@ pub(super) fn hints(status: &StatusReport) -> Vec<Fault> {
             ..
         }) = state
         {
-            hints.push(Fault::of(
+            hints.push(Problem::of(
                 id,
                 format!(
                     "its last audit, at revision {revision}, found a difference, and everything was listed again"
@@ -77,18 +77,18 @@ pub(super) fn hints(status: &StatusReport) -> Vec<Fault> {
     hints
 }
 
-fn of_member(member: &MemberRow) -> Vec<Fault> {
+fn of_member(member: &MemberRow) -> Vec<Problem> {
     let endpoint = &member.endpoint;
     let Some(state) = &member.state else {
         let reason = member.error.as_deref().unwrap_or("no answer");
-        return vec![Fault::of(endpoint, reason.into())];
+        return vec![Problem::of(endpoint, reason.into())];
     };
     let mut faults = state.errors.clone();
     if !state.has_leader && faults.iter().all(|fault| !fault.contains("no leader")) {
         faults.push("it has no leader".into());
     }
     let faults = faults.into_iter();
-    faults.map(|text| Fault::of(endpoint, text)).collect()
+    faults.map(|text| Problem::of(endpoint, text)).collect()
 }
 
 fn of_frontend(row: &FrontendRow, clusters: &BTreeSet<&String>) -> Vec<String> {
@@ -179,7 +179,7 @@ mod tests {
     use etcd::client::MemberState;
     use etcd::schema::Frontend;
 
-    use super::super::fault::lines;
+    use super::super::problem::lines;
     use super::*;
 
     fn member(cluster: &str) -> MemberRow {

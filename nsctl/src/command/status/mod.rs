@@ -1,13 +1,13 @@
 //! `status`.
 
-mod fault;
 mod faults;
+mod problem;
 mod report;
 
 use etcd::client::StoreError;
 use etcd::schema::FrontendStatus;
 
-use self::fault::{Fault, lines};
+use self::problem::{Problem, lines};
 use self::report::{FrontendRow, MemberRow, StatusReport};
 use crate::arguments::Output;
 use crate::context::Context;
@@ -72,12 +72,12 @@ async fn ask_everybody(context: &Context) -> (StatusReport, Option<StoreError>) 
     let mut faults = Vec::new();
     if let Err(error) = &head {
         let text = format!("the revision of etcd could not be read: {error}");
-        faults.push(Fault::general(text));
+        faults.push(Problem::general(text));
     }
     let frontends = match fleet {
         Ok(fleet) => {
             if failure.is_some() {
-                faults.push(Fault::general(
+                faults.push(Problem::general(
                     "the front-ends are those that one member of etcd knows; some may have come or gone since",
                 ));
             }
@@ -89,7 +89,7 @@ async fn ask_everybody(context: &Context) -> (StatusReport, Option<StoreError>) 
         }
         Err(error) => {
             let text = format!("the front-ends could not be read: {error}");
-            faults.push(Fault::general(text));
+            faults.push(Problem::general(text));
             failure.get_or_insert(error);
             None
         }
@@ -128,7 +128,7 @@ fn show(status: &StatusReport, is_one: bool) -> Result<(), Error> {
     if !is_one {
         show_members(&status.members)?;
     }
-    // A fault says that there are none.
+    // If there are none, a line below says so.
     let frontends = status.frontends.as_ref().filter(|rows| !rows.is_empty());
     if let Some(frontends) = frontends {
         if !is_one {

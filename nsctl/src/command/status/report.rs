@@ -4,7 +4,7 @@ use etcd::client::{Member, MemberState};
 use etcd::schema::{Frontend, FrontendStatus};
 use serde::Serialize;
 
-use super::fault::Fault;
+use super::problem::Problem;
 use crate::frontends::NoAnswer;
 
 #[derive(Serialize)]
@@ -13,9 +13,9 @@ pub(super) struct StatusReport {
     /// `None` if it could not be read who is registered.
     pub(super) frontends: Option<Vec<FrontendRow>>,
     /// What is wrong, and what to do.
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<Problem>,
     /// What may go wrong, or did.
-    pub(super) hints: Vec<Fault>,
+    pub(super) hints: Vec<Problem>,
 }
 
 #[derive(Serialize)]

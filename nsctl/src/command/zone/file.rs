@@ -18,7 +18,7 @@ pub(super) enum Signatures {
 
 /// Opens a file. A path of `-` is standard input.
 pub(super) fn open(file: &Path) -> Result<MasterText, Error> {
-    MasterText::open(file).map_err(|error| Error::Failed(error.to_string()))
+    MasterText::open(file).map_err(Error::failed)
 }
 
 /// Reads and checks a file. Each error and warning is printed, a line each.

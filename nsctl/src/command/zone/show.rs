@@ -152,7 +152,8 @@ fn show_table(details: &ZoneDetails<'_>) -> Result<(), Error> {
     let not_served = details.not_served.iter().map(|one| {
         let NotServed { generation, rrsets } = one;
         let remedy = "nsctl zone clean deletes them";
-        let text = format!("{rrsets} RRsets of generation {generation} ({remedy})");
+        let rrsets = plural(*rrsets, "RRset");
+        let text = format!("{rrsets} of generation {generation} ({remedy})");
         ("not served", text)
     });
     let hidden = details.hidden.iter().map(|HiddenBy { zone, rrsets }| {

@@ -1,4 +1,4 @@
-//! A fault of a member, of a front-end, or of all together.
+//! A problem of a member, of a front-end, or of all together.
 
 use std::fmt;
 
@@ -9,29 +9,29 @@ const SUBJECTS_SHOWN: usize = 5;
 
 /// Something that is wrong, or worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct Problem {
     /// The member or front-end, unless it is about all of them.
     subject: Option<String>,
     text: String,
 }
 
-impl Fault {
+impl Problem {
     pub(super) fn general(text: impl Into<String>) -> Self {
-        Fault {
+        Problem {
             subject: None,
             text: text.into(),
         }
     }
 
     pub(super) fn of(subject: &str, text: String) -> Self {
-        Fault {
+        Problem {
             subject: Some(subject.into()),
             text,
         }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.subject {
             Some(subject) => write!(f, "{subject}: {}", self.text),
@@ -40,16 +40,16 @@ impl fmt::Display for Fault {
     }
 }
 
-impl Serialize for Fault {
+impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// Describes faults, a line each. Those that have the same fault share a line.
-pub(super) fn lines(faults: &[Fault]) -> Vec<String> {
+/// Describes problems, a line each. Members or front-ends with the same problem share a line.
+pub(super) fn lines(problems: &[Problem]) -> Vec<String> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for Fault { subject, text } in faults {
+    for Problem { subject, text } in problems {
         let group = match groups.iter().position(|(other, _)| other == text) {
             Some(at) => &mut groups[at],
             None => {
@@ -76,20 +76,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn front_ends_with_the_same_fault_share_a_line() {
-        let of = |id: &str, text: &str| Fault::of(id, text.into());
-        let faults = [
-            Fault::general("all is lost"),
+    fn front_ends_with_the_same_problem_share_a_line() {
+        let of = |id: &str, text: &str| Problem::of(id, text.into());
+        let problems = [
+            Problem::general("all is lost"),
             of("fe1", "it hurts"),
             of("fe1", "it itches"),
             of("fe2", "it hurts"),
         ];
         let expected = ["all is lost", "fe1, fe2: it hurts", "fe1: it itches"];
-        assert_eq!(lines(&faults), expected);
-        let json = serde_json::to_string(&faults).expect("JSON");
+        assert_eq!(lines(&problems), expected);
+        let json = serde_json::to_string(&problems).expect("JSON");
         let each = r#"["all is lost","fe1: it hurts","fe1: it itches","fe2: it hurts"]"#;
         assert_eq!(json, each);
-        let many: Vec<Fault> = (1..8)
+        let many: Vec<Problem> = (1..8)
             .map(|id| of(&format!("fe{id}"), "it hurts"))
             .collect();
         assert_eq!(
