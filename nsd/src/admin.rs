@@ -2,17 +2,17 @@
 //!
 //! - `/healthz`: 200 as long as the process works.
 //! - `/readyz`: 200 while there is a zone to serve, from etcd or from a snapshot (with `--allow-empty` none is needed); 503
-//!   otherwise, and from the moment that it is told to end.
+//!   otherwise, and from the first signal to shut down.
 //! - `/status`: JSON. With `?min_revision=N&timeout_ms=M` it answers when revision N is served, or after M ms.
 //! - `/digest?revision=R&min_revision=N&timeout_ms=M`: JSON. The digest of what etcd held at revision R, as it has come
-//!   here; answers when revision N has come, or after M ms. N is the last revision up to R that changed a key under the
-//!   prefix; without it R itself has to have come. Null where the digest is not known, not yet, or not any more.
-//! - `/serials`: JSON. The zones whose serial is behind one that was served before, with that.
+//!   here. It answers when revision N has come, or after M ms. N is the last revision up to R that changed a key under the
+//!   prefix, and R itself by default. The digest is null if it is not known yet, or not remembered any more.
+//! - `/serials`: JSON. The zones whose serial is lower than one served before, each with that earlier serial.
 //! - `/held`: JSON. The zones that are held back, and what etcd has lost of each.
 //! - `/held/zone?zone=NAME`: one of them as a master file.
 //! - `/metrics`: OpenMetrics.
 //!
-//! With `?id=ID` all of them answer 421 if this is not the front-end of that name.
+//! With `?id=ID` all of them answer 421 if this front-end has another name.
 
 mod held;
 mod listen;
@@ -43,38 +43,38 @@ use crate::mirror::{Builder, Mirrored};
 use crate::model::Name;
 use crate::served::{Served, Standing};
 
-/// The longest that `/status` waits.
+/// The longest that a request waits for a revision.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// How many requests wait for a revision at the same time: fewer than there are connections, so that probes always get
-/// one. Others are answered at once, as after their time.
+/// How many requests may wait for a revision at the same time: fewer than there are connections, so that probes always get
+/// one. The others are answered at once, as if their time was up.
 const WAITERS_MAX: usize = CONNECTIONS_MAX * 3 / 4;
 
-/// How many keys and zones are named in `/status`.
+/// How many quarantined keys and held zones `/status` names.
 const NAMED_MAX: usize = 100;
 
-/// What all requests look at.
+/// What the handlers need.
 #[derive(Clone)]
 pub struct Shared {
-    /// Name in the fleet.
+    /// The name in the fleet.
     pub id: Arc<str>,
     /// The counters.
     pub metrics: Metrics,
     /// What is served.
     pub served: Served,
-    /// The builder, which knows more of it.
+    /// The builder, for what the standing does not tell.
     pub mirrored: Mirrored,
-    /// Where queries wait.
+    /// The barrier of `linearizable`.
     pub barrier: Barrier,
-    /// Whether it is registered.
+    /// Whether the front-end is registered.
     pub registered: watch::Receiver<Registered>,
-    /// Where it is in its life.
+    /// Whether the front-end is shutting down.
     pub phases: watch::Receiver<Phase>,
     /// Room for requests that wait.
     pub waiters: Waiters,
 }
 
-/// How many requests may wait for a revision.
+/// Permits for requests that wait for a revision.
 #[derive(Clone)]
 pub struct Waiters(Arc<Semaphore>);
 
@@ -85,49 +85,54 @@ impl Default for Waiters {
 }
 
 #[derive(Deserialize)]
-struct Meant {
+struct IdQuery {
     id: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct WaitQuery {
     min_revision: Option<i64>,
     timeout_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
-struct Revision {
+struct RevisionQuery {
     revision: i64,
 }
 
 impl Shared {
-    /// Looks into the builder, on a thread that may wait for it: the mirror may have it for a good part of a second, and
-    /// nothing else of the process shall wait for that.
-    async fn look<T: Send + 'static>(
+    /// Reads from the builder, on a thread that may block: the mirror may hold the lock for a good part of a second, and
+    /// nothing else in the process should wait for that.
+    async fn read<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Builder) -> T + Send + 'static,
+        read: impl FnOnce(&Builder) -> T + Send + 'static,
     ) -> Result<T, StatusCode> {
         let mirrored = self.mirrored.clone();
-        let looked = tokio::task::spawn_blocking(move || look(&mirrored.lock()));
-        looked.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+        let value = tokio::task::spawn_blocking(move || read(&mirrored.lock()));
+        value.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Waits until a revision is there, or until the time is over; not at all where too many others wait.
-    async fn wait(&mut self, wanted: &Wanted, there: impl Fn(&Standing) -> Option<i64>) {
+    /// Waits for a revision, until the time is up. Does not wait if too many others do.
+    async fn wait(&mut self, wanted: &WaitQuery, there: impl Fn(&Standing) -> Option<i64>) {
         if let Some(revision) = wanted.min_revision {
             let limit = Duration::from_millis(wanted.timeout_ms.unwrap_or(0)).min(WAIT_MAX);
             let come = |standing: &Standing| there(standing) >= Some(revision);
             let Ok(_waiter) = self.waiters.0.try_acquire() else {
                 return;
             };
-            // Over time, the answer tells as much.
+            // If the time is up, the answer shows that the revision is not there.
             let _ = tokio::time::timeout(limit, self.served.standing.wait_for(come)).await;
         }
     }
 }
 
-/// Serves until it is to stop.
-pub async fn serve(listener: Arc<TcpListener>, shared: Shared, stop: CancellationToken) {
+/// Serves until `stop` is cancelled. Requests that have come by then have the time `drain` to be answered.
+pub async fn serve(
+    listener: Arc<TcpListener>,
+    shared: Shared,
+    drain: Duration,
+    stop: CancellationToken,
+) {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -137,19 +142,19 @@ pub async fn serve(listener: Arc<TcpListener>, shared: Shared, stop: Cancellatio
         .route("/held", get(held::list))
         .route("/held/zone", get(held::zone))
         .route("/metrics", get(openmetrics))
-        .layer(middleware::from_fn_with_state(shared.clone(), is_meant))
+        .layer(middleware::from_fn_with_state(shared.clone(), check_id))
         .with_state(shared);
-    listen::serve(listen::Limits::DEFAULT, listener, router, stop).await;
+    listen::serve(listen::HttpLimits::new(drain), listener, router, stop).await;
 }
 
-/// Answers whoever means another front-end that this is not it.
-async fn is_meant(
+/// Refuses requests that are for another front-end.
+async fn check_id(
     State(shared): State<Shared>,
-    Query(meant): Query<Meant>,
+    Query(query): Query<IdQuery>,
     request: Request,
     next: Next,
 ) -> Response {
-    if meant.id.is_some_and(|id| *id != *shared.id) {
+    if query.id.is_some_and(|id| *id != *shared.id) {
         let told = format!("this is {}\n", shared.id);
         return (StatusCode::MISDIRECTED_REQUEST, told).into_response();
     }
@@ -173,15 +178,15 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 
 async fn status(
     State(mut shared): State<Shared>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<WaitQuery>,
 ) -> Result<Json<FrontendStatus>, StatusCode> {
     shared.wait(&wanted, |standing| standing.applied).await;
     let standing = shared.served.standing.borrow().clone();
-    // Before the queries: these are some of them.
+    // Before the queries: malformed ones are counted among them, so that there are never more of these.
     let malformed = shared
         .metrics
         .total(|counters: &Counters| &counters.malformed);
-    // At one moment: the number is of what is named.
+    // Under one lock: the number has to fit the names.
     let named = |builder: &Builder| {
         let keys = builder.quarantine().iter().take(NAMED_MAX);
         let named = keys.map(|(key, reason)| Quarantined {
@@ -191,7 +196,7 @@ async fn status(
         let held = held::zones(builder, NAMED_MAX);
         (builder.quarantine().len(), named.collect(), held)
     };
-    let (quarantined, quarantine, held) = shared.look(named).await?;
+    let (quarantined, quarantine, held) = shared.read(named).await?;
     Ok(Json(FrontendStatus {
         id: Some(shared.id.to_string()),
         version: Some(env!("CARGO_PKG_VERSION").into()),
@@ -233,18 +238,18 @@ async fn status(
 
 async fn digest(
     State(mut shared): State<Shared>,
-    Query(wanted): Query<Wanted>,
-    Query(at): Query<Revision>,
+    Query(wanted): Query<WaitQuery>,
+    Query(at): Query<RevisionQuery>,
 ) -> Result<Json<DigestAt>, StatusCode> {
-    // Who does not say which was the last change before it means the revision itself.
-    let wanted = Wanted {
+    // Without the last change before the revision, wait for the revision itself.
+    let wanted = WaitQuery {
         min_revision: wanted.min_revision.or(Some(at.revision)),
         ..wanted
     };
     shared.wait(&wanted, |standing| standing.mirrored).await;
     let has_come = shared.served.standing.borrow().mirrored >= wanted.min_revision;
     let digest = shared
-        .look(move |builder| builder.digest_at(at.revision))
+        .read(move |builder| builder.digest_at(at.revision))
         .await?;
     Ok(Json(DigestAt {
         revision: at.revision,
@@ -254,7 +259,7 @@ async fn digest(
 
 async fn serials(State(shared): State<Shared>) -> Result<Json<BTreeMap<Name, u32>>, StatusCode> {
     shared
-        .look(|builder| builder.serials_behind())
+        .read(|builder| builder.serials_behind())
         .await
         .map(Json)
 }

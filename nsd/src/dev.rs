@@ -1,8 +1,8 @@
-//! `nsd dev`: all of it on one machine with one command, to try it out.
+//! `nsd dev`: everything on one machine with one command, to try it out.
 //!
-//! Starts a private etcd with one member as a child, imports zone files, serves on 127.0.0.1, and says
-//! what to try. The child is guarded by a shell that waits for the end of a pipe from this process, so it
-//! goes down with it however that ends, SIGKILL included.
+//! Starts a private etcd with one member as a child process, imports zone files, serves on 127.0.0.1, and prints what to
+//! try. A shell guards the child: it ends etcd when a pipe from this process closes, however this process ends, SIGKILL
+//! included.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -26,10 +26,10 @@ use crate::run::{self, LogLevel, Running, Signals};
 /// How long etcd may take to start.
 const START: Duration = Duration::from_secs(30);
 
-/// How often etcd is started again, as its port was taken between the search for a free one and its start.
+/// How often etcd is started with another port. Its port may be taken after it was found to be free.
 const PORTS_TRIED: usize = 5;
 
-/// Runs etcd, and ends it when the pipe on fd 3 does; then removes the temporary folder, if there is one.
+/// Runs etcd, and ends it when the pipe on fd 3 closes. Then removes the temporary folder, if there is one.
 const GUARD: &str = r#"
 temporary=$1; shift
 exec 3<&0 </dev/null
@@ -44,7 +44,7 @@ exit $status
 /// Runs until SIGTERM, SIGINT, or the end of etcd.
 pub fn run(options: DevOptions) -> anyhow::Result<()> {
     LogLevel::start(&options.log_level, config::LogFormat::Text)?;
-    // Read first: a fault in a file shall not cost the start of an etcd.
+    // Read before etcd is started, so that a fault in a file is reported at once.
     let zones = options
         .zone_file
         .iter()
@@ -117,19 +117,19 @@ async fn serve(
     };
     let mut frontend = Running::start(settings.complete()?, std::convert::identity).await?;
     frontend.ready(revision).await;
-    // Who is told that it is ready may end it at once.
+    // Before it says that it is ready: whoever reads that may send a signal at once.
     let mut signals = Signals::listen()?;
     announce(&frontend, etcd, example)?;
     let result = tokio::select! {
-        // The terminal gone is an end, too.
+        // SIGHUP too: the terminal is gone.
         _ = signals.next() => Ok(()),
-        status = etcd.ended() => Err(anyhow!("etcd has ended by itself ({status}); its last words:\n{}", etcd.last_words())),
+        status = etcd.ended() => Err(anyhow!("etcd has stopped unexpectedly ({status}); the last lines of its log:\n{}", etcd.log_end())),
     };
     frontend.end().await;
     result
 }
 
-/// Says what to try, and ends with a line for scripts.
+/// Prints what to try, and then a line for scripts.
 fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> anyhow::Result<()> {
     use std::io::Write;
     let dns = frontend.dns[0];
@@ -165,7 +165,7 @@ fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> a
     writeln!(out, "  {dig} new.{zone} A")?;
     writeln!(out, "  {nsctl}{endpoints} list")?;
     writeln!(out, "  {nsctl}{endpoints} status\n")?;
-    writeln!(out, "Ctrl-C ends it all.")?;
+    writeln!(out, "Press Ctrl-C to stop all of it.")?;
     writeln!(
         out,
         "ready dns={dns} admin={} etcd={}",
@@ -175,39 +175,39 @@ fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> a
     Ok(())
 }
 
-/// How to call `nsctl`: beside this program if that was called by its path, else by its name.
+/// How to call `nsctl`: by its path beside this program if this program was called by a path, else by its name.
 fn nsctl_beside(program: Option<OsString>) -> String {
     let beside = program.map(|program| Path::new(&program).with_file_name("nsctl"));
     let beside = beside.filter(|path| path.components().count() > 1 && path.is_file());
     beside.map_or_else(|| "nsctl".into(), |path| path.display().to_string())
 }
 
-/// The child.
+/// etcd, as a child process.
 struct Etcd {
     guard: Child,
     url: String,
-    /// The name of its member, which tells it from any other etcd.
+    /// The name of its member, to tell it from any other etcd.
     name: String,
-    /// Open, as the guard removes a temporary folder as soon as etcd ends.
+    /// Opened at the start, as the guard removes the temporary folder when etcd ends.
     log: File,
     program: PathBuf,
 }
 
 impl Etcd {
-    /// Starts one and waits until it answers.
+    /// Starts etcd and waits until it answers.
     async fn start(options: &DevOptions) -> anyhow::Result<Self> {
         for _ in 0..PORTS_TRIED {
             let mut etcd = Self::spawn(options)?;
             match etcd.answers().await {
                 Ok(()) => return Ok(etcd),
-                Err(_) if etcd.last_words().contains("address already in use") => etcd.stop(),
+                Err(_) if etcd.log_end().contains("address already in use") => etcd.stop(),
                 Err(error) => {
                     etcd.stop();
                     return Err(error);
                 }
             }
         }
-        bail!("others have taken {PORTS_TRIED} ports before etcd could listen there")
+        bail!("cannot start etcd: {PORTS_TRIED} times another process took its port first")
     }
 
     fn spawn(options: &DevOptions) -> anyhow::Result<Self> {
@@ -222,13 +222,13 @@ impl Etcd {
                     folder.clone(),
                     folder
                         .to_str()
-                        .context("the temporary folder's name is not text")?
+                        .context("the path of the temporary folder is not UTF-8")?
                         .to_string(),
                 )
             }
         };
         std::fs::create_dir_all(&data)
-            .with_context(|| format!("cannot make {}", data.display()))?;
+            .with_context(|| format!("cannot create the folder {}", data.display()))?;
         let log = data.join("etcd.log");
         let log_file =
             File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -257,7 +257,7 @@ impl Etcd {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log_file)
-            // A Ctrl-C in the terminal is for this process, which ends the child in its turn.
+            // Ctrl-C in the terminal reaches only this process, which then ends the child.
             .process_group(0)
             .spawn()
             .context("cannot start /bin/sh")?;
@@ -284,37 +284,37 @@ impl Etcd {
                 let program = self.program.display();
                 if status.code() == Some(127) {
                     bail!(
-                        "cannot start {program}: it is not there. Install etcd (Debian: etcd-server), or name it in NSD_ETCD"
+                        "cannot start {program}: not found. Install etcd (Debian: etcd-server), or set NSD_ETCD to its path"
                     );
                 }
                 bail!(
-                    "{program} has ended at once ({status}); its last words:\n{}",
-                    self.last_words()
+                    "{program} has stopped at once ({status}); the last lines of its log:\n{}",
+                    self.log_end()
                 );
             }
-            // Another etcd answers where it took the port first; ours then ends.
+            // If another etcd took the port first, that one answers here, and ours ends.
             let names = store.within(Duration::from_secs(1)).member_names().await;
             match names {
                 Ok(names) if names.contains(&self.name) => return Ok(()),
                 Ok(names) if Instant::now() > end => {
-                    bail!("{} is another etcd, of {}", self.url, names.join(", "))
+                    bail!("another etcd answers at {}: {}", self.url, names.join(", "))
                 }
-                Err(error) if Instant::now() > end => bail!("etcd does not come up: {error}"),
+                Err(error) if Instant::now() > end => bail!("etcd does not answer: {error}"),
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
     }
 
-    fn last_words(&self) -> String {
+    fn log_end(&self) -> String {
         let mut text = String::new();
         let mut log = &self.log;
-        // What is not UTF-8 ends it; a log that cannot be read has nothing to say.
+        // A log that cannot be read is shown as far as it can.
         let _ = log.rewind().and_then(|()| log.read_to_string(&mut text));
         let lines: Vec<&str> = text.lines().rev().take(5).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
-    /// Returns when etcd has ended.
+    /// Waits until etcd has ended. Returns how.
     async fn ended(&mut self) -> String {
         loop {
             match self.guard.try_wait() {
@@ -325,14 +325,14 @@ impl Etcd {
         }
     }
 
-    /// Ends etcd and waits for it.
+    /// Ends etcd, and waits until it has.
     fn stop(mut self) {
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }
 }
 
-/// The port wanted if it is free, else another.
+/// Returns the port wanted if it is free, else another one.
 fn free_port(wanted: u16) -> anyhow::Result<u16> {
     let try_port = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let listener = try_port(wanted)

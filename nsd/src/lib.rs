@@ -6,15 +6,18 @@
 //!            └──► admin (status, metrics) ◄─────┘ counters
 //! ```
 //!
-//! - [`zone`], [`message`]: pure. The view that is served and the resolver over it; octets to questions and
-//!   answers to octets. They know nothing of etcd, clocks or sockets.
-//! - [`answer`]: from a request to its reply, for all transports. Reads the published view, never waits for anything else.
+//! - [`zone`], [`message`]: pure. The view and the resolver over it; octets to questions and answers to octets. They use
+//!   neither etcd nor clocks nor sockets.
+//! - [`answer`]: from a request to its reply, for all transports. It reads the published view, and waits for etcd only if the
+//!   answer has to be linearizable.
 //! - [`server`]: the sockets, UDP and TCP.
-//! - [`mirror`]: builds views from what etcd says and publishes them, and knows how fresh they are.
-//! - [`config`], [`admin`], [`metrics`], [`run`], [`dev`]: settings, HTTP, counters, life and death of
-//!   the process, and the trial mode.
+//! - [`mirror`]: builds views from what etcd holds, and publishes them.
+//! - [`served`]: the published view, how fresh it is, and the state of the mirror. The mirror writes it; all others read it.
+//! - [`fleet`]: the name of this front-end, and its registration in etcd.
+//! - [`config`], [`admin`], [`metrics`], [`run`], [`dev`]: settings, HTTP, counters, start and shutdown of the process, and
+//!   the trial mode. [`supervisor`]: owns all tasks and threads.
 //!
-//! All but the pure parts is behind the feature `daemon`, which is on by default.
+//! All but the pure parts need the feature `daemon`, which is on by default.
 
 #[cfg(feature = "daemon")]
 pub mod admin;
@@ -43,5 +46,5 @@ pub mod server;
 pub mod supervisor;
 pub mod zone;
 
-/// The record model, which is all that the pure parts see of the `etcd` crate.
+/// The record model: all that the pure parts use of the `etcd` crate.
 pub use etcd::model;

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Logging may not be set up yet, and a person started this.
+            // Logging may not be set up yet.
             eprintln!("nsd: {error:#}");
             match error.is::<Unusable>() {
                 true => ExitCode::from(2),

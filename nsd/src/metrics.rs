@@ -1,4 +1,4 @@
-//! Counters of the servers, and their form for Prometheus.
+//! The counters of the servers, and what Prometheus collects.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,19 +15,18 @@ use tokio::sync::watch;
 use crate::served::Standing;
 use crate::zone::Rcode;
 
-/// How many response codes are told apart: those of the header, and one for all others.
+/// How many response codes have a counter: the 16 that fit into a header, and one for the others.
 const RCODES: usize = 17;
 
-/// What one thread counts. Each has its own, so that counting does not make threads wait for each
-/// other's cache lines.
+/// The counters of one thread. Each has its own cache lines, so that threads do not wait for each other.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Counters {
     /// Messages received.
     pub queries: AtomicU64,
-    /// Messages that were no queries: answered with FORMERR, or not at all.
+    /// Messages that were not queries: answered with FORMERR, or not at all.
     pub malformed: AtomicU64,
-    /// Responses cut short.
+    /// Truncated responses.
     pub truncated: AtomicU64,
     /// Responses that say that they are stale.
     pub stale: AtomicU64,
@@ -36,14 +35,14 @@ pub struct Counters {
     responses: [AtomicU64; RCODES],
 }
 
-/// What is counted over a batch, before it is added to the counters.
+/// The counts of one batch, before they are added to the counters.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     /// Messages received.
     pub queries: u64,
-    /// Messages that were no queries.
+    /// Messages that were not queries.
     pub malformed: u64,
-    /// Responses cut short.
+    /// Truncated responses.
     pub truncated: u64,
     /// Responses that say that they are stale.
     pub stale: u64,
@@ -60,7 +59,7 @@ impl Tally {
 }
 
 impl Counters {
-    /// Adds what was counted.
+    /// Adds the counts of a batch.
     pub fn add(&self, tally: &Tally) {
         let singles = [
             (&self.queries, tally.queries),
@@ -78,12 +77,12 @@ impl Counters {
     }
 }
 
-/// Connections, of all listeners.
+/// TCP connections, of all listeners.
 #[derive(Debug, Default)]
 pub struct Seats {
-    /// How many there are.
+    /// How many are open.
     pub taken: AtomicU64,
-    /// How many were closed so far to make room for others.
+    /// How many were closed to make room for others.
     pub dismissed: AtomicU64,
 }
 
@@ -96,7 +95,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Counters for so many UDP threads.
+    /// Counters for TCP and this many UDP threads.
     pub fn new(udp_workers: usize) -> Self {
         Metrics {
             udp: (0..udp_workers).map(|_| Arc::default()).collect(),
@@ -105,12 +104,12 @@ impl Metrics {
         }
     }
 
-    /// Those of a UDP thread.
+    /// The counters of a UDP thread.
     pub fn udp(&self, worker: usize) -> Arc<Counters> {
         self.udp[worker].clone()
     }
 
-    /// Those of TCP.
+    /// The counters of TCP.
     pub fn tcp(&self) -> Arc<Counters> {
         self.tcp.clone()
     }
@@ -135,7 +134,7 @@ impl Metrics {
     }
 }
 
-/// What Prometheus collects: the counters, and how the mirror stands.
+/// What Prometheus collects: the counters, and the standing of the mirror.
 pub fn registry(
     metrics: Metrics,
     standing: watch::Receiver<Standing>,
@@ -157,14 +156,14 @@ struct Collected {
     registered: watch::Receiver<Registered>,
 }
 
-/// Everything at one moment.
+/// The values of one scrape.
 struct Moment {
     seats: Arc<Seats>,
     standing: Standing,
     is_registered: bool,
 }
 
-/// A metric: its name, its help, and how it is read.
+/// A metric: its name, its help, and how to read it.
 type Metric<V> = (&'static str, &'static str, fn(&Moment) -> V);
 
 /// One of the counters.
@@ -229,15 +228,15 @@ const GAUGES: [Metric<f64>; 13] = [
         |m| m.seats.taken.load(Ordering::Relaxed) as f64,
     ),
     ("nsd_ready", "Whether there is something to serve", |m| {
-        truth(m.standing.ready)
+        flag(m.standing.ready)
     }),
     (
         "nsd_registered",
         "Whether this front-end is registered in etcd, where others find it",
-        |m| truth(m.is_registered),
+        |m| flag(m.is_registered),
     ),
     ("nsd_watching", "Whether the watch is established", |m| {
-        truth(m.standing.watching)
+        flag(m.standing.watching)
     }),
     (
         "nsd_applied_revision",
@@ -281,8 +280,8 @@ const GAUGES: [Metric<f64>; 13] = [
     }),
 ];
 
-fn truth(is_so: bool) -> f64 {
-    f64::from(u8::from(is_so))
+fn flag(is_set: bool) -> f64 {
+    f64::from(u8::from(is_set))
 }
 
 fn revision(revision: Option<i64>) -> f64 {
@@ -334,7 +333,7 @@ impl Collector for Collected {
     }
 }
 
-/// Counters of one name, which differ in the value of one label.
+/// Encodes counters of one name, which differ in the value of one label.
 fn counters(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,

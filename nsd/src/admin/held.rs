@@ -1,7 +1,7 @@
-//! What is held back, for `nsctl held export`.
+//! The zones that are held back, for `nsctl held export`.
 //!
-//! A zone is written from a copy that shares all its memory with the view, chunk by chunk as the client reads: a long
-//! zone or a slow client costs a few chunks and 16 octets a name, and nobody else waits.
+//! A zone is written from a copy that shares its memory with the view, chunk by chunk as the client reads. So a long zone
+//! or a slow client costs a few chunks and 16 octets a name, and nobody else waits.
 
 use std::convert::Infallible;
 use std::fmt::{self, Write};
@@ -21,25 +21,27 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::Shared;
 use crate::mirror::Builder;
 use crate::model::zonefile::write_soa;
-use crate::model::{Name, Rdata, Rtype};
+use crate::model::{Name, Rdata, Rtype, ZoneSettings};
 use crate::zone::{RrsetRef, Zone};
 
-/// How many zones are written at the same time.
+/// How many zones may be written at the same time.
 static WRITERS: Semaphore = Semaphore::const_new(4);
 
-/// About how long a chunk is, in octets, and how many are ready for a client that has not taken them yet.
+/// The size of a chunk, about, in octets.
 const CHUNK: usize = 64 << 10;
+
+/// How many chunks may wait for a client to take them.
 const CHUNKS: usize = 4;
 
-/// How long a client may take for a chunk.
+/// How long a client may take to make room for a chunk.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct ZoneQuery {
     zone: Name,
 }
 
-/// The zones that are held back, as far as `limit` goes.
+/// The first `limit` of the zones that are held back.
 pub(super) fn zones(builder: &Builder, limit: usize) -> Vec<HeldZone> {
     let zones = builder.held_zones().take(limit);
     let zones = zones.map(|(apex, loss)| HeldZone {
@@ -53,19 +55,19 @@ pub(super) fn zones(builder: &Builder, limit: usize) -> Vec<HeldZone> {
 /// `/held`: all of them.
 pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Vec<HeldZone>>, StatusCode> {
     let all = |builder: &Builder| zones(builder, usize::MAX);
-    shared.look(all).await.map(Json)
+    shared.read(all).await.map(Json)
 }
 
-/// `/held/zone?zone=NAME`: the zone as it is served, as a master file. Its last line is a comment; where that is missing,
-/// the file is not complete.
-pub(super) async fn zone(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Response {
+/// `/held/zone?zone=NAME`: the zone as it is served, as a master file. Its last line is a comment. A file without it is not
+/// complete.
+pub(super) async fn zone(State(shared): State<Shared>, Query(query): Query<ZoneQuery>) -> Response {
     let Ok(permit) = WRITERS.try_acquire() else {
         let reason = "other zones are being written: try again\n";
         return (StatusCode::SERVICE_UNAVAILABLE, reason).into_response();
     };
-    let (id, apex) = (shared.id.clone(), wanted.zone);
+    let (id, apex) = (shared.id.clone(), query.zone);
     let reason = format!("{apex} is not held back\n");
-    let (settings, zone) = match shared.look(move |builder| builder.held_zone(&apex)).await {
+    let (settings, zone) = match shared.read(move |builder| builder.held_zone(&apex)).await {
         Ok(Some(found)) => found,
         Ok(None) => return (StatusCode::NOT_FOUND, reason).into_response(),
         Err(code) => return code.into_response(),
@@ -77,7 +79,7 @@ pub(super) async fn zone(State(shared): State<Shared>, Query(wanted): Query<Want
             text: String::new(),
             sender,
         };
-        // A client that has gone away is missed by nobody.
+        // It fails if the client goes away, and then nobody needs the rest.
         let _ = write(&mut out, &id, &settings, &zone);
     });
     let kind = "text/dns; charset=utf-8";
@@ -85,7 +87,7 @@ pub(super) async fn zone(State(shared): State<Shared>, Query(wanted): Query<Want
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
-/// Text on its way to a client.
+/// Text that is sent to a client in chunks.
 struct Chunks {
     text: String,
     sender: mpsc::Sender<Result<String, Infallible>>,
@@ -110,12 +112,7 @@ impl Write for Chunks {
 }
 
 /// Writes a zone, in canonical order.
-fn write(
-    out: &mut Chunks,
-    id: &Arc<str>,
-    settings: &crate::model::ZoneSettings,
-    zone: &Zone,
-) -> fmt::Result {
+fn write(out: &mut Chunks, id: &Arc<str>, settings: &ZoneSettings, zone: &Zone) -> fmt::Result {
     let apex = zone.apex();
     writeln!(
         out,

@@ -1,4 +1,4 @@
-//! HTTP connections: one request each, so many at once, and none without progress.
+//! HTTP connections: one request each, a limited number at once, and none that stalls.
 
 use std::io;
 use std::pin::Pin;
@@ -20,42 +20,43 @@ use tracing::warn;
 
 use super::WAIT_MAX;
 
-/// Connections at most.
+/// The most connections at once.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
-/// Limits that keep clients from taking everything.
+/// HttpLimits that keep clients from taking everything.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
-    /// Connections at most. More wait until one of them ends.
+pub(super) struct HttpLimits {
+    /// The most connections at once. Others wait until one of them ends.
     pub(super) connections: usize,
     /// How long the head of a request may take.
     pub(super) head: Duration,
-    /// How long a connection may stall: a client that takes nothing for so long is gone. It is
-    /// noticed within twice that time.
+    /// How long a client may take no octet of a response. A stall is noticed within twice that time.
     pub(super) stall: Duration,
-    /// How long those who have asked may take when all ends.
+    /// Grace period for requests in flight at shutdown.
     pub(super) drain: Duration,
 }
 
-impl Limits {
-    pub(super) const DEFAULT: Limits = Limits {
-        connections: CONNECTIONS_MAX,
-        head: Duration::from_secs(5),
-        // As long as one may wait for a revision, and a little more.
-        stall: WAIT_MAX.saturating_add(Duration::from_secs(10)),
-        drain: Duration::from_millis(2_500),
-    };
+impl HttpLimits {
+    pub(super) fn new(drain: Duration) -> Self {
+        HttpLimits {
+            connections: CONNECTIONS_MAX,
+            head: Duration::from_secs(5),
+            // As long as a request may wait for a revision, and a little more.
+            stall: WAIT_MAX.saturating_add(Duration::from_secs(10)),
+            drain,
+        }
+    }
 }
 
-/// How many octets of a request are kept. Its head has to fit; bodies are not read.
+/// The size of the buffer for a request. The head has to fit; bodies are not read.
 const BUFFER_OCTETS: usize = 16 << 10;
 
-/// How long it waits after a connection could not be accepted, most likely for lack of file descriptors.
+/// The pause after a connection could not be accepted, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until it is to stop, and then until those who have asked are answered.
+/// Serves until `stop` is cancelled, then answers the requests that have come.
 pub(super) async fn serve(
-    limits: Limits,
+    limits: HttpLimits,
     listener: Arc<TcpListener>,
     router: Router,
     stop: CancellationToken,
@@ -95,7 +96,7 @@ pub(super) async fn serve(
         let connection = open.watch(connection);
         tokio::spawn(async move {
             tokio::select! {
-                // What a client does to its own connection is no news.
+                // A client that closes its connection is nothing to log.
                 _ = connection => {}
                 () = stalls(&written, limits.stall) => {}
             }
@@ -106,7 +107,7 @@ pub(super) async fn serve(
     let _ = tokio::time::timeout(limits.drain, open.shutdown()).await;
 }
 
-/// Ends once nothing has been written for so long, or for up to twice as long.
+/// Returns once nothing was written for `limit`, or for up to twice as long.
 async fn stalls(written: &AtomicUsize, limit: Duration) {
     loop {
         let before = written.load(Ordering::Relaxed);

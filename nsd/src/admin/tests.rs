@@ -3,7 +3,7 @@
 use etcd::mirror::Event;
 
 use super::*;
-use crate::mirror::Settings;
+use crate::mirror::MirrorSettings;
 use crate::served::Publisher;
 use crate::zone::View;
 
@@ -16,7 +16,7 @@ struct Bench {
 }
 
 fn bench() -> Bench {
-    let settings = Settings {
+    let settings = MirrorSettings {
         store: etcd::client::Config::new(vec![]),
         prefix: etcd::schema::Prefix::default(),
         consistency: crate::model::Consistency::Available,
@@ -74,12 +74,12 @@ async fn the_digest_of_a_revision_that_has_not_come_is_not_known() {
     }
     bench.publisher.tell(|standing| standing.mirrored = Some(9));
     let is_known = async |revision, min_revision| {
-        let wanted = Wanted {
+        let wanted = WaitQuery {
             min_revision,
             timeout_ms: None,
         };
         let shared = State(bench.shared.clone());
-        let told = digest(shared, Query(wanted), Query(Revision { revision })).await;
+        let told = digest(shared, Query(wanted), Query(RevisionQuery { revision })).await;
         let Json(told) = told.expect("nothing panics");
         told.digest.is_some()
     };
@@ -93,7 +93,7 @@ async fn the_digest_of_a_revision_that_has_not_come_is_not_known() {
     assert!(is_known(12, Some(9)).await, "nothing has changed since");
 }
 
-/// Has somebody else hold the builder until `done` is called, for ten seconds at the most. What that returns says
+/// Locks the builder on another thread until the returned function is called, for ten seconds at most. That function returns
 /// whether it was called in time.
 fn hold(mirrored: &Mirrored) -> impl FnOnce() -> bool {
     let (mirrored, (held, is_held)) = (mirrored.clone(), std::sync::mpsc::channel());
@@ -105,7 +105,7 @@ fn hold(mirrored: &Mirrored) -> impl FnOnce() -> bool {
     });
     is_held.recv().expect("it is held");
     move || {
-        // It may be too late.
+        // It fails if the ten seconds are over.
         let _ = done.send(());
         holder.join().expect("no panic")
     }
@@ -115,15 +115,15 @@ fn hold(mirrored: &Mirrored) -> impl FnOnce() -> bool {
 async fn nobody_waits_for_who_waits_for_the_builder() {
     let bench = bench();
     let release = hold(&bench.mirrored);
-    // All of them on the one thread that the test has.
+    // All of them run on the one thread of the test.
     let (wanted, at) = (
         || {
-            Query(Wanted {
+            Query(WaitQuery {
                 min_revision: None,
                 timeout_ms: None,
             })
         },
-        || Query(Revision { revision: 1 }),
+        || Query(RevisionQuery { revision: 1 }),
     );
     let shared = || State(bench.shared.clone());
     let asked = tokio::spawn({
@@ -145,7 +145,7 @@ async fn nobody_waits_for_who_waits_for_the_builder() {
     assert!(asked.await.expect("no panic"));
 }
 
-/// A listener with room for two, and its address.
+/// Starts a listener.
 async fn listening(
     connections: usize,
     head: Duration,
@@ -154,7 +154,7 @@ async fn listening(
     CancellationToken,
     tokio::task::JoinHandle<()>,
 ) {
-    let limits = listen::Limits {
+    let limits = listen::HttpLimits {
         connections,
         head,
         stall: Duration::from_secs(60),
@@ -165,7 +165,7 @@ async fn listening(
 }
 
 async fn listening_with(
-    limits: listen::Limits,
+    limits: listen::HttpLimits,
     router: Router,
 ) -> (
     std::net::SocketAddr,
@@ -179,14 +179,14 @@ async fn listening_with(
     (address, stop, served)
 }
 
-/// Sends this, and reads until the other side closes; none if it does not.
+/// Sends a request, and reads until the other side closes; none if it does not.
 async fn told(address: std::net::SocketAddr, request: &[u8]) -> Option<String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
     stream.write_all(request).await.ok()?;
     let mut told = Vec::new();
     let read = stream.read_to_end(&mut told);
-    // Closed with octets unread is closed, too.
+    // An error also means that it is closed: it may be closed with octets unread.
     let _ = tokio::time::timeout(Duration::from_secs(20), read)
         .await
         .ok()?;
@@ -208,7 +208,7 @@ async fn requests_that_never_end_do_not_keep_others_out() {
         let told = one.await.expect("no panic");
         assert!(told.is_some(), "it is still open");
     }
-    // A body that never ends is not read, and a head without end is refused.
+    // A body is not read, and a head that is too long is refused.
     let body = b"POST /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999999\r\n\r\nx";
     let answer = told(address, body).await.expect("it is closed");
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
@@ -232,7 +232,7 @@ async fn more_connections_than_there_may_be_wait() {
         .expect("it listens");
     first.write_all(&sound[..5]).await.expect("sent");
     let second = tokio::spawn(told(address, sound));
-    // Far more turns than an answer takes.
+    // This gives it far more turns than an answer takes.
     for _ in 0..10_000 {
         tokio::task::yield_now().await;
     }
@@ -248,7 +248,7 @@ async fn more_connections_than_there_may_be_wait() {
 async fn whoever_has_not_asked_does_not_hold_up_the_end() {
     let (address, quit, served) = listening(2, Duration::from_millis(200)).await;
     let idle = tokio::spawn(told(address, b"GET"));
-    // Another one is served, so that the end comes amid the first.
+    // After another request is served, the first one is certainly open.
     let sound = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     assert!(told(address, sound).await.is_some());
     quit.cancel();
@@ -277,14 +277,14 @@ const STREAM: &[u8] = b"GET /stream HTTP/1.0\r\nhost: x\r\n\r\n";
 
 #[tokio::test]
 async fn a_long_download_is_not_cut_as_long_as_it_goes_on() {
-    let limits = listen::Limits {
+    let limits = listen::HttpLimits {
         stall: Duration::from_secs(1),
-        ..listen::Limits::DEFAULT
+        ..listen::HttpLimits::new(Duration::ZERO)
     };
     let (sender, chunks) = tokio::sync::mpsc::channel(1);
     let (address, _quit, _served) = listening_with(limits, streaming(chunks)).await;
     let download = tokio::spawn(told(address, STREAM));
-    // Altogether it takes several times as long as it may stall.
+    // In total it takes several times the limit for a stall.
     for _ in 0..60 {
         sender.send(Ok(b"x".to_vec())).await.expect("it goes on");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -296,9 +296,9 @@ async fn a_long_download_is_not_cut_as_long_as_it_goes_on() {
 
 #[tokio::test]
 async fn a_download_that_nobody_takes_is_cut() {
-    let limits = listen::Limits {
+    let limits = listen::HttpLimits {
         stall: Duration::from_millis(100),
-        ..listen::Limits::DEFAULT
+        ..listen::HttpLimits::new(Duration::ZERO)
     };
     let (sender, chunks) = tokio::sync::mpsc::channel(1);
     let (address, _quit, _served) = listening_with(limits, streaming(chunks)).await;
@@ -318,7 +318,7 @@ async fn those_that_wait_leave_room_for_others() {
     let wait = || {
         let mut shared = bench.shared.clone();
         tokio::spawn(async move {
-            let wanted = Wanted {
+            let wanted = WaitQuery {
                 min_revision: Some(1),
                 timeout_ms: Some(60_000),
             };

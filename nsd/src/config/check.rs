@@ -9,14 +9,14 @@ use etcd::client;
 use etcd::options::log_directives;
 
 use super::options::{LogFormat, ServeOptions};
-use crate::mirror;
+use crate::mirror::{self, MirrorSettings};
 use crate::model::Time;
 
 /// The settings: checked and complete.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How the mirror is kept.
-    pub mirror: mirror::Settings,
+    /// Settings of the mirror.
+    pub mirror: MirrorSettings,
     /// Where to answer DNS.
     pub listen: Vec<SocketAddr>,
     /// Whether to leave out addresses of families that the host lacks: nobody asked for the default ones.
@@ -117,7 +117,7 @@ impl ServeOptions {
         }
     }
 
-    fn mirror(&self) -> anyhow::Result<mirror::Settings> {
+    fn mirror(&self) -> anyhow::Result<MirrorSettings> {
         let store = client::Config {
             discover: self.discover_members.unwrap_or(false),
             ..self.store.config()?
@@ -130,7 +130,7 @@ impl ServeOptions {
             mirror::check_snapshot(path)
                 .with_context(|| format!("cannot write a snapshot to {}", path.display()))?;
         }
-        Ok(mirror::Settings {
+        Ok(MirrorSettings {
             store: store.complete()?,
             prefix: self.store.prefix()?,
             consistency: self.consistency.unwrap_or_default(),

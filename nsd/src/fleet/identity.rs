@@ -1,4 +1,4 @@
-//! Under which name and addresses others know this front-end.
+//! The name and the addresses of this front-end.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::config::Config;
 
-/// The host's name and the first port: the same after a restart, another one for another front-end there.
+/// The host's name and the first port: stable across restarts, and unique among the front-ends of a host.
 pub(crate) fn default_id(dns: &[SocketAddr]) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let host = host
@@ -23,13 +23,15 @@ pub(crate) fn default_id(dns: &[SocketAddr]) -> String {
     )
 }
 
-/// Under which addresses others reach this front-end: `reached` has the admin listener's first, then those for DNS.
+/// The addresses at which others reach this front-end. `reached` has that of the admin listener first, then those for DNS.
+/// An unspecified address, such as 0.0.0.0, becomes the one that is configured, or the one that this host uses towards
+/// etcd.
 pub(super) async fn addresses(config: &Config, reached: Vec<SocketAddr>) -> Frontend {
     let is_open = reached.iter().any(|address| address.ip().is_unspecified());
     let (mut host, mut is_told) = (config.advertise, false);
     while is_open && host.is_none() {
         let endpoints = config.mirror.store.endpoints.clone();
-        // It may have to ask for a name, which takes its time, and may have no way to etcd yet.
+        // Resolving a name blocks, and there may be no route to etcd yet.
         let found = tokio::task::spawn_blocking(move || towards(&endpoints)).await;
         host = found.ok().flatten();
         if host.is_none() {
@@ -45,7 +47,7 @@ pub(super) async fn addresses(config: &Config, reached: Vec<SocketAddr>) -> Fron
         Some(host) if address.ip().is_unspecified() => SocketAddr::new(host, address.port()),
         _ => address,
     };
-    // The admin listener on [::] is for IPv4, too; those for DNS are not.
+    // The admin listener on [::] takes IPv4, too; those for DNS do not.
     let at_host_of_family = |address: SocketAddr| match host {
         Some(host) if host.is_ipv4() == address.is_ipv4() => at_host(address),
         _ => address,
@@ -60,12 +62,12 @@ pub(super) async fn addresses(config: &Config, reached: Vec<SocketAddr>) -> Fron
     }
 }
 
-/// The address of this host that the way to etcd begins with. Nothing is sent.
+/// The local address of the route to etcd. Sends nothing.
 fn towards(endpoints: &[String]) -> Option<IpAddr> {
     let probe = |any: &str, authority: &str| {
         let socket = UdpSocket::bind(any).ok()?;
         let connected = socket.connect(authority);
-        // Without a port any does: only the way matters.
+        // Any port will do if there is none: only the route matters.
         let connected = connected.or_else(|_| socket.connect(format!("{authority}:2379")));
         connected.ok()?;
         socket.local_addr().ok().map(|address| address.ip())

@@ -1,4 +1,4 @@
-//! This front-end among the others: its name, its addresses, and its registration in etcd.
+//! This front-end in the fleet: its name, its addresses, and its registration in etcd.
 
 mod identity;
 
@@ -16,19 +16,19 @@ use crate::served::Standing;
 /// Where a front-end is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It answers, and others are to ask it.
+    /// It answers.
     Serving,
-    /// It answers, but others are to stop asking it.
+    /// It still answers, but tells load balancers to send no more queries.
     LameDuck,
-    /// It leaves the fleet, and ends.
+    /// It leaves the fleet and shuts down.
     Ending,
 }
 
-/// Keeps this front-end registered under `id` until it is to stop. `reached` has the address of the admin listener, then
-/// those for DNS.
+/// Keeps this front-end registered under `id` until `stop` is cancelled. `reached` has the address of the admin listener,
+/// then those for DNS.
 ///
-/// It registers only once there is data, so that `--wait` does not wait for a front-end without any. A store without zones is
-/// data, too: whoever adds the first zone may wait for this front-end.
+/// It registers only once everything was listed or a snapshot was read, so that `nsctl --wait` does not wait for a front-end
+/// without data. A list without zones counts, too: whoever adds the first zone may wait for this front-end.
 pub(crate) async fn register(
     config: Config,
     id: String,

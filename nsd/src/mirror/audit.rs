@@ -1,5 +1,5 @@
-//! The audit: now and then everything is read from etcd and held against what has come through the watch, as several
-//! releases of etcd have lost events. Where the two differ, everything is listed again.
+//! The audit: now and then everything is read from etcd and compared with what has come through the watch, as several
+//! releases of etcd have lost events. If the two differ, everything is listed again.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info};
 
 use super::Mirrored;
-use crate::served::{Audit, Publisher, Standing};
+use crate::served::{AuditResult, Publisher, Standing};
 
-/// How long the watch may take to bring what was read.
+/// How long the watch may be behind what was read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Holds the mirror against etcd for ever, so often.
+/// Compares the mirror with etcd forever, at intervals of about `every`. If they differ, notifies `doubt`.
 pub(super) async fn run(
     store: Store,
     every: Duration,
@@ -24,13 +24,13 @@ pub(super) async fn run(
 ) {
     let mut pause = every;
     loop {
-        // A fleet that was started together does not read all at once.
+        // At a random time, so that a fleet that was started together does not read all at once.
         sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
         pause = every;
-        // A change that is under way may make a difference, once.
-        let mut audit = look(&store, &mirrored, publisher.subscribe()).await;
-        if matches!(audit, Ok(Some(Audit { agrees: false, .. }))) {
-            audit = look(&store, &mirrored, publisher.subscribe()).await;
+        // A change that is under way may make a difference once.
+        let mut audit = compare(&store, &mirrored, publisher.subscribe()).await;
+        if matches!(audit, Ok(Some(AuditResult { agrees: false, .. }))) {
+            audit = compare(&store, &mirrored, publisher.subscribe()).await;
         }
         match audit {
             Ok(Some(audit)) => {
@@ -58,12 +58,12 @@ pub(super) async fn run(
     }
 }
 
-/// Looks once; none where the mirror has not come so far.
-async fn look(
+/// Compares once; none if the watch stays behind.
+async fn compare(
     store: &Store,
     mirrored: &Mirrored,
     mut standing: watch::Receiver<Standing>,
-) -> Result<Option<Audit>, StoreError> {
+) -> Result<Option<AuditResult>, StoreError> {
     let survey = store.survey(None).await?;
     let come = standing.wait_for(|standing| standing.mirrored >= Some(survey.newest));
     if !matches!(timeout(PATIENCE, come).await, Ok(Ok(_))) {
@@ -75,7 +75,7 @@ async fn look(
         let tables = builder.lock().tables();
         digest.map(|digest| (digest, tables.is_sound()))
     });
-    Ok(own.await?.map(|(digest, is_sound)| Audit {
+    Ok(own.await?.map(|(digest, is_sound)| AuditResult {
         at: Instant::now(),
         revision: survey.revision,
         agrees: is_sound && digest == survey.census.digest(),

@@ -132,7 +132,7 @@ impl Feed {
             ?failure,
             reason = %cause,
             serving,
-            "etcd is lost, retrying"
+            "cannot follow etcd, retrying"
         );
     }
 }
@@ -157,15 +157,15 @@ mod tests {
 
     use etcd::schema::Prefix;
 
-    use super::super::{Guard, Settings};
+    use super::super::{Guard, MirrorSettings};
     use super::*;
     use crate::model::Consistency;
     use crate::served::Served;
     use crate::zone::View;
 
-    /// A feed of a mirror with nothing in it.
+    /// A feed of an empty mirror.
     fn feed(is_restarted: bool) -> (Feed, Served) {
-        let settings = Settings {
+        let settings = MirrorSettings {
             store: client::Config::new(vec![]),
             prefix: Prefix::default(),
             consistency: Consistency::Available,
@@ -186,7 +186,7 @@ mod tests {
         (feed, served)
     }
 
-    /// All is well.
+    /// The status of a mirror that works.
     fn status(start: Instant) -> MirrorStatus {
         MirrorStatus {
             applied: Some(8),
@@ -203,11 +203,11 @@ mod tests {
     #[test]
     fn a_doubt_takes_back_what_was_proved() {
         let (mut feed, served) = feed(false);
-        // Not before the publisher's own start.
+        // After the publisher was started: it keeps no earlier proof.
         let start = Instant::now();
         let mut status = status(start);
         feed.take(vec![Event::Fresh { at: start }], &status);
-        // A proof is kept in whole milliseconds.
+        // A proof is kept in milliseconds.
         let age = served.proof().age(start);
         assert!(
             age < Some(Duration::from_millis(1)) && age.is_some(),

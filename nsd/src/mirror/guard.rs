@@ -1,18 +1,18 @@
-//! Which losses are held back: somebody may have deleted a prefix, or restored the wrong backup.
+//! Decides which losses are held back: somebody may have deleted a prefix, or restored the wrong backup.
 //!
-//! A loss is what others have deleted: RRsets, or the key of a zone. What a transaction of ours deletes is none; they
-//! all touch the head key. Each zone with a loss is on the books here. A zone is held back where its own loss is large;
-//! all zones with a loss are held back where the losses together are large for the whole store.
+//! A loss is what others have deleted: RRsets, or the key of a zone. What a transaction of ours deletes is not a loss; all
+//! of ours write the head key. A zone is held back if its own loss is large. All zones with a loss are held back if the
+//! losses together are large for the whole store.
 
 use std::collections::BTreeMap;
 
 use crate::model::Name;
 use crate::served::Loss;
 
-/// Says which losses are held back.
+/// The limit from which on losses are held back.
 #[derive(Clone, Copy, Debug)]
 pub struct Guard {
-    /// A loss of more than this many percent is; none with 100.
+    /// A loss of more than this many percent is held back; 100 holds nothing back.
     pub percent: u8,
 }
 
@@ -23,11 +23,11 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// A loss of fewer RRsets than this is never held back, unless no RRset at all is left.
+    /// A loss of fewer RRsets than this is not held back, unless nothing is left.
     pub const LOSS_MIN: usize = 5;
 
-    /// How long a loss adds up with later ones, in seconds, so that keys that are deleted one by one are found out, too.
-    /// What was deleted longer ago, and did not come to enough, was meant.
+    /// How long a loss adds up with later ones, in seconds. So keys that are deleted one by one are noticed, too. Smaller
+    /// losses from before that time count as meant.
     pub const MEMORY: u64 = 3600;
 
     /// Whether anything is held back at all.
@@ -35,42 +35,43 @@ impl Guard {
         self.percent < 100
     }
 
-    /// Whether so much is held back.
+    /// Whether a loss is so large that it is held back.
     pub fn is_large(self, Loss { gone, of }: Loss) -> bool {
-        // The key of a zone counts as one more, and may be there still.
+        // The key of a zone counts as one more, and may still be there.
         let is_all = gone > 0 && gone + 1 >= of;
         let is_much = gone >= Self::LOSS_MIN && gone * 100 > of * usize::from(self.percent);
         self.is_on() && (is_all || is_much)
     }
 }
 
-/// The zones that have lost something.
+/// The losses of all zones, and their sums.
 #[derive(Default)]
 pub(super) struct Losses {
-    zones: BTreeMap<Name, Entry>,
-    /// What all zones have lost, and what those have that are held back.
+    zones: BTreeMap<Name, ZoneLoss>,
+    /// How many RRsets and keys all zones have lost.
     gone: usize,
+    /// The losses that are held back, summed up.
     held: Loss,
     held_zones: usize,
-    /// Whether all of them are held back.
+    /// Whether all zones with a loss are held back.
     pub(super) is_all_held: bool,
 }
 
 #[derive(Clone, Copy)]
-struct Entry {
+struct ZoneLoss {
     loss: Loss,
     is_held: bool,
 }
 
 impl Losses {
-    /// Takes down what a zone has lost, if anything, and whether that is held back.
+    /// Sets what a zone has lost, if anything, and whether that is held back.
     pub(super) fn set(&mut self, apex: &Name, loss: Option<Loss>, is_held: bool) {
-        let new = loss.map(|loss| Entry { loss, is_held });
+        let new = loss.map(|loss| ZoneLoss { loss, is_held });
         let old = match new {
             Some(new) => self.zones.insert(apex.clone(), new),
             None => self.zones.remove(apex),
         };
-        if let Some(Entry { loss, is_held }) = old {
+        if let Some(ZoneLoss { loss, is_held }) = old {
             self.gone -= loss.gone;
             if is_held {
                 self.held_zones -= 1;
@@ -78,7 +79,7 @@ impl Losses {
                 self.held.of -= loss.of;
             }
         }
-        if let Some(Entry { loss, is_held }) = new {
+        if let Some(ZoneLoss { loss, is_held }) = new {
             self.gone += loss.gone;
             if is_held {
                 self.held_zones += 1;
@@ -93,28 +94,28 @@ impl Losses {
         self.held_zones
     }
 
-    /// The zones that are held back.
+    /// The zones that are held back, each with its loss.
     pub(super) fn held_zones(&self) -> impl Iterator<Item = (&Name, Loss)> {
-        let held = self.zones.iter().filter(|(_, entry)| entry.is_held);
-        held.map(|(apex, entry)| (apex, entry.loss))
+        let held = self.zones.iter().filter(|(_, zone)| zone.is_held);
+        held.map(|(apex, zone)| (apex, zone.loss))
     }
 
-    /// Whether no zone has lost anything.
+    /// Whether no zone has a loss.
     pub(super) fn is_empty(&self) -> bool {
         self.zones.is_empty()
     }
 
-    /// All zones that have lost something.
+    /// All zones with a loss.
     pub(super) fn zones(&self) -> impl Iterator<Item = &Name> {
         self.zones.keys()
     }
 
-    /// What is held back of all zones together, and how many these are.
+    /// The losses that are held back, summed up, and in how many zones.
     pub(super) fn held(&self) -> Option<(Loss, usize)> {
         (self.held_zones > 0).then_some((self.held, self.held_zones))
     }
 
-    /// What all zones have lost together, given how many RRsets are served.
+    /// The losses of all zones, summed up. `served` is how many RRsets are served.
     pub(super) fn total(&self, served: usize) -> Loss {
         Loss {
             gone: self.gone,

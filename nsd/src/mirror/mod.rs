@@ -1,5 +1,5 @@
-//! From etcd to what is served: builds views from the mirror's events, publishes each in one step, and tells how fresh they
-//! are.
+//! From etcd to what is served: builds views from the mirror's events, publishes each in one step, and tells how
+//! fresh they are.
 //!
 //! Each of these uses only those above it:
 //!
@@ -47,32 +47,32 @@ use crate::supervisor::Supervisor;
 /// How long etcd may take for one page of an audit.
 const PAGE: Duration = Duration::from_secs(10);
 
-/// How the mirror is kept.
+/// Settings of the mirror.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct MirrorSettings {
     /// How to reach etcd.
     pub store: client::Config,
     /// Prefix of all keys.
     pub prefix: Prefix,
-    /// What answers promise where a zone says nothing.
+    /// The promise of zones whose settings make none.
     pub consistency: Consistency,
     /// Which losses are held back.
     pub guard: Guard,
-    /// The local snapshot, and how often it is written.
+    /// The file of the local snapshot, and how often it is written.
     pub snapshot: Option<(PathBuf, Duration)>,
-    /// How often the mirror is held against etcd; none for never.
+    /// How often the mirror is compared with etcd; none for never.
     pub audit: Option<Duration>,
-    /// Whether the front-end is ready without any zone.
+    /// Whether the front-end is ready even without a zone.
     pub allow_empty: bool,
 }
 
-/// The builder, which the mirror feeds and others look into. No query waits for it.
+/// A handle to the builder, which the mirror updates and the admin listener reads. No query waits for it.
 #[derive(Clone)]
 pub struct Mirrored(Arc<Mutex<Builder>>);
 
 impl Mirrored {
-    /// What is there to begin with: the local snapshot, or nothing. A snapshot that is no good is none.
-    pub(crate) fn open(settings: &Settings) -> (Self, Option<Resume>) {
+    /// Starts from the local snapshot, or from nothing if there is none that can be used.
+    pub(crate) fn open(settings: &MirrorSettings) -> (Self, Option<Resume>) {
         let (prefix, consistency, guard) = (
             settings.prefix.clone(),
             settings.consistency,
@@ -93,9 +93,9 @@ impl Mirrored {
         (Mirrored(Arc::new(Mutex::new(builder))), resume)
     }
 
-    /// The builder, for a moment.
+    /// Locks the builder.
     pub fn lock(&self) -> MutexGuard<'_, Builder> {
-        // A panic is a defect, but none that makes what is there worse than it is.
+        // After a panic the restarted mirror replaces the data with a list, so what is there may be used until then.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,17 +118,17 @@ fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
     }
 }
 
-/// A mirror that is open, and not started yet.
+/// A mirror that is open, but not started yet.
 pub struct Mirror {
-    settings: Settings,
+    settings: MirrorSettings,
     mirrored: Mirrored,
     resume: Option<Resume>,
     publisher: Publisher,
 }
 
 impl Mirror {
-    /// Opens it, with what it serves: what the local snapshot has, or nothing.
-    pub fn open(settings: Settings) -> (Self, Served) {
+    /// Opens the mirror. It serves the local snapshot, or nothing yet.
+    pub fn open(settings: MirrorSettings) -> (Self, Served) {
         let (mirrored, resume) = Mirrored::open(&settings);
         let revision = resume.as_ref().map(|resume| resume.revision);
         let mut standing = Standing {
@@ -152,12 +152,13 @@ impl Mirror {
         (mirror, served)
     }
 
-    /// The builder, for those who look into it.
+    /// A handle to the builder.
     pub fn mirrored(&self) -> Mirrored {
         self.mirrored.clone()
     }
 
-    /// Starts to mirror etcd. Should it panic, which is a defect, what is there is served on, and all of it is listed again.
+    /// Starts to mirror etcd. After a panic, which is a bug, the published view stays in service and everything is listed
+    /// again.
     pub fn start(self, supervisor: &mut Supervisor) {
         let Mirror {
             settings,
@@ -173,7 +174,7 @@ impl Mirror {
 }
 
 async fn run(
-    settings: Settings,
+    settings: MirrorSettings,
     mirrored: Mirrored,
     resume: Option<Resume>,
     publisher: Publisher,
@@ -203,7 +204,7 @@ async fn run(
     let (store, prefix) = (settings.store.clone(), settings.prefix.clone());
     let watching = client::watch(store, prefix, pace, resume, &doubt, |events, status| {
         if feed.takes_long(&events) {
-            // Others go on meanwhile, on other threads.
+            // Other tasks move to other threads meanwhile.
             tokio::task::block_in_place(|| feed.take(events, status));
         } else {
             feed.take(events, status);
@@ -220,7 +221,7 @@ async fn run(
     };
     let snapshots = async {
         match &saver {
-            Some(saver) => saver.save_for_ever(&mut saved).await,
+            Some(saver) => saver.save_forever(&mut saved).await,
             None => std::future::pending().await,
         }
     };

@@ -1,4 +1,4 @@
-//! Writes the local snapshot now and then, and at the end.
+//! Writes the local snapshot at intervals, and at shutdown.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tracing::{debug, error};
 
 use super::builder::Edition;
-use super::{Mirrored, Settings, snapshot};
+use super::{MirrorSettings, Mirrored, snapshot};
 use crate::served::Publisher;
 
 /// Writes the local snapshot.
@@ -20,7 +20,7 @@ pub(super) struct Saver {
 
 impl Saver {
     pub(super) fn new(
-        settings: &Settings,
+        settings: &MirrorSettings,
         mirrored: &Mirrored,
         publisher: &Publisher,
     ) -> Option<Self> {
@@ -38,22 +38,22 @@ impl Saver {
         self.mirrored.lock().edition()
     }
 
-    pub(super) async fn save_for_ever(&self, saved: &mut Option<Edition>) {
+    pub(super) async fn save_forever(&self, saved: &mut Option<Edition>) {
         loop {
             sleep(self.every).await;
             self.save(saved).await;
         }
     }
 
-    /// Writes the snapshot, if what is served is not what the last one has.
+    /// Writes the snapshot, unless `last` is the edition that is served.
     pub(super) async fn save(&self, last: &mut Option<Edition>) {
-        // A restart would take a copy in doubt for a good one.
+        // After a restart nothing would say that the copy was in doubt.
         if self.edition() == *last || self.publisher.standing().doubted {
             return;
         }
         let (mirrored, path) = (self.mirrored.clone(), self.path.clone());
         let written = tokio::task::spawn_blocking(move || {
-            // What is saved is looked at only then: nothing older is written after it.
+            // Taken only after the turn: otherwise an older state could be written last.
             let turn = snapshot::turn();
             let (edition, saved) = {
                 let builder = mirrored.lock();
@@ -72,9 +72,9 @@ impl Saver {
             Ok(Some(Err(error))) => {
                 error!(snapshot = %shown, %error, "cannot write the snapshot");
             }
-            // There is nothing yet.
+            // Nothing was listed yet.
             Ok(None) => {}
-            Err(error) => error!(%error, "the snapshot was not written"),
+            Err(error) => error!(snapshot = %shown, %error, "cannot write the snapshot"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Says in the log what answers are worth: once there are any, once they become stale, and once that is over.
+//! Logs when answers begin, when they become stale, and when they are fresh again.
 
 use std::time::{Duration, Instant};
 
@@ -10,24 +10,24 @@ use tracing::{info, warn};
 
 use crate::served::Standing;
 
-/// What a snapshot has is stale until etcd answers. That is worth a line only if it takes longer than this.
+/// Data from a snapshot are stale until etcd answers. Only if that takes longer is it logged.
 const FIRST_PROOF: Duration = Duration::from_secs(5);
 
-/// What answers are worth.
+/// How fresh answers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// There is nothing to answer from.
     NotReady,
-    /// All that etcd has was read, and there is no zone.
+    /// Everything was listed, and there is no zone.
     Empty,
-    /// They are as fresh as they are to be until then; for ever without a limit.
+    /// They are fresh, until this moment if there is a limit.
     Fresh(Option<Instant>),
-    /// They say that they are stale.
+    /// They are stale, and say so.
     Stale,
 }
 
 impl State {
-    /// `stale_after` is the age from which on answers are stale.
+    /// `stale_after` is the age at which answers become stale.
     fn at(
         now: Instant,
         started: Instant,
@@ -47,7 +47,7 @@ impl State {
     }
 }
 
-/// Runs until it is to stop.
+/// Runs until `stop` is cancelled.
 pub(crate) async fn run(
     mut standing: watch::Receiver<Standing>,
     stale_after: Option<Duration>,
@@ -63,7 +63,7 @@ pub(crate) async fn run(
         before = state;
         let news = async {
             match state {
-                // Either may be the news.
+                // Either the time is up, or the standing changes.
                 State::Fresh(Some(until)) => {
                     drop(timeout_at(until.into(), standing.changed()).await);
                 }
@@ -76,7 +76,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Logs what is new.
+/// Logs the difference between two states.
 fn announce(before: State, state: State, standing: &Standing, prefix: &Prefix) {
     if state == State::Empty && before != State::Empty {
         warn!(

@@ -1,7 +1,7 @@
-//! File descriptors: as many as the system grants, and some of them kept back.
+//! File descriptors: takes as many as the system grants, and reserves some of them.
 //!
-//! A front-end that has run out of them cannot reach etcd again. So TCP clients get no more than what is left after the
-//! sockets that have to be there and a reserve.
+//! A front-end that has run out of them cannot reconnect to etcd. So TCP clients get only what is left after the sockets
+//! that are always open and the reserve.
 
 use anyhow::bail;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,16 +10,16 @@ use tracing::{debug, warn};
 use crate::admin;
 use crate::server::LEAVING_MAX;
 
-/// Connections to etcd, to old and new members at once; the snapshot; the runtime's own.
+/// Descriptors for connections to etcd, to old and new members at once; the snapshot; the runtime.
 const OTHERS: usize = 96;
 
-/// Descriptors for everything but clients, for those of the admin listener, and for TCP clients that are about to leave.
+/// The descriptors that TCP clients do not get. Clients that are being disconnected still need theirs.
 const RESERVE: usize = OTHERS + admin::CONNECTIONS_MAX + LEAVING_MAX;
 
-/// Fewer TCP connections than this are no service.
+/// With fewer TCP connections than this the front-end does not start.
 const CONNECTIONS_MIN: usize = 16;
 
-/// Raises the soft limit of open files to the hard one, and returns what is granted then; none without a limit.
+/// Raises the soft limit of open files to the hard one. Returns the limit that applies then; none without a limit.
 pub(crate) fn raise_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -35,8 +35,8 @@ pub(crate) fn raise_limit() -> Option<u64> {
     }
 }
 
-/// How many TCP connections there may be: those wanted, or fewer where the limit of open files asks for that. `sockets`
-/// are those that are always open.
+/// How many TCP connections there may be: as many as `wanted`, or fewer if the limit of open files requires that. `sockets`
+/// is how many are always open.
 pub(crate) fn connections(
     limit: Option<u64>,
     sockets: usize,

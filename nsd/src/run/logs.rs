@@ -1,4 +1,4 @@
-//! Log lines: to stderr, at a level that can be changed while the process runs.
+//! Logs to stderr, at a level that can be changed while the process runs.
 
 use std::io::IsTerminal;
 

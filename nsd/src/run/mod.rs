@@ -1,4 +1,4 @@
-//! The life of a front-end: bind, mirror, register, serve; and the way out.
+//! The life of a front-end: bind, mirror, serve, register, and shut down in the reverse order.
 
 mod announce;
 mod descriptors;
@@ -30,17 +30,17 @@ use crate::served::Standing;
 use crate::server::{self, ConnectionLimits, Connections, Sockets};
 use crate::supervisor::Supervisor;
 
-/// Grace period for queries in flight at shutdown: as long as a query may wait for etcd, and a little more.
+/// Grace period for queries and requests in flight at shutdown: as long as a query may wait for etcd, and a little more.
 const DRAIN: Duration = Duration::from_millis(2_500);
 
-/// An end that takes longer than this, as where a disk hangs, is cut short by a second signal.
-const END: Duration = Duration::from_secs(5);
+/// If shutting down takes longer than this, as on a hanging disk, another signal ends the process at once.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// How long a query waits for etcd and for the view, and how long one round of the barrier may last: a client asks
-/// again after that.
+/// How long a query waits for etcd and for the view, and how long one round of the barrier may take. After that the client
+/// asks again.
 const BARRIER: Duration = Duration::from_secs(2);
 
-/// How long it waits for one member of etcd before it asks another one: there is time for three of them.
+/// How long one member of etcd may take before another one is asked. [`BARRIER`] leaves time for three of them.
 const BARRIER_MEMBER: Duration = Duration::from_millis(600);
 
 /// Runs a front-end until SIGTERM or SIGINT.
@@ -48,15 +48,15 @@ pub fn run(options: ServeOptions) -> anyhow::Result<()> {
     run_with(options, std::convert::identity)
 }
 
-/// Does the same as [`run`], but lets `alter` replace what the servers answer from. Tests inject defects here, which
-/// their checkers must find; the program itself has none built in, whatever its features.
+/// Like [`run`], but lets `alter` replace what the servers answer from. Tests inject defects here, which their checkers must
+/// find; the program itself has none built in.
 pub fn run_with(
     options: ServeOptions,
     alter: impl FnOnce(Service) -> Service,
 ) -> anyhow::Result<()> {
     let (reload, config) = Reload::start(options)?;
     block_on(async {
-        // From here on it ends in order, also where that is asked for amid the start.
+        // From here on signals shut it down in order, even while it starts.
         let mut signals = Signals::listen()?;
         let lameduck = config.lameduck;
         let frontend = Running::start(config, alter).await?;
@@ -70,18 +70,18 @@ pub fn run_with(
             );
             frontend.become_lame_duck();
             let told_again = async { while signals.next().await != Told::End {} };
-            // It is over sooner if that is asked for.
+            // A second signal ends this time early.
             let _ = tokio::time::timeout(lameduck, told_again).await;
         }
         info!("stopping");
         let told_again = async {
-            // A signal that comes before does not count.
+            // Earlier signals do not count.
             let early = async {
                 loop {
                     signals.next().await;
                 }
             };
-            let _ = tokio::time::timeout(END, early).await;
+            let _ = tokio::time::timeout(SHUTDOWN, early).await;
             while signals.next().await != Told::End {}
         };
         tokio::select! {
@@ -92,33 +92,33 @@ pub fn run_with(
     })
 }
 
-/// Runs everything but UDP.
+/// Runs `main` on a runtime with a thread per core. UDP has threads of its own.
 pub(crate) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let result = runtime.block_on(main);
-    // Do not wait for what still blocks a thread, such as a DNS lookup.
+    // Does not wait for what still blocks a thread, such as a DNS lookup.
     runtime.shutdown_background();
     result
 }
 
-/// A front-end that serves.
+/// A front-end that is running.
 pub(crate) struct Running {
     pub(crate) dns: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
     pub(crate) standing: watch::Receiver<Standing>,
     barrier: Barrier,
     phase: watch::Sender<Phase>,
-    // In the order of their end.
+    // In the order in which they are stopped.
     registration: Supervisor,
     servers: Supervisor,
     others: Supervisor,
 }
 
 impl Running {
-    /// Binds everything, then starts to mirror and to answer; an address that is taken is an error.
+    /// Binds all addresses, then starts to mirror and to answer. An address that is taken is an error.
     pub(crate) async fn start(
         config: Config,
         alter: impl FnOnce(Service) -> Service,
@@ -128,7 +128,7 @@ impl Running {
         let mut others = Supervisor::default();
         let metrics = Metrics::new(config.udp_workers);
         let settings = config.mirror.clone();
-        // Before anybody can ask: what a snapshot has is served, and told, from the first query on.
+        // Before the sockets are bound, so that even the first query is answered from the snapshot.
         let opened = tokio::task::spawn_blocking(move || Mirror::open(settings));
         let (mirror, served) = opened.await.context("cannot read the snapshot")?;
         let (mirrored, standing) = (mirror.mirrored(), served.standing.clone());
@@ -163,7 +163,7 @@ impl Running {
         };
         let admin_listener = Arc::new(admin_listener);
         others.task("the admin listener", move |stop| {
-            admin::serve(admin_listener.clone(), shared.clone(), stop)
+            admin::serve(admin_listener.clone(), shared.clone(), DRAIN, stop)
         });
         let listed = dns
             .iter()
@@ -200,7 +200,7 @@ impl Running {
 
     /// Waits until this revision is served.
     pub(crate) async fn ready(&mut self, revision: i64) {
-        // The sender lives as long as the mirror, which never ends.
+        // Fails only without a mirror, and that lives as long as this.
         let _ = self
             .standing
             .wait_for(|standing| standing.applied >= Some(revision))
@@ -212,8 +212,8 @@ impl Running {
         self.phase.send_replace(Phase::LameDuck);
     }
 
-    /// Ends all of it: first nobody waits for this front-end any more, then what has come is answered, then what is served
-    /// is saved.
+    /// Shuts down: leaves the fleet, so that nobody waits for this front-end any more; then answers what has come; then
+    /// saves the snapshot.
     pub(crate) async fn end(self) {
         self.phase.send_replace(Phase::Ending);
         self.registration.end().await;
@@ -246,7 +246,7 @@ fn barrier(
             let confirm = async {
                 let before = standing.borrow().mirrored;
                 let head = store.head().await.ok()?;
-                // Behind what had come from it before: it is another history, which has to be listed first.
+                // etcd was restored to an earlier revision, which has to be listed first.
                 if Some(head.store) < before {
                     return None;
                 }
@@ -263,7 +263,7 @@ fn barrier(
         async move {
             let serve = async {
                 rounds.serve().await;
-                // Nobody can ask any more.
+                // Nobody is left who could ask.
                 std::future::pending::<()>().await;
             };
             let _ = stop.run_until_cancelled(serve).await;
@@ -278,11 +278,11 @@ async fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener.map_err(|error| anyhow!("admin listener: {}", told(error)))
 }
 
-/// Binds every address, and finds out how many TCP connections there may be.
+/// Binds the addresses for DNS, and decides how many TCP connections there may be.
 fn bind(config: &Config, metrics: &Metrics) -> anyhow::Result<(Sockets, Arc<Connections>)> {
     let limit = descriptors::raise_limit();
     let (listen, workers) = (&config.listen, config.udp_workers);
-    // One more than its sockets, as a connection is accepted before it has a seat.
+    // For each address the UDP sockets, the TCP listener, and a connection that is accepted and waits for a seat.
     let always_open = listen.len() * (workers + 2);
     let seats = descriptors::connections(limit, always_open, config.tcp_connections)?;
     let sockets = server::bind(listen, config.listens_where_possible, workers)?;

@@ -1,7 +1,7 @@
-//! SIGHUP: reads again what can be changed while a front-end serves.
+//! SIGHUP: reloads what can be changed while a front-end serves.
 //!
-//! That is the log level, and the files for TLS towards etcd. Either all of it is sound and in use afterwards, or nothing
-//! changes and the log says why.
+//! That is the log level, and the TLS files for connections to etcd. Either all of it is valid and used from then on, or
+//! nothing changes and the log says why.
 
 use etcd::client;
 use tracing::{error, info, warn};
@@ -9,18 +9,18 @@ use tracing::{error, info, warn};
 use super::logs::LogLevel;
 use crate::config::{Config, ServeOptions};
 
-/// What is read again, and from where.
+/// What can be reloaded, and from where.
 pub(crate) struct Reload {
-    /// The settings as they were typed.
+    /// The settings of the command line and the environment.
     typed: ServeOptions,
-    /// The same with those of the configuration file, as this process started with.
+    /// The same merged with the configuration file, as at the start of the process.
     started_with: ServeOptions,
     store: client::Config,
     log_level: LogLevel,
 }
 
 impl Reload {
-    /// Reads the settings for the first time, and starts to log.
+    /// Reads the settings for the first time, and starts logging.
     pub(crate) fn start(typed: ServeOptions) -> anyhow::Result<(Self, Config)> {
         let config = typed.clone().complete()?;
         let started_with = typed.merged()?;
@@ -33,7 +33,7 @@ impl Reload {
         Ok((reload, config))
     }
 
-    /// Reads them again.
+    /// Reads the settings again.
     pub(crate) fn reload(&self) {
         match self.try_reload() {
             Ok(log_level) => info!(log_level, "reloaded the log level and the TLS files"),
@@ -45,7 +45,7 @@ impl Reload {
     }
 
     fn try_reload(&self) -> anyhow::Result<String> {
-        // First all that may fail.
+        // Everything that may fail comes first.
         let config = self.typed.clone().complete()?;
         let differences = self.typed.merged()?.differences(&self.started_with)?;
         self.store.tls.check()?;

@@ -1,12 +1,12 @@
-//! What signals do, instead of ending the process as they do by default.
+//! The signals that the process handles.
 //!
 //! | signal | effect |
 //! |---|---|
-//! | SIGTERM, SIGINT | the end, after the lame duck time; a second one cuts that short, and an end that hangs |
-//! | SIGHUP | what can be read again is (`nsd dev`: the end) |
-//! | SIGUSR1, SIGUSR2 | none |
+//! | SIGTERM, SIGINT | shuts down after the lame duck time; a second one ends that time, and a shutdown that hangs |
+//! | SIGHUP | reloads what can be reloaded (`nsd dev`: shuts down) |
+//! | SIGUSR1, SIGUSR2 | ignored |
 //!
-//! SIGPIPE is ignored by Rust's runtime.
+//! Rust's runtime ignores SIGPIPE.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,7 +16,7 @@ pub(crate) struct Signals {
     term: Signal,
     interrupt: Signal,
     hangup: Signal,
-    /// Received by nobody, and so without effect.
+    /// Nobody receives these, so they have no effect.
     _ignored: [Signal; 2],
 }
 
@@ -41,7 +41,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one that has an effect.
+    /// Waits for the next signal that has an effect.
     pub(crate) async fn next(&mut self) -> Told {
         tokio::select! {
             _ = self.term.recv() => Told::End,

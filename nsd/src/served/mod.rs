@@ -1,9 +1,10 @@
-//! What is served, and what is known of it. The mirror writes it. The servers read nothing else; the admin listener also
-//! looks into the builder.
+//! What is served, and what is known about it. The mirror writes it through a [`Publisher`]; everything else reads it
+//! through a [`Served`].
 //!
-//! - `publish`: puts a view in the place of another, and frees that one.
+//! - `publish`: replaces the view, and frees the old one.
+//! - `changes`: which zones a new view changes.
 //! - `proof`: when the view was last known to be complete.
-//! - `standing`: how the mirror stands towards etcd.
+//! - `standing`: the state of the mirror.
 
 mod changes;
 mod proof;
@@ -21,34 +22,34 @@ pub(crate) use changes::log as log_changes;
 pub use proof::Proof;
 use proof::Proved;
 pub use publish::Publisher;
-pub use standing::{Audit, Loss, Standing};
+pub use standing::{AuditResult, Loss, Standing};
 
 use crate::zone::View;
 
 /// The view that is served. Readers load it without waiting; it is replaced as a whole.
 type Published = Arc<ArcSwap<View>>;
 
-/// What is served. A handle: clones are of the same.
+/// A handle to what is served. All clones show the same.
 #[derive(Clone)]
 pub struct Served {
     view: Published,
     proved: Arc<Proved>,
-    /// How the mirror stands. Who waits for changes clones it.
+    /// The standing of the mirror. Clone the receiver to wait for changes.
     pub standing: watch::Receiver<Standing>,
 }
 
 impl Served {
-    /// The last proof that the view was complete. It is read before the view is loaded: a later one may be of a later view.
+    /// The last proof that the view was complete. Load it before the view; otherwise an old view could pass as fresh.
     pub fn proof(&self) -> Proof {
         self.proved.last()
     }
 
-    /// The view as it is now.
+    /// The current view.
     pub fn view(&self) -> Guard<Arc<View>> {
         self.view.load()
     }
 
-    /// The view for a thread that loads it again and again.
+    /// A cache of the view, for a thread that loads it again and again.
     pub fn cached(&self) -> Cache<Published, Arc<View>> {
         Cache::new(self.view.clone())
     }

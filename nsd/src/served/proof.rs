@@ -1,13 +1,12 @@
-//! How fresh the view is: a moment that the mirror sets and every answer may look at.
+//! The proof of freshness: a moment that the mirror sets and every answer may read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Stands for never.
+/// No moment.
 const NEVER: u64 = u64::MAX;
 
-/// The moment as of which the view was last proved to be complete. Shared by the mirror and all servers, which
-/// read it without waiting.
+/// The moment as of which the view was last proved complete. Servers read it without waiting.
 #[derive(Debug)]
 pub(super) struct Proved {
     start: Instant,
@@ -16,7 +15,7 @@ pub(super) struct Proved {
 }
 
 impl Proved {
-    /// Nothing is proved yet, and nothing will be as of a moment before `start`.
+    /// Starts without a proof. Later ones are of moments after `start`.
     pub(super) fn never(start: Instant) -> Self {
         Proved {
             start,
@@ -24,18 +23,18 @@ impl Proved {
         }
     }
 
-    /// The view was complete at this moment.
+    /// Sets the moment at which the view was complete.
     pub(super) fn set(&self, at: Instant) {
         let millis = at.saturating_duration_since(self.start).as_millis() as u64;
         self.millis.store(millis, Ordering::Release);
     }
 
-    /// What was proved so far may have been wrong.
+    /// Takes back the last proof, which may have been wrong.
     pub(super) fn revoke(&self) {
         self.millis.store(NEVER, Ordering::Release);
     }
 
-    /// The last proof. A view that is loaded after this is at least as new as what was proved.
+    /// The last proof. A view that is loaded after it is at least as new as the one it is about.
     pub(super) fn last(&self) -> Proof {
         match self.millis.load(Ordering::Acquire) {
             NEVER => Proof(None),
@@ -44,12 +43,12 @@ impl Proved {
     }
 }
 
-/// The moment of a proof; none if there is none that counts.
+/// The moment of a proof; none if nothing is proved.
 #[derive(Clone, Copy, Debug)]
 pub struct Proof(Option<Instant>);
 
 impl Proof {
-    /// How long ago that was.
+    /// The age of the proof.
     pub fn age(self, now: Instant) -> Option<Duration> {
         self.0.map(|at| now.saturating_duration_since(at))
     }

@@ -21,7 +21,7 @@ use crate::zone::View;
 /// How often a view that was replaced is checked for readers.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What takes longer to free was large: its memory goes back to the system.
+/// If freeing views takes longer, they were large, and their memory goes back to the system.
 const LONG: Duration = Duration::from_millis(20);
 
 /// A view that was replaced, and what that changed.
@@ -150,7 +150,7 @@ mod tests {
             let old = Arc::new(Probe(tell.clone()));
             let reader = old.clone();
             replace.send((old, Vec::new())).expect("it is taken");
-            // Nobody reads this one. Once it is freed, the thread has looked at the other one, too.
+            // Nobody reads this one. Once it is freed, the thread has checked the other one, too.
             let unread = Arc::new(Probe(tell.clone()));
             replace.send((unread, Vec::new())).expect("it is taken");
             assert_eq!(freed_by(), Ok(freeing.thread().id()));

@@ -1,35 +1,35 @@
-//! How the mirror stands: what everybody else in the process is told of it.
+//! The standing of the mirror: what it tells everybody else in the process.
 
 use std::time::{Duration, Instant};
 
-/// RRsets that are gone.
+/// RRsets that etcd has lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
     /// How many.
     pub gone: usize,
-    /// Of how many.
+    /// Of how many RRsets of the zones concerned.
     pub of: usize,
 }
 
-/// What an audit came to.
+/// The result of an audit.
 #[derive(Clone, Copy, Debug)]
-pub struct Audit {
+pub struct AuditResult {
     /// When it ended.
     pub at: Instant,
-    /// The revision that was looked at.
+    /// The revision that was compared.
     pub revision: i64,
-    /// Whether the two were the same.
+    /// Whether the mirror was the same as etcd.
     pub agrees: bool,
 }
 
-/// How the mirror stands.
+/// The state of the mirror, and of what it serves.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    /// Whether there is something to serve: the first sync is done, or a snapshot was read, and there is a zone.
+    /// Whether there is something to serve: everything was listed, or a snapshot was read, and there is a zone.
     pub ready: bool,
-    /// Whether it is ready without any zone, too.
+    /// Whether it is ready even without a zone.
     pub allow_empty: bool,
-    /// The revision that is served; none before there is something to serve.
+    /// The revision that is served; none before the first list, unless there is a snapshot.
     pub applied: Option<i64>,
     /// The revision that has come from etcd, served or held back.
     pub mirrored: Option<i64>,
@@ -37,17 +37,17 @@ pub struct Standing {
     pub last_fresh: Option<Instant>,
     /// Whether the watch is established.
     pub watching: bool,
-    /// Whether what is served is not to be taken for what etcd holds until all of it is listed again.
+    /// Whether the copy may differ from etcd until everything is listed again.
     pub doubted: bool,
     /// The endpoint in use.
     pub endpoint: String,
-    /// The cluster that is mirrored.
+    /// The ID of the cluster that is mirrored.
     pub cluster_id: Option<u64>,
-    /// The member there, once it has answered.
+    /// The ID of the member in use, once it has answered.
     pub member_id: Option<u64>,
-    /// What is wrong, if something is.
+    /// The last failure, until the copy is fresh again.
     pub trouble: Option<String>,
-    /// What etcd has lost and is held back, if anything is.
+    /// The losses that are held back, summed up, if there are any.
     pub held: Option<Loss>,
     /// How many zones are held back.
     pub held_zones: usize,
@@ -57,18 +57,18 @@ pub struct Standing {
     pub rrsets: usize,
     /// How many keys have values that cannot be used.
     pub quarantined: usize,
-    /// How many zones have a serial that is behind one that was served before.
+    /// How many zones have a serial that is lower than one served before.
     pub serials_behind: usize,
-    /// How often everything had to be listed.
+    /// How often everything was listed.
     pub lists: u64,
-    /// How often the cluster was another one.
+    /// How often etcd was found to be a different cluster.
     pub cluster_changes: u64,
-    /// How often the mirror was held against etcd.
+    /// How often the mirror was compared with etcd.
     pub audits: u64,
-    /// How often the two were not the same.
+    /// How often the two differed.
     pub differences: u64,
-    /// The last time.
-    pub audit: Option<Audit>,
+    /// The result of the last comparison.
+    pub audit: Option<AuditResult>,
     /// The revision of the local snapshot.
     pub snapshot: Option<i64>,
 }
@@ -79,8 +79,8 @@ impl Standing {
         self.last_fresh.map(|at| at.elapsed())
     }
 
-    /// Whether what is served has all that the store had then. A view of another cluster has not, however high its
-    /// revision, nor has one that was found to differ. Zones that are held back say so themselves.
+    /// Whether the view has everything that this cluster had at this revision. A view of another cluster does not, however
+    /// high its revision, nor does one that is in doubt. Zones that are held back carry a promise of their own.
     pub fn covers(&self, cluster_id: u64, revision: i64) -> bool {
         !self.doubted && self.cluster_id == Some(cluster_id) && self.applied >= Some(revision)
     }

@@ -1,4 +1,4 @@
-//! What views come of what etcd says.
+//! Which views are built from which events.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -255,7 +255,7 @@ fn a_bad_value_is_quarantined_and_the_last_good_one_served() {
         ),
         (1, 1, 1)
     );
-    // Also over a relist.
+    // A list keeps it, too.
     builder.apply(Event::Listing);
     builder.apply(item("/ns/v1/zone/x", "{}", 41));
     builder.apply(item("/ns/v1/rr/x/2/a/A", "garbage", 40));
@@ -274,7 +274,7 @@ fn a_bad_value_is_quarantined_and_the_last_good_one_served() {
         ),
         (1, 0, 4)
     );
-    // Sound again, and deleted.
+    // The value becomes readable again, or is deleted.
     builder.apply(change(
         42,
         &[
@@ -334,7 +334,7 @@ fn a_list_that_broke_off_leaves_no_trace() {
     assert_eq!(addresses(&builder, "a.x").len(), 0);
 }
 
-/// So many addresses in a zone `x`, as a list brings them.
+/// A zone `x` with this many addresses, as a list brings it.
 fn addresses_listed(count: usize) -> Vec<KeyValue> {
     let mut items = vec![KeyValue {
         key: "/ns/v1/zone/x".into(),
@@ -357,7 +357,7 @@ fn relist(builder: &mut Builder, revision: i64, items: Vec<KeyValue>) -> Vec<Zon
     changes.expect("a list makes another view")
 }
 
-/// A builder that has listed these.
+/// A builder that has listed these items.
 fn with(items: Vec<KeyValue>) -> Builder {
     let mut builder = Builder::new(Prefix::default(), Consistency::default(), Guard::default());
     relist(&mut builder, 5, items);
@@ -378,13 +378,13 @@ const ONE: &str = r#"{"ttl":1,"rdata":["192.0.2.1"]}"#;
 const NINE: &str = r#"{"ttl":1,"rdata":["192.0.2.9"]}"#;
 const HEAD: (&str, Option<&str>) = ("/ns/v1/head", Some("{}"));
 
-/// The keys of some of those addresses, deleted.
+/// Deletions of some of those addresses.
 fn deleted(indexes: Range<usize>) -> Vec<(String, Option<&'static str>)> {
     let key = |index| format!("/ns/v1/rr/x/2/h{index}/A");
     indexes.map(|index| (key(index), None)).collect()
 }
 
-/// The same, put again.
+/// Puts of the zone and its first addresses.
 fn listed_again(count: usize) -> Vec<(String, Option<&'static str>)> {
     let key = |index| format!("/ns/v1/rr/x/2/h{index}/A");
     let mut changes = vec![("/ns/v1/zone/x".to_string(), Some(ZONE))];
@@ -410,12 +410,12 @@ fn a_list_that_lacks_most_is_held_back_until_it_is_there_again() {
     relist(&mut builder, 9, addresses_listed(1400));
     assert_eq!(held(&builder), Some((1600, 3001, 1)));
     assert_eq!(addresses(&builder, "h2999.x").len(), 1);
-    // What others add is not seen, what we add is.
+    // What others add is not served, what we add is.
     builder.apply(change(10, &[("/ns/v1/rr/x/2/new/A", Some(NINE))]));
     builder.apply(change(11, &[("/ns/v1/rr/x/2/ours/A", Some(NINE)), HEAD]));
     assert_eq!(addresses(&builder, "new.x").len(), 0);
     assert_eq!(addresses(&builder, "ours.x").len(), 1);
-    // Listed again, it stays held back.
+    // After another list it is still held back.
     let more = KeyValue {
         key: "/ns/v1/rr/x/2/ours/A".into(),
         value: NINE.into(),
@@ -427,7 +427,7 @@ fn a_list_that_lacks_most_is_held_back_until_it_is_there_again() {
         [addresses_listed(1400), vec![more]].concat(),
     );
     assert_eq!(held(&builder), Some((1600, 3002, 1)));
-    // Bit by bit the rest comes back.
+    // The rest comes back in parts.
     for (revision, index) in (12..).zip(1400..3000) {
         let key = format!("/ns/v1/rr/x/2/h{index}/A");
         builder.apply(change(revision, &[(&key, Some(NINE))]));
@@ -451,18 +451,18 @@ fn what_is_undone_is_held_back_no_more() {
     });
     let items = [addresses_listed(3000), other.collect()].concat();
     relist(&mut builder, 6, items);
-    // Somebody switches the generation by hand, and back again: there are never fewer RRsets.
+    // Somebody switches the generation by hand. Back again nothing is missing.
     let switched = ZONE.replace(r#""generation":2"#, r#""generation":3"#);
     assert_ne!(switched, ZONE);
     builder.apply(change(7, &[("/ns/v1/zone/x", Some(&switched))]));
     assert_eq!(held(&builder), Some((3000, 3001, 1)));
-    // What we write meanwhile is served.
+    // What we write during a loss is served.
     builder.apply(change(8, &[("/ns/v1/rr/x/3/ours/A", Some(NINE)), HEAD]));
     assert_eq!(addresses(&builder, "ours.x").len(), 1);
     builder.apply(change(9, &[("/ns/v1/rr/x/3/ours/A", None), HEAD]));
     builder.apply(change(10, &[("/ns/v1/zone/x", Some(ZONE))]));
     assert_eq!((held(&builder), builder.revision()), (None, Some(10)));
-    // Our own switch is none to hold back.
+    // A switch by us is not held back.
     builder.apply(change(11, &[("/ns/v1/zone/x", Some(&switched)), HEAD]));
     assert_eq!(held(&builder), None);
     assert_eq!(addresses(&builder, "other7.x").len(), 1);
@@ -487,21 +487,21 @@ fn a_zone_is_held_back_from_a_handful_of_rrsets_on_and_others_go_on() {
             builder.apply(change(revision, &[(&key, None)]));
         }
     };
-    // Key by key, as with a loop: what went before is served again, too.
+    // Deleted key by key: those that went before the loss became large are served again, too.
     let mut builder = start();
     lose(&mut builder, 6, "x", 0..4);
     assert_eq!(
         (held(&builder), addresses(&builder, "h0.x").len()),
         (None, 0)
     );
-    // What is fresh may have lost something all the same.
+    // A view that is fresh may still lack what is held back.
     builder.apply(Event::Fresh { at: Instant::now() });
     lose(&mut builder, 7, "x", 4..5);
     assert_eq!(
         (held(&builder), addresses(&builder, "h0.x").len()),
         (Some((5, 8, 1)), 1)
     );
-    // Meanwhile others go on, and so do our own changes of this one.
+    // Other zones still change, and so do our own changes of this one.
     builder.apply(change(8, &[("/ns/v1/rr/y/2/new/A", Some(ONE))]));
     builder.apply(change(9, &[("/ns/v1/rr/x/2/h6/A", None), HEAD]));
     builder.apply(change(10, &[("/ns/v1/rr/x/2/ours/A", Some(ONE)), HEAD]));
@@ -510,11 +510,11 @@ fn a_zone_is_held_back_from_a_handful_of_rrsets_on_and_others_go_on() {
     assert_eq!(builder.revision(), Some(10));
     assert_eq!(addresses(&builder, "h6.x").len(), 0);
     assert_eq!(addresses(&builder, "ours.x").len(), 1);
-    // The key of a zone is all of it, however small it is.
+    // Without its key all of a zone is lost, however small it is.
     builder.apply(change(11, &[("/ns/v1/zone/tiny", None)]));
     assert_eq!(held(&builder), Some((5 + 2, 8 + 2, 2)));
     assert!(builder.view().zone(&name("tiny")).is_some());
-    // An alias of ours takes the place of what others have deleted.
+    // An alias that we put replaces what others have deleted.
     let alias = r#"{"ttl":1,"rdata":["h5.x."]}"#;
     builder.apply(change(12, &[("/ns/v1/rr/x/2/h0/CNAME", Some(alias)), HEAD]));
     assert_eq!(addresses(&builder, "h0.x").len(), 0);
@@ -523,7 +523,7 @@ fn a_zone_is_held_back_from_a_handful_of_rrsets_on_and_others_go_on() {
         Some(Loss { gone: 4, of: 8 })
     );
 
-    // Half of a large zone may go, and what has been gone for long is forgotten.
+    // Half of a large zone may be deleted, and old losses are forgotten.
     let mut builder = start();
     lose(&mut builder, 6, "y", 0..50);
     assert_eq!(held(&builder), None);
@@ -567,7 +567,7 @@ fn small_losses_of_many_zones_are_large_together() {
     );
     lose(&mut builder, 21, 9);
     assert_eq!(held(&builder), Some((20, 40, 10)));
-    // Where a part comes back it is too little.
+    // If a part comes back, the rest of the loss is too small.
     for index in 0..2 {
         let keys = ["a", "b"].map(|owner| (format!("/ns/v1/rr/z{index}/2/{owner}/A"), Some(ONE)));
         apply(&mut builder, 22 + index, &keys);
@@ -586,10 +586,10 @@ fn what_we_have_changed_since_is_not_held_back_after_a_list() {
     let mut builder = with(listed(20, 5));
     relist(&mut builder, 9, listed(3, 8));
     assert_eq!((held(&builder), builder.view().rrset_count()), (None, 4));
-    // A removed zone leaves its serial.
+    // The serial of a removed zone stays remembered.
     relist(&mut builder, 12, vec![serial(11)]);
     assert_eq!((held(&builder), builder.view().zone_count()), (None, 0));
-    // In another history numbers say nothing.
+    // Revisions of another history cannot be compared.
     let mut builder = with(listed(20, 5));
     builder.cluster_id = Some(2);
     relist(&mut builder, 9, listed(3, 8));
@@ -598,12 +598,12 @@ fn what_we_have_changed_since_is_not_held_back_after_a_list() {
     builder.apply(change(30, &[HEAD]));
     relist(&mut builder, 29, listed(3, 8));
     assert_eq!(held(&builder), Some((17, 21, 1)));
-    // What is held back stays so, whatever else we change.
+    // What is held back stays so, whatever we change besides.
     relist(&mut builder, 40, listed(3, 35));
     assert_eq!(held(&builder), Some((17, 21, 1)));
 }
 
-/// What is logged meanwhile.
+/// The log of `work`.
 fn logged<T>(work: impl FnOnce() -> T) -> String {
     #[derive(Clone, Default)]
     struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
@@ -647,11 +647,11 @@ fn a_large_loss_that_passes_because_of_our_own_change_is_logged() {
         log.contains("17 of 21 RRsets") && log.contains("zone=x."),
         "{log}"
     );
-    // Also where all of it is gone; a little is nothing to tell of.
+    // Also if all of it is lost. A small loss is not logged.
     let log = told(vec![serial(8)]);
     assert!(log.contains("21 of 21 RRsets"), "{log}");
     assert!(!told(listed(19, 8)).contains("RRsets"));
-    // Another generation is ours.
+    // Only we switch to another generation.
     let mut other = listed(0, 8);
     other[0].value = ZONE
         .replace(r#""generation":2"#, r#""generation":3"#)
@@ -703,7 +703,7 @@ fn every_list_makes_another_edition() {
     builder.apply(change(10, &[("/ns/v1/rr/x/2/a/A", None)]));
     let second = builder.edition();
     assert_ne!(second, first);
-    // Mended at the revision that it has.
+    // Repaired by a list at the same revision.
     relist(&mut builder, 10, vec![]);
     assert!(builder.edition() != second && builder.revision() == Some(10));
 }
@@ -723,21 +723,21 @@ fn an_operator_may_accept_a_loss() {
     assert_eq!((builder.view().zone_count(), held(&builder)), (0, None));
     assert!(builder.tables.zones.is_empty());
 
-    // The same second may have two words, and the next accident.
+    // Two acceptances, and the next accident, may be within one second.
     apply(&mut builder, 11, &listed_again(3000));
     apply(&mut builder, 12, &deleted(0..3000));
     assert_eq!(held(&builder), Some((3000, 3001, 1)));
     builder.apply(change(13, &[("/ns/v1/accepted", Some(&accept(1)))]));
     assert_eq!((builder.view().rrset_count(), held(&builder)), (1, None));
 
-    // A word from before the last revision that was seen is about something else, whatever clocks say.
+    // An acceptance from before the last revision seen is about something else, whatever clocks say.
     let mut builder = large();
     builder.good_at = 1000;
     relist(&mut builder, 9, vec![accepted(1001, 3)]);
     assert!(held(&builder).is_some());
     relist(&mut builder, 12, vec![accepted(999, 11)]);
     assert_eq!(held(&builder), None);
-    // And what was known before is no news.
+    // An acceptance that was known before does not count again.
     relist(
         &mut builder,
         13,
@@ -841,11 +841,11 @@ fn what_others_delete_at_once_is_held_back_and_what_we_do_is_not() {
         assert_eq!((held(&builder), builder.view().rrset_count()), (None, 1));
         let mut builder = start();
         builder.apply(change(6, &[("/ns/v1/zone/x", None), HEAD]));
-        // What the zone leaves behind is cleaned away bit by bit.
+        // The rest of the removed zone is deleted in parts.
         apply(&mut builder, 7, &deletions[..count]);
         assert_eq!((held(&builder), builder.view().zone_count()), (None, 0));
     }
-    // A handful is five, and all there is is enough, also where the key of the zone is left.
+    // From five RRsets on a loss may be held back; and if all are lost, even with the key of the zone left.
     let mut builder = with(addresses_listed(5));
     apply(&mut builder, 6, &deleted(0..4));
     assert_eq!((held(&builder), builder.view().rrset_count()), (None, 2));
@@ -868,7 +868,7 @@ fn serials_that_go_back_are_known_until_they_are_caught_up_with() {
     let (zone, address) = (item("/ns/v1/zone/x", ZONE), item("/ns/v1/rr/x/2/a/A", ONE));
     relist(&mut builder, 4, vec![zone, address]);
     assert_eq!(builder.serials_behind(), [(name("x"), 9)].into());
-    // Without the zone nothing is behind; a new one of that name may be again.
+    // A zone that is gone is not behind. A new one of that name may be again.
     builder.apply(change(5, &[("/ns/v1/zone/x", None), HEAD]));
     assert_eq!(builder.serials_behind(), [].into());
     builder.apply(change(6, &[("/ns/v1/zone/x", Some(ZONE))]));
@@ -877,7 +877,7 @@ fn serials_that_go_back_are_known_until_they_are_caught_up_with() {
     assert_eq!(builder.serials_behind().len(), 1);
     builder.apply(change(9, &[("/ns/v1/serial/x", Some("{}"))]));
     assert_eq!(builder.serials_behind().len(), 0);
-    // Without its key the serial is that of the settings.
+    // Without the serial key the serial is that of the settings.
     builder.apply(change(10, &[("/ns/v1/serial/x", None)]));
     assert_eq!(builder.serials_behind(), [(name("x"), 9)].into());
     // A zone that is held back keeps its serial until the loss is accepted.

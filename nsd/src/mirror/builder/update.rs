@@ -79,8 +79,8 @@ impl Builder {
                     revision,
                     zones,
                     first,
-                    "etcd has lost {gone} of {of} RRsets in these zones: the loss is held back, and they are served as before, \
-                     until the RRsets are there again, or until an operator accepts the loss with nsctl accept"
+                    "etcd has lost {gone} of {of} RRsets in these zones: they are served as before, until the RRsets are back or \
+                     an operator accepts the loss with nsctl accept"
                 );
             }
             Some((_, zones)) if zones < before => {

@@ -1,4 +1,4 @@
-//! For how long losses add up.
+//! How long losses add up.
 
 use etcd::schema::Prefix;
 
@@ -45,7 +45,7 @@ impl Trial {
         self.0.zone(&"x".parse().expect("a name"))
     }
 
-    /// How many are gone as of a moment, and of how many.
+    /// How many RRsets are lost as of `now`, and of how many.
     fn gone(&mut self, now: u64) -> Option<(usize, usize)> {
         self.zone().forget_losses(now);
         let loss = self.zone().loss();
@@ -82,7 +82,7 @@ fn a_loss_now_and_then_never_keeps_more_than_some_copies() {
         let now = index as u64 * 240;
         trial.lose(index..index + 1, now);
         let (gone, of) = trial.gone(now).expect("one is gone right now");
-        // Those of an hour, and of a step more.
+        // Those of an hour and of one step.
         assert!(
             gone > 15.min(index) && gone <= 21,
             "{gone} of {of} at {index}"

@@ -104,9 +104,9 @@ impl Read for Hashed<'_> {
     }
 }
 
-pub(super) struct Writer<'f>(pub(super) BufWriter<Hashed<'f>>);
+pub(super) struct SnapshotWriter<'f>(pub(super) BufWriter<Hashed<'f>>);
 
-impl Writer<'_> {
+impl SnapshotWriter<'_> {
     pub(super) fn saved(&mut self, saved: &Saved) -> io::Result<()> {
         self.0.write_all(MAGIC)?;
         self.number(VERSION)?;
@@ -175,9 +175,9 @@ impl Writer<'_> {
     }
 }
 
-pub(super) struct Reader<'f>(pub(super) BufReader<Hashed<'f>>);
+pub(super) struct SnapshotReader<'f>(pub(super) BufReader<Hashed<'f>>);
 
-impl Reader<'_> {
+impl SnapshotReader<'_> {
     pub(super) fn saved(&mut self, expected: &Prefix) -> Result<Saved, SnapshotError> {
         let mut magic = [0; MAGIC.len()];
         if self.0.read_exact(&mut magic).is_err() || magic != MAGIC {

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use etcd::schema::Prefix;
 
-use self::format::{BLOCK, CHECKSUM_LEN, Hashed, Reader, VERSION, Writer};
+use self::format::{BLOCK, CHECKSUM_LEN, Hashed, SnapshotReader, SnapshotWriter, VERSION};
 use super::tables::Tables;
 use crate::model::Name;
 
@@ -106,7 +106,7 @@ pub(super) fn write(_turn: &Turn, path: &Path, saved: &Saved) -> io::Result<()> 
     options.write(true).create(true).truncate(true);
     // Should somebody have put a pipe there, opening it fails instead of waiting for a reader.
     let file = options.custom_flags(libc::O_NONBLOCK).open(&new)?;
-    let mut out = Writer(BufWriter::with_capacity(
+    let mut out = SnapshotWriter(BufWriter::with_capacity(
         BLOCK,
         Hashed::new(&file, u64::MAX),
     ));
@@ -175,7 +175,7 @@ pub(super) fn read(path: &Path, prefix: &Prefix) -> Result<Option<Saved>, Snapsh
     let len = len
         .checked_sub(CHECKSUM_LEN)
         .ok_or(SnapshotError::CutShort)?;
-    let mut input = Reader(BufReader::with_capacity(BLOCK, Hashed::new(&file, len)));
+    let mut input = SnapshotReader(BufReader::with_capacity(BLOCK, Hashed::new(&file, len)));
     let saved = input.saved(prefix)?;
     let mut checksum = [0; CHECKSUM_LEN as usize];
     (&file).read_exact(&mut checksum)?;

@@ -1,4 +1,4 @@
-//! A snapshot reads back, and nothing else does.
+//! A snapshot can be read back, and nothing else can.
 
 use etcd::mirror::{Event, KeyValue};
 use etcd::schema::Accepted;
@@ -111,10 +111,10 @@ fn what_is_held_back_is_held_back_after_a_restart() {
 
 #[test]
 fn the_form_is_that_of_its_version() {
-    // Where this fails the form has changed: give it a new version.
+    // If this fails, the format has changed: give it a new version.
     let (_folder, path) = place();
     let mut builder = builder();
-    // One name, as several come in no order.
+    // Only one name is left, as several would be in no fixed order.
     for key in [
         "rr/x/2/b.a/A",
         "rr/x/2/b.a/TXT",
@@ -164,7 +164,7 @@ fn whatever_is_cut_or_changed_is_refused() {
         refused(b"$ORIGIN example.org.\n; a zone, for example"),
         "it is not a snapshot"
     );
-    // The next version has another form, be its checksum as good as it may.
+    // A later version is refused, even with a valid checksum.
     let mut octets = sound[..sound.len() - CHECKSUM_LEN as usize].to_vec();
     octets[MAGIC.len()] += 1;
     let checksum = xxhash_rust::xxh3::xxh3_128(&octets).to_le_bytes();
@@ -196,7 +196,7 @@ fn a_disk_that_is_full_leaves_the_snapshot_that_there_was() {
 
 #[test]
 fn octets_with_a_sound_checksum_that_make_no_sense_are_refused() {
-    // Each octet changed, and the checksum made anew: some of it is another sound snapshot, and none of it panics.
+    // Changes each octet and makes a valid checksum: some results are valid snapshots, and none makes a panic.
     let (_folder, path) = place();
     write(&turn(), &path, &builder().save().expect("it is served")).expect("written");
     let sound = std::fs::read(&path).expect("a file");

@@ -1,6 +1,7 @@
-//! Random writes, deletions, lists and accepts, held against a plain model of the guard.
+//! Random writes, deletions, lists and acceptances, compared with a plain model of the guard.
 //!
-//! The model keeps maps, and counts anew after each step what a zone lacks; the builder counts along.
+//! The model keeps maps, and counts after each step what a zone lacks; the builder keeps the counts up to date. A replica
+//! of the view follows only the changes that the builder returns.
 
 use std::collections::BTreeMap;
 
@@ -22,16 +23,16 @@ enum Who {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Somebody puts an address, or an alias.
+    /// Somebody puts an address or an alias.
     Put(usize, usize, bool, Who),
-    /// Somebody deletes what is at a name.
+    /// Somebody deletes all records of a name.
     Delete(usize, usize, Who),
-    /// Somebody deletes that, and all names behind it.
+    /// Somebody deletes a name and all names after it.
     DeleteFrom(usize, usize, Who),
     /// Somebody puts or deletes the key of a zone.
     Key(usize, bool, Who),
     Accept,
-    /// The watch is lost: what comes next comes in a list.
+    /// The watch is lost: later changes come with a list.
     Lose,
     List,
 }
@@ -62,7 +63,7 @@ struct Stored {
 /// A zone as the model has it.
 #[derive(Clone, Debug, Default)]
 struct Model {
-    /// What was seen of etcd.
+    /// What the front-end has seen of etcd.
     seen: Stored,
     kept: Option<Records>,
     is_held: bool,
@@ -134,7 +135,7 @@ impl Model {
 /// All RRsets of all zones, SOA records included: apex -> owner and type -> RRset as text.
 type Replica = BTreeMap<String, BTreeMap<(String, String), String>>;
 
-/// A copy of the view that learns of it only by what is told to have changed.
+/// All of a view, to compare a replica with.
 fn replica_of(view: &View) -> Replica {
     let zones = view.zones().map(|zone| {
         let soa = (zone.apex().clone(), Rtype::SOA, zone.soa());
@@ -191,7 +192,7 @@ impl Run {
                 };
                 let value = format!(r#"{{"ttl":{ttl},"rdata":["{rdata}"]}}"#);
                 self.commit(at, who, |stored| {
-                    // The one is not put beside the other.
+                    // An address and an alias cannot stand at one name.
                     if stored.is_there && !stored.records.contains_key(&(owner, other)) {
                         stored.records.insert((owner, rtype), value);
                     }
@@ -302,7 +303,7 @@ impl Run {
         self.judge();
     }
 
-    /// Makes the changes to the replica, each of which has to fit what is there.
+    /// Applies changes to the replica. Each has to fit what is there.
     fn replicate(&mut self, changes: Vec<ZoneChange>) {
         for change in changes {
             let apex = change.apex.to_string();
