@@ -1,4 +1,4 @@
-//! etcd's guarantees by name, and what comes after each fault.
+//! One test for each guarantee of etcd, by its name, and for each fault.
 
 mod random;
 
@@ -37,7 +37,7 @@ fn failed(failure: Failure) -> Input {
     Input::Failed { failure, error }
 }
 
-/// A mirror on a clock that the test turns.
+/// A mirror with a clock that the test controls.
 struct Bench {
     mirror: Mirror,
     now: Instant,
@@ -81,7 +81,7 @@ impl Bench {
         })
     }
 
-    /// Connected, with an empty list at `revision`, and a watch that has just been proved fresh.
+    /// A mirror that has listed nothing at `revision`, and whose watch has just been proved fresh.
     fn watching(revision: i64) -> Self {
         let mut bench = Bench::new();
         assert!(matches!(bench.at_deadline(), Action::Connect { .. }));
@@ -133,7 +133,7 @@ fn a_list_is_read_at_one_revision() {
             revision: Some(50)
         }
     );
-    // Later pages carry the store's revision of that moment; the pinned one counts.
+    // Later pages carry the current revision of the store. The pinned one counts.
     let second = Input::Page {
         header: at(60),
         items: vec![item("c", 50)],
@@ -157,7 +157,7 @@ fn a_page_that_does_not_get_further_does_not_end_a_list() {
         items: keys.iter().map(|key| item(key, 3)).collect(),
         more: true,
     };
-    // With nothing in it, and with what was there before.
+    // An empty page, and the same page again.
     for pages in [
         [&[][..], &["a"]],
         [&["a", "b"], &[]],
@@ -179,7 +179,7 @@ fn a_page_that_does_not_get_further_does_not_end_a_list() {
         };
         assert_eq!(bench.events, [lost]);
         assert_eq!(bench.mirror.applied(), None);
-        // Another member, and from the beginning.
+        // It tries another member, from the beginning of the list.
         assert_ne!(bench.mirror.endpoint(), before);
         bench.at_deadline();
         let (after, revision) = (None, None);
@@ -195,7 +195,7 @@ fn ordered() {
     let mut bench = Bench::watching(10);
     bench.changes(&[put("a", 11), put("a", 12), put("b", 14)]);
     assert_eq!(bench.revisions(), [(11, 1), (12, 1), (14, 1)]);
-    // Within one response revisions never fall; where they do, all is listed again.
+    // Revisions never decrease within a response. If they do, everything is listed again.
     assert_eq!(
         bench.changes(&[put("a", 16), put("a", 15)]),
         Action::List {
@@ -251,8 +251,8 @@ fn fragments_do_not_survive_a_lost_connection() {
 
 #[test]
 fn reliable() {
-    // What was written between the list and the watch is asked for: the watch begins at R + 1. What was
-    // written while the connection was away, too.
+    // The watch begins at R + 1, so it reports what was written between the list and the watch, and while the
+    // connection was lost.
     let mut bench = Bench::watching(10);
     bench.changes(&[put("a", 15)]);
     assert_eq!(bench.feed(failed(Failure::Unreachable)), Action::Disconnect);
@@ -271,7 +271,7 @@ fn resumable_until_compacted() {
         }
     );
     assert_eq!(bench.events[1], Event::Listing);
-    // Nothing was said to be gone: the old copy serves until the list is complete.
+    // No key was reported deleted: the old copy is served until the list is complete.
     let page = Input::Page {
         header: at(90),
         items: vec![item("z", 80)],
@@ -310,7 +310,7 @@ fn a_list_that_is_compacted_away_starts_over_after_a_pause() {
 
 #[test]
 fn bookmarkable() {
-    // A sign of life without changes neither moves the applied revision nor counts as an end.
+    // A response without changes does not move the applied revision.
     let mut bench = Bench::watching(10);
     assert_eq!(bench.feed(Input::Watching(at(500))), Action::Wait);
     assert_eq!(bench.changes(&[]), Action::Wait);
@@ -329,7 +329,7 @@ fn a_watch_that_a_proxy_has_merged_is_of_no_other_cluster() {
         items: vec![],
         more: false,
     });
-    // etcd grpc-proxy answers so where it has such a watch already.
+    // etcd grpc-proxy sends this if it already has such a watch.
     let created = Input::Watching(Header::default());
     assert_eq!(bench.feed(created), Action::ReadHead);
     assert_eq!(bench.mirror.cluster_id(), Some(HEADER.cluster_id));
@@ -360,7 +360,7 @@ fn another_cluster_is_listed_again() {
             }
         );
         assert_eq!(bench.events, [Event::Listing]);
-        // Also when the connection is lost amid the list: there is no going back to the old history.
+        // The same if the connection is lost during the list: the old history is gone.
         bench.feed(failed(Failure::Unreachable));
         bench.at_deadline();
         assert_eq!(
@@ -424,7 +424,7 @@ fn freshness_waits_for_the_head() {
 
 #[test]
 fn a_silent_stall_is_found() {
-    // The member answers reads, but its watch no longer delivers.
+    // The member answers reads, but its watch has stalled.
     let mut bench = Bench::watching(10);
     bench.at_deadline();
     let asked = bench.now;
@@ -457,7 +457,7 @@ fn a_response_in_parts_may_take_its_time() {
         fragment,
     };
     let second = Duration::from_secs(1);
-    // Each part comes within the time of a page, all of them together much later than a proof may take.
+    // Each fragment arrives within the timeout of a page; all of them together take much longer than a proof may.
     let mut bench = Bench::watching(10);
     assert_eq!(bench.at_deadline(), Action::ReadHead);
     bench.head(20, 20);
@@ -475,7 +475,7 @@ fn a_response_in_parts_may_take_its_time() {
     assert_eq!(bench.revisions(), [(20, 6)]);
     assert!(matches!(bench.events.last(), Some(Event::Fresh { .. })));
 
-    // A line that the parts fill may hold up the read, too.
+    // On a slow line the fragments may delay the read, too.
     let mut bench = Bench::watching(10);
     assert_eq!(bench.at_deadline(), Action::ReadHead);
     for _ in 0..5 {
@@ -489,7 +489,7 @@ fn a_response_in_parts_may_take_its_time() {
     bench.feed(part("z", false));
     assert_eq!(bench.revisions(), [(20, 6)]);
 
-    // Where no part comes any more the member is left, as ever.
+    // If no more fragments arrive, the mirror leaves the member.
     let mut bench = Bench::watching(10);
     assert_eq!(bench.at_deadline(), Action::ReadHead);
     bench.head(20, 20);
@@ -573,7 +573,7 @@ fn a_member_that_takes_no_token_is_left() {
     bench.feed(failed(Failure::Unauthenticated));
     let next = bench.mirror.endpoint();
     assert_ne!(next, before);
-    // What has worked meanwhile counts.
+    // Success in between resets the count.
     bench.at_deadline();
     bench.feed(Input::Connected);
     bench.feed(Input::Watching(at(10)));
@@ -695,13 +695,13 @@ fn a_copy_from_a_file_is_resumed_from() {
         assert_eq!(bench.feed(Input::Connected), Action::Watch { from: 43 });
         bench
     };
-    // The same history: what has happened since comes by itself.
+    // The same history: the watch reports what has happened since.
     let mut bench = resumed();
     assert_eq!(bench.feed(Input::Watching(HEADER)), Action::ReadHead);
     bench.changes(&[put("a", 43)]);
     assert_eq!(bench.mirror.applied(), Some(43));
 
-    // Compacted, another cluster, a store that has gone back: everything is listed.
+    // If etcd has compacted the revision, is another cluster, or has gone back in time, everything is listed.
     let lists = |action| {
         matches!(
             action,
@@ -732,7 +732,7 @@ fn a_copy_in_doubt_is_listed_anew() {
         Action::List { after: None, .. }
     ));
     assert_eq!(bench.events, [Event::Listing]);
-    // Once is enough.
+    // One list is enough.
     assert_eq!(bench.feed(Input::Doubt), Action::Wait);
     let mut bench = Bench::watching(10);
     bench.feed(failed(Failure::Unreachable));
@@ -762,9 +762,9 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
         assert!(!bench.mirror.is_doubted() && bench.mirror.last_fresh().is_some());
         assert!(matches!(bench.feed(fault.clone()), Action::List { .. }));
         assert!(bench.mirror.is_doubted(), "{fault:?}");
-        // What was proved of it is not worth anything.
+        // The doubt withdraws the last proof.
         assert_eq!(bench.mirror.last_fresh(), None, "{fault:?}");
-        // Not even a lost connection makes it any better.
+        // A lost connection does not end the doubt.
         bench.feed(failed(Failure::Unreachable));
         bench.at_deadline();
         assert!(matches!(bench.feed(Input::Connected), Action::List { .. }));
@@ -780,7 +780,7 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
         bench.head(20, 20);
         assert_eq!(bench.mirror.last_fresh(), Some(bench.now), "{fault:?}");
     }
-    // Also where the doubt comes while there is no connection.
+    // The same if there is no connection.
     let mut bench = Bench::watching(10);
     bench.feed(failed(Failure::Unreachable));
     assert!(bench.mirror.last_fresh().is_some());
@@ -789,12 +789,12 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
         (bench.mirror.is_doubted(), bench.mirror.last_fresh()),
         (true, None)
     );
-    // A store that has gone back in time.
+    // The store has gone back in time.
     let mut bench = Bench::watching(10);
     assert_eq!(bench.at_deadline(), Action::ReadHead);
     assert!(matches!(bench.head(9, 9), Action::List { .. }));
     assert!(bench.mirror.is_doubted());
-    // What is only behind is what it claims to be.
+    // A copy that is only behind is not in doubt.
     let mut bench = Bench::watching(10);
     bench.feed(failed(Failure::Compacted));
     assert_eq!(bench.events.last(), Some(&Event::Listing));

@@ -62,7 +62,7 @@ pub enum StoreError {
     LeaseExpired,
     /// Another front-end is writing this key at the same time.
     Contended(String),
-    /// A task of this program panicked.
+    /// A task of this program panicked, or was cancelled.
     Panicked(Arc<JoinError>),
     /// A local setting does not work.
     Config(String),

@@ -59,7 +59,7 @@ impl Store {
         }
     }
 
-    /// The same store with this timeout, starting now.
+    /// The same store with at least this much time left.
     pub(crate) fn at_least(&self, timeout: Duration) -> Self {
         Store {
             deadline: self.deadline.max(Instant::now() + timeout),
@@ -102,6 +102,7 @@ impl Store {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// The connection in use, or a new one to the current endpoint.
     async fn client(&self) -> Result<(usize, Client), StoreError> {
         let endpoint = {
             let current = self.lock();

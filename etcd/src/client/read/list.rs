@@ -5,8 +5,8 @@ use std::ops::Range;
 use etcd_client::{GetOptions, GetResponse};
 use tokio::time::Instant;
 
-use super::page::{self, PageSize};
-use crate::client::connect::{Store, StoreError, header, key_value, kv};
+use super::page::{self, PageSize, next_key};
+use crate::client::connect::{Store, StoreError, kv};
 use crate::mirror::{Header, KeyValue};
 use crate::schema::Census;
 
@@ -56,8 +56,7 @@ impl Pages<'_> {
         self.revision.get_or_insert(header.revision);
         self.cluster_id = header.cluster_id;
         if let Some(last) = page.last().filter(|_| more) {
-            range.start.clone_from(&last.key);
-            range.start.push(0);
+            range.start = next_key(last.key.clone());
             self.left = Some(range);
         }
         Ok(Some(page))
@@ -77,11 +76,7 @@ impl Store {
         if keys_only {
             options = options.with_keys_only();
         }
-        let mut response = self.get(&range, options, revision).await?;
-        let (header, more) = (header(response.header()), response.more());
-        let items: Vec<_> = response.take_kvs().into_iter().map(key_value).collect();
-        page::check(&items, more)?;
-        Ok((header, items, more))
+        page::decode(self.get(&range, options, revision).await?)
     }
 
     async fn get(

@@ -19,6 +19,6 @@ pub use keys::Head;
 pub use list::{RangeRead, Survey};
 pub use members::{Member, MemberState};
 pub use overlap::Uncovered;
-pub(crate) use page::{PageSize, check};
+pub(crate) use page::{PageSize, decode, next_key};
 pub use rrsets::{RrsetsRead, Scope};
 pub use zones::Zones;

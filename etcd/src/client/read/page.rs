@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
-use crate::client::connect::StoreError;
-use crate::mirror::KeyValue;
+use etcd_client::GetResponse;
+
+use crate::client::connect::{StoreError, header, key_value};
+use crate::mirror::{Header, KeyValue};
 
 /// Smallest page, in keys.
 const KEYS_MIN: i64 = 500;
@@ -24,8 +26,24 @@ const QUICK: Duration = Duration::from_millis(500);
 /// After a page that took more time, the next one is smaller.
 const SLOW: Duration = Duration::from_secs(2);
 
+/// The content of a page: the response's header, the keys, and whether more follow.
+pub(crate) fn decode(
+    mut response: GetResponse,
+) -> Result<(Header, Vec<KeyValue>, bool), StoreError> {
+    let (header, more) = (header(response.header()), response.more());
+    let items: Vec<_> = response.take_kvs().into_iter().map(key_value).collect();
+    check(&items, more)?;
+    Ok((header, items, more))
+}
+
+/// The first possible key after this one.
+pub(crate) fn next_key(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
+}
+
 /// Refuses an empty page that announces more keys: it neither continues the list nor ends it.
-pub(crate) fn check(items: &[KeyValue], more: bool) -> Result<(), StoreError> {
+fn check(items: &[KeyValue], more: bool) -> Result<(), StoreError> {
     if more && items.is_empty() {
         let reason = "the answer announces more keys and has none, so the list is incomplete";
         return Err(StoreError::Unreachable(reason.into()));

@@ -157,7 +157,7 @@ impl Driver {
         }
     }
 
-    /// Keeps the members that the cluster has told, and asks again later.
+    /// Stores the members that the cluster has named, and asks again later.
     fn learn(&mut self, told: Result<Vec<String>, StoreError>) {
         let urls = told.iter().flatten().map(String::as_str);
         match &told {

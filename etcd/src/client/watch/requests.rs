@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use etcd_client::{Client, GetOptions, WatchOptions, WatchStream};
 use tokio::task::JoinHandle;
 
-use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, key_value, kv};
-use crate::client::read::{PageSize, check};
+use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, kv};
+use crate::client::read::{PageSize, decode, next_key};
 use crate::mirror::Input;
 
 /// A request in progress.
@@ -52,13 +52,7 @@ impl Connection {
         revision: Option<i64>,
         mut size: PageSize,
     ) -> Pending<Step> {
-        let start = match after {
-            Some(mut last) => {
-                last.push(0);
-                last
-            }
-            None => range.start,
-        };
+        let start = after.map_or(range.start, next_key);
         let options = GetOptions::new()
             .with_range(range.end)
             .with_limit(size.keys())
@@ -67,10 +61,8 @@ impl Connection {
         aside(async move {
             let asked = Instant::now();
             let got = kv.get(start, Some(options)).await;
-            let mut got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
-            let (header, more) = (header(got.header()), got.more());
-            let items: Vec<_> = got.take_kvs().into_iter().map(key_value).collect();
-            check(&items, more)?;
+            let got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
+            let (header, items, more) = decode(got)?;
             size.learn(&items, asked.elapsed());
             let page = Input::Page {
                 header,

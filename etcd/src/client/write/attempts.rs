@@ -58,7 +58,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Marks an error as that of a change that is partly written, if it is.
-    pub(super) fn told(&self, error: ChangeError) -> ChangeError {
+    pub(super) fn or_partly(&self, error: ChangeError) -> ChangeError {
         match self.has_written {
             true => ChangeError::Partly(Box::new(error)),
             false => error,

@@ -9,7 +9,7 @@ use super::ChangeError;
 use super::attempts::Attempts;
 use super::commit::Committed;
 use crate::client::connect::{Store, StoreError};
-use crate::client::read::{PageSize, Uncovered};
+use crate::client::read::{PageSize, Uncovered, next_key};
 use crate::model::{Name, ZoneSettings};
 use crate::schema::{Accepted, Key, salvage_serial_base};
 use crate::txn;
@@ -126,8 +126,7 @@ impl Store {
         // Skip from the first key of a generation to the first key of the next.
         while let Some(first) = self.anew().first(range.clone(), revision).await? {
             let Ok(Key::Rrset { generation, .. }) = self.prefix().decode(&first) else {
-                range.start = first;
-                range.start.push(0);
+                range.start = next_key(first);
                 continue;
             };
             let all = self.prefix().generation(apex, generation);
@@ -192,8 +191,8 @@ impl Store {
             }
             for keys in page.chunks(SWEPT_AT_ONCE) {
                 let (first, last) = (&keys[0].key, &keys[keys.len() - 1].key);
-                let end = [&last[..], &[0]].concat();
-                let plan = txn::sweep(self.prefix(), apex, read.as_ref(), first.clone()..end);
+                let range = first.clone()..next_key(last.clone());
+                let plan = txn::sweep(self.prefix(), apex, read.as_ref(), range);
                 match self.anew().commit(&plan).await {
                     Ok(Committed::At(_)) => (swept, failures) = (swept + keys.len(), 0),
                     // The zone has changed: look again.

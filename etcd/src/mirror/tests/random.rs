@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-/// What etcd holds, with the history that a watch and a pinned list can still ask for.
+/// The content of etcd, with the history that watches and pinned lists can still read.
 struct Store {
     revision: i64,
     compacted: i64,
     cluster_id: u64,
     history: Vec<KeyChange>,
-    /// The back part of a response that the watch has the front of.
+    /// The rest of a response whose first fragment was sent.
     rest: Vec<KeyChange>,
 }
 
@@ -63,8 +63,8 @@ impl Store {
     }
 }
 
-/// Feeds a mirror from a store that misbehaves in every way etcd may, and compares what a receiver makes
-/// of the events with what the store held at that revision, after every single one.
+/// Feeds a mirror from a store that misbehaves in every way etcd may. After every event it compares the receiver's copy
+/// with the store at that revision.
 #[test]
 fn hundred_thousand_random_events_agree_with_a_map() {
     for seed in 0..8 {
@@ -85,14 +85,14 @@ fn random_history(seed: u64, events: usize) {
     let mut mirror = Mirror::new(now, Pace::new(3, seed));
     let (mut staged, mut copy) = (BTreeMap::new(), BTreeMap::new());
     let mut pending = Action::Wait;
-    // The next revision the watch has to deliver; none while there is no watch.
+    // The next revision that the watch reports; none without a watch.
     let mut cursor: Option<i64> = None;
     let (mut written, mut checked, mut relists) = (0, 0, 0);
-    // After a restore under the same cluster id nothing is written until the mirror has found out: once
-    // the old revision is passed again, no client can tell the histories apart (the audit's job).
+    // After a restore under the same cluster id, nothing is written until the mirror has noticed. Once the old revision
+    // is passed again, no client can tell the histories apart (only the audit can).
     let mut quiet = false;
     while written < events || mirror.applied() != Some(store.revision) {
-        // Towards the end the store is quiet and well behaved, so that the mirror must converge.
+        // At the end the store behaves well, so the mirror must converge.
         let rough = written < events;
         if rough && !quiet && random.f32() < 0.5 {
             written += store.write(&mut random);
@@ -101,7 +101,7 @@ fn random_history(seed: u64, events: usize) {
             store.compacted = random.i64(store.compacted..=store.revision);
         }
         if rough && random.f32() < 0.003 {
-            // Restored from a backup: another cluster id, an older revision, then other writes.
+            // Restore from a backup: another cluster id, an older revision, then other writes.
             store.revision = random.i64(store.compacted.max(1)..=store.revision);
             store
                 .history
@@ -186,7 +186,7 @@ fn random_history(seed: u64, events: usize) {
     );
 }
 
-/// What comes next from the store for what the mirror has asked for; none where only time passes.
+/// The store's next answer to what the mirror has asked for; none if only time passes.
 fn next_input(
     store: &mut Store,
     random: &mut fastrand::Rng,
@@ -254,8 +254,8 @@ fn next_input(
     }
 }
 
-/// Some of what the watch has to deliver: one or several revisions, maybe again some already delivered,
-/// maybe cut into fragments, at any place.
+/// Part of what the watch has to report: one or several revisions, possibly repeated, possibly cut into fragments
+/// anywhere.
 fn deliver(
     store: &mut Store,
     random: &mut fastrand::Rng,
@@ -286,7 +286,7 @@ fn deliver(
     Some(cut(store, random, changes))
 }
 
-/// A response with all of the changes, or with the front part.
+/// A response with all of the changes, or with the first fragment.
 fn cut(store: &mut Store, random: &mut fastrand::Rng, mut changes: Vec<KeyChange>) -> Input {
     if changes.len() > 1 && random.f32() < 0.3 {
         store.rest = changes.split_off(random.usize(1..changes.len()));

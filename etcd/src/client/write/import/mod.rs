@@ -189,7 +189,7 @@ impl<'a> Import<'a> {
                     if let ChangeError::Refused(_) | ChangeError::Conflict { .. } = error {
                         self.give_up_staged().await;
                     }
-                    let error = attempts.told(error);
+                    let error = attempts.or_partly(error);
                     return Err(match self.staged.is_none() && self.left.is_empty() {
                         true => error,
                         false => ChangeError::Left(Box::new(error), self.apex.clone()),
