@@ -157,6 +157,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     };
     // Only whole queries extend it, and once the beginning of one: single octets do not keep a connection open.
     let mut due = Instant::now() + limits.idle;
+    // At shutdown: only what comes within LINGER is still answered.
     let mut is_last = false;
     let mut stopped = pin!(stop.cancelled());
     let (mut reads, mut confirmation) = (true, Confirmation::Unasked);
