@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use etcd::client::Raised;
 use etcd::model::{Name, is_serial_before};
+use etcd::txn::ZoneRead;
 use serde::Serialize;
 
 use crate::arguments::Writing;
@@ -38,17 +39,9 @@ pub(super) async fn raise(
     let mut before_of = HashMap::new();
     let mut raises = Vec::new();
     for (read, before) in zones.zones.into_iter().zip(serials) {
-        let least = by.map(|by| before.wrapping_add(by));
-        let least = served.get(&read.apex).copied().map_or(least, |served| {
-            Some(least.map_or(served, |least| later(least, served)))
-        });
-        // A front-end that lags still reports a serial that has been raised already.
-        let Some(least) = least.filter(|least| is_serial_before(before, *least)) else {
+        let Some(base) = raised_base(&read, before, by, served.get(&read.apex).copied()) else {
             continue;
         };
-        let distance = least.wrapping_sub(before);
-        // The transaction writes the serial's key, so the serial grows by at least one more.
-        let base = read.zone.serial_base.wrapping_add(distance);
         before_of.insert(read.apex.clone(), before);
         raises.push((read.apex, base));
     }
@@ -86,6 +79,20 @@ pub(super) async fn raise(
             Err(context.broken_off(&report, report.revision, &text, error))
         }
     }
+}
+
+/// Returns the base that raises a zone's serial by at least `by`, and at least to what front-ends have served; `None` if
+/// it is that far already.
+fn raised_base(read: &ZoneRead, serial: u32, by: Option<u32>, served: Option<u32>) -> Option<u32> {
+    let raised = by.map(|by| serial.wrapping_add(by));
+    let least = match (raised, served) {
+        (Some(raised), Some(served)) => later(raised, served),
+        (raised, served) => raised.or(served)?,
+    };
+    // A front-end that lags still reports a serial that has been raised already.
+    let distance = is_serial_before(serial, least).then(|| least.wrapping_sub(serial))?;
+    // The transaction writes the serial's key, so the serial grows by at least one more.
+    Some(read.zone.serial_base.wrapping_add(distance))
 }
 
 /// Returns the newest serial that front-ends have served of each zone that is behind it now.
