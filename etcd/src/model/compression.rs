@@ -1,14 +1,14 @@
-//! Name compression (RFC 1035 4.1.4) as `nsd` does it: which names, and how long a response with an RRset gets by it. What
-//! is stored is what can be served, so both sides share this.
+//! Name compression (RFC 1035 4.1.4) as `nsd` does it: which names it compresses, and how long a response with an RRset
+//! becomes. Writers use it to refuse RRsets that do not fit into a message.
 
 use super::rdata::Rdata;
 use super::rtype::Rtype;
 
-/// How many names and ends of names of a message are remembered, those of the question not counted. What comes later is
-/// still compressed against these.
+/// The most names and suffixes of names that a message remembers, without those of the question. Later names are still
+/// compressed against these.
 pub const SUFFIXES_MAX: usize = 64;
 
-/// A pointer has 14 bits.
+/// The highest offset that fits into the 14 bits of a pointer.
 pub const OFFSET_MAX: usize = 0x3fff;
 
 /// Header, the longest question, and an OPT record with some options.
@@ -16,13 +16,13 @@ const MESSAGE_LEN: usize = HEADER_LEN + QUESTION_LEN_MAX + 64;
 const HEADER_LEN: usize = 12;
 const QUESTION_LEN_MAX: usize = 255 + 4;
 
-/// What stands before the rdata of a record: a pointer to its owner, type, class, TTL and the length of the rdata.
+/// The part of a record before its rdata: a pointer to its owner, type, class, TTL and the length of the rdata.
 const RECORD_LEN: usize = 12;
 
 const POINTER_LEN: usize = 2;
 
-/// Where the names are in rdata whose names may be compressed: how many octets stand before them, and how many there
-/// are. Only in the types of RFC 1035 (RFC 3597 4): others, a client need not know how to read.
+/// Where rdata of this type has names that may be compressed: the number of octets before the first, and the number of
+/// names. Only types of RFC 1035 have them, as a client need not know how to read others (RFC 3597 4).
 pub fn layout(rtype: Rtype) -> Option<(usize, usize)> {
     match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::PTR => Some((0, 1)),
@@ -33,16 +33,16 @@ pub fn layout(rtype: Rtype) -> Option<(usize, usize)> {
     }
 }
 
-/// How many octets a response with this RRset has at most, whatever name is asked for.
+/// The length of the longest response with this RRset, for any name in the question.
 ///
-/// It is counted as the message is written, record by record, against a question of the longest name that none of the
-/// names ends with. A shorter question leaves them nearer to the front, and one that they end with takes less and leaves
-/// more to be remembered: no such response is longer.
+/// It follows the way in which messages are written, record by record, with the longest possible question that shares no
+/// suffix with the names. Responses to other questions are not longer: a shorter question leaves more names within reach
+/// of pointers, and a shared suffix saves octets.
 pub(super) fn response_len(rtype: Rtype, rdata: &[Rdata]) -> usize {
     let octets = |one: &Rdata| RECORD_LEN + one.wire().len();
     let plain = MESSAGE_LEN + rdata.iter().map(octets).sum::<usize>();
     match layout(rtype) {
-        // Hardly any set is long enough to be worth the effort.
+        // Hardly any RRset is long enough to need the exact length.
         Some(layout) if plain > 65_535 => {
             let mut names = Names::default();
             let mut at = HEADER_LEN + QUESTION_LEN_MAX;
@@ -55,12 +55,12 @@ pub(super) fn response_len(rtype: Rtype, rdata: &[Rdata]) -> usize {
     }
 }
 
-/// The ends of names that are remembered.
+/// The suffixes that a message remembers.
 #[derive(Default)]
 struct Names<'r>(Vec<&'r [u8]>);
 
 impl<'r> Names<'r> {
-    /// The length of an rdata that begins there in the message.
+    /// The compressed length of rdata that begins at `start` in the message.
     fn compressed_len(
         &mut self,
         rdata: &'r [u8],
@@ -88,7 +88,7 @@ impl<'r> Names<'r> {
         len + rest.len()
     }
 
-    /// Remembers the ends of a name that begin before octet `end` of it, where it stands at this place.
+    /// Remembers the suffixes of a name that begin before its octet `end`. The name is at `start` in the message.
     fn remember(&mut self, name: &'r [u8], end: usize, start: usize) {
         let mut at = 0;
         while at < end && start + at <= OFFSET_MAX && self.0.len() < SUFFIXES_MAX {

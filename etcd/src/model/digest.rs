@@ -1,4 +1,4 @@
-//! Digests: whether two copies hold the same, told without sending them.
+//! Digests, by which two copies are compared without sending them.
 
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};
@@ -9,20 +9,20 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use super::{Name, Rtype, ZoneSettings};
 
-/// The sum of the hashes of parts: the same in whatever order they come, and a part can be taken out
-/// again. It shows faults, not forgery.
+/// The sum of the hashes of parts. It does not depend on their order, and a part can be subtracted again. It detects
+/// faults, not forgery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digest(u128);
 
 impl Digest {
-    /// Of an RRset. `owner` is relative to the zone and in lower-case wire form; `data` is the rdata in
-    /// canonical order, each with its length in two octets in front.
+    /// The digest of an RRset. `owner` is relative to the zone, in lower-case wire form; `data` is the rdata in canonical
+    /// order, each preceded by its length in two octets.
     pub fn of_rrset(owner: &[u8], rtype: Rtype, ttl: u32, data: &[u8]) -> Self {
         let kind = (u64::from(rtype.0) << 32) | u64::from(ttl);
         Digest(xxh3_128_with_seed(data, xxh3_64_with_seed(owner, kind)))
     }
 
-    /// Of a generation of a zone, whose RRsets come to `rrsets`. Nothing where there are none.
+    /// The digest of a generation of a zone, from the sum of its RRsets. Zero if it has none.
     pub fn of_generation(zone: &Name, generation: u64, rrsets: Digest) -> Self {
         if rrsets == Digest::default() {
             return rrsets;
@@ -31,14 +31,14 @@ impl Digest {
         Digest(xxh3_128_with_seed(&rrsets.0.to_le_bytes(), seed))
     }
 
-    /// Of the settings of a zone, as `revision` wrote them.
+    /// The digest of the settings of a zone that `revision` wrote.
     pub fn of_zone(apex: &Name, settings: &ZoneSettings, revision: i64) -> Self {
         let settings = serde_json::to_vec(settings).expect("plain data has a JSON form");
         let seed = xxh3_64_with_seed(apex.wire(), revision as u64);
         Digest(xxh3_128_with_seed(&settings, seed))
     }
 
-    /// Of the revision that gives a zone its serial.
+    /// The digest of the revision that gives a zone its serial.
     pub fn of_serial(apex: &Name, revision: i64) -> Self {
         Digest(xxh3_128_with_seed(apex.wire(), revision as u64))
     }

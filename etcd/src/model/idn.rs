@@ -1,23 +1,23 @@
 //! Internationalized labels: Unicode to A-labels and back (UTS 46, non-transitional).
 //!
-//! Labels are converted one at a time, so that the rule for names with right-to-left scripts does not reject a
-//! `_tcp` or `*` elsewhere in the name. Labels of ASCII only never come here.
+//! Labels are converted one at a time, so that the rule for names with right-to-left scripts does not reject a `_tcp` or
+//! `*` elsewhere in the name. Callers do not convert labels of plain ASCII.
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-/// In a label with Unicode characters, ASCII is limited to letters, digits, hyphens and underscores. Some Unicode
-/// characters map to others, as U+2100 does to `a/c`.
+/// In a label with Unicode characters, ASCII is limited to letters, digits, hyphens and underscores. This also applies
+/// to the result: U+2100, for example, maps to `a/c`.
 const DENIED: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");
 
-/// The ASCII form of a label, or none if UTS 46 does not allow the label. It is several labels with dots between
-/// where the label has a full stop of another script, as in `例え。テスト`.
+/// The ASCII form of a label, or none if UTS 46 does not allow the label. If it contains a full stop of another script,
+/// as in `例え。テスト`, the result is several labels separated by dots.
 pub(super) fn to_ascii(label: &str) -> Option<String> {
     let ascii = Uts46::new().to_ascii(label.as_bytes(), DENIED, Hyphens::Check, DnsLength::Ignore);
     ascii.ok().map(Into::into)
 }
 
-/// The Unicode form of an A-label; none where it is no A-label, or would not convert back to the same one: what is
-/// shown must not look like another name.
+/// The Unicode form of an A-label. None if it is not an A-label or would not convert back to the same one, as a name must
+/// not be displayed like another name.
 pub(super) fn to_unicode(label: &[u8]) -> Option<String> {
     if !label.starts_with(b"xn--") {
         return None;

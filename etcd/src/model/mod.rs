@@ -1,8 +1,7 @@
 //! The record model: names, types, rdata, RRsets and zones, in text form and in wire form.
 //!
-//! Everything here is a value that was checked when it was made: a [`Name`] is within the limits of
-//! RFC 1035, an [`Rdata`] has the wire form of its type, an [`Rrset`] is not empty and fits into a
-//! message.
+//! Every value is checked when it is made: a [`Name`] is within the limits of RFC 1035, an [`Rdata`] has the wire form of
+//! its type, an [`Rrset`] is not empty and fits into a message.
 
 pub mod compression;
 mod consistency;
@@ -28,7 +27,7 @@ pub use text::{Cut, Position, TextError};
 pub use time::{Time, TimeError};
 pub use zone::{Soa, ZoneSettings, is_serial_before};
 
-/// Writes a label for a key: as in presentation form, and slashes escaped too.
+/// Writes a label for a key of etcd: in presentation form, with slashes escaped as well.
 pub(crate) fn write_label(out: &mut String, label: &[u8]) {
     let start = out.len();
     // Writing to a string does not fail.

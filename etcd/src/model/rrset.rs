@@ -11,8 +11,7 @@ pub const TTL_MAX: u32 = (1 << 31) - 1;
 
 /// All records of one type at one name: one TTL (RFC 2181 5.2) and a set of rdata.
 ///
-/// Never empty, without duplicates, sorted by canonical wire form (RFC 4034 6.3), and small enough
-/// that a response with it fits into a message.
+/// It has at least one member and no duplicates, is sorted by canonical wire form (RFC 4034 6.3), and fits into a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rrset {
     ttl: u32,
@@ -22,20 +21,20 @@ pub struct Rrset {
 /// Why records do not make an RRset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RrsetError {
-    /// There is no record.
+    /// There are no records.
     Empty,
     /// The TTL is over [`TTL_MAX`].
     Ttl(u32),
     /// The type allows one record only.
     Singleton(Rtype),
-    /// A response with all of it would be longer than 65,535 octets.
+    /// A response with the RRset would have this many octets, more than 65,535.
     TooLong(usize),
-    /// The type is of messages, not of zones.
+    /// The type only occurs in messages, not in zones.
     NoData(Rtype),
 }
 
 impl Rrset {
-    /// Makes a set of `rdata`; duplicates count once.
+    /// Makes an RRset of `rdata`, without duplicates.
     pub fn new(rtype: Rtype, ttl: u32, mut rdata: Vec<Rdata>) -> Result<Self, RrsetError> {
         if !rtype.is_data() {
             return Err(RrsetError::NoData(rtype));

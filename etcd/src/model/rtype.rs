@@ -3,12 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A record type: its number and, where IANA has given it one, its mnemonic; `TYPEnnn` otherwise
-/// (RFC 3597).
+/// A record type by number. Its text is IANA's mnemonic or, if there is none, `TYPEnnn` (RFC 3597 5).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rtype(pub u16);
 
-/// The text names no record type.
+/// The text is not a record type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RtypeError(());
 
@@ -25,8 +24,8 @@ macro_rules! rtypes {
     (@text $name:ident $text:literal) => { $text };
 }
 
-// The mnemonics that keys in etcd are written with: nothing may be added or taken away, as keys have one
-// spelling, for all releases of the programs that share a store.
+// The mnemonics in keys of etcd. This list must never change: each key has one spelling, the same in all releases of the
+// programs that share a store.
 rtypes! { MNEMONICS_IN_KEYS:
     A = 1, NS = 2, MD = 3, MF = 4, CNAME = 5, SOA = 6, MB = 7, MG = 8, MR = 9, NULL = 10, WKS = 11,
     PTR = 12, HINFO = 13, MINFO = 14, MX = 15, TXT = 16, RP = 17, AFSDB = 18, X25 = 19, ISDN = 20,
@@ -51,13 +50,13 @@ fn mnemonics() -> impl Iterator<Item = &'static (Rtype, &'static str)> {
 }
 
 impl Rtype {
-    /// Whether records of this type can be stored: not the types that only make sense in a message
-    /// (RFC 6895 3.1) and not type 0.
+    /// Whether a zone can have records of this type. It cannot have type 0 nor those that only occur in messages (RFC 6895
+    /// 3.1).
     pub fn is_data(self) -> bool {
         !matches!(self.0, 0 | 41 | 128..=255)
     }
 
-    /// Whether the rdata is a text, in as many strings as it takes.
+    /// Whether the rdata is a text of one or more strings.
     pub fn is_text(self) -> bool {
         matches!(
             self,
@@ -71,7 +70,7 @@ impl Rtype {
         )
     }
 
-    /// The spelling in keys of etcd, which does not change when a type gets a mnemonic.
+    /// The spelling in keys of etcd, which stays `TYPEnnn` if a type gets a mnemonic later.
     pub(crate) fn in_key(self) -> String {
         match MNEMONICS_IN_KEYS.iter().find(|(rtype, _)| *rtype == self) {
             Some((_, name)) => (*name).into(),
@@ -95,7 +94,7 @@ impl Rtype {
         )
     }
 
-    /// Whether a set of this type has one member at most (RFC 2181 10.1, RFC 6672 2.4).
+    /// Whether an RRset of this type has at most one member (RFC 2181 10.1, RFC 6672 2.4).
     pub fn is_singleton(self) -> bool {
         matches!(self, Rtype::CNAME | Rtype::DNAME | Rtype::SOA)
     }

@@ -1,21 +1,20 @@
-//! Tokens of the master file grammar (RFC 1035 5.1), shared by zone files, the values in etcd and
-//! the command line.
+//! Tokens of the master file grammar (RFC 1035 5.1), for zone files, values in etcd and the command line.
 //!
-//! An *entry* is a line, or several held together by parentheses. Its tokens keep their escapes:
-//! only the field that a token is for knows what they mean.
+//! An *entry* is one line, or several lines joined by parentheses. Tokens keep their escapes, as their meaning depends on
+//! the field.
 
 use std::fmt;
 
 /// One octet of a token, and whether a backslash made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Escape {
-    /// As written.
+    /// It stood there as it is.
     Plain(u8),
-    /// `\X` or `\DDD`: never special.
+    /// It was written as `\X` or `\DDD`, and has no special meaning.
     Escaped(u8),
 }
 
-/// Takes the first octet, or the first escape, off `rest`.
+/// Removes the first octet or escape from `rest` and returns it.
 pub(crate) fn unescape(rest: &mut &[u8]) -> Result<Escape, TextError> {
     let bad = TextError("a backslash must be followed by a character or three digits up to 255");
     let (&first, after) = rest.split_first().ok_or(bad)?;
@@ -54,12 +53,12 @@ pub(crate) fn unescaped(mut raw: &[u8]) -> Result<Vec<u8>, TextError> {
     Ok(octets)
 }
 
-/// A token: its text without the quotes around it, escapes kept, and where it began.
+/// A token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token<'a> {
-    /// The text. A quote within it (`key="value"`) is kept.
+    /// The text with its escapes, without quotes around it. Quotes inside, as in `key="value"`, are kept.
     pub raw: &'a [u8],
-    /// Whether it was a quoted string as a whole.
+    /// Whether all of it was in quotes.
     pub quoted: bool,
     /// Where it began.
     pub at: Position,
@@ -95,13 +94,13 @@ impl std::error::Error for TextError {}
 /// The tokens of one entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entry<'a> {
-    /// Whether the entry began with white space, which repeats the owner before it.
+    /// Whether the entry began with white space, which means the previous owner.
     pub indented: bool,
     /// Never empty.
     pub tokens: Vec<Token<'a>>,
 }
 
-/// Cuts a text into entries.
+/// Splits a text into entries.
 pub(crate) struct Entries<'a> {
     rest: &'a [u8],
     at: Position,
@@ -144,8 +143,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// Whether `text` begins with the end of a line: LF, or a CR without one, as old systems had it. The CR before
-/// an LF is white space.
+/// Whether `text` begins with the end of a line: LF, or CR alone as on old systems. The CR of a CR LF is white space.
 fn ends_line(text: &[u8]) -> bool {
     match text {
         [b'\r', b'\n', ..] => false,
@@ -154,7 +152,7 @@ fn ends_line(text: &[u8]) -> bool {
     }
 }
 
-/// The token that `text` begins with, up to an octet that `ends` it, and how many octets it takes with its quotes.
+/// The token at the start of `text`, up to an octet for which `ends` is true, and its length including quotes.
 fn token(
     text: &[u8],
     at: Position,
@@ -193,17 +191,17 @@ fn token(
     Ok((token, len))
 }
 
-/// How an argument of a command line is cut into tokens. The shell has taken its quotes away already; there are
-/// neither comments nor parentheses.
+/// How an argument of a command line is split into tokens. The shell has already removed its own quotes. Comments and
+/// parentheses have no meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// An argument is one token, with all white space in it, unless it has quotes of its own or is several lines.
+    /// An argument is one token including white space, unless it begins with a quote or has several lines.
     Never,
     /// White space, line breaks included, separates tokens.
     AtSpace,
 }
 
-/// The tokens of an argument. Their positions have its number, from 1, in place of the line.
+/// The tokens of an argument. The line of their positions is the number of the argument, counted from 1.
 pub(crate) fn argument(
     argument: &str,
     number: u32,
@@ -238,7 +236,7 @@ pub(crate) fn argument(
     Ok(tokens)
 }
 
-/// How many octets stand before the closing quote; a string may not span lines.
+/// The number of octets before the closing quote. A string must not span lines.
 fn quoted_len(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -254,10 +252,10 @@ fn quoted_len(text: &[u8]) -> Option<usize> {
 impl<'a> Iterator for Entries<'a> {
     type Item = Result<Entry<'a>, (Position, TextError)>;
 
-    /// The next entry that has a token. After an error it goes on with the next line.
+    /// The next entry with a token. After an error, parsing continues with the next line.
     fn next(&mut self) -> Option<Self::Item> {
         let mut entry = Entry::default();
-        // Where the outermost parenthesis was opened, and how many are open.
+        // The position of the outermost open parenthesis, and the number of open ones.
         let (mut opened, mut depth) = (self.at, 0usize);
         let fail = |entries: &mut Self, at, error| {
             entries.skip_line();

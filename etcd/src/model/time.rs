@@ -1,4 +1,4 @@
-//! Times as people write them: in flags, variables, configuration files and zone files.
+//! Durations as people write them: in flags, variables, configuration files and zone files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The longest that is taken: all the seconds that a TTL has bits for, over a hundred years.
+/// The longest time that is accepted: 2^32 - 1 seconds, the range of a TTL field.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// A time: numbers with units (`ms`, `s`, `m`, `h`, `d`, `w`), as in `500ms`, `1.5m` or `1h30m`. A number alone counts
-/// seconds. In a configuration file it may be a number, too.
+/// A duration: numbers with units (`ms`, `s`, `m`, `h`, `d`, `w`), as in `500ms`, `1.5m` or `1h30m`. A number without a
+/// unit counts seconds. A configuration file may have a number instead of a string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Duration);
 
-/// The text is no time.
+/// The text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeError;
 
@@ -27,7 +27,7 @@ impl fmt::Display for TimeError {
 impl std::error::Error for TimeError {}
 
 impl Time {
-    /// The time in seconds, if it is a whole number of them.
+    /// The duration in seconds, if it is a whole number of seconds.
     pub fn seconds(self) -> Option<u32> {
         let is_whole = self.0.subsec_nanos() == 0;
         u32::try_from(self.0.as_secs()).ok().filter(|_| is_whole)
@@ -70,7 +70,7 @@ fn parse(text: &str) -> Option<Duration> {
     }
 }
 
-/// A unit so many times, also by a decimal fraction.
+/// A unit times a decimal number.
 fn multiple(unit: Duration, number: &str) -> Option<Duration> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let is_number = |digits: &str| digits.bytes().all(|octet| octet.is_ascii_digit());

@@ -6,24 +6,24 @@ use super::consistency::Consistency;
 use super::name::Name;
 use super::rrset::TTL_MAX;
 
-/// What the zone key holds: everything about a zone that is no RRset.
+/// The settings of a zone, stored under its zone key: everything that is not an RRset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneSettings {
-    /// The SOA but for its serial, which follows from etcd's revision.
+    /// The SOA record without its serial, which follows from etcd's revision.
     pub soa: Soa,
-    /// Which generation of RRsets is served.
+    /// The generation of RRsets that is served.
     pub generation: u64,
     /// Added to the revision to give the serial.
     #[serde(default)]
     pub serial_base: u32,
     /// The TTL of records that are added without one, in seconds.
     pub default_ttl: u32,
-    /// How fresh answers have to be; none leaves that to the front-ends.
+    /// How fresh answers must be; without it, the front-end's own setting applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
 }
 
-/// The fields of the SOA record that are set by hand (RFC 1035 3.3.13), periods in seconds.
+/// The fields of the SOA record without its serial (RFC 1035 3.3.13); periods in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Soa {
     /// The primary name server.
@@ -43,8 +43,8 @@ pub struct Soa {
 }
 
 impl ZoneSettings {
-    /// A zone with the given primary name server and mailbox, and periods that suit a service whose
-    /// records change by the minute: negative answers are kept for a minute only.
+    /// Settings with this primary name server and mailbox. The periods suit records that change often: negative answers
+    /// are cached for a minute.
     pub fn new(mname: Name, rname: Name) -> Self {
         let soa = Soa {
             mname,
@@ -64,14 +64,14 @@ impl ZoneSettings {
         }
     }
 
-    /// The serial of the zone when `revision` was the last to change it. It grows with every change,
-    /// and is the same on every front-end at the same revision.
+    /// The serial of the zone if `revision` changed it last. It grows with every change, and is the same on every
+    /// front-end at the same revision.
     pub fn serial(&self, revision: i64) -> u32 {
         // Serials live modulo 2^32 (RFC 1982).
         self.serial_base.wrapping_add(revision as u32)
     }
 
-    /// The first setting that is out of range, by name.
+    /// The name of the first setting that is out of range.
     pub fn fault(&self) -> Option<&'static str> {
         let ttls = [
             ("SOA TTL", self.soa.ttl),
@@ -84,7 +84,7 @@ impl ZoneSettings {
     }
 }
 
-/// Whether a serial is before another one (RFC 1982 3.2): they go round.
+/// Whether a serial is before another one, modulo 2^32 (RFC 1982 3.2).
 pub fn is_serial_before(serial: u32, other: u32) -> bool {
     (serial.wrapping_sub(other) as i32) < 0
 }

@@ -1,6 +1,6 @@
-//! What a front-end says of itself over HTTP: `nsd` writes it, and `nsctl` reads it.
+//! The JSON that `nsd` serves over HTTP and `nsctl` reads.
 //!
-//! Fields are only ever added. Those that the first release did not have may be missing when they are read.
+//! Fields are only ever added. The reader has defaults for those that the first release did not have.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct FrontendStatus {
     /// Version of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Whether there is something to serve.
+    /// Whether it has data to serve.
     pub ready: bool,
     /// The revision served.
     pub applied: Option<i64>,
@@ -24,22 +24,21 @@ pub struct FrontendStatus {
     /// Whether it is registered in etcd, where `nsctl` finds it.
     #[serde(default)]
     pub registered: bool,
-    /// Why it may not be registered.
+    /// Why it is not registered, if it should be.
     #[serde(default)]
     pub registration_trouble: Option<String>,
     /// Whether the watch is established.
     #[serde(default)]
     pub watching: bool,
-    /// Whether what is served is not to be taken for what etcd holds, however high its revision, until all of it is
-    /// listed again.
+    /// Whether the data served may differ from etcd at that revision, until everything was listed again.
     #[serde(default)]
     pub doubted: bool,
     /// The etcd endpoint in use.
     pub endpoint: String,
-    /// The id of the cluster that is mirrored.
+    /// The id of the mirrored etcd cluster.
     #[serde(default)]
     pub cluster: Option<String>,
-    /// The id of the member there.
+    /// The id of the member behind the endpoint.
     #[serde(default)]
     pub member: Option<String>,
     /// Zones served.
@@ -48,22 +47,22 @@ pub struct FrontendStatus {
     pub rrsets: u64,
     /// Keys whose values cannot be read.
     pub quarantined: u64,
-    /// The first of them, and why.
+    /// The first of these keys.
     #[serde(default)]
     pub quarantine: Vec<Quarantined>,
-    /// What others than we have deleted from etcd, if that is held back and the old records stay in service.
+    /// Deletions not made by `nsctl` that are held back, so that the old records stay in service.
     #[serde(default)]
     pub held: Option<Held>,
-    /// How many zones have a serial that is behind one that was served before.
+    /// The number of zones whose serial is lower than one served before.
     #[serde(default)]
     pub serials_behind: u64,
-    /// The last time that the mirror was compared with etcd.
+    /// The last comparison of the mirror with etcd.
     #[serde(default)]
     pub audit: Option<Audit>,
     /// The revision of the local snapshot.
     #[serde(default)]
     pub snapshot: Option<i64>,
-    /// How often etcd was asked for `linearizable` answers.
+    /// The number of requests to etcd for `linearizable` answers.
     #[serde(default)]
     pub barriers: u64,
     /// Messages received.
@@ -72,7 +71,7 @@ pub struct FrontendStatus {
     /// Messages that were not queries.
     #[serde(default)]
     pub malformed: u64,
-    /// What is wrong, if something is.
+    /// The current problem, if there is one.
     pub trouble: Option<String>,
 }
 
@@ -85,14 +84,14 @@ pub struct Quarantined {
     pub reason: String,
 }
 
-/// A loss of records that is held back.
+/// A mass deletion that is held back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Held {
-    /// How many RRsets are gone.
+    /// The number of RRsets that etcd has lost.
     pub gone: u64,
-    /// Of how many, in all zones that are held back.
+    /// The number of RRsets that these zones had.
     pub of: u64,
-    /// How many zones those are.
+    /// The number of these zones.
     #[serde(default)]
     pub zones: u64,
     /// The first of them.
@@ -105,9 +104,9 @@ pub struct Held {
 pub struct HeldZone {
     /// Its name.
     pub zone: Name,
-    /// How many RRsets etcd has lost.
+    /// The number of RRsets that etcd has lost.
     pub gone: u64,
-    /// Of how many, which stay in service.
+    /// The number of RRsets that it had and that stay in service.
     pub of: u64,
 }
 
@@ -116,9 +115,9 @@ pub struct HeldZone {
 pub struct Audit {
     /// Milliseconds since it ended.
     pub age_ms: u64,
-    /// The revision that was looked at.
+    /// The revision that was compared.
     pub revision: i64,
-    /// Whether the mirror was what etcd held.
+    /// Whether the mirror equalled etcd.
     pub agrees: bool,
 }
 
@@ -127,6 +126,6 @@ pub struct Audit {
 pub struct DigestAt {
     /// The revision asked for.
     pub revision: i64,
-    /// The digest; none if it is not known, or if that revision has not come yet.
+    /// The digest; none if it is unknown, or if the front-end has not reached that revision.
     pub digest: Option<Digest>,
 }

@@ -1,11 +1,11 @@
-//! What a list of all keys comes to, to be held against what a front-end serves.
+//! The digest of a list of all keys, to compare with what a front-end serves.
 
 use std::collections::HashMap;
 
 use super::{Key, Prefix, decode_accepted, decode_rrset, decode_zone};
 use crate::model::{Digest, Name, Rrset, Rtype};
 
-/// Counts keys as a list brings them.
+/// Sums up the keys of a list.
 #[derive(Debug, Default)]
 pub struct Census {
     /// RRsets by zone and generation.
@@ -16,7 +16,7 @@ pub struct Census {
 }
 
 impl Census {
-    /// Takes a key in, with its value and the revision that wrote it.
+    /// Adds a key with its value and the revision that wrote it.
     pub fn take(&mut self, prefix: &Prefix, key: &[u8], value: &[u8], revision: i64) {
         if self.count(prefix, key, value, revision).is_none() {
             self.unusable += 1;
@@ -48,7 +48,7 @@ impl Census {
         Some(())
     }
 
-    /// The digest of all that can be used.
+    /// The digest of all keys whose values can be read.
     pub fn digest(&self) -> Digest {
         let mut sum = self.rest;
         for ((zone, generation), rrsets) in &self.generations {
@@ -57,12 +57,12 @@ impl Census {
         sum
     }
 
-    /// How many RRsets there are, those of all generations, without SOA records.
+    /// The number of RRsets in all generations, without SOA records.
     pub fn rrsets(&self) -> usize {
         self.rrsets
     }
 
-    /// How many keys there are whose values cannot be used.
+    /// The number of keys that cannot be read.
     pub fn unusable(&self) -> usize {
         self.unusable
     }
@@ -71,7 +71,7 @@ impl Census {
 fn of_rrset(owner: &[u8], rtype: Rtype, rrset: &Rrset) -> Digest {
     let mut data = Vec::with_capacity(64);
     for rdata in rrset.rdata() {
-        // Within a message, as the RRset is.
+        // The rdata fits into a message, so its length fits into 16 bits.
         data.extend_from_slice(&(rdata.wire().len() as u16).to_be_bytes());
         data.extend_from_slice(rdata.wire());
     }

@@ -14,7 +14,7 @@ pub struct Prefix(String);
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// Settings of a zone.
+    /// The settings of a zone.
     Zone(Name),
     /// The key whose revision gives a zone's serial.
     Serial(Name),
@@ -33,13 +33,13 @@ pub enum Key {
     },
     /// A front-end, by id.
     Frontend(String),
-    /// The word of an operator that records are meant to be gone.
+    /// An operator's statement that records were deleted on purpose.
     Accepted,
-    /// An attempt at a change that must not be done any more.
+    /// An attempt that must no longer be applied.
     Withdrawn(Attempt),
 }
 
-/// The key is not one of this schema.
+/// Why a key is not one of this schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyError(&'static str);
 
@@ -88,7 +88,7 @@ impl Prefix {
         range(self.folder("zone/"))
     }
 
-    /// The settings of the zones below a name; at the root that is all zones, its own included.
+    /// The settings of the zones below a name; for the root, of all zones including the root zone.
     pub fn zones_below(&self, name: &Name) -> Range<Vec<u8>> {
         if name.is_root() {
             return self.zones();
@@ -110,7 +110,7 @@ impl Prefix {
         range(self.folder("frontend/"))
     }
 
-    /// All RRsets of a zone, whatever their generation.
+    /// The RRsets of all generations of a zone.
     pub fn generations(&self, zone: &Name) -> Range<Vec<u8>> {
         let mut key = self.folder("rr/");
         push_zone(&mut key, zone);
@@ -118,7 +118,7 @@ impl Prefix {
         range(key)
     }
 
-    /// All RRsets of the zones below a name; at the root those of all zones, its own included.
+    /// The RRsets of the zones below a name; for the root, of all zones including the root zone.
     pub fn rrsets_below(&self, name: &Name) -> Range<Vec<u8>> {
         let mut key = self.folder("rr/");
         if name.is_root() {
@@ -151,7 +151,7 @@ impl Prefix {
         }
         let mut key = self.generation_folder(zone, generation);
         push_owner(&mut key, zone, owner);
-        // Below it the next octet is a dot, at it a slash, and nothing sorts between the two.
+        // The next octet is a dot in names below and a slash at the owner itself, and nothing sorts between the two.
         let (mut start, mut end) = (key.clone().into_bytes(), key.into_bytes());
         start.push(b'.');
         end.push(b'/' + 1);
@@ -161,7 +161,7 @@ impl Prefix {
     /// The RRsets below an owner, without its own.
     pub fn below(&self, zone: &Name, generation: u64, owner: &Name) -> Vec<Range<Vec<u8>>> {
         if owner == zone {
-            // All but the apex itself, whose keys stand amid the others.
+            // Everything but the apex, whose keys are in the middle.
             let (all, own) = (
                 self.generation(zone, generation),
                 self.owner(zone, generation, owner),
@@ -212,7 +212,7 @@ impl Prefix {
         text.into_bytes()
     }
 
-    /// Reads a key back. Only what `encode` writes is read: there is one spelling of each key.
+    /// Reads a key. Each key has one spelling, the one that `encode` writes; others are errors.
     pub fn decode(&self, key: &[u8]) -> Result<Key, KeyError> {
         let text = std::str::from_utf8(key).map_err(|_| KeyError("the key is not text"))?;
         let rest = text
@@ -298,7 +298,7 @@ fn push_zone(out: &mut String, zone: &Name) {
     push_labels(out, zone.labels().collect());
 }
 
-/// An owner outside of the zone never gets here: it is found by the zone it is in.
+/// The owner is in the zone: callers look up the zone of an owner first.
 fn push_owner(out: &mut String, zone: &Name, owner: &Name) {
     let own = owner.label_count().saturating_sub(zone.label_count());
     if own == 0 {

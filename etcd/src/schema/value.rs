@@ -11,32 +11,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Rdata, RdataError, Rrset, RrsetError, Rtype, ZoneSettings};
 
-/// What a front-end tells about itself under its lease.
+/// The registration of a front-end, stored under its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frontend {
     /// The addresses that answer DNS, as `ADDRESS:PORT`.
     pub dns: Vec<String>,
-    /// The address of the admin listener, as `ADDRESS:PORT`; none where there is no such listener.
+    /// The address of the admin listener, as `ADDRESS:PORT`, if there is one.
     pub admin: Option<String>,
     /// The version of the program.
     pub version: String,
 }
 
 impl Frontend {
-    /// Whether it is where another one is.
+    /// Whether both have the same addresses.
     pub fn is_at(&self, other: &Frontend) -> bool {
         self.dns == other.dns && self.admin == other.admin
     }
 }
 
-/// An operator's word that records are meant to be gone.
+/// An operator's statement that records were deleted on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
-    /// When it was given, in seconds of Unix time: what was lost later it does not cover.
+    /// When it was made, in seconds of Unix time. It does not cover later losses.
     pub at: u64,
 }
 
-/// The name of one attempt at a change: a transaction that is sent once.
+/// The number of an attempt at a change, which identifies one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt(pub u128);
 
@@ -61,7 +61,7 @@ struct StoredHead<'a> {
     attempt: Cow<'a, str>,
 }
 
-/// What is remembered of a zone that is removed: with it, the serials of a new zone of that name are later ones.
+/// What a removed zone leaves behind, so that a new zone of that name has later serials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SerialBase {
     /// What was added to revisions to give the zone's serials.
@@ -76,12 +76,12 @@ struct StoredRrset<'a> {
     rdata: Vec<Cow<'a, str>>,
 }
 
-/// Why a value is not what its key promises.
+/// Why a value cannot be read.
 #[derive(Clone, Debug)]
 pub enum ValueError {
-    /// It is no JSON, or not of the form this key has.
+    /// It is not JSON, or not of the form that belongs to its key.
     Json(Arc<serde_json::Error>),
-    /// A member of an RRset is no rdata.
+    /// This member of an RRset is not rdata of its type.
     Rdata(String, RdataError),
     /// The members make no RRset.
     Rrset(RrsetError),
@@ -124,7 +124,7 @@ impl Error for ValueError {
     }
 }
 
-/// Reads an RRset of the type its key names.
+/// Reads an RRset of the type that its key names.
 pub fn decode_rrset(rtype: Rtype, value: &[u8]) -> Result<Rrset, ValueError> {
     if rtype == Rtype::SOA {
         return Err(ValueError::Soa);
@@ -149,36 +149,36 @@ pub fn decode_zone(value: &[u8]) -> Result<ZoneSettings, ValueError> {
     }
 }
 
-/// Reads what a front-end tells about itself.
+/// Reads the registration of a front-end.
 pub fn decode_frontend(value: &[u8]) -> Result<Frontend, ValueError> {
     serde_json::from_slice(value).map_err(ValueError::json)
 }
 
-/// Reads an operator's word.
+/// Reads an operator's statement that records were deleted on purpose.
 pub fn decode_accepted(value: &[u8]) -> Result<Accepted, ValueError> {
     serde_json::from_slice(value).map_err(ValueError::json)
 }
 
-/// Reads the base of a removed zone's serials from its serial key. The key of a zone that is there says nothing.
+/// Reads the serial base of a removed zone from its serial key. None for the key of a zone that exists.
 pub fn decode_serial_base(value: &[u8]) -> Option<u32> {
     let base = serde_json::from_slice(value).map(|SerialBase { serial_base }| serial_base);
     base.ok()
 }
 
-/// Reads the base of the serials from a zone's settings, also where the rest of them cannot be read.
+/// Reads the serial base from a zone's settings, even if the rest of them cannot be read.
 pub fn salvage_serial_base(value: &[u8]) -> u32 {
     let settings: Option<serde_json::Value> = serde_json::from_slice(value).ok();
     let base = settings.and_then(|settings| settings.get("serial_base")?.as_u64());
     base.and_then(|base| base.try_into().ok()).unwrap_or(0)
 }
 
-/// Reads which attempt wrote the head key; none where somebody else did.
+/// Reads which attempt wrote the head key. None if something else did.
 pub fn decode_head(value: &[u8]) -> Option<Attempt> {
     let head: StoredHead<'_> = serde_json::from_slice(value).ok()?;
     head.attempt.parse().ok()
 }
 
-/// Something that has a form in etcd.
+/// What can be stored in etcd.
 pub trait Stored {
     /// The value to write.
     fn to_value(&self) -> Vec<u8>;

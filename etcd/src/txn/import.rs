@@ -1,5 +1,5 @@
-//! Whole zones: written as a difference in one transaction; or, where that does not fit, staged as a generation that
-//! nobody serves and then switched to; or merged into what is there.
+//! Writing whole zones: as a difference in one transaction; if that is too large, as a new generation that is staged
+//! unserved and then switched to; or merged into the zone that exists.
 
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rrset, Rtype, ZoneSettings, is_serial_before};
@@ -7,7 +7,7 @@ use crate::schema::{Key, Prefix, encode};
 
 use super::{Compare, OCTETS_MAX, OPS_MAX, Op, Plan, Refusal, Slot, ZoneRead};
 
-/// Cuts puts into transactions that etcd takes.
+/// Splits puts into batches that fit into a transaction.
 pub struct Batches<I: Iterator<Item = Op>> {
     ops: std::iter::Peekable<I>,
 }
@@ -65,10 +65,9 @@ fn put(
     }
 }
 
-/// Plans the writes of a generation that nobody serves. The first one only succeeds where nobody else
-/// has begun to write the same generation; the others may be sent in parallel once it has, and as often
-/// as it takes: none is done any more once the zone, as it was read, has changed, as it does when it is
-/// switched to this generation.
+/// Plans the writes of a generation that is not served yet. The first plan fails if somebody else has begun to write the
+/// same generation. Once it is done, the others may be sent in parallel and repeatedly. All of them fail once the zone's
+/// settings have changed, which includes the switch to this generation.
 pub fn stage<'a>(
     prefix: &'a Prefix,
     zone: &'a Name,
@@ -83,7 +82,7 @@ pub fn stage<'a>(
     let zone_revision = present.map_or(0, |present| present.revision);
     Batches::new(puts).enumerate().map(move |(index, ops)| {
         let range = prefix.generation(zone, generation);
-        // Nothing there has ever been written.
+        // The generation has no keys.
         let claim = Compare::NotWrittenSince { range, revision: 0 };
         let in_time = Compare::Unchanged {
             key: zone_key.clone(),
@@ -99,8 +98,8 @@ pub fn stage<'a>(
     })
 }
 
-/// A generation that was staged, with the key that was written first: as long as that one is as it was,
-/// nobody has begun to clean the generation away.
+/// A generation that was staged, with the key that was written first. As long as that key is unchanged, nobody has begun
+/// to delete the generation.
 #[derive(Clone, Debug)]
 pub struct Staged {
     /// The number of the generation.
@@ -111,19 +110,19 @@ pub struct Staged {
     pub revision: i64,
 }
 
-/// What a zone is to be.
+/// A zone as it is to be written.
 #[derive(Clone, Debug)]
 pub struct WantedZone {
-    /// The settings. Which generation is served, and what is added to revisions, is planned.
+    /// The settings. The planner chooses the generation and the serial base.
     pub zone: ZoneSettings,
-    /// The least that its serial may become.
+    /// The lowest serial that it may get.
     pub serial: Option<u32>,
     /// The records.
     pub rrsets: Rrsets,
 }
 
 impl WantedZone {
-    /// Whether a zone has these settings already.
+    /// Whether a zone has these settings already, apart from generation and serial base.
     pub fn has_settings_of(&self, zone: &ZoneSettings) -> bool {
         let same = ZoneSettings {
             generation: zone.generation,
@@ -133,7 +132,7 @@ impl WantedZone {
         same == *zone
     }
 
-    /// The settings with a generation, and a base that takes the serial so far.
+    /// The settings with this generation, and a base that makes the serial high enough.
     fn settings(&self, slot: &Slot, generation: u64) -> ZoneSettings {
         let mut zone = self.zone.clone();
         zone.generation = generation;
@@ -141,7 +140,7 @@ impl WantedZone {
             Some(present) => present.zone.serial_base,
             None => slot.serial.base,
         };
-        // The transaction gets a later revision, so its serial is larger still.
+        // The transaction gets a later revision, and so an even higher serial.
         let last = zone.serial(slot.revision);
         if let Some(serial) = self.serial.filter(|serial| is_serial_before(last, *serial)) {
             zone.serial_base = zone.serial_base.wrapping_add(serial.wrapping_sub(last));
@@ -150,7 +149,7 @@ impl WantedZone {
     }
 }
 
-/// Plans the switch to a staged generation. With `exact` it is done only if the zone's records are as they were.
+/// Plans the switch to a staged generation. With `exact` it fails if the zone's records have changed.
 pub fn flip(
     prefix: &Prefix,
     slot: &Slot,
@@ -174,9 +173,8 @@ pub fn flip(
     plan
 }
 
-/// Plans what leads from a zone's records, none where it is new, to those that are wanted, in one transaction; nothing
-/// where that takes more than one, of which `reserved` operations are somebody else's. It is done only if the zone is
-/// as it was.
+/// Plans the difference between a zone's old records and the wanted ones as one transaction, in which the caller needs
+/// `reserved` operations. Returns none if it does not fit. The plan fails if the zone has changed.
 pub fn rewrite(
     prefix: &Prefix,
     slot: &Slot,
@@ -187,7 +185,7 @@ pub fn rewrite(
     let apex = &slot.apex;
     let generation = match &slot.present {
         Some(present) => present.zone.generation,
-        // Numbered after the store's revision, so that nothing left over from a zone of that name comes to light.
+        // A number that no earlier zone of that name can have used, so that none of its leftovers are served.
         None => slot.revision.unsigned_abs() + 1,
     };
     let key = |owner: &Name, rtype: Rtype| Key::Rrset {
@@ -207,7 +205,7 @@ pub fn rewrite(
         .map(|(owner, rtype)| Op::Delete {
             key: prefix.encode(&key(owner, *rtype)),
         });
-    // One more than fits is enough to know. The settings, the serial and the head are written, too.
+    // One operation too many shows that it does not fit. The settings, the serial and the head are written, too.
     let room = OPS_MAX.checked_sub(3 + reserved)?;
     let ops: Vec<Op> = puts.chain(deletes).take(room + 1).collect();
     if ops.len() > room || ops.iter().map(len).sum::<usize>() > OCTETS_MAX {
@@ -238,10 +236,9 @@ pub fn rewrite(
     Some(plan)
 }
 
-/// Plans to add `wanted` to the zone's `present` RRsets: every record of both, and the TTL of the wanted
-/// set. All plans but the first rely on the one before: each is compared with the serial key, which
-/// `serial_revision` names for the first and the caller for the others, so that nobody else has
-/// changed the zone in between and the checks of the zone as a whole still hold.
+/// Plans to add `wanted` to the zone's `present` RRsets: the records of both, with the TTL of the wanted RRset. Returns
+/// the merged zone and the plans, to be committed in order. The caller adds a comparison of the serial key to each, so
+/// that nobody else changes the zone in between and the checks of the zone as a whole still hold.
 pub fn merge(
     prefix: &Prefix,
     read: &ZoneRead,

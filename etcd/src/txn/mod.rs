@@ -1,15 +1,15 @@
 //! Changes as plans of etcd transactions.
 //!
-//! A planner is a pure function from what was read and what is wanted to a [`Plan`]: the comparisons
-//! that make sure that nothing it relied on has changed since, and the puts and deletes. The caller
-//! commits the plan in one transaction; where a comparison fails it reads again and plans again.
+//! A planner is a pure function from what was read and what is wanted to a [`Plan`]: the puts and deletes, and the
+//! comparisons which ensure that nothing the plan relied on has changed since. The caller commits the plan in one
+//! transaction. If a comparison fails, it reads and plans again.
 //!
-//! Every plan touches the zone's serial key and the head key. Neither is compared, so that writers
-//! never contend on them; the serial key's new revision is the zone's new serial.
+//! Every plan writes the zone's serial key and the head key. The revision of the serial key is the zone's serial. Plans
+//! for single records compare neither key, so that such writers never conflict because of them.
 //!
-//! Comparisons alone do not make a change happen once: what a plan relies on may come back, as where a
-//! set is absent, is written, and is removed again. A plan is therefore sent as an attempt, with
-//! [`Plan::attempted`], which can be withdrawn.
+//! Comparisons alone do not prevent a change from being made twice: the state that a plan relied on may come back, for
+//! example if an absent RRset is written and removed again. A plan is therefore sent as an attempt that can be withdrawn
+//! ([`Plan::attempted`]).
 
 mod import;
 mod overlap;
@@ -30,32 +30,32 @@ pub use records::{Change, Surroundings, apply, dname_candidates, zone_candidates
 pub use refusal::Refusal;
 pub use zones::{accept, new_zone, raise_serials, sweep, zone_forget, zone_remove, zone_set};
 
-/// How many puts and deletes a transaction takes at most. etcd's limit is 128 operations by default.
+/// The most puts and deletes in one transaction. etcd's limit is 128 operations by default.
 pub const OPS_MAX: usize = 120;
 
-/// How many octets of keys and values a transaction takes at most. etcd's limit is 1.5 MiB by default.
+/// The most octets of keys and values in one transaction. etcd's limit is 1.5 MiB by default.
 pub const OCTETS_MAX: usize = 1 << 20;
 
-/// A transaction: all comparisons hold and all operations are done, or nothing is.
+/// A transaction: either all comparisons hold and all operations are done, or none is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What must still be so.
+    /// What must still hold.
     pub compares: Vec<Compare>,
-    /// What is done then.
+    /// What to do if it does.
     pub ops: Vec<Op>,
 }
 
 /// A comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compare {
-    /// The key was last changed at this revision; 0 means that it is not there.
+    /// The key was last written at this revision; 0 means that it does not exist.
     Unchanged {
         /// The key.
         key: Vec<u8>,
         /// The revision.
         revision: i64,
     },
-    /// No key of the range was written after this revision. Deletions do not show.
+    /// No key that exists in the range was written after this revision. This does not detect deletions.
     NotWrittenSince {
         /// The range.
         range: Range<Vec<u8>>,
@@ -86,7 +86,7 @@ pub enum Op {
     },
 }
 
-/// One record, for a report of what a plan does.
+/// A record that a plan adds or removes, for reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The owner.
@@ -99,16 +99,16 @@ pub struct Line {
     pub rdata: Rdata,
 }
 
-/// A plan, and what it means for the records.
+/// A plan and its effect on the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Planned {
     /// The transaction.
     pub plan: Plan,
-    /// The records that come.
+    /// The records that are added.
     pub added: Vec<Line>,
-    /// The records that go. One whose TTL changes goes and comes.
+    /// The records that are removed. A record whose TTL changes is in both lists.
     pub removed: Vec<Line>,
-    /// The types of the sets that go and whose values cannot be read.
+    /// The types of the RRsets that are removed although their values cannot be read.
     pub unreadable: Vec<Rtype>,
 }
 
@@ -121,42 +121,42 @@ pub struct ZoneRead {
     pub zone: ZoneSettings,
     /// The revision that wrote them.
     pub revision: i64,
-    /// The revision as of which they were read. What belongs to the zone is read as of the same one: later there may be
-    /// another generation.
+    /// The revision at which they were read. Everything else of the zone is read at the same revision, as another
+    /// generation may be served later.
     pub as_of: i64,
 }
 
 /// The key of a zone's serial as it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SerialRead {
-    /// Where the zone was removed: what a new one adds to revisions so that its serials are later than the old ones.
+    /// After the zone was removed: what a new zone adds to revisions, so that its serials are later than the old ones.
     pub base: u32,
-    /// Whether a removal wrote the key, and no later zone did.
+    /// Whether the removal of the zone wrote the key last.
     pub is_removed: bool,
-    /// The revision that wrote the key, 0 where there is none.
+    /// The revision that wrote the key; 0 if there is none.
     pub revision: i64,
 }
 
-/// What there is of a zone at one revision.
+/// A zone, or what it has left behind, at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The apex.
     pub apex: Name,
     /// The zone, if there is one.
     pub present: Option<ZoneRead>,
-    /// The key of its serial, which a zone may leave behind.
+    /// The key of its serial, which a removed zone may leave behind.
     pub serial: SerialRead,
     /// The store's revision.
     pub revision: i64,
 }
 
 impl Slot {
-    /// Whether something other than our transactions deleted the zone's settings: these leave a serial key that says so.
+    /// Whether something other than `nsctl` deleted the zone's settings. `nsctl` leaves a serial key that marks a removal.
     pub fn is_lost(&self) -> bool {
         self.present.is_none() && self.serial.revision > 0 && !self.serial.is_removed
     }
 
-    /// The revision that wrote the zone's settings, 0 where there is no zone.
+    /// The revision that wrote the zone's settings; 0 if there is no zone.
     pub fn zone_revision(&self) -> i64 {
         self.present.as_ref().map_or(0, |present| present.revision)
     }
@@ -167,15 +167,14 @@ impl Slot {
 pub struct RrsetRead {
     /// The type.
     pub rtype: Rtype,
-    /// The RRset, or why the value is none.
+    /// The RRset, or why its value cannot be read.
     pub rrset: Result<Rrset, ValueError>,
     /// The revision that wrote it.
     pub revision: i64,
 }
 
 impl Plan {
-    /// This plan as one attempt: the head key will say that it was this one that was done, and it cannot be
-    /// done once it is withdrawn.
+    /// This plan as an attempt: it writes its number to the head key, and fails if the attempt was withdrawn.
     pub fn attempted(&self, prefix: &Prefix, attempt: Attempt) -> Self {
         let mut plan = self.clone();
         plan.unchanged(prefix, &Key::Withdrawn(attempt), 0);
@@ -209,7 +208,7 @@ impl Plan {
         });
     }
 
-    /// Touches the keys whose revisions are the zone's serial and the proof of freshness.
+    /// Writes the keys whose revisions are the zone's serial and the proof of freshness.
     fn touch(&mut self, prefix: &Prefix, zone: &Name) {
         self.put(prefix, &Key::Serial(zone.clone()), b"{}".to_vec());
         self.put(prefix, &Key::Head, b"{}".to_vec());

@@ -1,8 +1,8 @@
 //! Zones within zones.
 //!
-//! A zone answers for all names at and below its apex, so the records that a zone above it has there are hidden. What a
-//! parent keeps there all the same is the delegation: NS and DS records at the apex (DS records are answered from there,
-//! RFC 4035 3.1.4.1), and the addresses of the name servers that the NS records name. Nothing of that is hidden.
+//! A zone answers for all names at and below its apex, so it hides the records that a zone above has there. The
+//! delegation is not hidden: NS and DS records at the apex (DS queries are answered from the parent, RFC 4035 3.1.4.1),
+//! and the addresses of the name servers that the NS records name.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -14,18 +14,18 @@ use crate::schema::{Key, Prefix};
 
 use super::{Compare, Op, Plan, Refusal, RrsetRead, ZoneRead};
 
-/// How many operations a move takes at most, besides those that write the new zone.
+/// The most operations of a move, without those that write the new zone.
 const MOVE_OPS_MAX: usize = 60;
 
-/// What becomes of records that a zone would hide.
+/// What to do about records that a zone would hide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overlap {
-    /// Nothing is done.
+    /// Refuse to add the zone.
     #[default]
     Refuse,
-    /// They are moved into the zone that hides them.
+    /// Move them into the zone that hides them.
     Move,
-    /// They are hidden.
+    /// Hide them.
     Hide,
 }
 
@@ -49,7 +49,7 @@ pub fn hidden<'a>(
     if children.is_empty() {
         return Vec::new();
     }
-    // The first cut on the way down from the parent: what is behind it is the child's to delegate.
+    // The first cut on the way down from the parent: below it, the child delegates.
     let cut = |owner: &Name| {
         let above = owner.ancestors().take_while(|name| name != parent);
         above.filter(|name| children.contains(name)).last()
@@ -103,31 +103,31 @@ pub fn hidden_among(
     )
 }
 
-/// What is above a zone that is to be made.
+/// What is above a new zone.
 #[derive(Debug, Default)]
 pub struct Above {
     /// The closest zone above.
     pub parent: Option<ZoneRead>,
-    /// The names between the two, and above where there is no zone: a zone there would be closer.
+    /// The names between the two, or all names above if there is no zone above. A zone at one of them would be closer.
     pub closer: Vec<Name>,
-    /// The revision at which the parent was changed last.
+    /// The revision that last changed the parent.
     pub touched: i64,
-    /// What the parent has at and below the apex.
+    /// The parent's RRsets at and below the new apex.
     pub rrsets: Vec<(Name, RrsetRead)>,
 }
 
-/// What a transaction that makes a zone has to compare and do, so that it hides nothing by accident.
+/// What the transaction that adds a zone must also compare and do, so that it hides nothing by accident.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// What must still be so.
+    /// What must still hold.
     pub compares: Vec<Compare>,
-    /// What is done beside making the zone.
+    /// What to do besides adding the zone.
     pub ops: Vec<Op>,
-    /// What is moved or copied into the zone.
+    /// The RRsets that are moved or copied into the zone.
     pub moved: Rrsets,
-    /// How many of these are copied: addresses of name servers, which the delegation keeps.
+    /// How many of these are copied: the delegation keeps addresses of name servers.
     pub copied: usize,
-    /// The zone above, if it has no NS records for the new one.
+    /// The zone above, if it does not delegate the new one.
     pub not_delegating: Option<Name>,
 }
 
@@ -135,14 +135,14 @@ impl Room {
     /// Adds it to a plan.
     pub fn add_to(&self, plan: &mut Plan) {
         plan.compares.extend(self.compares.iter().cloned());
-        // A transaction writes each key once.
+        // etcd allows only one write of a key in a transaction.
         let ops = self.ops.iter().filter(|op| !plan.ops.contains(op));
         let ops: Vec<Op> = ops.cloned().collect();
         plan.ops.extend(ops);
     }
 }
 
-/// Makes room for a zone with this content. Records that are in the content, too, are not lost.
+/// Makes room for a zone with this content. Records that the content also has are not lost.
 pub fn make_room(
     prefix: &Prefix,
     child: &Name,
@@ -178,7 +178,8 @@ pub fn make_room(
         // All that is hidden moves.
         room.copied = room.moved.len() - hidden.len();
         delete_hidden(prefix, parent, above, &hidden, &mut plan);
-        // The range does not show deletions, and a record that was removed meanwhile must not come back in the child.
+        // The range comparison does not detect deletions, and a record that was removed meanwhile must not come back in
+        // the child.
         plan.unchanged(prefix, &Key::Serial(parent.apex.clone()), above.touched);
         if plan.ops.len() > MOVE_OPS_MAX {
             return Err(Refusal::TooManyServers {
@@ -204,7 +205,7 @@ pub fn make_room(
     Ok(room)
 }
 
-/// The names that nobody would get all records of any more.
+/// The names of hidden records that the content of the new zone does not have.
 fn lost(hidden: &[Hidden], above: &Above, content: &Rrsets) -> Vec<Name> {
     let present = above.rrsets.iter();
     let present: BTreeMap<(&Name, Rtype), &RrsetRead> = present
@@ -224,8 +225,8 @@ fn lost(hidden: &[Hidden], above: &Above, content: &Rrsets) -> Vec<Name> {
     names.into_iter().collect()
 }
 
-/// What moves into the zone, as it is to be there: with the records of its content; and the addresses of name servers,
-/// which the delegation keeps, too.
+/// The RRsets that move into the zone, merged with its content. Includes the addresses of name servers, which the
+/// delegation keeps as well.
 fn moved(
     prefix: &Prefix,
     child: &Name,
@@ -274,7 +275,7 @@ fn moved(
     }
 }
 
-/// Deletes what is hidden, in ranges between what stays.
+/// Deletes the hidden RRsets, as ranges between the keys that stay.
 fn delete_hidden(
     prefix: &Prefix,
     parent: &ZoneRead,
@@ -319,7 +320,7 @@ fn delete_hidden(
         .extend(range.map(|range| Op::DeleteRange { range }));
 }
 
-/// Whether a zone with this content hides none of it behind the zones below; `before` was hidden already.
+/// Refuses content of which zones below would hide RRsets, except those that were already hidden `before`.
 pub fn check_below(
     apex: &Name,
     children: &BTreeSet<Name>,

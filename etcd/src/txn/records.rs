@@ -6,11 +6,10 @@ use crate::schema::{Key, Prefix, encode};
 
 use super::{Compare, Plan, Planned, Refusal, RrsetRead, ZoneRead, lines};
 
-/// What is wanted at one owner.
+/// A change at one owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// These records are there, besides those of the type that are there already. Without a TTL a set
-    /// keeps its own, and a new one gets the zone's default.
+    /// Add these records to those of the type. Without a TTL an RRset keeps its own, and a new one gets the zone's default.
     Add {
         /// The type.
         rtype: Rtype,
@@ -19,7 +18,7 @@ pub enum Change {
         /// The records.
         rdata: Vec<Rdata>,
     },
-    /// These records are there, and no others of the type.
+    /// Make these the only records of the type.
     Set {
         /// The type.
         rtype: Rtype,
@@ -28,7 +27,7 @@ pub enum Change {
         /// The records.
         rdata: Vec<Rdata>,
     },
-    /// These records are there, and no others of any type, all in one step.
+    /// Make these the only records at the owner, in one step.
     Replace {
         /// The type.
         rtype: Rtype,
@@ -37,31 +36,30 @@ pub enum Change {
         /// The records.
         rdata: Vec<Rdata>,
     },
-    /// The set of this type has this TTL.
+    /// Give the RRset of this type this TTL.
     Ttl {
         /// The type.
         rtype: Rtype,
         /// The TTL in seconds.
         ttl: u32,
     },
-    /// No record is there, of the type if one is named, with this rdata if some is named.
+    /// Remove records: all, those of one type, or those of one type with this rdata.
     Remove {
         /// The type.
         rtype: Option<Rtype>,
-        /// The records; none means all.
+        /// The records; empty for all.
         rdata: Vec<Rdata>,
     },
 }
 
-/// The names whose zones may hold records of this type at `owner`, the longest first. A DS record
-/// belongs to the parent's side of a zone cut (RFC 4035 2.4).
+/// The possible apexes of the zone for records of this type at `owner`, the longest first. A DS record belongs to the
+/// parent zone (RFC 4035 2.4).
 pub fn zone_candidates(owner: &Name, rtype: Option<Rtype>) -> Vec<Name> {
     let skip = usize::from(rtype == Some(Rtype::DS) && !owner.is_root());
     owner.ancestors().skip(skip).collect()
 }
 
-/// The names between a zone's apex and `owner`, the apex included and the owner not: a DNAME record at any
-/// of them hides what is at the owner.
+/// The names above `owner` up to and including the apex. A DNAME record at any of them hides the records at the owner.
 pub fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
     if owner == apex {
         return Vec::new();
@@ -72,19 +70,19 @@ pub fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
     names
 }
 
-/// What there is around an owner, all read at one revision or later than that.
+/// What stands around an owner, all read at this revision or later.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     /// The revision.
     pub revision: i64,
-    /// Names between the owner and its zone that were no zones: one that has become a zone since would own
-    /// the records.
+    /// The names between the owner and its apex, which were not zones. If one of them has become a zone, it owns the
+    /// records.
     pub closer: Vec<Name>,
     /// The RRsets at the owner.
     pub present: Vec<RrsetRead>,
     /// The name above the owner that has a DNAME record.
     pub dname: Option<Name>,
-    /// A name below the owner that has records. Only looked for where it matters, for a DNAME record.
+    /// A name below the owner that has records. It is only read to write a DNAME record.
     pub below: Option<Name>,
 }
 
@@ -119,7 +117,7 @@ impl Around for Cleared<'_> {
     }
 }
 
-/// Plans a change at `owner`, which is in the zone `read`; nothing where it changes nothing.
+/// Plans a change at `owner`, which is in the zone `read`. Returns none if nothing has to change.
 pub fn apply(
     prefix: &Prefix,
     read: &ZoneRead,
@@ -141,7 +139,7 @@ pub fn apply(
             let mut all = old.map_or_else(Vec::new, |old| old.rdata().to_vec());
             all.extend(rdata.iter().cloned());
             let ttl = ttl.or(old.map(Rrset::ttl)).unwrap_or(read.zone.default_ttl);
-            // What is there already keeps its spelling: of equal members the sort keeps the first.
+            // Records that exist keep their spelling: of equal members the sort keeps the first.
             site.write(*rtype, ttl, all, rdata.is_empty(), &mut planned)?;
         }
         Change::Set { rtype, ttl, rdata } => {
@@ -184,7 +182,7 @@ pub fn apply(
     Ok(Some(planned))
 }
 
-/// One owner with what was read there.
+/// An owner and what was read around it.
 struct Site<'a> {
     prefix: &'a Prefix,
     read: &'a ZoneRead,
@@ -210,7 +208,7 @@ impl Site<'_> {
         self.around.present.iter().find(|read| read.rtype == rtype)
     }
 
-    /// The RRset that is there.
+    /// The RRset of this type, if there is one.
     fn at(&self, rtype: Rtype) -> Result<Option<&Rrset>, Refusal> {
         match self.read(rtype).map(|read| &read.rrset) {
             None => Ok(None),
@@ -270,7 +268,7 @@ impl Site<'_> {
         }
     }
 
-    /// Makes `rdata` the whole set of this type, whatever that was.
+    /// Makes `rdata` the RRset of this type, even if the old value cannot be read.
     fn set(
         &self,
         rtype: Rtype,
@@ -283,7 +281,7 @@ impl Site<'_> {
         self.write(rtype, ttl, rdata.to_vec(), rdata.is_empty(), planned)
     }
 
-    /// Makes `rdata` the whole set of this type.
+    /// Makes `rdata` the RRset of this type.
     fn write(
         &self,
         rtype: Rtype,
@@ -328,7 +326,7 @@ impl Site<'_> {
         Ok(())
     }
 
-    /// Removes these records of the types that are meant, or all of them if none is given.
+    /// Removes these records from the RRsets of the types that are meant; without rdata, removes the RRsets.
     fn remove(
         &self,
         is_meant: impl Fn(Rtype) -> bool,
@@ -340,7 +338,7 @@ impl Site<'_> {
             let key = self.key(read.rtype);
             let old = match (&read.rrset, rdata) {
                 (Ok(rrset), _) => Some(rrset),
-                // The whole set goes, whatever it was.
+                // The whole RRset is removed, readable or not.
                 (Err(_), []) => None,
                 (Err(_), _) => {
                     self.at(read.rtype)?;

@@ -7,7 +7,7 @@ use crate::schema::{Accepted, Key, Prefix, SerialBase, encode};
 
 use super::{Op, Plan, Refusal, SerialRead, WantedZone, ZoneRead};
 
-/// What a new zone has: these name servers at its apex.
+/// A new zone with these name servers at its apex.
 pub fn new_zone(
     apex: &Name,
     zone: ZoneSettings,
@@ -23,7 +23,7 @@ pub fn new_zone(
     })
 }
 
-/// Plans other settings for a zone; nothing where they are the same.
+/// Plans new settings for a zone. Returns none if they are the same.
 pub fn zone_set(
     prefix: &Prefix,
     read: &ZoneRead,
@@ -40,7 +40,7 @@ pub fn zone_set(
     Ok(Some(plan))
 }
 
-/// Plans other bases for the serials of zones, with which they are given.
+/// Plans higher serials for zones, which are given with their new serial bases.
 pub fn raise_serials(prefix: &Prefix, raised: &[ZoneRead]) -> Plan {
     let mut plan = Plan::default();
     for read in raised {
@@ -53,9 +53,9 @@ pub fn raise_serials(prefix: &Prefix, raised: &[ZoneRead]) -> Plan {
     plan
 }
 
-/// Plans the end of a zone, whose settings `revision` wrote: from this transaction on nobody serves it. Its RRsets are
-/// deleted after. Its serial key stays, with the base of its serials: those of a later zone of that name go on from there,
-/// and a front-end that has to list everything again sees by it that the zone was removed, and not lost.
+/// Plans the removal of a zone whose settings were written at `revision`. From this transaction on nobody serves it; its
+/// RRsets are deleted afterwards. Its serial key stays and holds the serial base, so that a later zone of that name
+/// continues the serials. It also tells a front-end that lists everything again that the zone was removed and not lost.
 pub fn zone_remove(prefix: &Prefix, apex: &Name, revision: i64, serial_base: u32) -> Plan {
     let mut plan = Plan::default();
     plan.unchanged(prefix, &Key::Zone(apex.clone()), revision);
@@ -66,7 +66,7 @@ pub fn zone_remove(prefix: &Prefix, apex: &Name, revision: i64, serial_base: u32
     plan
 }
 
-/// Plans to forget what is remembered of a zone that is removed.
+/// Plans to delete the serial key of a removed zone.
 pub fn zone_forget(prefix: &Prefix, apex: &Name, serial: SerialRead) -> Plan {
     let mut plan = Plan::default();
     plan.unchanged(prefix, &Key::Zone(apex.clone()), 0);
@@ -76,7 +76,7 @@ pub fn zone_forget(prefix: &Prefix, apex: &Name, serial: SerialRead) -> Plan {
     plan
 }
 
-/// Plans an operator's word that what is gone is meant to be gone.
+/// Plans an operator's statement that the records that are gone were deleted on purpose.
 pub fn accept(prefix: &Prefix, accepted: Accepted) -> Plan {
     let mut plan = Plan::default();
     plan.put(prefix, &Key::Accepted, encode(&accepted));
@@ -84,8 +84,8 @@ pub fn accept(prefix: &Prefix, accepted: Accepted) -> Plan {
     plan
 }
 
-/// Plans to delete records that are not served, given what the zone was when that was found out: a zone
-/// that has switched since may serve them.
+/// Plans to delete records that are not served. `read` is the zone when they were found: one that has switched since may
+/// serve them.
 pub fn sweep(prefix: &Prefix, apex: &Name, read: Option<&ZoneRead>, range: Range<Vec<u8>>) -> Plan {
     let mut plan = Plan::default();
     plan.unchanged(
@@ -94,8 +94,8 @@ pub fn sweep(prefix: &Prefix, apex: &Name, read: Option<&ZoneRead>, range: Range
         read.map_or(0, |read| read.revision),
     );
     plan.ops.push(Op::DeleteRange { range });
-    // A deletion leaves no key behind that shows its revision: whoever compares a copy with etcd at some revision learns
-    // from the head that the copy has to have this, too.
+    // A deletion leaves no key that shows its revision. The head key tells whoever compares a copy with etcd at some
+    // revision that the copy must include this deletion.
     plan.put(prefix, &Key::Head, b"{}".to_vec());
     plan
 }

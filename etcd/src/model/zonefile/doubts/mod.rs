@@ -1,6 +1,8 @@
-//! What is likely not meant in a zone.
+//! Warnings about a zone: what is valid, but probably a mistake.
 
-use core::net::IpAddr;
+mod spelling;
+mod wildcards;
+
 use std::collections::BTreeSet;
 
 use super::super::name::Name;
@@ -12,8 +14,8 @@ use super::super::zone::Soa;
 use super::Rrsets;
 use super::finding::Finding;
 
-/// Finds what is likely not meant. What there is about an owner and its targets only depends on the RRsets at
-/// [`names_around`] them, and on whether these names have others below them.
+/// Finds probable mistakes in a zone. The warnings about one owner only depend on the RRsets at [`names_around`] it, and
+/// on whether these names have others below them.
 pub fn doubts(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Vec<Finding> {
     let mut search = Search {
         apex,
@@ -41,7 +43,7 @@ pub fn doubts(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Vec<Finding> {
     search.found
 }
 
-/// The names whose RRsets decide what there is to say about records at `owner`.
+/// The names whose RRsets decide which warnings there are about these records at `owner`.
 pub fn names_around(apex: &Name, owner: &Name, rtype: Rtype, rdata: &[Rdata]) -> BTreeSet<Name> {
     let targets = rdata.iter().flat_map(|rdata| rdata.names(rtype));
     let mut names = BTreeSet::new();
@@ -71,15 +73,15 @@ fn is_wildcard(name: &Name) -> bool {
 
 /// What a name in rdata leads to.
 enum Target {
-    /// Another zone, whose records we do not know.
+    /// It is in another zone, whose records we do not know.
     Elsewhere,
-    /// A zone below a cut of this one.
+    /// It is below a zone cut.
     BelowCut,
     /// A DNAME record above it redirects it.
     Redirected,
-    /// This name's records: its own, or those of a wildcard.
+    /// The records of this name: the target itself, or the wildcard that matches it.
     Records(Name),
-    /// Nothing: the name does not exist.
+    /// The name does not exist.
     Nothing,
 }
 
@@ -134,7 +136,7 @@ impl Search<'_> {
         }
     }
 
-    /// Records that a zone cut hides.
+    /// Warns about records that a zone cut hides.
     fn hidden(&mut self, owner: &Name, rtype: Rtype, cut: Option<&Name>) {
         let Some(cut) = cut else { return };
         if is_of_delegation(rtype, owner == cut) {
@@ -252,140 +254,9 @@ impl Search<'_> {
         }
         Target::Records(target.clone())
     }
-
-    /// What is odd about a name in rdata, whatever it leads to.
-    fn misspelt(&self, name: &Name) -> Option<String> {
-        if self.address(name).is_some() {
-            return Some(format!("{name}, which is an address: a name is needed"));
-        }
-        self.repeats_apex(name).then(|| {
-            format!("{name}, which has the name of the zone twice: is a final dot missing?")
-        })
-    }
-
-    /// What is odd about a target that has a single label, as where a name is taken for a relative one. Hardly any
-    /// top-level domain is a host; `localhost` is one, and is where 127.0.0.1 points to (RFC 1912 4.1).
-    fn single_label(&self, rtype: Rtype, target: &Name) -> Option<String> {
-        let is_host = matches!(
-            rtype,
-            Rtype::NS
-                | Rtype::MX
-                | Rtype::CNAME
-                | Rtype::SRV
-                | Rtype::PTR
-                | Rtype::SVCB
-                | Rtype::HTTPS
-        );
-        let is_localhost = target.labels().next() == Some(b"localhost");
-        if !is_host || target.label_count() != 1 || is_localhost || target.is_within(self.apex) {
-            return None;
-        }
-        let is_reverse = self.apex.labels().last() == Some(b"arpa");
-        let meant = Name::from_labels(target.labels(), self.apex).ok();
-        Some(match meant.filter(|_| !is_reverse) {
-            Some(meant) => {
-                format!("{target}, a single label: names are absolute, did you mean {meant}?")
-            }
-            None => format!("{target}, a single label: names are absolute"),
-        })
-    }
-
-    /// The address that a name is, with or without the zone's name behind it.
-    fn address(&self, name: &Name) -> Option<IpAddr> {
-        // In reverse zones digits between dots are names.
-        if name.labels().last() == Some(b"arpa") {
-            return None;
-        }
-        let all: Vec<&[u8]> = name.labels().collect();
-        let inside = if name.is_within(self.apex) {
-            self.apex.label_count()
-        } else {
-            0
-        };
-        [all.len(), all.len() - inside]
-            .into_iter()
-            .find_map(|count| {
-                let text = all.get(..count)?.join(&b'.');
-                std::str::from_utf8(&text).ok()?.parse().ok()
-            })
-    }
-
-    /// Whether the apex stands within the name once more, as in `www.example.org.example.org`. A top-level domain
-    /// may well have a name below it that is called like itself.
-    fn repeats_apex(&self, name: &Name) -> bool {
-        let apex: Vec<&[u8]> = self.apex.labels().collect();
-        if apex.len() < 2 || !name.is_within(self.apex) {
-            return false;
-        }
-        let own: Vec<&[u8]> = name.labels().collect();
-        own[..own.len() - apex.len()]
-            .windows(apex.len())
-            .any(|labels| labels == apex)
-    }
-
-    fn dot_missing(&self, target: &Name) -> &'static str {
-        match target.label_count() - self.apex.label_count() {
-            0 | 1 => "",
-            _ => "; is a final dot missing?",
-        }
-    }
-
-    /// Names that a wildcard does not make, as they exist, and that lack what it would give them (RFC 4592 2.2.2). A
-    /// name with an address is meant to differ from the others, and one with an underscore is no host's.
-    fn shadowed(&mut self, wildcard: &Name) {
-        let Some(parent) = wildcard.parent() else {
-            return;
-        };
-        if matches!(self.lookup(wildcard), Target::BelowCut | Target::Redirected) {
-            return;
-        }
-        let is_host = |rtype| matches!(rtype, Rtype::A | Rtype::AAAA | Rtype::CNAME);
-        let gives_host = self.types(wildcard).any(is_host);
-        let depth = parent.label_count() + 1;
-        let mut found = Vec::new();
-        let mut last: Option<Name> = None;
-        for (key, _) in self.rrsets.range((parent.clone(), Rtype(0))..) {
-            let (owner, rtype) = key;
-            if !owner.is_within(&parent) {
-                break;
-            }
-            if *owner == parent || last.as_ref().is_some_and(|last| owner.is_within(last)) {
-                continue;
-            }
-            let Some(name) = owner.ancestors().nth(owner.label_count() - depth) else {
-                continue;
-            };
-            let first_label = name.labels().next().unwrap_or_default();
-            if first_label != b"*" && !first_label.starts_with(b"_") {
-                let types: Vec<Rtype> = self.types(&name).collect();
-                let reason = if types.is_empty() {
-                    Some(format!("it exists, as {owner} {rtype} is below it"))
-                } else if gives_host
-                    && !types
-                        .iter()
-                        .any(|rtype| is_host(*rtype) || *rtype == Rtype::NS)
-                {
-                    Some(format!(
-                        "it has records of its own ({rtype}), but no address"
-                    ))
-                } else {
-                    None
-                };
-                found.extend(reason.map(|reason| {
-                    Finding::new(
-                        owner,
-                        *rtype,
-                        format!("{wildcard} does not apply to {name}: {reason} (RFC 4592, 2.2.2)"),
-                    )
-                }));
-            }
-            last = Some(name);
-        }
-        self.found.extend(found);
-    }
 }
 
-/// Whether records of this type are of no use if the name that they point to does not exist.
+/// Whether records of this type are useless if the name that they point to does not exist.
 fn must_exist(rtype: Rtype) -> bool {
     matches!(
         rtype,
