@@ -161,31 +161,13 @@ impl Running {
             phases,
             waiters: admin::Waiters::default(),
         };
-        let admin_listener = Arc::new(admin_listener);
-        others.task("the admin listener", move |stop| {
-            admin::serve(admin_listener.clone(), shared.clone(), DRAIN, stop)
-        });
-        let listed = dns
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(",");
+        start_admin(&mut others, admin_listener, shared);
+        let listed: Vec<String> = dns.iter().map(ToString::to_string).collect();
+        let listed = listed.join(",");
         info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "listening");
-        {
-            let (standing, stale_after) = (standing.clone(), config.stale_after);
-            let prefix = config.mirror.prefix.clone();
-            others.task("the log of freshness", move |stop| {
-                announce::run(standing.clone(), stale_after, prefix.clone(), stop)
-            });
-        }
-        let reached: Vec<SocketAddr> = [&[admin], &dns[..]].concat();
-        registration.task("the registration", {
-            let standing = standing.clone();
-            move |stop| {
-                let (config, id, reached) = (config.clone(), id.clone(), reached.clone());
-                fleet::register(config, id, reached, standing.clone(), held.clone(), stop)
-            }
-        });
+        log_freshness(&mut others, &config, standing.clone());
+        let reached = [&[admin], &dns[..]].concat();
+        register(&mut registration, config, (id, reached), &standing, held);
         Ok(Running {
             dns,
             admin,
@@ -226,6 +208,38 @@ impl Running {
         let _ = tokio::time::timeout(DRAIN, answered).await;
         self.others.end().await;
     }
+}
+
+fn start_admin(supervisor: &mut Supervisor, listener: TcpListener, shared: admin::Shared) {
+    let listener = Arc::new(listener);
+    supervisor.task("the admin listener", move |stop| {
+        admin::serve(listener.clone(), shared.clone(), DRAIN, stop)
+    });
+}
+
+fn log_freshness(
+    supervisor: &mut Supervisor,
+    config: &Config,
+    standing: watch::Receiver<Standing>,
+) {
+    let (stale_after, prefix) = (config.stale_after, config.mirror.prefix.clone());
+    supervisor.task("the log of freshness", move |stop| {
+        announce::run(standing.clone(), stale_after, prefix.clone(), stop)
+    });
+}
+
+fn register(
+    supervisor: &mut Supervisor,
+    config: Config,
+    (id, reached): (String, Vec<SocketAddr>),
+    standing: &watch::Receiver<Standing>,
+    held: watch::Sender<client::Registered>,
+) {
+    let standing = standing.clone();
+    supervisor.task("the registration", move |stop| {
+        let (config, id, reached) = (config.clone(), id.clone(), reached.clone());
+        fleet::register(config, id, reached, standing.clone(), held.clone(), stop)
+    });
 }
 
 /// The barrier of `linearizable`, and the task that serves it.
