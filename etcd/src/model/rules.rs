@@ -36,7 +36,7 @@ pub trait Around {
     }
 }
 
-/// What a rule relied on when it admitted a record. It has to hold still when the record is written.
+/// What a rule relied on when it admitted a record. It must still hold when the record is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// No name above the owner, up to the apex, has a DNAME record.
@@ -148,7 +148,7 @@ pub fn admit(
     Ok(conditions)
 }
 
-/// Whether the RRset of this type may go from `owner`.
+/// Admits the removal of the whole RRset of this type from `owner`.
 pub fn admit_removal(apex: &Name, owner: &Name, rtype: Rtype) -> Result<(), Violation> {
     match rtype {
         Rtype::SOA => Err(Violation::Soa(apex.clone())),

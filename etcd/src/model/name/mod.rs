@@ -12,8 +12,8 @@ pub(crate) use text::{parse_onto, write_label, write_wire};
 /// An absolute domain name, in lower case: the form that owners are stored, compared and hashed in
 /// (RFC 4343).
 ///
-/// Kept as the uncompressed wire form of RFC 1035 3.1, at most 255 octets with the root label.
-/// Ordered canonically (RFC 4034 6.1), so a sorted list has every name right before its descendants.
+/// It holds the uncompressed wire form of RFC 1035 3.1, at most 255 octets with the root label. The order is canonical
+/// (RFC 4034 6.1): in a sorted list, the descendants of a name follow right after it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Box<[u8]>);
 
@@ -46,7 +46,7 @@ impl Name {
         Labels(&self.0)
     }
 
-    /// How many labels there are, the root label not counted.
+    /// The number of labels, without the root label.
     pub fn label_count(&self) -> usize {
         self.labels().count()
     }
@@ -111,7 +111,7 @@ impl<'a> Iterator for Labels<'a> {
     }
 }
 
-/// The length of the uncompressed name that `octets` begins with, or none if there is none.
+/// The length of the uncompressed name at the start of `octets`, or none if there is no name.
 pub(crate) fn wire_len(octets: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {

@@ -10,7 +10,8 @@ use super::super::text::{self, Escape};
 use super::error::{NameError, Reason};
 use super::{Labels, Name, push_label};
 
-/// Appends the wire form of a name in presentation form, spelling kept, completed with `origin` where it has no final dot.
+/// Reads a name in presentation form and appends its wire form with its spelling. A name without a final dot is completed
+/// with `origin`.
 pub(crate) fn parse_onto(
     text: &[u8],
     origin: Option<&Name>,
@@ -48,7 +49,7 @@ pub(crate) fn parse_onto(
                 return Err(NameError(Reason::Control));
             }
             Escape::Plain(b'"' | b';' | b'(' | b')') => return Err(NameError(Reason::Special)),
-            // Only a master file has an origin; in a SOA record there some write a mailbox so, as BIND allows.
+            // Master files, which have an origin, may have a mailbox with @ in a SOA record, as BIND allows.
             Escape::Plain(b'@') if origin.is_none() => return Err(NameError(Reason::Mailbox)),
             Escape::Plain(octet) => {
                 label.has_unicode |= !octet.is_ascii();
@@ -70,7 +71,7 @@ pub(crate) fn parse_onto(
     Name::check_len(&out[start..])
 }
 
-/// A label as it is written, escapes resolved.
+/// A label as written, with escapes resolved.
 #[derive(Default)]
 struct Written {
     octets: Vec<u8>,
@@ -80,7 +81,7 @@ struct Written {
 }
 
 impl Written {
-    /// Makes room for the next label; the buffer stays.
+    /// Prepares for the next label and keeps the buffer.
     fn clear(&mut self) {
         self.octets.clear();
         (self.has_unicode, self.has_escape) = (false, false);
@@ -94,8 +95,8 @@ impl Written {
         }
     }
 
-    /// The same at the end of a name. Says whether the label ended in a full stop of another script, which makes the
-    /// name absolute.
+    /// Appends the last label of a name. Returns whether it ended in a full stop of another script, which makes the name
+    /// absolute.
     fn push_last_onto(&self, out: &mut Vec<u8>) -> Result<bool, NameError> {
         if !self.has_unicode {
             return push_label(out, &self.octets).map(|()| false);
@@ -136,7 +137,7 @@ pub(crate) fn write_label(out: &mut impl fmt::Write, label: &[u8]) -> fmt::Resul
     Ok(())
 }
 
-/// Writes a name in wire form as text with a final dot, spelling kept.
+/// Writes a name in wire form as text with a final dot, with its spelling.
 pub(crate) fn write_wire(out: &mut impl fmt::Write, wire: &[u8]) -> fmt::Result {
     if wire.first() == Some(&0) {
         return out.write_char('.');
@@ -174,8 +175,8 @@ impl fmt::Debug for Name {
 }
 
 impl Name {
-    /// The name with its A-labels (`xn--…`) in Unicode, for people to read: none where there are none. Labels that
-    /// would not convert back to the same name stay as they are.
+    /// The name with its A-labels (`xn--…`) in Unicode, for people; none if it has none. Labels that would not convert
+    /// back to the same name stay as they are.
     pub fn unicode(&self) -> Option<String> {
         let mut text = String::new();
         let mut converted = false;

@@ -107,7 +107,7 @@ impl Field for Groups {
         let digits = self.width * 2;
         let groups: Vec<&str> = text.split(self.separator).collect();
         let is_group = |group: &&str| (1..=digits).contains(&group.len());
-        // Leading zeros may be missing: BIND prints none.
+        // BIND prints groups without leading zeros.
         let hex: String = groups
             .iter()
             .map(|group| format!("{group:0>digits$}"))
@@ -138,7 +138,7 @@ impl Field for Groups {
     }
 }
 
-/// Reads what a gateway's type asks for: nothing, an address or a name.
+/// Reads a gateway or relay of this type: nothing, an address or a name.
 fn parse_host(kind: u8, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
     match kind {
         0 => match cursor.text("a dot")? {
@@ -151,7 +151,7 @@ fn parse_host(kind: u8, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Resul
     }
 }
 
-/// How long what a gateway's type asks for is.
+/// The length of a gateway or relay of this type.
 pub(super) fn host_len(kind: u8, rest: &[u8]) -> Option<usize> {
     match kind {
         0 => Some(0),
@@ -217,7 +217,7 @@ impl Field for Relay {
 }
 
 impl A6 {
-    /// How many octets the rest of the address takes behind a prefix of so many bits.
+    /// The number of octets of the address after a prefix of this many bits.
     fn suffix_len(prefix: u8) -> Option<usize> {
         Some(usize::from(128u8.checked_sub(prefix)?).div_ceil(8))
     }
@@ -247,7 +247,7 @@ impl Field for A6 {
         Some(1 + suffix + name)
     }
 
-    /// The bits of the prefix that share an octet with the suffix are zero.
+    /// Prefix bits in the first octet of the suffix must be zero.
     fn is_sound(&self, octets: &[u8]) -> bool {
         match octets {
             [prefix, first, ..] if prefix % 8 > 0 => u32::from(prefix % 8) <= first.leading_zeros(),

@@ -16,18 +16,18 @@ pub(super) struct Base64 {
     may_be_empty: bool,
 }
 
-/// There must be some.
+/// At least one octet.
 pub(super) const BASE64_SOME: Base64 = Base64 {
     may_be_empty: false,
 };
 
-/// There may be none (IPSECKEY and KEY without a key, SINK).
+/// Perhaps no octets (IPSECKEY and KEY without a key, SINK).
 pub(super) const BASE64_ANY: Base64 = Base64 { may_be_empty: true };
 
-/// The same, a dash where there are none (DOA).
+/// Octets to the end in Base 64, a dash if there are none (DOA).
 pub(super) struct Base64OrDash;
 
-/// A length octet and as many octets in hexadecimal, `-` where there are none (RFC 5155 3.3).
+/// A length octet and as many octets in hexadecimal, `-` if there are none (RFC 5155 3.3).
 pub(super) struct Salt;
 
 /// A length octet and as many octets in Base 32 hex (RFC 5155 3.3).
@@ -40,7 +40,7 @@ pub(super) struct Nsap;
 /// hexadecimal digits with dots anywhere (ATM Forum, ATM Name System 2.0).
 pub(super) struct Atm;
 
-/// Decodes a text that is padded at its end: `data_encoding` also takes padded texts one behind the other.
+/// Decodes a text with padding only at its end. `data_encoding` alone also accepts concatenated padded texts.
 pub(super) fn decode_padded(encoding: &Encoding, text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.iter().position(|octet| *octet == b'=');
     let (_, end) = text.split_at(padding.unwrap_or(text.len()));
@@ -141,7 +141,7 @@ impl Field for Salt {
 impl Field for Hash {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         let text = cursor.text("a hash")?.to_ascii_uppercase();
-        // Knot pads what does not come out even, BIND does not.
+        // Knot writes padding, BIND does not.
         let octets = match text.ends_with('=') {
             true => decode_padded(&BASE32HEX, text.as_bytes()),
             false => BASE32HEX_NOPAD.decode(text.as_bytes()).ok(),

@@ -15,12 +15,12 @@ pub(super) struct Types {
     may_be_empty: bool,
 }
 
-/// There is one type at least: NSEC's own (RFC 4034 4.1.2).
+/// At least one type: NSEC lists itself (RFC 4034 4.1.2).
 pub(super) const TYPES_SOME: Types = Types {
     may_be_empty: false,
 };
 
-/// There may be none (NSEC3 of an empty non-terminal, CSYNC).
+/// Perhaps no type (NSEC3 of an empty non-terminal, CSYNC).
 pub(super) const TYPES_ANY: Types = Types { may_be_empty: true };
 
 /// One bit map to the end, of the types up to 127 (RFC 2535 5.2).
@@ -140,7 +140,7 @@ impl Field for LowTypes {
         Some(rest.len())
     }
 
-    /// The first bit says that the rest has another form, which has never been defined.
+    /// If the first bit is set, the rest has another form, which was never defined.
     fn is_sound(&self, octets: &[u8]) -> bool {
         octets.len() <= 16 && octets.first().is_none_or(|first| first & 0x80 == 0)
     }

@@ -1,9 +1,9 @@
-//! What holds between the fields of a type, each of which is sound by itself.
+//! Constraints between the fields of a type.
 
 use super::super::rtype::Rtype;
 use super::address::host_len;
 
-/// What the rdata, whose fields are sound, breaks.
+/// The constraint that the rdata violates; each of its fields is valid by itself.
 pub(super) fn breach(rtype: Rtype, wire: &[u8]) -> Option<&'static str> {
     let (broken, reason) = match (rtype, wire) {
         (Rtype::NSEC3, [1, _, _, _, salt, rest @ ..]) => (

@@ -1,4 +1,4 @@
-//! The tokens of one rdata, taken off one by one.
+//! Reading the tokens of one rdata.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::error::RdataError;
 pub(super) struct Cursor<'t, 'a> {
     tokens: &'t [Token<'a>],
     origin: Option<&'t Name>,
-    /// Where the token that was taken last began.
+    /// Where the token that was read last began.
     at: Position,
 }
 
@@ -34,7 +34,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
         self.tokens.is_empty()
     }
 
-    /// The next token, which stays.
+    /// The next token, without removing it.
     pub(super) fn peek(&self) -> Option<&Token<'a>> {
         self.tokens.first()
     }
@@ -43,7 +43,8 @@ impl<'t, 'a> Cursor<'t, 'a> {
         Err(RdataError::new(self.at, reason))
     }
 
-    /// The next token as it is written: quotes and escapes are for strings, and escapes for names.
+    /// The next token as written. Quotes and escapes are errors here: only strings have quotes, only strings and names
+    /// have escapes.
     pub(super) fn text(&mut self, what: &str) -> Result<&'a str, RdataError> {
         self.refuse_quotes(what)?;
         let raw = self.next(what)?.raw;
@@ -72,7 +73,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
         }
     }
 
-    /// A number by its mnemonic, in any case, or in digits.
+    /// A number, as a mnemonic in any case or in digits.
     pub(super) fn mnemonic<N: Copy + Into<u16>>(
         &mut self,
         what: &str,
@@ -92,7 +93,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
         }
     }
 
-    /// All tokens that are left, put together: Base 64 and the like may be cut anywhere.
+    /// All remaining tokens, joined: Base 64 and the like may have spaces anywhere.
     pub(super) fn joined(&mut self) -> Result<String, RdataError> {
         let mut joined = String::new();
         while !self.is_empty() {
@@ -117,7 +118,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
         }
     }
 
-    /// Appends the name that the next token is, spelling kept.
+    /// Reads the next token as a name and appends it with its spelling.
     pub(super) fn name(&mut self, what: &str, out: &mut Vec<u8>) -> Result<(), RdataError> {
         self.refuse_quotes(what)?;
         let token = self.next(what)?;
@@ -129,7 +130,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
         })
     }
 
-    /// Appends `octets` with their length in front.
+    /// Appends `octets`, preceded by their length.
     pub(super) fn counted(&self, octets: &[u8], out: &mut Vec<u8>) -> Result<(), RdataError> {
         match u8::try_from(octets.len()) {
             Ok(len) => {

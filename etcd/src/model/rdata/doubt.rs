@@ -1,4 +1,4 @@
-//! Rdata that is well-formed and likely not meant.
+//! Warnings about rdata that is valid but probably a mistake.
 
 use super::super::name;
 use super::super::rtype::Rtype;
@@ -6,7 +6,7 @@ use super::super::rtype::Rtype;
 const ALPN: u16 = 1;
 const NO_DEFAULT_ALPN: u16 = 2;
 
-/// What is odd about rdata of this type.
+/// A warning about rdata of this type.
 pub(super) fn doubt(rtype: Rtype, wire: &[u8]) -> Option<String> {
     match rtype {
         // Algorithm 0 asks for the deletion of all DS records (RFC 8078 4).
@@ -18,12 +18,12 @@ pub(super) fn doubt(rtype: Rtype, wire: &[u8]) -> Option<String> {
     }
 }
 
-/// Lengths by digest type (RFC 4034 A.2, 4509, 5933, 6605, 9558, 9563).
+/// Digest lengths by type (RFC 4034 A.2, 4509, 5933, 6605, 9558, 9563).
 const DS_DIGESTS: &[(u8, usize)] = &[(1, 20), (2, 32), (3, 32), (4, 48), (5, 32), (6, 32)];
-/// RFC 6698 2.1.3.
+/// Digest lengths by matching type (RFC 6698 2.1.3).
 const TLSA_DIGESTS: &[(u8, usize)] = &[(1, 32), (2, 64)];
 
-/// Compares the length of what follows the octet at `at`, which is its type.
+/// Checks the length of the digest that follows its type, the octet at `at`.
 fn digest(wire: &[u8], at: usize, lengths: &[(u8, usize)]) -> Option<String> {
     let kind = wire.get(at)?;
     let len = wire.len() - at - 1;

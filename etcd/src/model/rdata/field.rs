@@ -1,4 +1,4 @@
-//! What all kinds of fields have in common.
+//! What all kinds of fields provide.
 //!
 //! A kind of field is one `impl` of [`Field`], in the file of its family; which fields a type has
 //! is one row in [`table`](super::table).
@@ -10,27 +10,26 @@ use super::error::RdataError;
 
 /// A kind of field: its text form, its wire form, and what makes it sound.
 ///
-/// `len` measures what `parse` appends, and `is_sound` accepts it. `print` gives sound octets a text form, which `parse`
-/// need not read back to the same octets: a LOC size such as 0 times 10 and an APL address with zeros at its end have no
-/// text of their own. So [`Rdata::text`](super::Rdata::text) reads the text back, compares, and takes the generic form
-/// where it differs.
+/// `len` and `is_sound` must agree with what `parse` appends. `print` writes sound octets as text, but `parse` need not
+/// read that back to the same octets: some octets have no text of their own, such as a LOC size of 0 times 10 or an APL
+/// address with trailing zeros. [`Rdata::text`](super::Rdata::text) therefore reads the text back, compares the octets,
+/// and uses the generic form if they differ.
 pub(super) trait Field: Sync {
-    /// Reads the field off `cursor` and appends its wire form to `out`.
+    /// Reads the field from `cursor` and appends its wire form to `out`.
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError>;
 
-    /// How many octets of `rest` the field takes, which may be more than there are; none where it
-    /// cannot begin like this.
+    /// The length of the field at the start of `rest`, which may exceed `rest`. None if no such field begins like this.
     fn len(&self, rest: &[u8]) -> Option<usize>;
 
-    /// Whether octets of the right length are such a field.
+    /// Whether octets of the right length are a valid field.
     fn is_sound(&self, _octets: &[u8]) -> bool {
         true
     }
 
-    /// Prints sound octets; an error where they have no text form.
+    /// Writes valid octets as text. An error if they have no text form.
     fn print(&self, octets: &[u8], out: &mut String) -> fmt::Result;
 
-    /// The name that the field ends in, if it has one.
+    /// The name at the end of the field, if there is one.
     fn name(&self, _octets: &[u8]) -> Option<EndingName> {
         None
     }
@@ -51,7 +50,7 @@ pub(super) fn number(octets: &[u8]) -> u32 {
         .fold(0, |sum, octet| sum << 8 | u32::from(*octet))
 }
 
-/// Whether pieces of the lengths that `len` finds make up all of `octets`.
+/// Whether `octets` consists entirely of pieces whose lengths `len` returns.
 pub(super) fn tiles(mut octets: &[u8], mut len: impl FnMut(&[u8]) -> Option<usize>) -> bool {
     while !octets.is_empty() {
         match len(octets).and_then(|len| octets.get(len..)) {

@@ -1,4 +1,4 @@
-//! Rdata as a row of fields: what [`table`](super::table) says of its type, walked from end to end.
+//! Reads, checks and prints rdata field by field, as listed in [`table`](super::table).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,11 +12,11 @@ use super::error::RdataError;
 use super::field::{EndingName, Field};
 use super::table::fields;
 
-/// The octets are not what the fields ask for.
+/// The octets do not have the fields of the type.
 #[derive(Debug)]
 pub(super) struct Malformed;
 
-/// Takes the octets of one field off `rest`.
+/// Removes the octets of one field from `rest` and returns them.
 fn take<'a>(field: &dyn Field, rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let len = field.len(rest).ok_or(Malformed)?;
     let (octets, after) = rest.split_at_checked(len).ok_or(Malformed)?;
@@ -74,7 +74,7 @@ fn parse_generic(cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), R
     Ok(())
 }
 
-/// Why `wire` is no rdata of this type. Any octets are where only the generic form is known.
+/// Checks that `wire` is rdata of this type. Any octets are valid if only the generic form is known.
 pub(super) fn check(rtype: Rtype, wire: &[u8]) -> Result<(), Cow<'static, str>> {
     let Some(fields) = fields(rtype) else {
         return Ok(());
@@ -90,7 +90,7 @@ pub(super) fn check(rtype: Rtype, wire: &[u8]) -> Result<(), Cow<'static, str>> 
     }
 }
 
-/// Prints the text form; an error where there is none, and the caller takes the generic form.
+/// Writes the text form. An error if there is none; then the caller uses the generic form.
 pub(super) fn print(rtype: Rtype, wire: &[u8], out: &mut String) -> fmt::Result {
     let mut rest = wire;
     for (index, field) in fields(rtype).ok_or(fmt::Error)?.iter().enumerate() {
@@ -101,7 +101,7 @@ pub(super) fn print(rtype: Rtype, wire: &[u8], out: &mut String) -> fmt::Result 
         }
         field.print(octets, out)?;
         if out.len() == before + 1 && index > 0 {
-            // An empty field at the end leaves no space behind.
+            // An empty last field must not leave a space.
             out.truncate(before);
         }
     }
@@ -112,7 +112,7 @@ pub(super) fn print(rtype: Rtype, wire: &[u8], out: &mut String) -> fmt::Result 
     }
 }
 
-/// The form of RFC 3597 5, which any octets have.
+/// Writes the generic form of RFC 3597 5, which exists for any octets.
 pub(super) fn print_generic(wire: &[u8], out: &mut String) {
     out.push_str("\\# ");
     out.push_str(&wire.len().to_string());
@@ -122,12 +122,12 @@ pub(super) fn print_generic(wire: &[u8], out: &mut String) {
     }
 }
 
-/// Calls `found` with every name that ends a field: where in `wire` it stands, and whether it folds.
+/// Calls `found` for every name at the end of a field, with its offset in `wire` and whether it folds.
 fn each_name(rtype: Rtype, wire: &[u8], mut found: impl FnMut(&[u8], usize, bool)) {
     let mut rest = wire;
     for field in fields(rtype).unwrap_or_default() {
         let start = wire.len() - rest.len();
-        // Checked when the rdata was made.
+        // This does not fail: the rdata was checked when it was made.
         let Ok(octets) = take(*field, &mut rest) else {
             return;
         };
@@ -148,7 +148,7 @@ pub(super) fn canonical(rtype: Rtype, wire: &[u8]) -> Cow<'_, [u8]> {
     folded
 }
 
-/// The names that end fields.
+/// The names at the end of fields.
 pub(super) fn names(rtype: Rtype, wire: &[u8]) -> Vec<Name> {
     let mut names = Vec::new();
     each_name(rtype, wire, |name, _, _| {

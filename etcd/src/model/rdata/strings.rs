@@ -9,7 +9,7 @@ use super::field::{Field, tiles};
 /// A length octet and up to 255 octets.
 pub(super) struct CharStr;
 
-/// One such string or more, to the end, at the most so many.
+/// One or more character strings to the end, at most `max`.
 pub(super) struct CharStrs {
     max: usize,
 }
@@ -25,11 +25,11 @@ pub(super) struct Digits;
 
 /// A character string that is a decimal number: degrees or metres (RFC 1712 3).
 pub(super) struct Decimal {
-    /// How far it may be from 0.
+    /// The largest absolute value.
     max: f64,
 }
 
-/// A longitude or a latitude. RFC 1712's own example has them the wrong way round, so both may be as large as a longitude.
+/// A longitude or latitude. The example in RFC 1712 has them in the wrong order, so both may be as large as a longitude.
 pub(super) const DEGREES: Decimal = Decimal { max: 180.0 };
 
 /// An altitude.

@@ -19,13 +19,13 @@ pub(super) struct Params;
 /// The form of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// Keys that a client has to know (RFC 9460 8).
+    /// Keys that a client must support (RFC 9460 8).
     Keys,
-    /// Strings, each with its length in front.
+    /// Strings, each preceded by its length.
     Strings,
-    /// The same, and there may be none.
+    /// Strings, perhaps none.
     StringsOrNone,
-    /// Such strings, each with a weight up to 100 behind it: `dot:20`.
+    /// Strings, each followed by a weight up to 100: `dot:20`.
     Weighted,
     /// No value.
     Nothing,
@@ -37,7 +37,7 @@ enum Form {
     Path,
     /// Numbers of 16 bits.
     Numbers,
-    /// Any octets: all keys that are written by number.
+    /// Any octets: keys written as numbers.
     Opaque,
 }
 
@@ -91,7 +91,7 @@ impl Field for Params {
         Some(rest.len())
     }
 
-    /// Keys in rising order, values of the right form, what is mandatory there.
+    /// Keys are in rising order, values have the right form, and mandatory keys exist.
     fn is_sound(&self, octets: &[u8]) -> bool {
         let Some(params) = params(octets).collect::<Option<Vec<_>>>() else {
             return false;
@@ -139,7 +139,7 @@ fn param(cursor: &mut Cursor<'_, '_>) -> Result<(u16, Vec<u8>), RdataError> {
     };
     match parse_value(form, value) {
         Ok(octets) if octets.len() > 65_535 => cursor.fail("the value is longer than 65535 octets"),
-        // What is mandatory is looked at when all keys are there.
+        // Mandatory keys are checked when all keys have been read.
         Ok(octets) if value_is_sound(key, &octets) => Ok((key, octets)),
         Ok(_) => cursor.fail(format!(
             "'{}' has no such value",
@@ -149,7 +149,7 @@ fn param(cursor: &mut Cursor<'_, '_>) -> Result<(u16, Vec<u8>), RdataError> {
     }
 }
 
-/// The key, and the form that its value is written in.
+/// The key, and the form of its value in text.
 fn key(name: &[u8]) -> Option<(u16, Form)> {
     let name = std::str::from_utf8(name).ok()?;
     if let Some((key, _, form)) = KEYS.iter().find(|(_, known, _)| *known == name) {
@@ -161,7 +161,7 @@ fn key(name: &[u8]) -> Option<(u16, Form)> {
     Some((digits.parse().ok().filter(|_| plain)?, Form::Opaque))
 }
 
-/// A value without the quotes around it; none if there are others than those.
+/// A value without the quotes around it; none if it has other unescaped quotes.
 fn unquoted(value: &[u8]) -> Option<&[u8]> {
     let inner = match value.strip_prefix(b"\"") {
         Some(rest) => rest.strip_suffix(b"\"")?,
@@ -261,7 +261,7 @@ fn weighted(octets: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(wire)
 }
 
-/// Cuts a value at its commas; a backslash keeps the octet behind it (RFC 9460 A.1).
+/// Splits a value at its commas. A backslash makes the next octet literal (RFC 9460 A.1).
 fn list(octets: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
     let mut items = vec![Vec::new()];
     let mut rest = octets.iter();
@@ -308,15 +308,14 @@ fn numbers(value: &[u8]) -> Vec<u16> {
     value.chunks(2).map(|word| number(word) as u16).collect()
 }
 
-/// How long the string is that a list begins with, its length octet included.
+/// The length of the first string of a list, with its length octet.
 fn string_len(rest: &[u8]) -> Option<usize> {
     rest.first()
         .filter(|len| **len > 0)
         .map(|len| 1 + usize::from(*len))
 }
 
-/// Whether a value has the form that its key asks for. Whether the keys that are mandatory are there
-/// is for the whole to say.
+/// Whether a value has the form of its key. This does not check that mandatory keys exist.
 fn value_is_sound(key: u16, value: &[u8]) -> bool {
     let some_of = |len: usize| !value.is_empty() && value.len().is_multiple_of(len);
     match form(key) {

@@ -1,4 +1,4 @@
-//! Which fields the rdata of a type has: one row a type.
+//! The fields of each type: one row for each type.
 
 use super::super::rtype::Rtype;
 use super::address::{A6, EUI48, EUI64, Gateway, Ipv4, Ipv6, LOCATOR64, Relay};
@@ -17,7 +17,7 @@ use super::strings::{CharStr, DEGREES, Digits, METRES, ONE_OR_TWO, STRINGS, Tag,
 use super::svcb::Params;
 use super::timestamp::Timestamp;
 
-/// The fields of a type's rdata, or none where only the form of RFC 3597 is known.
+/// The fields of a type's rdata, or none if only the generic form of RFC 3597 is known.
 pub(super) fn fields(rtype: Rtype) -> Option<&'static [&'static dyn Field]> {
     let fields: &'static [&'static dyn Field] = match rtype {
         Rtype::A => &[&Ipv4],

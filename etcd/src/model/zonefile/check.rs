@@ -18,13 +18,13 @@ pub struct Checked {
     pub zone: ZoneSettings,
     /// The SOA's serial.
     pub serial: u32,
-    /// Everything else.
+    /// All other records.
     pub rrsets: Rrsets,
-    /// What is likely not meant.
+    /// Probable mistakes.
     pub warnings: Vec<Fault>,
 }
 
-/// A set while its records are gathered: where the first one stands, the TTL, the members.
+/// An RRset whose records are being gathered: the position of the first one, the lowest TTL, the members.
 struct Gathered {
     at: FilePosition,
     ttl: Option<u32>,
@@ -38,7 +38,7 @@ fn fault(at: &FilePosition, reason: impl Into<String>) -> Fault {
     }
 }
 
-/// Puts records together to a zone and checks it as a whole. All errors are found, not only the first.
+/// Makes a zone of the records and checks it as a whole. Returns all errors, not only the first.
 pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
     let MasterFile {
         records,
@@ -64,7 +64,7 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
             gather(record, &mut sets, &mut warnings);
         }
     }
-    // Where nothing says a TTL it is the SOA's last field (RFC 1035 3.3.13).
+    // Records without any TTL get the SOA's minimum (RFC 1035 3.3.13).
     let fallback = soa.as_ref().map_or(0, |(_, soa, _)| soa.minimum);
     let mut places = BTreeMap::new();
     let mut rrsets = Rrsets::new();
@@ -193,8 +193,8 @@ fn gather(
     set.rdata.push(rdata);
 }
 
-/// How far back duplicates are looked for, so that a set of thousands does not take millions of comparisons:
-/// the set itself leaves out all of them.
+/// How many records back to look for duplicates to warn about, so that an RRset with thousands of records does not take
+/// millions of comparisons. `Rrset::new` removes all duplicates.
 const DUPLICATES_IN: usize = 256;
 
 fn soa_fields(record: &FileRecord) -> Option<(Soa, u32)> {

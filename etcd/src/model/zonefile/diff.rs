@@ -9,10 +9,10 @@ use super::super::rrset::Rrset;
 use super::super::rtype::Rtype;
 use super::Rrsets;
 
-/// A record that only one of two states has. One whose TTL differs is in both lists of them.
+/// A record that only one of two states has. A record whose TTL differs is reported twice: as removed and as added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Whether it is the second state that has it.
+    /// Whether the second state has it.
     pub added: bool,
     /// The owner.
     pub owner: Name,
@@ -38,7 +38,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What leads from `old` to `new`, in canonical order, what goes before what comes.
+/// The differences that lead from `old` to `new`, in canonical order; for each RRset, removals before additions.
 pub fn diff(old: &Rrsets, new: &Rrsets) -> Vec<Difference> {
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     let mut differences = Vec::new();

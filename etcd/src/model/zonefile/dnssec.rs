@@ -1,5 +1,5 @@
-//! Records of signed zones. Front-ends serve no signatures yet: a zone with these records would look signed, and
-//! resolvers that validate would take its answers for forged.
+//! Records of signed zones. Front-ends serve no signatures yet, so validating resolvers would reject the answers from a
+//! zone with these records as forged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +38,7 @@ impl fmt::Display for Counts {
 }
 
 impl MasterFile {
-    /// Leaves out the records of a signed zone, with a warning that names their types.
+    /// Leaves out the records that only a signed zone has, with a warning that names their types.
     pub fn leave_out_dnssec(&mut self) {
         let mut counts = Counts::default();
         self.records.retain(|record| {
@@ -59,7 +59,7 @@ impl MasterFile {
     }
 }
 
-/// What is wrong with a zone that has such records.
+/// The error about a zone that has such records.
 pub(super) fn finding(rrsets: &Rrsets) -> Option<Finding> {
     let mut counts = Counts::default();
     let mut first = None;

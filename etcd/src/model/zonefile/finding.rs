@@ -3,14 +3,14 @@
 use super::super::name::Name;
 use super::super::rtype::Rtype;
 
-/// Something about an RRset.
+/// An error or a warning about an RRset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The owner.
     pub owner: Name,
     /// The type.
     pub rtype: Rtype,
-    /// What is wrong or likely not meant, for a person.
+    /// What is wrong, for people.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! Master files (RFC 1035 5): reading, the checks of a zone as a whole, comparing, and writing.
+//! Master files (RFC 1035 5): reading, checking the zone as a whole, comparing and writing.
 
 mod check;
 mod diff;
@@ -28,7 +28,7 @@ pub use finding::Finding;
 pub use read::{Include, read, read_file};
 pub use write::{write, write_soa};
 
-/// One record of a master file and where it stands.
+/// A record of a master file, with its position.
 #[derive(Clone, Debug)]
 pub struct FileRecord {
     /// The owner, completed with the origin.
@@ -46,27 +46,27 @@ pub struct FileRecord {
 /// A position in a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FilePosition {
-    /// The file's name; empty where a text has none.
+    /// The name of the file; empty if the text is not from a file.
     pub file: Arc<str>,
     /// The line and the column.
     pub position: Position,
 }
 
-/// What a master file says, with those it includes.
+/// The content of a master file and of the files that it includes.
 #[derive(Clone, Debug, Default)]
 pub struct MasterFile {
     /// The records, in the order of the file.
     pub records: Vec<FileRecord>,
-    /// What is likely not meant and shows line by line; [`check()`] finds the rest.
+    /// Warnings about single lines; [`check()`] finds those about the zone as a whole.
     pub warnings: Vec<Fault>,
 }
 
-/// What is wrong, and where.
+/// An error or a warning about a master file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The place; none where the zone as a whole is at fault.
+    /// The position; none if it is about the zone as a whole.
     pub at: Option<FilePosition>,
-    /// The reason, for a person.
+    /// What is wrong, for people.
     pub reason: String,
 }
 

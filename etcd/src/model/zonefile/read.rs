@@ -1,4 +1,4 @@
-//! Reading: entries to records.
+//! Reading master files: from entries to records.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use super::super::time::period;
 use super::generate::{Generate, fill, requoted};
 use super::{Fault, FilePosition, FileRecord, MasterFile};
 
-/// How deep files may include each other: a file that includes itself ends here.
+/// How deep files may include each other. It stops files that include themselves.
 const DEPTH_MAX: usize = 16;
 
-/// How many files are included in all: within the depth, files that include each other twice are read without end.
+/// The most files included in all. The depth alone does not stop files that include each other twice.
 const FILES_MAX: usize = 10_000;
 
-/// Fetches a file that is included: given the name of the file that includes it and the path as written,
-/// gives the name to show and the text, or says why not.
+/// Fetches an included file: from the name of the including file and the path as written to the name to show and the
+/// text.
 pub type Include<'a> = &'a mut dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), Box<dyn Error>>;
 
-/// Reads the records of a text that includes no files. All faults are found, not only the first.
+/// Reads the records of a text that includes no files. Returns all errors, not only the first.
 pub fn read(text: &[u8], origin: &Name) -> Result<MasterFile, Vec<Fault>> {
     read_file("", text, origin, &mut |_, _| {
         Err("$INCLUDE is not possible here".into())
     })
 }
 
-/// Reads the records of a master file and of those it includes. All faults are found, not only the first.
+/// Reads the records of a master file and of the files that it includes. Returns all errors, not only the first.
 pub fn read_file(
     file: &str,
     text: &[u8],
@@ -65,7 +65,7 @@ struct Reader<'i> {
     include: Include<'i>,
     ttl_default: Option<u32>,
     ttl_last: Option<u32>,
-    /// Whether a record without a TTL has been told: the first one is enough.
+    /// Whether there was a warning about a record without a TTL: one is enough.
     ttl_doubted: bool,
     read: MasterFile,
     faults: Vec<Fault>,
@@ -73,7 +73,7 @@ struct Reader<'i> {
     files: usize,
 }
 
-/// What a file that is included does not change for the file that includes it (RFC 1035 5.1).
+/// The state of one file. An included file does not change it for the including file (RFC 1035 5.1).
 struct FileScope {
     file: Arc<str>,
     origin: Name,
@@ -87,7 +87,7 @@ struct RecordHead<'t, 'a> {
     rdata: &'t [Token<'a>],
 }
 
-/// A reason and where in the current file it stands.
+/// A position in the current file and what is wrong there.
 type Failure = (Position, String);
 
 fn fail<T>(at: Position, reason: impl Into<String>) -> Result<T, Failure> {
@@ -98,8 +98,7 @@ fn shown(token: &Token<'_>) -> String {
     String::from_utf8_lossy(token.raw).into_owned()
 }
 
-/// Whether these are TTL, class and type of a TSIG record, which `dig` and `kdig` print behind a zone that they were
-/// sent with a signature.
+/// Whether these are TTL, class and type of a TSIG record. `dig` and `kdig` print one after a zone from a signed transfer.
 fn is_message_signature(tokens: &[Token<'_>]) -> bool {
     matches!(tokens, [ttl, class, rtype, ..] if ttl.raw == b"0"
         && class.raw.eq_ignore_ascii_case(b"ANY")
@@ -131,7 +130,7 @@ impl Reader<'_> {
     fn warn(&mut self, scope: &FileScope, position: Position, reason: String) {
         let at = Some(scope.at(position));
         let warning = Fault { at, reason };
-        // $GENERATE makes many records of one line.
+        // $GENERATE makes many records, with the same warning for each.
         if self.read.warnings.last() != Some(&warning) {
             self.read.warnings.push(warning);
         }
@@ -159,7 +158,7 @@ impl Reader<'_> {
         }
         let mut tokens = &entry.tokens[..];
         if !entry.indented {
-            // A blank owner in the next line is this one even when something further on is wrong.
+            // A blank owner in the next line means this one, even if the rest of this line is wrong.
             scope.owner = Some(scope.name(first)?);
             tokens = &tokens[1..];
         }
@@ -188,7 +187,7 @@ impl Reader<'_> {
             ("$GENERATE", [range, owner, record @ ..]) if !record.is_empty() => {
                 self.generated(scope, directive.at, range, owner, record)?;
             }
-            // BIND writes it in front of what it dumps; no TTL depends on it here.
+            // BIND writes this directive at the start of its dumps. It has no effect here.
             ("$DATE", [_]) => {}
             ("$ORIGIN" | "$TTL" | "$DATE", _) => {
                 return fail(directive.at, format!("{name} takes one argument"));
@@ -295,7 +294,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Takes the tokens behind the owner: TTL and class in either order, type, rdata.
+    /// Reads the tokens after the owner: TTL and class in either order, type, rdata.
     fn head<'t, 'a>(
         &mut self,
         scope: &FileScope,
@@ -327,7 +326,7 @@ impl Reader<'_> {
                 },
             }
         };
-        // A TTL that is written is the last one for the records that follow (RFC 1035 5.1).
+        // An explicit TTL also applies to the records that follow (RFC 1035 5.1).
         self.ttl_last = ttl.or(self.ttl_last);
         if ttl.or(self.ttl_default).is_none() && !self.ttl_doubted {
             self.ttl_doubted = true;
@@ -373,14 +372,14 @@ impl Reader<'_> {
     }
 }
 
-/// Whether the word, in upper case, is a class that is not IN: by its mnemonic, or as RFC 3597 5 has it.
+/// Whether the word, in upper case, is a class other than IN, by mnemonic or as `CLASSnnn` (RFC 3597 5).
 fn is_other_class(word: &str) -> bool {
     let number = word.strip_prefix("CLASS").map(str::parse::<u16>);
     matches!(number, Some(Ok(number)) if number != 1)
         || matches!(word, "CH" | "CHAOS" | "HS" | "HESIOD" | "CS" | "NONE")
 }
 
-/// Takes a byte order mark off the text and says what it is.
+/// Removes a byte order mark from the text and returns what to say about it.
 fn byte_order_mark(text: &mut &[u8]) -> Option<&'static str> {
     match text {
         [0xef, 0xbb, 0xbf, rest @ ..] => {
