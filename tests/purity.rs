@@ -323,6 +323,26 @@ fn each_room_uses_only_those_below() {
     assert!(offences.is_empty(), "{}", offences.join("\n"));
 }
 
+/// How many lines a file of product code may have. How long a function may be, `.clippy.toml` says.
+const LINES_MAX: usize = 500;
+
+#[test]
+fn no_file_is_too_long() {
+    let mut offences = Vec::new();
+    for (package, _) in ROOMS {
+        let mut files = Vec::new();
+        sources(&root().join(package).join("src"), &mut files);
+        for file in files {
+            let text = std::fs::read_to_string(&file).expect("source text");
+            let lines = text.lines().count();
+            if lines > LINES_MAX {
+                offences.push(format!("{}: {lines} lines", file.display()));
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
 /// The features that packages may have: they leave parts out, and change nothing about those that are there.
 const FEATURES: &[&str] = &["default", "client", "daemon", "options"];
 

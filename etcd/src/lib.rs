@@ -7,6 +7,8 @@
 //! - `client` (feature `client`): the only part that does input and output.
 //! - `options` (feature `options`): the command-line options that the programs share.
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 #[cfg(feature = "client")]
 pub mod client;
 pub mod mirror;

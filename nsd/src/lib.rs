@@ -19,6 +19,8 @@
 //!
 //! All but the pure parts need the feature `daemon`, which is on by default.
 
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 #[cfg(feature = "daemon")]
 pub mod admin;
 #[cfg(feature = "daemon")]
