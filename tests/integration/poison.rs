@@ -44,7 +44,7 @@ async fn a_poisoned_value_is_put_aside_and_all_else_goes_on() {
     let metrics = metrics.expect("an answer").body;
     assert!(metrics.contains("nsd_quarantined 1.0\n"), "{metrics}");
     let status = world.nsctl.run("status").await.expect(3).stdout;
-    let named = format!("fe1: {key} cannot be used: ");
+    let named = format!("fe1, fe2, fe3: {key} cannot be used: ");
     assert!(status.contains(&named), "{status}");
 
     let before = world
