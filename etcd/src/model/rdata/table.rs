@@ -18,6 +18,7 @@ use super::svcb::Params;
 use super::timestamp::Timestamp;
 
 /// The fields of a type's rdata, or none if only the generic form of RFC 3597 is known.
+#[allow(clippy::too_many_lines, reason = "a table: a row for each type")]
 pub(super) fn fields(rtype: Rtype) -> Option<&'static [&'static dyn Field]> {
     let fields: &'static [&'static dyn Field] = match rtype {
         Rtype::A => &[&Ipv4],
