@@ -266,7 +266,7 @@ async fn state(frontend: &Frontend, history: &History) -> u32 {
     };
     let soa = ask("example.org", Rtype::SOA).await;
     assert_eq!(soa.rcode, "NOERROR", "nothing is served: {soa:?}");
-    let serial = soa.answers[0].split(' ').nth(5).expect("a SOA record");
+    let serial = soa.answers[0].split(' ').nth(5).expect("an SOA record");
     let serial: u32 = serial.parse().expect("a serial");
     let mut found = [0; NAMES.len()];
     for (name, found) in NAMES.iter().zip(&mut found) {

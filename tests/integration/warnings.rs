@@ -58,7 +58,7 @@ async fn warnings_are_told_and_only_strict_refuses() {
         .lines()
         .filter(|line| !line.starts_with(';') && !line.contains(" MX "))
         .collect();
-    let soa = records.first().expect("a SOA record");
+    let soa = records.first().expect("an SOA record");
     folder.write(
         "axfr",
         &format!(

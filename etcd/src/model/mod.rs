@@ -1,7 +1,7 @@
 //! The record model: names, types, rdata, RRsets and zones, in text form and in wire form.
 //!
-//! Every value is checked when it is made: a [`Name`] is within the limits of RFC 1035, an [`Rdata`] has the wire form of
-//! its type, an [`Rrset`] is not empty and fits into a message.
+//! Names, rdata and RRsets are checked when they are made: a [`Name`] is within the limits of RFC 1035, an [`Rdata`]
+//! has the wire form of its type, an [`Rrset`] is not empty and fits into a message.
 
 pub mod compression;
 mod consistency;

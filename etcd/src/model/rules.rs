@@ -1,12 +1,13 @@
 //! Which records may stand together in a zone.
 //!
 //! The rules are functions of a record's owner and type and of what stands [`Around`] it. A writer asks [`admit`]
-//! whether it may write a record; the check of a whole zone asks for [`violations`] of each of its RRsets. They differ
-//! on purpose in these points:
+//! whether it may write a record; the check of a whole zone asks for [`violations`] of each of its RRsets. The table
+//! shows how each rule applies in the two cases:
 //!
 //! | rule | writing one record (`txn`) | checking a whole zone (`zonefile`) |
 //! |---|---|---|
-//! | a CNAME stands alone; DS, CNAME and DNAME at the apex; DNAME and what is below it or beside it | refused | error |
+//! | CNAME beside other records; DS or CNAME at the apex; records below a DNAME; DNAME at a zone cut | refused | error
+//! |
 //! | the SOA comes from the zone's settings | refused | the SOA record becomes the settings; a second one is an error |
 //! | nsd serves no signatures yet | refused | one error for all records of a signed zone; `import --force` leaves them out |
 //! | SOA and NS at the apex | removing the last NS record is refused | error if missing |
@@ -19,7 +20,8 @@ use std::fmt;
 use super::name::Name;
 use super::rtype::Rtype;
 
-/// What stands around an owner in its zone.
+/// What stands around an owner in its zone. In the check of a whole zone this is what has been visited so far: a clash
+/// is reported at the RRset that is visited later.
 pub trait Around {
     /// The types of the RRsets at the owner.
     fn types(&self) -> impl Iterator<Item = Rtype>;
@@ -27,7 +29,8 @@ pub trait Around {
     /// A name above the owner, in the same zone, that has a DNAME record.
     fn dname_above(&self) -> Option<&Name>;
 
-    /// A name below the owner, in the same zone, that has records. [`admit`] only asks for it to write a DNAME record.
+    /// A name below the owner, in the same zone, that has records. Only a DNAME record needs it. It is none in the
+    /// check of a whole zone, where `dname_above` finds the same clash.
     fn name_below(&self) -> Option<&Name>;
 
     /// Whether the owner has an RRset of this type.
@@ -95,7 +98,7 @@ impl fmt::Display for Violation {
             ),
             Violation::CnameAtApex(apex) => write!(
                 f,
-                "{apex} is the apex of a zone and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)"
+                "{apex} is the apex of a zone and has an SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)"
             ),
             Violation::DsAtApex(apex) => write!(
                 f,
@@ -128,7 +131,8 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Admits a record of this type at `owner` beside what is around it, and returns what that relied on.
+/// Checks whether a record of this type may be written at `owner`, and returns the conditions that must still hold when
+/// it is written.
 pub fn admit(
     apex: &Name,
     owner: &Name,
@@ -148,16 +152,16 @@ pub fn admit(
     Ok(conditions)
 }
 
-/// Admits the removal of the whole RRset of this type from `owner`.
+/// Admits the removal of the whole RRset of this type from `owner`. An SOA record that others have put among the RRsets
+/// may go: it is not served.
 pub fn admit_removal(apex: &Name, owner: &Name, rtype: Rtype) -> Result<(), Violation> {
     match rtype {
-        Rtype::SOA => Err(Violation::Soa(apex.clone())),
         Rtype::NS if owner == apex => Err(Violation::Missing(apex.clone(), rtype)),
         _ => Ok(()),
     }
 }
 
-/// The rules that an RRset of this type at `owner` breaks by what is around it.
+/// The rules that an RRset of this type at `owner` breaks, given what is around it.
 pub fn violations<'a>(
     apex: &'a Name,
     owner: &'a Name,
@@ -167,7 +171,8 @@ pub fn violations<'a>(
     outcomes(apex, owner, rtype, around).filter_map(Result::err)
 }
 
-/// Whether one of these types is a CNAME and the other must not stand beside it. Records of DNSSEC may (RFC 4034 2.5).
+/// Whether one of these types is CNAME and the other is not allowed at the same owner. RRSIG, NSEC and KEY are (RFC
+/// 4035 2.5).
 pub fn is_cname_clash(one: Rtype, other: Rtype) -> bool {
     let beside = match (one, other) {
         (Rtype::CNAME, Rtype::CNAME) => return false,
@@ -177,8 +182,8 @@ pub fn is_cname_clash(one: Rtype, other: Rtype) -> bool {
     !may_stand_beside_cname(beside)
 }
 
-/// Whether a zone has records of this type at or below its zone cuts: the delegation, and the addresses of name servers.
-/// All others are hidden there.
+/// Whether records of this type can be part of a delegation: NS and DS at the cut, and addresses, which may be glue, at
+/// or below it. Callers decide whether an address is that of a name server.
 pub fn is_of_delegation(rtype: Rtype, is_at_cut: bool) -> bool {
     match rtype {
         Rtype::NS | Rtype::DS => is_at_cut,
@@ -191,7 +196,7 @@ fn may_stand_beside_cname(rtype: Rtype) -> bool {
     matches!(rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::KEY)
 }
 
-/// An RRset that is to be at an owner, and what is around it.
+/// An RRset to be placed at an owner, and what is around it.
 struct Candidate<'a, A> {
     apex: &'a Name,
     owner: &'a Name,
@@ -201,7 +206,7 @@ struct Candidate<'a, A> {
 
 type Outcome = Result<Option<Condition>, Violation>;
 
-/// What each of the rules says.
+/// Applies every rule.
 fn outcomes<'a, A: Around>(
     apex: &'a Name,
     owner: &'a Name,
@@ -274,7 +279,7 @@ fn nothing_below_a_dname<A: Around>(wanted: &Candidate<'_, A>) -> Outcome {
     }
 }
 
-/// NS records at the apex are no zone cut.
+/// NS records at the apex do not make a zone cut.
 fn no_dname_at_a_cut<A: Around>(wanted: &Candidate<'_, A>) -> Outcome {
     let other = match wanted.rtype {
         Rtype::DNAME => Rtype::NS,

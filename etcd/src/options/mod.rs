@@ -67,9 +67,9 @@ impl fmt::Display for StoreOptionsError {
             StoreOptionsError::Prefix(prefix, reason) => {
                 write!(f, "the prefix '{prefix}' is not valid: {reason}")
             }
-            StoreOptionsError::User => f.write_str("user is not of the form NAME:PASSWORD"),
+            StoreOptionsError::User => f.write_str("--user is not of the form NAME:PASSWORD"),
             StoreOptionsError::Identity => {
-                f.write_str("cert-file and key-file must be given together")
+                f.write_str("--cert-file and --key-file must be given together")
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The JSON that `nsd` serves over HTTP and `nsctl` reads.
 //!
-//! Fields are only ever added. The reader has defaults for those that the first release did not have.
+//! Fields are only ever added. The reader has a default for each field that was added later.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,8 @@ pub struct FrontendStatus {
     /// The first of these keys.
     #[serde(default)]
     pub quarantine: Vec<Quarantined>,
-    /// Deletions not made by `nsctl` that are held back, so that the old records stay in service.
+    /// Large deletions not made by `nsctl` that are held back: the old records are kept, and served unless the zone
+    /// promises freshness.
     #[serde(default)]
     pub held: Option<Held>,
     /// The number of zones whose serial is lower than one served before.
@@ -68,7 +69,7 @@ pub struct FrontendStatus {
     /// Messages received.
     #[serde(default)]
     pub queries: u64,
-    /// Messages that were not queries.
+    /// Malformed messages: answered with FORMERR, or dropped.
     #[serde(default)]
     pub malformed: u64,
     /// The current problem, if there is one.
@@ -89,7 +90,7 @@ pub struct Quarantined {
 pub struct Held {
     /// The number of RRsets that etcd has lost.
     pub gone: u64,
-    /// The number of RRsets that these zones had.
+    /// The number of RRsets that these zones had, plus one for each zone's key.
     pub of: u64,
     /// The number of these zones.
     #[serde(default)]
@@ -106,7 +107,7 @@ pub struct HeldZone {
     pub zone: Name,
     /// The number of RRsets that etcd has lost.
     pub gone: u64,
-    /// The number of RRsets that it had and that stay in service.
+    /// The number of RRsets that it had, plus one for its key.
     pub of: u64,
 }
 

@@ -113,38 +113,8 @@ impl From<Violation> for Refusal {
 }
 
 impl fmt::Display for Refusal {
+    #[allow(clippy::too_many_lines, reason = "a list: a text for each refusal")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::NoZone(_)
-            | Refusal::UnknownZone(_)
-            | Refusal::ZoneLost(_)
-            | Refusal::ZoneExists(_) => self.fmt_zone(f),
-            Refusal::WouldHide { .. }
-            | Refusal::Hidden { .. }
-            | Refusal::CannotMove { .. }
-            | Refusal::TooManyServers { .. } => self.fmt_overlap(f),
-            Refusal::ChangedSince { .. } | Refusal::RemovedSince { .. } => self.fmt_export(f),
-            Refusal::Rule(violation) => violation.fmt(f),
-            Refusal::NothingThere(owner, rtype) => write!(
-                f,
-                "{owner} has no {rtype} records: there is no TTL to change"
-            ),
-            Refusal::Rrset(owner, rtype, error) => write!(f, "{owner} {rtype}: {error}"),
-            Refusal::Stored(key, error) => write!(
-                f,
-                "the value of {key} in etcd cannot be read: {error}; nsctl set or remove replaces it"
-            ),
-            Refusal::Outside { owner, zone } => write!(f, "{owner} is not in the zone {zone}"),
-            Refusal::Setting(setting) => {
-                write!(f, "the {setting} is over 2147483647 (RFC 2181, 8)")
-            }
-        }
-    }
-}
-
-impl Refusal {
-    /// The zone is missing, or there already.
-    fn fmt_zone(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::NoZone(owner) => write!(
                 f,
@@ -158,13 +128,6 @@ impl Refusal {
                  nsctl zone clean {zone}, then nsctl accept. To start it anew, use --force of zone add or zone import"
             ),
             Refusal::ZoneExists(zone) => write!(f, "the zone {zone} exists already"),
-            _ => Ok(()),
-        }
-    }
-
-    /// One zone would hide records of another, or they cannot move.
-    fn fmt_overlap(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Refusal::WouldHide {
                 child,
                 parent,
@@ -196,13 +159,6 @@ impl Refusal {
                 "{parent} delegates {child} to too many name servers for one transaction: remove some of their \
                  addresses first"
             ),
-            _ => Ok(()),
-        }
-    }
-
-    /// An exported file is out of date.
-    fn fmt_export(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Refusal::ChangedSince {
                 zone,
                 exported,
@@ -221,7 +177,20 @@ impl Refusal {
                 "{zone} has been removed since the file was exported (revision {exported}, removed at {removed}): \
                  nothing was written; --force adds the zone again"
             ),
-            _ => Ok(()),
+            Refusal::Rule(violation) => violation.fmt(f),
+            Refusal::NothingThere(owner, rtype) => write!(
+                f,
+                "{owner} has no {rtype} records: there is no TTL to change"
+            ),
+            Refusal::Rrset(owner, rtype, error) => write!(f, "{owner} {rtype}: {error}"),
+            Refusal::Stored(key, error) => write!(
+                f,
+                "the value of {key} in etcd cannot be read: {error}; nsctl set or remove replaces it"
+            ),
+            Refusal::Outside { owner, zone } => write!(f, "{owner} is not in the zone {zone}"),
+            Refusal::Setting(setting) => {
+                write!(f, "the {setting} is over 2147483647 (RFC 2181, 8)")
+            }
         }
     }
 }

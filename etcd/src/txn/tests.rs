@@ -398,6 +398,20 @@ fn the_apex_keeps_soa_and_ns() {
 }
 
 #[test]
+fn an_soa_record_among_the_rrsets_can_be_removed() {
+    let present = || [poisoned(Rtype::SOA, 44), read(Rtype::A, &["192.0.2.1"], 45)];
+    for change in [remove(None, &[]), replace(Rtype::A, &["192.0.2.2"])] {
+        let planned = plan("a.x", &present(), &change);
+        let planned = planned.expect("allowed").expect("a change");
+        assert!(
+            shown(&planned).contains(&"del /ns/v1/rr/x/7/a/SOA".into()),
+            "{:?}",
+            shown(&planned)
+        );
+    }
+}
+
+#[test]
 fn records_of_signed_zones_are_refused_and_can_be_removed() {
     for (rtype, text) in [
         (

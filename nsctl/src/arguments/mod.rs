@@ -66,9 +66,9 @@ pub(crate) enum Output {
 pub(crate) enum Command {
     /// Adds records to an RRset.
     ///
-    /// Each RDATA argument is one record. If that does not parse, all of them together are one record, as in
-    /// `nsctl add example.org MX 10 mail.example.org`. A TXT string without double quotes is taken literally, whatever
-    /// its length.
+    /// RDATA is one record per argument, or one record made of all arguments, as in `nsctl add example.org MX 10
+    /// mail.example.org`. If both are possible, the command is refused. A TXT string without double quotes is taken
+    /// literally, whatever its length.
     Add(AddRecords),
     /// Replaces an RRset; without RDATA, changes its TTL.
     Set(SetRecords),
@@ -79,7 +79,7 @@ pub(crate) enum Command {
     /// Manages zones: settings, import, export, checks.
     #[command(subcommand)]
     Zone(ZoneCommand),
-    /// Shows the members of etcd and the front-ends, and their problems. Exits with 3 if there are any.
+    /// Shows etcd members, front-ends and their problems. Exits with 3 if there is a problem.
     ///
     /// If etcd has no quorum, it shows what one member still knows, and exits with 4.
     Status {
@@ -92,10 +92,10 @@ pub(crate) enum Command {
     },
     /// Accepts a mass deletion that front-ends are holding back.
     ///
-    /// Front-ends hold back deletions that were not made with nsctl if, within an hour, a zone loses its key, all of its
-    /// RRsets, or more than half of them and at least 5 (nsd --hold-loss-over). They keep serving the zone as it was
-    /// before, because somebody may have deleted a prefix by mistake, or restored the wrong backup. `nsctl status` names
-    /// such zones.
+    /// Front-ends hold back deletions that were not made with nsctl if, within an hour, a zone loses its key, all of
+    /// its RRsets, or more than half of them and at least 5 (nsd --hold-loss-over). They keep serving the zone as it
+    /// was before (SERVFAIL if it promises freshness), because somebody may have deleted a prefix by mistake, or
+    /// restored the wrong backup. `nsctl status` names such zones.
     Accept {
         #[command(flatten)]
         writing: Writing,

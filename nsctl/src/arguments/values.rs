@@ -36,7 +36,7 @@ impl fmt::Display for ValueError {
             }
             ValueError::MailboxSide => f.write_str("not a mailbox: one side of the @ is empty"),
             ValueError::MailboxNotAscii => {
-                f.write_str("not a mailbox for a SOA record: the part before the @ is not ASCII")
+                f.write_str("not a mailbox for an SOA record: the part before the @ is not ASCII")
             }
             ValueError::Mailbox(error) => write!(f, "not a mailbox: {error}"),
         }

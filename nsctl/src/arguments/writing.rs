@@ -13,7 +13,7 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// Options of every command that writes.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Writing {
-    /// Wait up to TIME until every live front-end serves the change, otherwise exit with 5 [default TIME: 10s].
+    /// Wait up to TIME for every live front-end to serve the change; exit with 5 if one does not [default TIME: 10s].
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "10s", value_parser = time)]
     wait: Option<Duration>,
     /// Wait until at least COUNT front-ends serve the change. Implies --wait.

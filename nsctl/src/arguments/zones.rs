@@ -102,8 +102,8 @@ pub(crate) struct AddZone {
     /// Move the records that this zone would hide from the zone above into it, in the same transaction.
     #[arg(long = "move", conflicts_with = "force")]
     pub(crate) move_hidden: bool,
-    /// Create the zone even if it hides records of the zone above, or if front-ends may still serve a zone of this name
-    /// whose settings were deleted, but not by nsctl.
+    /// Create the zone even if it hides records of the zone above, or if front-ends may still be serving an old zone of
+    /// this name, because its settings were deleted without nsctl.
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
@@ -178,7 +178,7 @@ pub(crate) struct CheckZone {
     /// Check this zone as it is in etcd. Exits with 3 if it has errors.
     #[arg(long, value_name = "ZONE", conflicts_with_all = ["zone", "file", "zone_option"])]
     pub(crate) stored: Option<Name>,
-    /// The same as ZONE, for scripts written for earlier releases.
+    /// The same as ZONE, kept for existing scripts.
     #[arg(
         long = "zone",
         value_name = "ZONE",
@@ -210,7 +210,7 @@ pub(crate) struct SettingOptions {
     /// How soon secondaries retry after a failure [default for a new zone: 10m].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) retry: Option<u32>,
-    /// How long secondaries keep answering without contact to a primary [default for a new zone: 2w].
+    /// How long secondaries keep answering when they cannot reach a primary [default for a new zone: 2w].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) expire: Option<u32>,
     /// Freshness promise: available, bounded:TIME (2s or more), linearizable, or default, which leaves it to each front-end

@@ -23,7 +23,7 @@ use super::WAIT_MAX;
 /// The most connections at once.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
-/// HttpLimits that keep clients from taking everything.
+/// Limits that keep one client from exhausting the listener.
 #[derive(Clone, Copy)]
 pub(super) struct HttpLimits {
     /// The most connections at once. Others wait until one of them ends.

@@ -22,8 +22,9 @@ pub enum LogFormat {
 
 /// The options of a front-end, as given: nothing is checked, and an option that is not given is `None`.
 ///
-/// This is the only place where an option is declared. clap and serde make its flag and its key in the configuration file
-/// from the field's name, and [`etcd::options::variable`] its variable.
+/// The options of a front-end are declared only here; those of the store, which `nsctl` shares, in [`StoreOptions`].
+/// clap and serde make its flag and its key in the configuration file from the field's name, and
+/// [`etcd::options::variable`] its variable.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct ServeOptions {
@@ -56,8 +57,8 @@ pub struct ServeOptions {
     /// Close a TCP connection after this idle time, from 1s to 1h [default: 10s].
     #[arg(long, value_name = "TIME", help_heading = "Service")]
     pub tcp_idle: Option<Time>,
-    /// How long to keep answering after SIGTERM while /readyz returns 503, so that load balancers can move away
-    /// [default: 0].
+    /// How long to keep answering after SIGTERM while /readyz returns 503, so that load balancers can take it out of
+    /// service [default: 0].
     #[arg(long, value_name = "TIME", help_heading = "Service")]
     pub lameduck: Option<Time>,
     /// Be ready without any zone, and do not warn. Otherwise /readyz returns 503 until there is one, since an empty
@@ -80,9 +81,9 @@ pub struct ServeOptions {
     /// How often to write the snapshot, as in 30s or 5m [default: 1m].
     #[arg(long, value_name = "TIME", help_heading = "Outages")]
     pub snapshot_interval: Option<Time>,
-    /// Hold back deletions that nsctl did not make if a zone, or all zones together, lose more than this percentage of
-    /// their RRsets and at least 5, or a zone loses all of them or its key. Such zones are served as they were, until
-    /// nsctl accept; 100 holds nothing back [default: 50].
+    /// Hold back deletions that nsctl did not make if, within an hour, a zone, or all zones together, lose more than
+    /// this percentage of their RRsets and at least 5, or a zone loses all of them or its key. Such zones are served as
+    /// they were (SERVFAIL if they promise freshness) until nsctl accept; 100 holds nothing back [default: 50].
     #[arg(long, value_name = "PERCENT", help_heading = "Outages")]
     pub hold_loss_over: Option<u8>,
     /// How often to compare all data with etcd, as in 1h; 0 for never [default: 1h].
@@ -96,10 +97,10 @@ pub struct ServeOptions {
     /// towards etcd].
     #[arg(long, value_name = "ADDR", help_heading = "Identity")]
     pub advertise: Option<IpAddr>,
-    /// Answer to NSID and to CHAOS id.server [default: none, REFUSED].
+    /// Answer to NSID, and to CHAOS id.server and hostname.bind [default: none; CHAOS is refused].
     #[arg(long, value_name = "TEXT", help_heading = "Identity")]
     pub nsid: Option<String>,
-    /// Answer to CHAOS version.bind [default: none, REFUSED].
+    /// Answer to CHAOS version.bind and version.server [default: none; refused].
     #[arg(long, value_name = "TEXT", help_heading = "Identity")]
     pub server_version: Option<String>,
 

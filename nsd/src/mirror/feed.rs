@@ -1,11 +1,14 @@
 //! From the watch to what is served: applies the mirror's events, publishes the view, and updates the standing.
 
+use std::collections::BTreeMap;
+
 use etcd::client::{self, MirrorStatus};
 use etcd::mirror::{Cause, Event, Failure};
 use tracing::{info, warn};
 
 use super::{Builder, Mirrored};
 use crate::memory;
+use crate::model::Name;
 use crate::served::{Publisher, Standing, ZoneChange};
 
 /// Takes what the watch brings.
@@ -25,7 +28,7 @@ pub(super) struct Feed {
 #[derive(Default)]
 struct Step {
     /// What the new view changes; none if the view stays the same one.
-    changes: Option<Vec<ZoneChange>>,
+    changes: Option<BTreeMap<Name, ZoneChange>>,
     /// How often everything was listed.
     lists: u64,
     /// The revision of the last list.
@@ -47,7 +50,8 @@ impl Feed {
         self.is_restarted &= step.lists == 0;
         if let Some(changes) = step.changes {
             let view = self.mirrored.lock().view().clone();
-            self.publisher.publish(view, changes);
+            let changes = changes.into_values().filter(ZoneChange::has_effect);
+            self.publisher.publish(view, changes.collect());
         }
         // Only after the view: the proof is about the one that is published.
         let proved = status.last_fresh.filter(|_| !self.is_restarted);
@@ -88,7 +92,13 @@ impl Feed {
                 builder.set_cluster(status.cluster_id);
             }
             if let Some(changes) = builder.apply(event) {
-                step.changes.get_or_insert_default().extend(changes);
+                let all = step.changes.get_or_insert_default();
+                for change in changes {
+                    // Versions that are not published are let go at once: a step may have thousands.
+                    all.entry(change.apex.clone())
+                        .and_modify(|first| first.new.clone_from(&change.new))
+                        .or_insert(change);
+                }
             }
         }
         step
@@ -155,16 +165,25 @@ pub(super) fn follow(standing: &mut Standing, builder: &Builder) {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use std::sync::Arc;
+    use std::sync::mpsc::Receiver;
+
+    use etcd::mirror::{KeyChange, KeyValue};
     use etcd::schema::Prefix;
 
     use super::super::{Guard, MirrorSettings};
     use super::*;
-    use crate::model::Consistency;
+    use crate::model::{Consistency, Rtype};
     use crate::served::Served;
     use crate::zone::View;
 
+    const ZONE: &str = r#"{"soa":{"mname":"ns.x.","rname":"h.x.","refresh":1,"retry":2,"expire":3,"minimum":4,"ttl":5},"generation":2,"default_ttl":300}"#;
+
+    /// The views that were replaced, with the changes.
+    type Replaced = Receiver<(Arc<View>, Vec<ZoneChange>)>;
+
     /// A feed of an empty mirror.
-    fn feed(is_restarted: bool) -> (Feed, Served) {
+    fn feed(is_restarted: bool) -> (Feed, Served, Replaced) {
         let settings = MirrorSettings {
             store: client::Config::new(vec![]),
             prefix: Prefix::default(),
@@ -174,7 +193,7 @@ mod tests {
             audit: None,
             allow_empty: false,
         };
-        let (publisher, served, _) = Publisher::new(View::default(), Standing::default());
+        let (publisher, served, replaced) = Publisher::new(View::default(), Standing::default());
         let feed = Feed {
             mirrored: Mirrored::open(&settings).0,
             publisher,
@@ -183,7 +202,7 @@ mod tests {
             is_restarted,
             is_trim_due: false,
         };
-        (feed, served)
+        (feed, served, replaced)
     }
 
     /// The status of a mirror that works.
@@ -202,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_doubt_takes_back_what_was_proved() {
-        let (mut feed, served) = feed(false);
+        let (mut feed, served, _) = feed(false);
         // After the publisher was started: it keeps no earlier proof.
         let start = Instant::now();
         let mut status = status(start);
@@ -222,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_panic_nothing_is_confirmed_until_all_is_listed() {
-        let (mut feed, served) = feed(true);
+        let (mut feed, served, _) = feed(true);
         let status = status(Instant::now());
         feed.take(vec![Event::Listing], &status);
         assert!(served.standing.borrow().doubted);
@@ -230,5 +249,53 @@ mod tests {
         feed.take(vec![Event::Listed { revision: 8 }], &status);
         assert!(!served.standing.borrow().doubted);
         assert!(served.proof().age(Instant::now()).is_some());
+    }
+
+    #[tokio::test]
+    async fn several_changes_in_one_step_are_one_change_from_what_was_served() {
+        let (mut feed, _, replaced) = feed(false);
+        let status = status(Instant::now());
+        let mut changes = |events| {
+            feed.take(events, &status);
+            replaced.try_recv().expect("a view was replaced").1
+        };
+        let put = |key: &str, value: String, revision| KeyChange {
+            key: key.into(),
+            value: Some(value.into()),
+            mod_revision: revision,
+        };
+        let address = |revision, last: u8| Event::Revision {
+            revision,
+            changes: vec![put(
+                "/ns/v1/rr/x/2/a/A",
+                format!(r#"{{"ttl":60,"rdata":["192.0.2.{last}"]}}"#),
+                revision,
+            )],
+        };
+        let zone = KeyValue {
+            key: "/ns/v1/zone/x".into(),
+            value: ZONE.into(),
+            mod_revision: 7,
+        };
+        let listed = changes(vec![
+            Event::Listing,
+            Event::Items(vec![zone]),
+            Event::Listed { revision: 8 },
+        ]);
+        assert!(matches!(&listed[..], [one] if one.old.is_none() && one.new.is_some()));
+        assert_eq!(changes(vec![address(9, 1)]).len(), 1);
+
+        let both = changes(vec![address(10, 2), address(11, 3)]);
+        assert_eq!(both.len(), 1);
+        let rrsets: Vec<_> = both[0].rrsets().collect();
+        assert_eq!(rrsets.len(), 1);
+        let last = |rrset: Option<crate::zone::RrsetRef<'_>>| {
+            rrset.and_then(|rrset| rrset.rdata().next()?.last().copied())
+        };
+        let found = (rrsets[0].rtype, last(rrsets[0].old), last(rrsets[0].new));
+        assert_eq!(found, (Rtype::A, Some(1), Some(3)));
+
+        let there_and_back = changes(vec![address(12, 4), address(13, 3)]);
+        assert_eq!(there_and_back.len(), 0);
     }
 }

@@ -29,19 +29,23 @@ impl ZoneChange {
         apexes: impl IntoIterator<Item = &'n Name>,
     ) -> Vec<Self> {
         let changes = apexes.into_iter().filter_map(|apex| {
-            let (old, new) = (old.zone(apex), new.zone(apex));
-            let is_same = match (old, new) {
-                (Some(old), Some(new)) => has_same_records(old, new),
-                (None, None) => true,
-                _ => false,
-            };
-            (!is_same).then(|| ZoneChange {
+            let change = ZoneChange {
                 apex: apex.clone(),
-                old: old.cloned(),
-                new: new.cloned(),
-            })
+                old: old.zone(apex).cloned(),
+                new: new.zone(apex).cloned(),
+            };
+            change.has_effect().then_some(change)
         });
         changes.collect()
+    }
+
+    /// Whether the records differ. It compares digests.
+    pub fn has_effect(&self) -> bool {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => !has_same_records(old, new),
+            (None, None) => false,
+            _ => true,
+        }
     }
 
     /// The RRsets that differ, the SOA record included, in no order. The cost goes with the number of changes if one

@@ -107,7 +107,8 @@ impl Publisher {
 /// longer published. Returns when the publisher is gone.
 fn free<T>(replaced: &Receiver<Replaced<T>>) {
     let log = |(view, changes): Replaced<T>| {
-        changes::log(&changes);
+        // Otherwise a panic would drop the views that are kept here, and readers would free them.
+        contain_panic("logging changes", || changes::log(&changes));
         view
     };
     let mut kept: Vec<Arc<T>> = Vec::new();

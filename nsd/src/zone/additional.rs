@@ -1,7 +1,7 @@
 //! Additional records: addresses that the client would otherwise have to ask for.
 //!
 //! They come only from the zone that answers; clients do not trust others (RFC 2181 5.4.1). A wildcard that matches the
-//! name counts too, as it would for a query.
+//! name counts too, except for NS records, as it would for a query.
 
 use super::answer::Answer;
 use super::answer_rrset::{AnswerRdata, AnswerRrset, Owner, Section};

@@ -3,8 +3,7 @@
 //! # Model
 //!
 //! - A [`View`] is all zones at one revision. It never changes once published: the writer clones it, changes the clone
-//!   and
-//!   publishes that. So a query sees one revision and never waits.
+//!   and publishes that. So a query sees one revision and never waits.
 //! - A [`Zone`] is an SOA record and [`Contents`]: a map from owner names to nodes with RRsets.
 //! - An [`Rrset`] is wire octets, ready to be copied into a message; [`RrsetRef`] borrows one from a zone.
 //!

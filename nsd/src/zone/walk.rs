@@ -38,8 +38,8 @@ pub(super) enum Found<'v> {
     Missing { encloser: usize },
 }
 
-/// Walks from the apex, at label index `apex`, down to the name. Downwards, so that a long name costs no more lookups
-/// than the zone is deep.
+/// Walks from the apex, at label index `apex`, down to the name. Top-down, so that the depth of the zone bounds the
+/// number of lookups, not the length of the name.
 pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -> Found<'v> {
     let is_flat = !contents.has_dividers();
     if is_flat && let Some(node) = contents.node(name.prefix(0, apex)) {
@@ -48,7 +48,7 @@ pub(super) fn walk<'v>(contents: &'v Contents, name: &FoldedName, apex: usize) -
     let has_dnames = contents.has_dnames();
     let mut node = Node::EMPTY;
     if apex == 0 || has_dnames {
-        // The apex always exists: it has the SOA record.
+        // The apex exists even if it has no node: the SOA record is not in the contents.
         node = contents.node(&[]).unwrap_or(Node::EMPTY);
     }
     for label in (0..=apex).rev() {

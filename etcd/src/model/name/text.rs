@@ -49,7 +49,7 @@ pub(crate) fn parse_onto(
                 return Err(NameError(Reason::Control));
             }
             Escape::Plain(b'"' | b';' | b'(' | b')') => return Err(NameError(Reason::Special)),
-            // Master files, which have an origin, may have a mailbox with @ in a SOA record, as BIND allows.
+            // Master files, which have an origin, may have a mailbox with @ in an SOA record, as BIND allows.
             Escape::Plain(b'@') if origin.is_none() => return Err(NameError(Reason::Mailbox)),
             Escape::Plain(octet) => {
                 label.has_unicode |= !octet.is_ascii();

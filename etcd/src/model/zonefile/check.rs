@@ -112,7 +112,7 @@ fn take_soa(
         errors.push(fault(
             &record.at,
             format!(
-                "a SOA record belongs to the apex {apex}, not to {}",
+                "an SOA record belongs to the apex {apex}, not to {}",
                 record.owner
             ),
         ));

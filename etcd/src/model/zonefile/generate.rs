@@ -96,7 +96,7 @@ pub(super) fn fill(raw: &[u8], value: u32) -> Result<Vec<u8>, GenerateError> {
         rest = after;
         match (octet, after) {
             (b'\\', [b'$', after @ ..]) => {
-                // It stays escaped: in a name a plain dollar sign would be special.
+                // Keep the escape: whoever parses the result removes it.
                 out.extend(b"\\$");
                 rest = after;
             }

@@ -369,7 +369,7 @@ fn a_clash_is_reported_once() {
         ),
         (
             "@ CNAME y",
-            "5:1: example.org. is the apex of a zone and has a SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)",
+            "5:1: example.org. is the apex of a zone and has an SOA record: a CNAME cannot stand beside it (RFC 2181, 10.1)",
         ),
     ] {
         let faults = checked(&format!("{BASE}{text}")).expect_err(text);
