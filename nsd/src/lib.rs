@@ -15,7 +15,7 @@
 //! - [`served`]: the published view, how fresh it is, and the state of the mirror. The mirror writes it; all others read it.
 //! - [`fleet`]: the name of this front-end, and its registration in etcd.
 //! - [`config`], [`admin`], [`metrics`], [`run`], [`dev`]: settings, HTTP, counters, start and shutdown of the process, and
-//!   the trial mode. [`supervisor`]: owns all tasks and threads.
+//!   the trial mode. [`supervisor`]: owns the long-running tasks and threads.
 //!
 //! All but the pure parts need the feature `daemon`, which is on by default.
 

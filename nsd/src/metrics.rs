@@ -18,7 +18,8 @@ use crate::zone::Rcode;
 /// How many response codes have a counter: the 16 that fit into a header, and one for the others.
 const RCODES: usize = 17;
 
-/// The counters of one thread. Each has its own cache lines, so that threads do not wait for each other.
+/// The counters of the threads with one number, one for each address. Each has its own cache lines, so that threads do
+/// not wait for each other.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Counters {

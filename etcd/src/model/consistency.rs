@@ -25,7 +25,7 @@ pub enum Consistency {
     Linearizable,
 }
 
-/// Why a text is no [`Consistency`].
+/// Why a text is not a [`Consistency`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConsistencyError {
     /// This is none of the three.

@@ -22,7 +22,7 @@ impl Digest {
         Digest(xxh3_128_with_seed(data, xxh3_64_with_seed(owner, kind)))
     }
 
-    /// The digest of a generation of a zone, from the sum of its RRsets. Zero if it has none.
+    /// The digest of a generation of a zone, from the sum of its RRsets. Zero if the generation has no RRsets.
     pub fn of_generation(zone: &Name, generation: u64, rrsets: Digest) -> Self {
         if rrsets == Digest::default() {
             return rrsets;
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_same_everywhere() {
-        // Front-ends of several releases are held against each other.
+        // Front-ends of several releases are compared.
         let rrset = Digest::of_rrset(b"\x03www", Rtype::A, 300, b"\0\x04\xc0\0\x02\x01");
         assert_eq!(rrset.to_string(), "88623d335a36c809c03319acfa9f082a");
         let zone: Name = "example.org".parse().expect("a name");

@@ -1,7 +1,8 @@
 //! Options that both programs have, declared once.
 //!
-//! clap takes a flag's name, help and type from a field, and serde takes the key of the configuration file from the same
-//! field. [`variable`] makes the name of the environment variable from the flag, so adding an option is adding a field.
+//! clap takes a flag's name, help and type from a field, and serde takes the key of the configuration file from the
+//! same field. [`variable`] makes the name of the environment variable from the flag, so an option is one field, and
+//! its check.
 
 mod log_level;
 mod variables;

@@ -52,8 +52,7 @@ pub(crate) enum ZoneCommand {
     /// The running front-ends know which serials they have served. If none of them was running before the restore, raise
     /// all serials with --by.
     RaiseSerials {
-        /// Raise the serials of all zones by at least COUNT. A serial follows etcd's revision at the zone's last change, so
-        /// it also grows by the revisions since then.
+        /// Raise the serials of all zones by COUNT, and by the number of etcd's revisions since the zone's last change.
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
         by: Option<u32>,
         #[command(flatten)]

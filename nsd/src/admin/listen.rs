@@ -30,7 +30,7 @@ pub(super) struct HttpLimits {
     pub(super) connections: usize,
     /// How long the head of a request may take.
     pub(super) head: Duration,
-    /// How long a client may take no octet of a response. A stall is noticed within twice that time.
+    /// How long a client may go without reading any of the response. A stall is noticed within twice that time.
     pub(super) stall: Duration,
     /// Grace period for requests in flight at shutdown.
     pub(super) drain: Duration,

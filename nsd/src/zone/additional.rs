@@ -1,4 +1,4 @@
-//! Additional records: addresses that the client would otherwise have to ask for.
+//! Additional records: what the client would otherwise have to ask for next.
 //!
 //! They come only from the zone that answers; clients do not trust others (RFC 2181 5.4.1). A wildcard that matches the
 //! name counts too, except for NS records, as it would for a query.

@@ -10,7 +10,7 @@ use super::rrset::RrsetRef;
 use super::view::Zone;
 use crate::model::Rtype;
 
-/// A name in the chain that a question leads to, and its zone.
+/// One name in the chain of aliases that starts at the question, and its zone.
 pub(super) struct ChainName<'v, 'a> {
     pub(super) zone: &'v Zone,
     /// The index of the label at which the zone's name starts.

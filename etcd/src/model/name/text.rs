@@ -10,8 +10,8 @@ use super::super::text::{self, Escape};
 use super::error::{NameError, Reason};
 use super::{Labels, Name, push_label};
 
-/// Reads a name in presentation form and appends its wire form with its spelling. A name without a final dot is completed
-/// with `origin`.
+/// Reads a name in presentation form and appends its wire form, preserving case. A name without a final dot is
+/// completed with `origin`.
 pub(crate) fn parse_onto(
     text: &[u8],
     origin: Option<&Name>,
@@ -49,7 +49,8 @@ pub(crate) fn parse_onto(
                 return Err(NameError(Reason::Control));
             }
             Escape::Plain(b'"' | b';' | b'(' | b')') => return Err(NameError(Reason::Special)),
-            // Master files, which have an origin, may have a mailbox with @ in an SOA record, as BIND allows.
+            // With an origin, as in master files, @ is an ordinary character: BIND allows it in the mailbox of an SOA
+            // record.
             Escape::Plain(b'@') if origin.is_none() => return Err(NameError(Reason::Mailbox)),
             Escape::Plain(octet) => {
                 label.has_unicode |= !octet.is_ascii();
@@ -95,8 +96,8 @@ impl Written {
         }
     }
 
-    /// Appends the last label of a name. Returns whether it ended in a full stop of another script, which makes the name
-    /// absolute.
+    /// Appends the last label of a name. Returns whether it ended in a full stop that is not ASCII, such as U+3002,
+    /// which makes the name absolute.
     fn push_last_onto(&self, out: &mut Vec<u8>) -> Result<bool, NameError> {
         if !self.has_unicode {
             return push_label(out, &self.octets).map(|()| false);

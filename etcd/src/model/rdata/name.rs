@@ -7,8 +7,8 @@ use super::cursor::Cursor;
 use super::error::RdataError;
 use super::field::{EndingName, Field, tiles};
 
-/// A name that is compared in lower case: those of RFC 1035, which alone are compressed in messages,
-/// and those that RFC 4034 6.2 names besides.
+/// A name that is compared in lower case: the types of RFC 1035 and the others listed in RFC 4034 6.2. Only those of
+/// RFC 1035 are compressed in messages.
 pub(super) struct DomainName;
 
 /// A name that is compared as it is spelled (RFC 3597 7, RFC 6840 5.1): those of all other types.

@@ -37,7 +37,7 @@ enum Form {
     Path,
     /// Numbers of 16 bits.
     Numbers,
-    /// Any octets: keys written as numbers.
+    /// Any octets: unregistered keys, and the value of any key that is written as a number.
     Opaque,
 }
 

@@ -1,4 +1,4 @@
-//! Making a zone of the records of a master file.
+//! Builds a zone from the records of a master file.
 
 use std::collections::BTreeMap;
 
@@ -141,7 +141,7 @@ fn take_soa(
                     ),
                 ));
                 fields.minimum = 0;
-                // Without a TTL of its own the record has the minimum for one.
+                // If the SOA record has no TTL, its TTL is the minimum.
                 fields.ttl = record.ttl.unwrap_or(0);
             }
             *soa = fields.map(|(fields, serial)| (record, fields, serial));

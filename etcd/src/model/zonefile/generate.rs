@@ -1,12 +1,12 @@
 //! `$GENERATE`, as BIND has it: `$GENERATE 1-20/2 host-$ A 192.0.2.$`.
 //!
-//! In owner and rdata, `$` stands for the number; `${OFFSET[,WIDTH[,BASE]]}` for the number plus an offset, in
-//! base `d`, `o`, `x` or `X`, or as reversed nibbles `n` or `N`, filled with zeros to a width. `\$` and
-//! `$$` are a dollar sign. Rdata that is one quoted string is read once more without its quotes: `MX "10 mail$"`.
+//! In owner and rdata, `$` stands for the number; `${OFFSET[,WIDTH[,BASE]]}` for the number plus an offset, in base
+//! `d`, `o`, `x` or `X`, or as reversed nibbles `n` or `N`, filled with zeros to a width. `\$` and `$$` stand for a
+//! dollar sign. Rdata that is one quoted string is read once more without its quotes: `MX "10 mail$"`.
 
 use std::fmt::{self, Write};
 
-/// How many records one directive makes at most.
+/// The most records that one directive may generate.
 const COUNT_MAX: u64 = 1 << 20;
 
 /// What is wrong with a `$GENERATE` directive.

@@ -6,10 +6,12 @@ use domain::base::rdata::ComposeRecordData;
 use domain::base::{Message, ToName};
 use domain::rdata::AllRecordData;
 
-use crate::message::{Class, Query, Reject, encode, encode_chaos, encode_reject, parse, ServerEdns};
+use crate::message::{
+    Class, Query, Reject, ServerEdns, encode, encode_chaos, encode_reject, parse,
+};
 use crate::model::{Name, Rdata, Rtype};
 use crate::zone::{
-    Answer, Contents, Rcode, AnswerRdata, Rrset, Section, SoaFields, View, Zone, resolve,
+    Answer, AnswerRdata, Contents, Rcode, Rrset, Section, SoaFields, View, Zone, resolve,
 };
 
 /// Something for every step of the resolver, and sets that do not fit into small messages.
