@@ -54,7 +54,11 @@ const CLASSES: &[Class] = &[
         false,
         &["a name has one DNAME record at most", TWO_CNAMES],
     ),
-    class("FalseCond_6", false, &["cannot have a DNAME record and NS records"]),
+    class(
+        "FalseCond_6",
+        false,
+        &["cannot have a DNAME record and NS records"],
+    ),
     class("FalseCond_7", false, &["is below the DNAME record of"]),
     class("FalseCond_8", true, &["is below the zone cut"]),
     class(
