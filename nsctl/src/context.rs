@@ -18,11 +18,11 @@ pub(crate) struct Context {
     store: Store,
     pub(crate) output: Output,
     pub(crate) timeout: Duration,
-    /// Whether nothing is written.
+    /// Whether this is a dry run.
     pub(crate) dry_run: bool,
 }
 
-/// What people read about a change; each text is whole lines.
+/// What people read about a change. Each field is empty or ends with a newline.
 #[derive(Default)]
 pub(crate) struct ChangeText {
     /// What changes, or would change in a dry run.
@@ -96,8 +96,9 @@ impl Context {
         }
     }
 
-    /// Reports a change: prints the text for people or the report for programs, and waits until front-ends serve it, if
-    /// asked to. `revision` is that of the change, or `None` if nothing was written.
+    /// Reports a change and, if asked to, waits until front-ends serve it. The text for people is printed before the
+    /// wait; the report for programs after it, because it contains the result. `revision` is that of the change, or
+    /// `None` if nothing was written.
     pub(crate) async fn conclude(
         &self,
         report: &impl Serialize,
@@ -135,7 +136,7 @@ impl Context {
         waited.transpose().map(|_| ())
     }
 
-    /// Reports what was written before an error, and returns the error.
+    /// Reports what was written before `error` occurred, if anything was, and returns `error`.
     pub(crate) fn broken_off(
         &self,
         report: &impl Serialize,
@@ -173,7 +174,7 @@ impl Context {
     }
 }
 
-/// Adds to the error of a report that could not be printed that the change was made.
+/// Says in the error that the change was made, although its report could not be printed.
 fn unprinted(error: Error, revision: Option<i64>) -> Error {
     let Some(revision) = revision else {
         return error;

@@ -2,7 +2,7 @@
 //!
 //! - `connect`: connections to single endpoints, and requests that fail over from one endpoint to the next.
 //! - `read`: lists at one revision; zones, RRsets, front-ends and members as they are stored.
-//! - `write`: changes, imports and deletions, each tried until it is applied.
+//! - `write`: changes, imports and deletions; each is retried until it is applied, refused or out of time.
 //! - `watch`: the driver of the mirror.
 //! - `registration`: a front-end's key under a lease.
 //!

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Time;
 
-/// The least limit of `bounded`, in seconds. A front-end proves freshness once a second, and the proof takes a while.
+/// The shortest limit of `bounded`, in seconds. Freshness is proved about once a second, so a shorter limit would
+/// expire between proofs.
 const LIMIT_MIN: u32 = 2;
 
-/// What a zone's answers promise about freshness.
+/// What a zone, or a front-end by default, promises about the freshness of its answers.
 ///
 /// Its text form is `available`, `bounded:TIME` or `linearizable`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub enum Consistency {
 pub enum ConsistencyError {
     /// This is none of the three.
     Unknown(String),
-    /// This is not a time, or too short, or not in whole seconds.
+    /// This limit is not a time, is too short, or is not in whole seconds.
     Limit(String),
 }
 

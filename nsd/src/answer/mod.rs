@@ -6,7 +6,7 @@
 //!                    └────────── Barrier: confirmed, or not ◄───┘ later
 //! ```
 //!
-//! The responder reads the published view and nothing else: it does not wait, lock or allocate. The sockets are in
+//! The responder reads only the published view and its settings: it does not wait, lock or allocate. The sockets are in
 //! `server`.
 
 mod barrier;

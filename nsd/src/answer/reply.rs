@@ -6,7 +6,7 @@ pub enum Reply {
     Silent,
     /// One message of this many octets, which was written into the buffer.
     Ready(usize),
-    /// The zone promises `linearizable`: ask the barrier, then respond again with what it says.
+    /// The answer is promised to be `linearizable`: ask the barrier, then call `respond` again with its result.
     Later,
     /// Many messages. Only for requests over a stream.
     Stream(Box<dyn Messages>),

@@ -33,7 +33,7 @@ struct Current {
 }
 
 impl Store {
-    /// A store with `timeout` from now on for its first step. Operations with many steps restart the clock for each.
+    /// Creates a store. The timeout of its first step starts now; operations with several steps restart it for each.
     pub fn new(config: Config, prefix: Prefix, timeout: Duration) -> Self {
         let current = Mutex::new(Current {
             endpoint: 0,
@@ -119,7 +119,8 @@ impl Store {
         Ok((endpoint, client))
     }
 
-    /// Sends a request once, to the current endpoint. A failure moves on to the next endpoint.
+    /// Sends a request once, to the current endpoint. After a transient failure the next request goes to the next
+    /// endpoint; after a rejected token, over a new connection to the same one.
     pub(crate) async fn once<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
@@ -166,7 +167,8 @@ impl Store {
                 Err(error) if error.is_transient() && self.is_late() => {
                     return Err(cause.unwrap_or(error).with_fault(fault));
                 }
-                // A new connection replaces an expired token. A wrong password stays wrong.
+                // A new connection gets a new token, in case the old one has expired. If that is rejected too, the
+                // password is wrong.
                 Err(StoreError::Unauthenticated(_)) if tokens < 1 && self.config.user.is_some() => {
                     tokens += 1
                 }
@@ -175,7 +177,7 @@ impl Store {
                     cause = Some(error.clone());
                     if round % self.config.count() == 0 {
                         if round == self.config.count() {
-                            // Do not retry until the deadline what cannot work.
+                            // Do not keep retrying what cannot work.
                             let found = self.config.diagnose_all();
                             let found = tokio::time::timeout_at(self.deadline, found).await;
                             fault = found.unwrap_or(Ok(None))?;
@@ -192,14 +194,17 @@ impl Store {
         }
     }
 
-    /// This store as seen by a single member.
+    /// This store as seen by a single member. Its time limit starts now.
     pub fn at(&self, endpoint: &str) -> Self {
         let config = Config {
             endpoints: vec![endpoint.into()],
             learned: Learned::default(),
             ..(*self.config).clone()
         };
-        Store::new(config, self.prefix.clone(), self.timeout)
+        Store {
+            dry_run: self.dry_run,
+            ..Store::new(config, self.prefix.clone(), self.timeout)
+        }
     }
 
     /// This store as seen by any member that answers, with or without a quorum. Reads may be old.
@@ -210,6 +215,7 @@ impl Store {
         };
         Store {
             serializable: true,
+            dry_run: self.dry_run,
             ..Store::new(config, self.prefix.clone(), self.timeout)
         }
     }
@@ -217,5 +223,25 @@ impl Store {
     /// The configured endpoints.
     pub fn endpoints(&self) -> &[String] {
         &self.config.endpoints
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_stays_one_wherever_it_reads() {
+        let config = Config::new(vec!["http://127.0.0.1:1".into()]);
+        let store = Store::new(config, Prefix::default(), Duration::from_secs(1));
+        for is_dry_run in [false, true] {
+            let store = match is_dry_run {
+                true => store.clone().dry_run(),
+                false => store.clone(),
+            };
+            for other in [store.at("http://127.0.0.1:2"), store.without_quorum()] {
+                assert_eq!(other.is_dry_run(), is_dry_run);
+            }
+        }
     }
 }

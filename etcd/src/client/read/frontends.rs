@@ -8,7 +8,8 @@ use crate::schema::{self, Frontend, Key, KeyError, ValueError};
 /// The registered front-ends.
 #[derive(Debug)]
 pub struct Fleet {
-    /// Their registrations by id, or why a registration cannot be read.
+    /// The id and the registration of each. If it cannot be read, why; if its key cannot be read either, the key stands
+    /// in place of the id.
     pub frontends: Vec<(String, Result<Frontend, UnreadableFrontend>)>,
     /// The cluster they are registered in.
     pub cluster_id: u64,
@@ -17,7 +18,7 @@ pub struct Fleet {
 /// Why a registration cannot be read.
 #[derive(Debug)]
 pub enum UnreadableFrontend {
-    /// The key is not one of a front-end.
+    /// The key is not that of a front-end.
     Key(KeyError),
     /// The value is not a registration.
     Value(ValueError),

@@ -136,7 +136,8 @@ impl Store {
         Ok(generations)
     }
 
-    /// Deletes the records of all generations that `gone` selects, but never those of the served one. Returns how many.
+    /// Deletes the records of all generations that `gone` selects, but never those of the served one, and returns their
+    /// number. A dry run only counts, and counts those that `gone` selects, served or not.
     pub async fn sweep(
         &self,
         apex: &Name,
