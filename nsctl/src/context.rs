@@ -77,7 +77,7 @@ impl Context {
 
     /// Returns the store; the time limit of a step starts now.
     pub(crate) fn store(&self) -> Store {
-        self.store.within(self.timeout)
+        self.store.with_timeout(self.timeout)
     }
 
     /// Reads a zone's settings; it is an error if the zone does not exist.

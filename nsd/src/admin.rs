@@ -39,15 +39,15 @@ pub(crate) use listen::CONNECTIONS_MAX;
 use crate::answer::Barrier;
 use crate::fleet::Phase;
 use crate::metrics::{Counters, Metrics, registry};
-use crate::mirror::{Builder, Mirrored};
+use crate::mirror::{Builder, SharedBuilder};
 use crate::model::Name;
 use crate::served::{Served, Standing};
 
 /// The longest that a request waits for a revision.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// How many requests may wait for a revision at the same time: fewer than there are connections, so that probes always get
-/// one. The others are answered at once, as if their time was up.
+/// How many requests may wait for a revision at the same time: fewer than there are connections, so that probes always
+/// get one. The others are answered at once, as if their time was up.
 const WAITERS_MAX: usize = CONNECTIONS_MAX * 3 / 4;
 
 /// How many quarantined keys and held zones `/status` names.
@@ -63,7 +63,7 @@ pub struct Shared {
     /// What is served.
     pub served: Served,
     /// The builder, for what the standing does not tell.
-    pub mirrored: Mirrored,
+    pub builder: SharedBuilder,
     /// The barrier of `linearizable`.
     pub barrier: Barrier,
     /// Whether the front-end is registered.
@@ -101,14 +101,14 @@ struct RevisionQuery {
 }
 
 impl Shared {
-    /// Reads from the builder, on a thread that may block: the mirror may hold the lock for a good part of a second, and
-    /// nothing else in the process should wait for that.
+    /// Reads from the builder, on a thread that may block: the mirror may hold the lock for a good part of a second,
+    /// and nothing else in the process should wait for that.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Builder) -> T + Send + 'static,
     ) -> Result<T, StatusCode> {
-        let mirrored = self.mirrored.clone();
-        let value = tokio::task::spawn_blocking(move || read(&mirrored.lock()));
+        let builder = self.builder.clone();
+        let value = tokio::task::spawn_blocking(move || read(&builder.lock()));
         value.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
     }
 
@@ -246,8 +246,8 @@ async fn digest(
         min_revision: wanted.min_revision.or(Some(at.revision)),
         ..wanted
     };
-    shared.wait(&wanted, |standing| standing.mirrored).await;
-    let has_come = shared.served.standing.borrow().mirrored >= wanted.min_revision;
+    shared.wait(&wanted, |standing| standing.received).await;
+    let has_come = shared.served.standing.borrow().received >= wanted.min_revision;
     let digest = shared
         .read(move |builder| builder.digest_at(at.revision))
         .await?;

@@ -1,8 +1,8 @@
 //! `nsd dev`: everything on one machine with one command, to try it out.
 //!
-//! Starts a private etcd with one member as a child process, imports zone files, serves on 127.0.0.1, and prints what to
-//! try. A shell guards the child: it ends etcd when a pipe from this process closes, however this process ends, SIGKILL
-//! included.
+//! Starts a private etcd with one member as a child process, imports zone files, serves on 127.0.0.1, and prints what
+//! to try. A shell guards the child: it ends etcd when a pipe from this process closes, however this process ends,
+//! SIGKILL included.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -293,7 +293,10 @@ impl Etcd {
                 );
             }
             // If another etcd took the port first, that one answers here, and ours ends.
-            let names = store.within(Duration::from_secs(1)).member_names().await;
+            let names = store
+                .with_timeout(Duration::from_secs(1))
+                .member_names()
+                .await;
             match names {
                 Ok(names) if names.contains(&self.name) => return Ok(()),
                 Ok(names) if Instant::now() > end => {

@@ -171,7 +171,8 @@ impl Members {
             near,
             far,
         };
-        // Until each of them has answered once: what is lost while they find each other is asked for again after seconds.
+        // Until each of them has answered once: what is lost while they find each other is asked for again after
+        // seconds.
         for endpoint in &members.near {
             let one = Nsctl::new(std::slice::from_ref(endpoint)).with("--timeout", "20s");
             eventually("a member answers", Duration::from_secs(90), async || {
@@ -220,7 +221,7 @@ impl Members {
             let owner: Name = OWNER.parse().expect("a name");
             let sent = Instant::now();
             let changed = store
-                .within(PATIENCE)
+                .with_timeout(PATIENCE)
                 .change(&owner, None, &change)
                 .await
                 .expect("etcd answers");

@@ -46,7 +46,7 @@ fn zone(apex: &Name, checked: &Checked) -> Zone {
         let rrset = Rrset::new(rrset.ttl(), rdata).expect("it was checked");
         assert!(contents.put(owner, *rtype, &rrset), "{owner} {rtype}");
     }
-    let soa = &checked.zone.soa;
+    let soa = &checked.settings.soa;
     let fields = SoaFields {
         mname: soa.mname.clone(),
         rname: soa.rname.clone(),

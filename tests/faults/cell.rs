@@ -88,7 +88,7 @@ impl Site {
         };
         eventually("a write is accepted", LIMIT, async || {
             let changed = store
-                .within(Duration::from_secs(5))
+                .with_timeout(Duration::from_secs(5))
                 .change(&name, None, &change)
                 .await;
             changed.map(drop).map_err(|error| error.to_string())

@@ -22,8 +22,8 @@ const MNAME: &str = "primary.example.com";
 
 const ADD: &str = "zone add example.org --ns ns1.example.com";
 
-/// What an import reads and writes, and nothing in front of the generations: so it cannot look which ones there are, and
-/// what it replaces stays.
+/// What an import reads and writes, and nothing in front of the generations: so it cannot look which ones there are,
+/// and what it replaces stays.
 const PERMISSIONS: [[&str; 2]; 5] = [
     ["/ns/v1/zone/", "/ns/v1/zone0"],
     ["/ns/v1/serial/", "/ns/v1/serial0"],
@@ -111,7 +111,7 @@ async fn what_is_being_cleaned_away_is_not_switched_to() {
         let read = patient(&Gate::to(etcd.endpoint()).await, None)
             .zone(&apex())
             .await;
-        read.expect("read").1.expect("a zone").zone.generation
+        read.expect("read").1.expect("a zone").settings.generation
     };
     let served = generation().await;
     let import = Import::held_up(&etcd, None, MNAME, &zone("192.0.2.1"), replace()).await;
@@ -177,7 +177,7 @@ async fn what_is_left_is_told_and_hides_no_reason() {
         .expect(0);
     let imported = held_up.let_go().await.expect("it is so");
     assert!(!imported.changed, "{imported:?}");
-    let denied = matches!(imported.left, Some(StoreError::Denied(_)));
+    let denied = matches!(imported.leftover, Some(StoreError::Denied(_)));
     assert!(denied, "{imported:?}");
     nsctl.write("zone clean example.org").await;
 

@@ -248,7 +248,7 @@ async fn write(endpoint: String, history: History) {
             ttl: Some(300),
             rdata: vec![rdata],
         };
-        let store = store.within(Duration::from_secs(20));
+        let store = store.with_timeout(Duration::from_secs(20));
         let changed = store.change(&owner, None, &change);
         state[index] = number;
         // Until it is noted it may be served already, for which the reader waits.

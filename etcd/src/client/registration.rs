@@ -44,14 +44,14 @@ impl Registered {
 }
 
 /// Registers a front-end and keeps it registered until `stop` completes. Then it revokes the lease, so that nobody
-/// waits for this front-end any more. Failures are retried, at one endpoint after the other. `held` receives every
+/// waits for this front-end any more. Failures are retried, at one endpoint after the other. `report` receives every
 /// change of the state.
 pub async fn register(
     config: Config,
     prefix: Prefix,
     id: String,
     frontend: Frontend,
-    held: watch::Sender<Registered>,
+    report: watch::Sender<Registered>,
     stop: impl Future<Output = ()>,
 ) {
     let mut registration = Registration {
@@ -59,7 +59,7 @@ pub async fn register(
         value: encode(&frontend),
         frontend,
         config,
-        held,
+        report,
         lease: None,
         is_placed: false,
         told: Vec::new(),
@@ -78,7 +78,7 @@ pub async fn register(
             }
         }
     }
-    registration.held.send_replace(Registered::default());
+    registration.report.send_replace(Registered::default());
     if let Some(lease) = registration.lease {
         revoke(registration.config, lease).await;
     }
@@ -114,7 +114,7 @@ struct Registration {
     /// Whether the key was written under this lease.
     is_placed: bool,
     frontend: Frontend,
-    held: watch::Sender<Registered>,
+    report: watch::Sender<Registered>,
     /// The kinds of errors logged since the registration was last confirmed.
     told: Vec<Discriminant<StoreError>>,
 }
@@ -159,7 +159,7 @@ impl Registration {
                     if !std::mem::take(&mut self.told).is_empty() {
                         info!(endpoint, "registration confirmed");
                     }
-                    self.held.send_modify(|held| held.trouble = None);
+                    self.report.send_modify(|report| report.trouble = None);
                     true
                 }
                 // The key stays as long as its lease is kept alive. So a front-end that lost its permission, or whose
@@ -170,8 +170,8 @@ impl Registration {
                 }
                 Err(error) => return Err(error),
             };
-            self.held
-                .send_modify(|held| held.at = is_there.then_some(asked));
+            self.report
+                .send_modify(|report| report.at = is_there.then_some(asked));
             tokio::time::sleep(Duration::from_secs(TTL_SECONDS as u64 / 3)).await;
         }
     }
@@ -256,8 +256,8 @@ impl Registration {
                 StoreError::Denied(_) | StoreError::Full | StoreError::Taken(_)
             );
         let kind = std::mem::discriminant(error);
-        self.held
-            .send_modify(|held| held.trouble = Some(error.to_string()));
+        self.report
+            .send_modify(|report| report.trouble = Some(error.to_string()));
         if is_news && !self.told.contains(&kind) {
             self.told.push(kind);
             warn!(endpoint, %error, "cannot keep the front-end registered: retrying");

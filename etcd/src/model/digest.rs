@@ -15,8 +15,8 @@ use super::{Name, Rtype, ZoneSettings};
 pub struct Digest(u128);
 
 impl Digest {
-    /// The digest of an RRset. `owner` is relative to the zone, in lower-case wire form; `data` is the rdata in canonical
-    /// order, each preceded by its length in two octets.
+    /// The digest of an RRset. `owner` is relative to the zone, in lower-case wire form; `data` is the rdata in
+    /// canonical order, each preceded by its length in two octets.
     pub fn of_rrset(owner: &[u8], rtype: Rtype, ttl: u32, data: &[u8]) -> Self {
         let kind = (u64::from(rtype.0) << 32) | u64::from(ttl);
         Digest(xxh3_128_with_seed(data, xxh3_64_with_seed(owner, kind)))
@@ -32,7 +32,7 @@ impl Digest {
     }
 
     /// The digest of the settings of a zone that `revision` wrote.
-    pub fn of_zone(apex: &Name, settings: &ZoneSettings, revision: i64) -> Self {
+    pub fn of_settings(apex: &Name, settings: &ZoneSettings, revision: i64) -> Self {
         let settings = serde_json::to_vec(settings).expect("plain data has a JSON form");
         let seed = xxh3_64_with_seed(apex.wire(), revision as u64);
         Digest(xxh3_128_with_seed(&settings, seed))

@@ -19,22 +19,11 @@ pub mod zonefile;
 
 pub use consistency::{Consistency, ConsistencyError};
 pub use digest::Digest;
+pub(crate) use name::write_label;
 pub use name::{Labels, Name, NameError, canonical_cmp};
 pub use rdata::{Rdata, RdataError};
 pub use rrset::{Rrset, RrsetError, TTL_MAX};
 pub use rtype::{Rtype, RtypeError};
-pub use text::{Cut, Position, TextError};
+pub use text::{Position, Split, TextError};
 pub use time::{Time, TimeError};
 pub use zone::{Soa, ZoneSettings, is_serial_before};
-
-/// Writes a label for a key of etcd: in presentation form, with slashes escaped as well.
-pub(crate) fn write_label(out: &mut String, label: &[u8]) {
-    let start = out.len();
-    // Writing to a string does not fail.
-    let _ = name::write_label(out, label);
-    if label.contains(&b'/') {
-        let escaped = out[start..].replace('/', "\\047");
-        out.truncate(start);
-        out.push_str(&escaped);
-    }
-}

@@ -184,7 +184,7 @@ pub fn is_cname_clash(one: Rtype, other: Rtype) -> bool {
 
 /// Whether records of this type can be part of a delegation: NS and DS at the cut, and addresses, which may be glue, at
 /// or below it. Callers decide whether an address is that of a name server.
-pub fn is_of_delegation(rtype: Rtype, is_at_cut: bool) -> bool {
+pub fn can_be_in_delegation(rtype: Rtype, is_at_cut: bool) -> bool {
     match rtype {
         Rtype::NS | Rtype::DS => is_at_cut,
         Rtype::A | Rtype::AAAA => true,

@@ -1,7 +1,7 @@
 //! Tokens of the master file grammar (RFC 1035 5.1), for zone files, values in etcd and the command line.
 //!
-//! An *entry* is one line, or several lines joined by parentheses. Tokens keep their escapes, as their meaning depends on
-//! the field.
+//! An *entry* is one line, or several lines joined by parentheses. Tokens keep their escapes, as their meaning depends
+//! on the field.
 
 use std::fmt;
 
@@ -194,7 +194,7 @@ fn token(
 /// How an argument of a command line is split into tokens. The shell has already removed its own quotes. Comments and
 /// parentheses have no meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum Split {
     /// An argument is one token including white space, unless it begins with a quote or has several lines.
     Never,
     /// White space, line breaks included, separates tokens.
@@ -205,10 +205,10 @@ pub enum Cut {
 pub(crate) fn argument(
     argument: &str,
     number: u32,
-    cut: Cut,
+    split: Split,
 ) -> Result<Vec<Token<'_>>, (Position, TextError)> {
     let is_whole =
-        cut == Cut::Never && !argument.starts_with('"') && !argument.contains(['\n', '\r']);
+        split == Split::Never && !argument.starts_with('"') && !argument.contains(['\n', '\r']);
     let ends = |octet| !is_whole && matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
     let text = argument.as_bytes();
     let (mut tokens, mut start) = (Vec::new(), 0);
@@ -344,8 +344,8 @@ mod tests {
 
     #[test]
     fn cuts_arguments() {
-        let cut = |text, cut| -> Result<Vec<String>, String> {
-            let tokens = argument(text, 1, cut).map_err(|(at, error)| format!("{at} {error}"))?;
+        let split_into = |text, split| -> Result<Vec<String>, String> {
+            let tokens = argument(text, 1, split).map_err(|(at, error)| format!("{at} {error}"))?;
             let raw = |token: &Token<'_>| String::from_utf8_lossy(token.raw).into_owned();
             Ok(tokens.iter().map(raw).collect())
         };
@@ -359,12 +359,12 @@ mod tests {
             ("", &[""], &[]),
             ("  ", &["  "], &[]),
         ] {
-            assert_eq!(cut(text, Cut::Never), tokens(whole), "{text}");
-            assert_eq!(cut(text, Cut::AtSpace), tokens(words), "{text}");
+            assert_eq!(split_into(text, Split::Never), tokens(whole), "{text}");
+            assert_eq!(split_into(text, Split::AtSpace), tokens(words), "{text}");
         }
         for text in ["\"a", "a \"b", "a b\\", "k=\"v"] {
-            assert!(cut(text, Cut::Never).is_err(), "{text}");
-            assert!(cut(text, Cut::AtSpace).is_err(), "{text}");
+            assert!(split_into(text, Split::Never).is_err(), "{text}");
+            assert!(split_into(text, Split::AtSpace).is_err(), "{text}");
         }
     }
 

@@ -30,7 +30,7 @@ impl Census {
             Key::Serial(apex) => self.rest += Digest::of_serial(&apex, revision),
             Key::Zone(apex) => {
                 let settings = decode_zone(value).ok()?;
-                self.rest += Digest::of_zone(&apex, &settings, revision);
+                self.rest += Digest::of_settings(&apex, &settings, revision);
             }
             Key::Rrset {
                 zone,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use super::Attempt;
-use crate::model::{Name, Rtype};
+use crate::model::{Name, Rtype, write_label};
 
 /// The prefix that all keys of one installation share, `/ns` by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,7 +312,19 @@ fn push_labels(out: &mut String, labels: Vec<&[u8]>) {
         if index > 0 {
             out.push('.');
         }
-        crate::model::write_label(out, label);
+        push_label(out, label);
+    }
+}
+
+/// Writes a label in presentation form, with slashes escaped as well.
+fn push_label(out: &mut String, label: &[u8]) {
+    let start = out.len();
+    // Writing to a string does not fail.
+    let _ = write_label(out, label);
+    if label.contains(&b'/') {
+        let escaped = out[start..].replace('/', "\\047");
+        out.truncate(start);
+        out.push_str(&escaped);
     }
 }
 

@@ -157,6 +157,9 @@ fn what_is_no_value_is_told() {
     ] {
         let error = decode_rrset(Rtype::A, value.as_bytes()).expect_err(value);
         assert!(error.to_string().contains(reason), "{error}");
+        // Whoever prints an error with its sources must not print the same text twice.
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        assert!(source.is_none_or(|source| !error.to_string().contains(&source)));
     }
     assert!(decode_zone(br#"{"soa":{}}"#).is_err());
 }

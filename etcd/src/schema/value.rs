@@ -115,10 +115,11 @@ impl ValueError {
 
 impl Error for ValueError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The text has that of the error inside.
         match self {
-            ValueError::Json(error) => Some(&**error),
-            ValueError::Rdata(_, error) => Some(error),
-            ValueError::Rrset(error) => Some(error),
+            ValueError::Json(error) => error.source(),
+            ValueError::Rdata(_, error) => error.source(),
+            ValueError::Rrset(error) => error.source(),
             ValueError::Zone(_) | ValueError::Soa => None,
         }
     }

@@ -65,9 +65,9 @@ fn put(
     }
 }
 
-/// Plans the writes of a generation that is not served yet. The first plan fails if somebody else has begun to write the
-/// same generation. Once it is done, the others may be sent in parallel and repeatedly. All of them fail once the zone's
-/// settings have changed, which includes the switch to this generation.
+/// Plans the writes of a generation that is not served yet. The first plan fails if somebody else has begun to write
+/// the same generation. Once it is done, the others may be sent in parallel and repeatedly. All of them fail once the
+/// zone's settings have changed, which includes the switch to this generation.
 pub fn stage<'a>(
     prefix: &'a Prefix,
     zone: &'a Name,
@@ -98,8 +98,8 @@ pub fn stage<'a>(
     })
 }
 
-/// A generation that was staged, with the key that was written first. As long as that key is unchanged, nobody has begun
-/// to delete the generation.
+/// A generation that was staged, with the key that was written first. As long as that key is unchanged, nobody has
+/// begun to delete the generation.
 #[derive(Clone, Debug)]
 pub struct Staged {
     /// The number of the generation.
@@ -114,7 +114,7 @@ pub struct Staged {
 #[derive(Clone, Debug)]
 pub struct WantedZone {
     /// The settings. The planner chooses the generation and the serial base.
-    pub zone: ZoneSettings,
+    pub settings: ZoneSettings,
     /// The lowest serial that it may get.
     pub serial: Option<u32>,
     /// The records.
@@ -123,29 +123,29 @@ pub struct WantedZone {
 
 impl WantedZone {
     /// Whether a zone has these settings already, apart from generation and serial base.
-    pub fn has_settings_of(&self, zone: &ZoneSettings) -> bool {
+    pub fn has_settings_of(&self, settings: &ZoneSettings) -> bool {
         let same = ZoneSettings {
-            generation: zone.generation,
-            serial_base: zone.serial_base,
-            ..self.zone.clone()
+            generation: settings.generation,
+            serial_base: settings.serial_base,
+            ..self.settings.clone()
         };
-        same == *zone
+        same == *settings
     }
 
     /// The settings with this generation, and a base that makes the serial high enough.
-    fn settings(&self, slot: &Slot, generation: u64) -> ZoneSettings {
-        let mut zone = self.zone.clone();
-        zone.generation = generation;
-        zone.serial_base = match &slot.present {
-            Some(present) => present.zone.serial_base,
+    fn settings_to_write(&self, slot: &Slot, generation: u64) -> ZoneSettings {
+        let mut settings = self.settings.clone();
+        settings.generation = generation;
+        settings.serial_base = match &slot.present {
+            Some(present) => present.settings.serial_base,
             None => slot.serial.base,
         };
         // The transaction gets a later revision, and so an even higher serial.
-        let last = zone.serial(slot.revision);
+        let last = settings.serial(slot.revision);
         if let Some(serial) = self.serial.filter(|serial| is_serial_before(last, *serial)) {
-            zone.serial_base = zone.serial_base.wrapping_add(serial.wrapping_sub(last));
+            settings.serial_base = settings.serial_base.wrapping_add(serial.wrapping_sub(last));
         }
-        zone
+        settings
     }
 }
 
@@ -167,8 +167,8 @@ pub fn flip(
         key: staged.first.clone(),
         revision: staged.revision,
     });
-    let zone = wanted.settings(slot, staged.generation);
-    plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
+    let settings = wanted.settings_to_write(slot, staged.generation);
+    plan.put(prefix, &Key::Zone(apex.clone()), encode(&settings));
     plan.touch(prefix, apex);
     plan
 }
@@ -184,7 +184,7 @@ pub fn rewrite(
 ) -> Option<Plan> {
     let apex = &slot.apex;
     let generation = match &slot.present {
-        Some(present) => present.zone.generation,
+        Some(present) => present.settings.generation,
         // A number that no earlier zone of that name can have used, so that none of its leftovers are served.
         None => slot.revision.unsigned_abs() + 1,
     };
@@ -224,13 +224,13 @@ pub fn rewrite(
             revision: 0,
         });
     }
-    let zone = wanted.settings(slot, generation);
+    let settings = wanted.settings_to_write(slot, generation);
     if slot
         .present
         .as_ref()
-        .is_none_or(|present| present.zone != zone)
+        .is_none_or(|present| present.settings != settings)
     {
-        plan.put(prefix, &Key::Zone(apex.clone()), encode(&zone));
+        plan.put(prefix, &Key::Zone(apex.clone()), encode(&settings));
     }
     plan.touch(prefix, apex);
     Some(plan)
@@ -257,7 +257,7 @@ pub fn merge(
             ops.push(put(
                 prefix,
                 &read.apex,
-                read.zone.generation,
+                read.settings.generation,
                 owner,
                 *rtype,
                 &new,

@@ -8,8 +8,8 @@
 //! for single records compare neither key, so that such writers never conflict because of them.
 //!
 //! Comparisons alone do not prevent a change from being made twice: the state that a plan relied on may come back, for
-//! example if an absent RRset is written and removed again. A plan is therefore sent as an attempt that can be withdrawn
-//! ([`Plan::attempted`]).
+//! example if an absent RRset is written and removed again. A plan is therefore sent as an attempt that can be
+//! withdrawn ([`Plan::attempted`]).
 
 mod import;
 mod overlap;
@@ -88,7 +88,7 @@ pub enum Op {
 
 /// A record that a plan adds or removes, for reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct ChangedRecord {
     /// The owner.
     pub owner: Name,
     /// The TTL in seconds.
@@ -105,9 +105,9 @@ pub struct Planned {
     /// The transaction.
     pub plan: Plan,
     /// The records that are added.
-    pub added: Vec<Line>,
+    pub added: Vec<ChangedRecord>,
     /// The records that are removed. A record whose TTL changes is in both lists.
-    pub removed: Vec<Line>,
+    pub removed: Vec<ChangedRecord>,
     /// The types of the RRsets that are removed although their values cannot be read.
     pub unreadable: Vec<Rtype>,
 }
@@ -118,7 +118,7 @@ pub struct ZoneRead {
     /// The apex.
     pub apex: Name,
     /// The settings.
-    pub zone: ZoneSettings,
+    pub settings: ZoneSettings,
     /// The revision that wrote them.
     pub revision: i64,
     /// The revision at which they were read. Everything else of the zone is read at the same revision, as another
@@ -151,7 +151,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Whether something other than `nsctl` deleted the zone's settings. `nsctl` leaves a serial key that marks a removal.
+    /// Whether something other than `nsctl` deleted the zone's settings. `nsctl` leaves a serial key that marks a
+    /// removal.
     pub fn is_lost(&self) -> bool {
         self.present.is_none() && self.serial.revision > 0 && !self.serial.is_removed
     }
@@ -215,10 +216,10 @@ impl Plan {
     }
 }
 
-fn lines(owner: &Name, rtype: Rtype, ttl: u32, rdata: &[Rdata]) -> Vec<Line> {
+fn changed_records(owner: &Name, rtype: Rtype, ttl: u32, rdata: &[Rdata]) -> Vec<ChangedRecord> {
     rdata
         .iter()
-        .map(|rdata| Line {
+        .map(|rdata| ChangedRecord {
             owner: owner.clone(),
             ttl,
             rtype,

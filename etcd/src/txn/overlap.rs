@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
-use crate::model::rules::is_of_delegation;
+use crate::model::rules::can_be_in_delegation;
 use crate::model::zonefile::{Rrsets, violations};
 use crate::model::{Name, Rdata, Rrset, Rtype};
 use crate::schema::{Key, Prefix};
@@ -40,7 +40,8 @@ pub struct Hidden {
     pub by: Name,
 }
 
-/// The RRsets of the zone `parent` that are hidden by zones below it. `rrsets` has to have the NS records at their apexes.
+/// The RRsets of the zone `parent` that are hidden by zones below it. `rrsets` has to have the NS records at their
+/// apexes.
 pub fn hidden<'a>(
     parent: &Name,
     children: &BTreeSet<Name>,
@@ -66,7 +67,7 @@ pub fn hidden<'a>(
     }
     let is_address = |rtype| matches!(rtype, Rtype::A | Rtype::AAAA);
     let is_delegation = |owner: &Name, rtype: Rtype, by: &Name| {
-        is_of_delegation(rtype, owner == by) && (!is_address(rtype) || servers.contains(owner))
+        can_be_in_delegation(rtype, owner == by) && (!is_address(rtype) || servers.contains(owner))
     };
     behind
         .into_iter()
@@ -163,7 +164,7 @@ pub fn make_room(
         return Ok(room);
     };
     plan.unchanged(prefix, &Key::Zone(parent.apex.clone()), parent.revision);
-    let range = prefix.subtree(&parent.apex, parent.zone.generation, child);
+    let range = prefix.subtree(&parent.apex, parent.settings.generation, child);
     plan.compares.push(Compare::NotWrittenSince {
         range,
         revision: parent.as_of,
@@ -249,7 +250,7 @@ fn moved(
         let old = read.rrset.as_ref().map_err(|error| {
             let key = Key::Rrset {
                 zone: parent.apex.clone(),
-                generation: parent.zone.generation,
+                generation: parent.settings.generation,
                 owner: owner.clone(),
                 rtype: read.rtype,
             };
@@ -286,7 +287,7 @@ fn delete_hidden(
     let key_of = |owner: &Name, rtype: Rtype| {
         prefix.encode(&Key::Rrset {
             zone: parent.apex.clone(),
-            generation: parent.zone.generation,
+            generation: parent.settings.generation,
             owner: owner.clone(),
             rtype,
         })

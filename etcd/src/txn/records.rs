@@ -4,12 +4,13 @@ use crate::model::rules::{self, Around, Condition, Violation};
 use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype};
 use crate::schema::{Key, Prefix, encode};
 
-use super::{Compare, Plan, Planned, Refusal, RrsetRead, ZoneRead, lines};
+use super::{Compare, Plan, Planned, Refusal, RrsetRead, ZoneRead, changed_records};
 
 /// A change at one owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Add these records to those of the type. Without a TTL an RRset keeps its own, and a new one gets the zone's default.
+    /// Add these records to those of the type. Without a TTL an RRset keeps its own, and a new one gets the zone's
+    /// default.
     Add {
         /// The type.
         rtype: Rtype,
@@ -138,7 +139,9 @@ pub fn apply(
             let old = site.at(*rtype)?;
             let mut all = old.map_or_else(Vec::new, |old| old.rdata().to_vec());
             all.extend(rdata.iter().cloned());
-            let ttl = ttl.or(old.map(Rrset::ttl)).unwrap_or(read.zone.default_ttl);
+            let ttl = ttl
+                .or(old.map(Rrset::ttl))
+                .unwrap_or(read.settings.default_ttl);
             // Records that exist keep their spelling: of equal members the sort keeps the first.
             site.write(*rtype, ttl, all, rdata.is_empty(), &mut planned)?;
         }
@@ -198,7 +201,7 @@ impl Site<'_> {
     fn key_at(&self, owner: &Name, rtype: Rtype) -> Key {
         Key::Rrset {
             zone: self.read.apex.clone(),
-            generation: self.read.zone.generation,
+            generation: self.read.settings.generation,
             owner: owner.clone(),
             rtype,
         }
@@ -246,7 +249,7 @@ impl Site<'_> {
     }
 
     fn nothing_added(&self, plan: &mut Plan) {
-        let (apex, generation) = (&self.read.apex, self.read.zone.generation);
+        let (apex, generation) = (&self.read.apex, self.read.settings.generation);
         plan.compares.push(Compare::NotWrittenSince {
             range: self.prefix.owner(apex, generation, self.owner),
             revision: self.around.revision,
@@ -261,7 +264,7 @@ impl Site<'_> {
 
     /// Compares with revision 0: no key of these ranges exists.
     fn nothing_below(&self, plan: &mut Plan) {
-        let (apex, generation) = (&self.read.apex, self.read.zone.generation);
+        let (apex, generation) = (&self.read.apex, self.read.settings.generation);
         for range in self.prefix.below(apex, generation, self.owner) {
             plan.compares
                 .push(Compare::NotWrittenSince { range, revision: 0 });
@@ -277,7 +280,7 @@ impl Site<'_> {
         planned: &mut Planned,
     ) -> Result<(), Refusal> {
         let old = self.at(rtype).ok().flatten().map(Rrset::ttl);
-        let ttl = ttl.or(old).unwrap_or(self.read.zone.default_ttl);
+        let ttl = ttl.or(old).unwrap_or(self.read.settings.default_ttl);
         self.write(rtype, ttl, rdata.to_vec(), rdata.is_empty(), planned)
     }
 
@@ -316,9 +319,10 @@ impl Site<'_> {
                 .cloned()
                 .collect()
         };
-        planned.added = lines(self.owner, rtype, new.ttl(), &fresh(new.rdata(), old_rdata));
+        planned.added =
+            changed_records(self.owner, rtype, new.ttl(), &fresh(new.rdata(), old_rdata));
         planned.removed = old.map_or_else(Vec::new, |old| {
-            lines(self.owner, rtype, old.ttl(), &fresh(old_rdata, new.rdata()))
+            changed_records(self.owner, rtype, old.ttl(), &fresh(old_rdata, new.rdata()))
         });
         planned
             .plan
@@ -367,7 +371,7 @@ impl Site<'_> {
             }
             planned
                 .removed
-                .extend(lines(self.owner, read.rtype, ttl, &gone));
+                .extend(changed_records(self.owner, read.rtype, ttl, &gone));
             planned.plan.unchanged(self.prefix, &key, read.revision);
             if kept.is_empty() {
                 planned.plan.delete(self.prefix, &key);

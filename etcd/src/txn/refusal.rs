@@ -197,10 +197,11 @@ impl fmt::Display for Refusal {
 
 impl Error for Refusal {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The text has that of the error inside.
         match self {
-            Refusal::Rule(violation) | Refusal::CannotMove { violation, .. } => Some(violation),
-            Refusal::Rrset(.., error) => Some(error),
-            Refusal::Stored(_, error) => Some(error),
+            Refusal::Rule(violation) | Refusal::CannotMove { violation, .. } => violation.source(),
+            Refusal::Rrset(.., error) => error.source(),
+            Refusal::Stored(_, error) => error.source(),
             _ => None,
         }
     }

@@ -22,11 +22,11 @@ fn rrset(rtype: Rtype, ttl: u32, texts: &[&str]) -> Rrset {
 }
 
 fn zone() -> ZoneRead {
-    let mut zone = ZoneSettings::new(name("ns.x"), name("h.x"));
-    zone.generation = 7;
+    let mut settings = ZoneSettings::new(name("ns.x"), name("h.x"));
+    settings.generation = 7;
     ZoneRead {
         apex: name("x"),
-        zone,
+        settings,
         revision: 40,
         as_of: 50,
     }
@@ -584,7 +584,7 @@ fn zones_are_added_once() {
 fn a_small_difference_is_one_guarded_transaction() {
     let old = many(50_000);
     let wanted = |rrsets: &Rrsets| WantedZone {
-        zone: zone().zone,
+        settings: zone().settings,
         serial: Some(1),
         rrsets: rrsets.clone(),
     };
@@ -710,7 +710,7 @@ fn a_flip_never_takes_the_serial_back() {
             ..slot(present.cloned())
         };
         let wanted = WantedZone {
-            zone: zone().zone,
+            settings: zone().settings,
             serial: Some(serial),
             rrsets: Rrsets::new(),
         };
@@ -731,10 +731,10 @@ fn a_flip_never_takes_the_serial_back() {
     assert_eq!(flip_to(None, 5), 101);
     assert!(flip_to(None, 2_026_010_100) > 2_026_010_100);
     let mut present = zone();
-    present.zone.serial_base = 3_000;
+    present.settings.serial_base = 3_000;
     assert_eq!(flip_to(Some(&present), 5), 3_101);
     // Serials compare modulo 2^32 (RFC 1982): 10 is ahead of 4294967290.
-    present.zone.serial_base = u32::MAX - 105;
+    present.settings.serial_base = u32::MAX - 105;
     assert_eq!(flip_to(Some(&present), 10), 11);
 }
 
@@ -769,13 +769,13 @@ fn a_merge_keeps_what_is_there() {
 fn settings_are_written_only_when_they_change() {
     let read = zone();
     assert!(
-        zone_set(&Prefix::default(), &read, &read.zone)
+        zone_set(&Prefix::default(), &read, &read.settings)
             .expect("allowed")
             .is_none()
     );
     let other = ZoneSettings {
         default_ttl: 5,
-        ..read.zone.clone()
+        ..read.settings.clone()
     };
     let plan = zone_set(&Prefix::default(), &read, &other)
         .expect("allowed")

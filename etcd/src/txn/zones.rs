@@ -10,14 +10,18 @@ use super::{Op, Plan, Refusal, SerialRead, WantedZone, ZoneRead};
 /// A new zone with these name servers at its apex.
 pub fn new_zone(
     apex: &Name,
-    zone: ZoneSettings,
+    settings: ZoneSettings,
     servers: Vec<Rdata>,
 ) -> Result<WantedZone, Refusal> {
-    check(&zone)?;
-    let rrset = Rrset::new(Rtype::NS, zone.default_ttl.max(zone.soa.ttl), servers)
-        .map_err(|error| Refusal::Rrset(apex.clone(), Rtype::NS, error))?;
+    check(&settings)?;
+    let rrset = Rrset::new(
+        Rtype::NS,
+        settings.default_ttl.max(settings.soa.ttl),
+        servers,
+    )
+    .map_err(|error| Refusal::Rrset(apex.clone(), Rtype::NS, error))?;
     Ok(WantedZone {
-        zone,
+        settings,
         serial: None,
         rrsets: [((apex.clone(), Rtype::NS), rrset)].into(),
     })
@@ -27,15 +31,15 @@ pub fn new_zone(
 pub fn zone_set(
     prefix: &Prefix,
     read: &ZoneRead,
-    zone: &ZoneSettings,
+    settings: &ZoneSettings,
 ) -> Result<Option<Plan>, Refusal> {
-    check(zone)?;
-    if read.zone == *zone {
+    check(settings)?;
+    if read.settings == *settings {
         return Ok(None);
     }
     let mut plan = Plan::default();
     plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
-    plan.put(prefix, &Key::Zone(read.apex.clone()), encode(zone));
+    plan.put(prefix, &Key::Zone(read.apex.clone()), encode(settings));
     plan.touch(prefix, &read.apex);
     Ok(Some(plan))
 }
@@ -46,15 +50,15 @@ pub fn raise_serials(prefix: &Prefix, raised: &[ZoneRead]) -> Plan {
     for read in raised {
         let key = Key::Zone(read.apex.clone());
         plan.unchanged(prefix, &key, read.revision);
-        plan.put(prefix, &key, encode(&read.zone));
+        plan.put(prefix, &key, encode(&read.settings));
         plan.put(prefix, &Key::Serial(read.apex.clone()), b"{}".to_vec());
     }
     plan.put(prefix, &Key::Head, b"{}".to_vec());
     plan
 }
 
-/// Plans the removal of a zone whose settings were written at `revision`. From this transaction on nobody serves it; its
-/// RRsets are deleted afterwards. Its serial key stays and holds the serial base, so that a later zone of that name
+/// Plans the removal of a zone whose settings were written at `revision`. From this transaction on nobody serves it;
+/// its RRsets are deleted afterwards. Its serial key stays and holds the serial base, so that a later zone of that name
 /// continues the serials. It also tells a front-end that lists everything again that the zone was removed and not lost.
 pub fn zone_remove(prefix: &Prefix, apex: &Name, revision: i64, serial_base: u32) -> Plan {
     let mut plan = Plan::default();
@@ -84,8 +88,8 @@ pub fn accept(prefix: &Prefix, accepted: Accepted) -> Plan {
     plan
 }
 
-/// Plans to delete records that are not served. `read` is the zone when they were found: one that has switched since may
-/// serve them.
+/// Plans to delete records that are not served. `read` is the zone when they were found: one that has switched since
+/// may serve them.
 pub fn sweep(prefix: &Prefix, apex: &Name, read: Option<&ZoneRead>, range: Range<Vec<u8>>) -> Plan {
     let mut plan = Plan::default();
     plan.unchanged(
@@ -100,8 +104,8 @@ pub fn sweep(prefix: &Prefix, apex: &Name, read: Option<&ZoneRead>, range: Range
     plan
 }
 
-fn check(zone: &ZoneSettings) -> Result<(), Refusal> {
-    match zone.fault() {
+fn check(settings: &ZoneSettings) -> Result<(), Refusal> {
+    match settings.fault() {
         Some(setting) => Err(Refusal::Setting(setting)),
         None => Ok(()),
     }

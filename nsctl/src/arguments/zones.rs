@@ -49,10 +49,11 @@ pub(crate) enum ZoneCommand {
     },
     /// Raises zone serials that went back, for example because etcd was restored from a backup.
     ///
-    /// The running front-ends know which serials they have served. If none of them was running before the restore, raise
-    /// all serials with --by.
+    /// The running front-ends know which serials they have served. If none of them was running before the restore,
+    /// raise all serials with --by.
     RaiseSerials {
-        /// Raise the serials of all zones by COUNT, and by the number of etcd's revisions since the zone's last change.
+        /// Raise the serials of all zones by COUNT. Each also grows by the number of etcd's revisions since the
+        /// zone's last change.
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
         by: Option<u32>,
         #[command(flatten)]
@@ -60,8 +61,8 @@ pub(crate) enum ZoneCommand {
     },
     /// Deletes records that are not served, for example those that an aborted import has left behind.
     ///
-    /// For a zone that was removed, or whose settings were lost, it also deletes the key that keeps its serials from going
-    /// back: a new zone of that name starts afresh.
+    /// For a zone that was removed, or whose settings were lost, it also deletes the key that keeps its serials from
+    /// going back: a new zone of that name starts afresh.
     Clean {
         /// The apex.
         zone: Name,
@@ -98,7 +99,7 @@ pub(crate) struct AddZone {
     /// --default-ttl and --soa-ttl.
     #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
     pub(crate) ns: Vec<Name>,
-    /// Move the records that this zone would hide from the zone above into it, in the same transaction.
+    /// Move records of the zone above that this zone would hide into this zone, in the same transaction.
     #[arg(long = "move", conflicts_with = "force")]
     pub(crate) move_hidden: bool,
     /// Create the zone even if it hides records of the zone above, or if front-ends may still be serving an old zone of
@@ -154,12 +155,12 @@ pub(crate) struct ImportZone {
     /// Write nothing if there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Move the records that a new zone would hide from the zone above into it.
+    /// Move records of the zone above that the new zone would hide into the new zone.
     #[arg(long = "move")]
     pub(crate) move_hidden: bool,
     /// Import in spite of any of these: the file has records of a signed zone, such as RRSIG and DNSKEY (they are left
     /// out); the zone has changed, or was removed, since the file was exported (it is overwritten); the new zone hides
-    /// records of the zone above (unless --move moves them), or a zone below hides its own.
+    /// records of the zone above (unless --move moves them), or a zone below hides records of the imported zone.
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
@@ -190,8 +191,8 @@ pub(crate) struct CheckZone {
 /// Settings of a zone.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SettingOptions {
-    /// Mailbox of the person responsible, as in hostmaster@example.org or as a name [default for a new zone: hostmaster in
-    /// the zone].
+    /// Mailbox of the person responsible, as in hostmaster@example.org or as a name [default for a new zone: hostmaster
+    /// in the zone].
     #[arg(long, value_parser = mailbox)]
     pub(crate) mbox: Option<Name>,
     /// TTL of records added without one [default for a new zone: 300].
@@ -212,8 +213,8 @@ pub(crate) struct SettingOptions {
     /// How long secondaries keep answering when they cannot reach a primary [default for a new zone: 2w].
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) expire: Option<u32>,
-    /// Freshness promise: available, bounded:TIME (2s or more), linearizable, or default, which leaves it to each front-end
-    /// (nsd --consistency).
+    /// Freshness promise: available, bounded:TIME (2s or more), linearizable, or default, which leaves it to each
+    /// front-end (nsd --consistency).
     #[arg(long, value_name = "MODE", value_parser = promise)]
     pub(crate) consistency: Option<Promise>,
 }

@@ -1,18 +1,18 @@
-//! What a change to a zone reports.
+//! The reports of commands that change a zone.
 
 use std::fmt;
 
 use etcd::client::Imported;
 use etcd::model::zonefile::Difference;
 use etcd::model::{Name, Rdata, Rtype, Soa};
-use etcd::txn::Line;
+use etcd::txn::ChangedRecord;
 use serde::Serialize;
 
 use crate::arguments::Writing;
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 
-/// A record as programs read it.
+/// A record in JSON output.
 #[derive(Serialize)]
 pub(super) struct RecordRow {
     name: String,
@@ -36,9 +36,9 @@ impl RecordRow {
     }
 }
 
-impl From<&Line> for RecordRow {
-    fn from(line: &Line) -> Self {
-        RecordRow::new(&line.owner, line.ttl, line.rtype, &line.rdata)
+impl From<&ChangedRecord> for RecordRow {
+    fn from(record: &ChangedRecord) -> Self {
+        RecordRow::new(&record.owner, record.ttl, record.rtype, &record.rdata)
     }
 }
 
@@ -141,7 +141,7 @@ impl ChangeReport {
     }
 
     /// Adds the records that change.
-    pub(super) fn with(self, differences: &[Difference]) -> Self {
+    pub(super) fn with_records(self, differences: &[Difference]) -> Self {
         ChangeReport {
             added: Some(rows(differences, true)),
             removed: Some(rows(differences, false)),
@@ -149,7 +149,7 @@ impl ChangeReport {
         }
     }
 
-    /// Waits if asked to, and prints the report, or the text for people.
+    /// Prints the text for people, waits if asked to, then prints the report for programs.
     pub(super) async fn conclude(
         &self,
         context: &Context,

@@ -127,7 +127,7 @@ async fn warn(context: &Context, zone: &Name, owner: &Name, change: &Change) {
     else {
         return;
     };
-    let store = context.store().within(WARNINGS_MAX);
+    let store = context.store().with_timeout(WARNINGS_MAX);
     let found = store.doubts(zone, owner, *rtype, rdata).await;
     output::warnings(found.unwrap_or_default());
 }

@@ -161,7 +161,10 @@ async fn compare(context: &Context) -> Result<VerifyReport, Error> {
 }
 
 async fn digest_of(context: &Context, store: &Store, revision: i64) -> Result<Digest, NotCompared> {
-    let survey = store.within(context.timeout).survey(Some(revision)).await;
+    let survey = store
+        .with_timeout(context.timeout)
+        .survey(Some(revision))
+        .await;
     survey
         .map(|survey| survey.census.digest())
         .map_err(NotCompared::Store)

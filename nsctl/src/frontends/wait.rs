@@ -59,8 +59,8 @@ impl fmt::Display for Lag {
 /// Why each front-end lags, by its id.
 type Lagging = BTreeMap<String, Lag>;
 
-/// Waits until every live front-end serves a revision: all that are registered, and all that were registered at any time
-/// during the wait but have not served it since. Returns how many serve it.
+/// Waits until every live front-end serves a revision: all that are registered, and all that were registered at any
+/// time during the wait but have not served it since. Returns how many serve it.
 pub(crate) async fn wait(store: &Store, awaited: Awaited) -> Result<usize, Error> {
     let Awaited {
         revision,
@@ -70,7 +70,7 @@ pub(crate) async fn wait(store: &Store, awaited: Awaited) -> Result<usize, Error
     let end = Instant::now() + limit;
     // Front-ends may need all of the time to answer. Reading from etcd who is live takes a moment more.
     let latest = end + Duration::from_secs(1);
-    let store = store.within(limit + Duration::from_secs(1));
+    let store = store.with_timeout(limit + Duration::from_secs(1));
     let mut lagging = Lagging::new();
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -97,7 +97,7 @@ pub(crate) async fn wait(store: &Store, awaited: Awaited) -> Result<usize, Error
             let head = head.unwrap_or_else(|_| Err(late()));
             let head = head.map_err(|error| unknown(revision, &error))?;
             serving.retain(|id, applied| {
-                let is_there = *applied <= head.store;
+                let is_there = *applied <= head.store_revision;
                 if !is_there {
                     lagging.insert(id.clone(), Lag::Ahead(*applied));
                 }
@@ -110,8 +110,8 @@ pub(crate) async fn wait(store: &Store, awaited: Awaited) -> Result<usize, Error
         if Instant::now() >= end {
             return Err(not_served(awaited, serving.len(), &lagging));
         }
-        // A front-end that is behind answers at the end of the step, but one that fails answers at once: do not ask it in
-        // a tight loop.
+        // A front-end that is behind answers at the end of the step, but one that fails answers at once: do not ask it
+        // in a tight loop.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -175,11 +175,14 @@ fn not_served(awaited: Awaited, serving: usize, lagging: &Lagging) -> Error {
 /// Returns the revision that a front-end serves, if that includes this one of this cluster.
 fn serves(state: &FrontendStatus, revision: i64, cluster_id: u64) -> Result<i64, Lag> {
     let applied = state.applied.ok_or(Lag::NotSynced)?;
-    match () {
-        () if !is_of(state, cluster_id) => Err(Lag::OtherCluster(applied)),
-        () if state.doubted => Err(Lag::Doubted(applied)),
-        () if applied < revision => Err(Lag::Behind(applied)),
-        () => Ok(applied),
+    if !is_of(state, cluster_id) {
+        Err(Lag::OtherCluster(applied))
+    } else if state.doubted {
+        Err(Lag::Doubted(applied))
+    } else if applied < revision {
+        Err(Lag::Behind(applied))
+    } else {
+        Ok(applied)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::zone::View;
 /// A front-end with nothing in it.
 struct Bench {
     shared: Shared,
-    mirrored: Mirrored,
+    builder: SharedBuilder,
     publisher: Publisher,
     phase: watch::Sender<Phase>,
 }
@@ -25,7 +25,7 @@ fn bench() -> Bench {
         audit: None,
         allow_empty: false,
     };
-    let (mirrored, _) = Mirrored::open(&settings);
+    let (builder, _) = SharedBuilder::open(&settings);
     let (publisher, served, _) = Publisher::new(View::default(), Standing::default());
     let (phase, phases) = watch::channel(Phase::Serving);
     let (_held, registered) = watch::channel(Registered::default());
@@ -34,7 +34,7 @@ fn bench() -> Bench {
         id: "fe1".into(),
         metrics: Metrics::new(1),
         served,
-        mirrored: mirrored.clone(),
+        builder: builder.clone(),
         barrier,
         registered,
         phases,
@@ -42,7 +42,7 @@ fn bench() -> Bench {
     };
     Bench {
         shared,
-        mirrored,
+        builder,
         publisher,
         phase,
     }
@@ -68,11 +68,11 @@ async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
 async fn the_digest_of_a_revision_that_has_not_come_is_not_known() {
     let bench = bench();
     {
-        let mut builder = bench.mirrored.lock();
+        let mut builder = bench.builder.lock();
         builder.apply(Event::Listing);
         builder.apply(Event::Listed { revision: 9 });
     }
-    bench.publisher.tell(|standing| standing.mirrored = Some(9));
+    bench.publisher.tell(|standing| standing.received = Some(9));
     let is_known = async |revision, min_revision| {
         let wanted = WaitQuery {
             min_revision,
@@ -93,13 +93,13 @@ async fn the_digest_of_a_revision_that_has_not_come_is_not_known() {
     assert!(is_known(12, Some(9)).await, "nothing has changed since");
 }
 
-/// Locks the builder on another thread until the returned function is called, for ten seconds at most. That function returns
-/// whether it was called in time.
-fn hold(mirrored: &Mirrored) -> impl FnOnce() -> bool {
-    let (mirrored, (held, is_held)) = (mirrored.clone(), std::sync::mpsc::channel());
+/// Locks the builder on another thread until the returned function is called, for ten seconds at most. That function
+/// returns whether it was called in time.
+fn hold(builder: &SharedBuilder) -> impl FnOnce() -> bool {
+    let (builder, (held, is_held)) = (builder.clone(), std::sync::mpsc::channel());
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     let holder = std::thread::spawn(move || {
-        let _builder = mirrored.lock();
+        let _builder = builder.lock();
         held.send(()).expect("it is waited for");
         is_done.recv_timeout(Duration::from_secs(10)).is_ok()
     });
@@ -114,7 +114,7 @@ fn hold(mirrored: &Mirrored) -> impl FnOnce() -> bool {
 #[tokio::test]
 async fn nobody_waits_for_who_waits_for_the_builder() {
     let bench = bench();
-    let release = hold(&bench.mirrored);
+    let release = hold(&bench.builder);
     // All of them run on the one thread of the test.
     let (wanted, at) = (
         || {

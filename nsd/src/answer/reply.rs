@@ -7,7 +7,7 @@ pub enum Reply {
     /// One message of this many octets, which was written into the buffer.
     Ready(usize),
     /// The answer is promised to be `linearizable`: ask the barrier, then call `respond` again with its result.
-    Later,
+    NeedsConfirmation,
     /// Many messages. Only for requests over a stream.
     Stream(Box<dyn Messages>),
 }

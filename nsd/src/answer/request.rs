@@ -39,8 +39,8 @@ pub enum Transport {
 /// Whether the view is known to have every write that was acknowledged before the request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirmation {
-    /// The barrier was not asked yet.
+    /// The barrier was not asked.
     Unasked,
-    /// It was: true if it has confirmed the view, false if it could not in time.
-    Told(bool),
+    /// The barrier answered: true if it confirmed the view, false if it could not in time.
+    Answered(bool),
 }

@@ -58,7 +58,7 @@ impl<'v> Responder<'v> {
         }
         zone::resolve_into(self.view, &query.question(), &mut self.answer);
         if !self.check_promise(request.confirmation, tally) {
-            return Reply::Later;
+            return Reply::NeedsConfirmation;
         }
         tally.queries += 1;
         tally.response(self.answer.rcode);
@@ -72,14 +72,16 @@ impl<'v> Responder<'v> {
     /// Returns false if only the barrier can tell.
     fn check_promise(&mut self, confirmation: Confirmation, tally: &mut Tally) -> bool {
         // What the barrier confirms is newer than any proof.
-        let is_confirmed = confirmation == Confirmation::Told(true);
+        let is_confirmed = confirmation == Confirmation::Answered(true);
         let is_older = |limit: Duration| !is_confirmed && self.age.is_none_or(|age| age > limit);
         let is_kept = match self.answer.consistency {
             Consistency::Available => true,
+            // The barrier confirms that the view has all writes, not that it has all deletions.
+            _ if self.answer.is_held => false,
             Consistency::Bounded(limit) => !is_older(Duration::from_secs(limit.into())),
             Consistency::Linearizable => match confirmation {
                 Confirmation::Unasked => return false,
-                Confirmation::Told(is_complete) => is_complete,
+                Confirmation::Answered(is_complete) => is_complete,
             },
         };
         if !is_kept {
@@ -111,7 +113,7 @@ impl<'v> Responder<'v> {
         };
         if text.is_empty() {
             tally.response(Rcode::REFUSED);
-            return message::encode_reject(&query.reject(Rcode::REFUSED, None), edns, out);
+            return message::encode_reject(&query.error_reply(Rcode::REFUSED, None), edns, out);
         }
         tally.response(Rcode::NOERROR);
         message::encode_chaos(text.as_bytes(), query, edns, limit, out)

@@ -27,10 +27,10 @@ pub(crate) fn service_without_data() -> (Publisher, Service) {
 }
 
 /// The response code and the extended error, if there is one.
-type Told = (u8, Option<u8>);
+type Response = (u8, Option<u8>);
 
 /// The answers to one query for `name` after another, each with what the barrier says then.
-fn ask(service: &Service, name: &str, all: &[Confirmation]) -> Vec<Option<Told>> {
+fn ask(service: &Service, name: &str, all: &[Confirmation]) -> Vec<Option<Response>> {
     let (proof, view) = (service.served.proof(), service.served.view());
     let mut responder = service.responder(proof, &view);
     // With an OPT record, so that there is room for an extended error.
@@ -40,7 +40,7 @@ fn ask(service: &Service, name: &str, all: &[Confirmation]) -> Vec<Option<Told>>
         b"\0\x01\0\x01\0\0\x29\x04\xd0\0\0\0\0\0\0",
     ]
     .concat();
-    let mut told = |confirmation: &Confirmation| {
+    let mut respond = |confirmation: &Confirmation| {
         let mut out = [0; 512];
         let request = Request {
             octets: &query,
@@ -50,13 +50,13 @@ fn ask(service: &Service, name: &str, all: &[Confirmation]) -> Vec<Option<Told>>
         };
         match responder.respond(&request, &mut Tally::default(), &mut out) {
             Reply::Ready(len) => {
-                let is_told = out[..len - 2].ends_with(&[0, 15, 0, 2]);
-                Some((out[3] & 15, is_told.then(|| out[len - 1])))
+                let has_ede = out[..len - 2].ends_with(&[0, 15, 0, 2]);
+                Some((out[3] & 15, has_ede.then(|| out[len - 1])))
             }
-            Reply::Silent | Reply::Later | Reply::Stream(_) => None,
+            Reply::Silent | Reply::NeedsConfirmation | Reply::Stream(_) => None,
         }
     };
-    all.iter().map(&mut told).collect()
+    all.iter().map(&mut respond).collect()
 }
 
 fn service() -> (Publisher, Service) {
@@ -66,23 +66,31 @@ fn service() -> (Publisher, Service) {
         ..service
     };
     let mut view = view(
-        "zone test. 300 300\nwww.test. A 192.0.2.1\nzone bounded. 300 300\nwww.bounded. A 192.0.2.1\n",
+        "zone test. 300 300\nwww.test. A 192.0.2.1\nzone bounded. 300 300\nwww.bounded. A 192.0.2.1\n\
+         zone strict. 300 300\nwww.strict. A 192.0.2.1\nheld.strict. CNAME www.held-available.\n\
+         zone held-available. 300 300\nwww.held-available. A 192.0.2.1\n\
+         zone held-bounded. 300 300\nwww.held-bounded. A 192.0.2.1\n\
+         zone held-strict. 300 300\nwww.held-strict. A 192.0.2.1\n",
     );
-    let bounded = view
-        .zone(&"bounded.".parse().expect("a name"))
-        .expect("a zone");
-    let bounded = (**bounded)
-        .clone()
-        .with_consistency(Consistency::Bounded(60));
-    view.put_zone(Arc::new(bounded));
+    for (apex, consistency, is_held) in [
+        ("bounded.", Consistency::Bounded(60), false),
+        ("strict.", Consistency::Linearizable, false),
+        ("held-available.", Consistency::Available, true),
+        ("held-bounded.", Consistency::Bounded(60), true),
+        ("held-strict.", Consistency::Linearizable, true),
+    ] {
+        let zone = view.zone(&apex.parse().expect("a name")).expect("a zone");
+        let zone = (**zone).clone().with_consistency(consistency);
+        view.put_zone(Arc::new(if is_held { zone.held() } else { zone }));
+    }
     publisher.publish(view, Vec::new());
     (publisher, service)
 }
 
 const ALL: [Confirmation; 3] = [
     Confirmation::Unasked,
-    Confirmation::Told(false),
-    Confirmation::Told(true),
+    Confirmation::Answered(false),
+    Confirmation::Answered(true),
 ];
 
 #[test]
@@ -95,6 +103,19 @@ fn stale_answers_say_so_also_behind_a_confirmation_that_failed() {
     publisher.prove(Some(Instant::now()));
     let told = ask(&service, "www.test.", &ALL);
     assert_eq!(told, [Some((0, None)); 3]);
+}
+
+#[test]
+fn a_held_zone_keeps_no_promise_whatever_the_barrier_says() {
+    let (publisher, service) = service();
+    publisher.prove(Some(Instant::now()));
+    let (refused, answered) = (Some((2, Some(23))), Some((0, None)));
+    for name in ["www.held-bounded.", "www.held-strict.", "held.strict."] {
+        assert_eq!(ask(&service, name, &ALL), [refused; 3], "{name}");
+    }
+    assert_eq!(ask(&service, "www.held-available.", &ALL), [answered; 3]);
+    let strict = ask(&service, "www.strict.", &ALL);
+    assert_eq!(strict, [None, refused, answered]);
 }
 
 #[test]

@@ -97,10 +97,10 @@ pub struct ServeOptions {
     /// towards etcd].
     #[arg(long, value_name = "ADDR", help_heading = "Identity")]
     pub advertise: Option<IpAddr>,
-    /// Answer to NSID, and to CHAOS id.server and hostname.bind [default: none; CHAOS is refused].
+    /// Text to return for NSID, and for CHAOS id.server and hostname.bind [default: none; CHAOS is refused].
     #[arg(long, value_name = "TEXT", help_heading = "Identity")]
     pub nsid: Option<String>,
-    /// Answer to CHAOS version.bind and version.server [default: none; refused].
+    /// Text to return for CHAOS version.bind and version.server [default: none; refused].
     #[arg(long, value_name = "TEXT", help_heading = "Identity")]
     pub server_version: Option<String>,
 

@@ -23,19 +23,19 @@ pub(crate) fn default_id(dns: &[SocketAddr]) -> String {
     )
 }
 
-/// The addresses at which others reach this front-end. `reached` has that of the admin listener first, then those for DNS.
-/// An unspecified address, such as 0.0.0.0, becomes the one that is configured, or the one that this host uses towards
-/// etcd.
-pub(super) async fn addresses(config: &Config, reached: Vec<SocketAddr>) -> Frontend {
-    let is_open = reached.iter().any(|address| address.ip().is_unspecified());
-    let (mut host, mut is_told) = (config.advertise, false);
-    while is_open && host.is_none() {
+/// What this front-end registers: the addresses at which others reach it. `bound` has the address of the admin listener
+/// first, then those for DNS. An unspecified one, such as 0.0.0.0, is replaced by the one that is configured, or by the
+/// one that this host uses towards etcd; but one for DNS only if both are of the same family.
+pub(super) async fn frontend(config: &Config, bound: Vec<SocketAddr>) -> Frontend {
+    let has_unspecified = bound.iter().any(|address| address.ip().is_unspecified());
+    let (mut host, mut has_warned) = (config.advertise, false);
+    while has_unspecified && host.is_none() {
         let endpoints = config.mirror.store.endpoints.clone();
         // Resolving a name blocks, and there may be no route to etcd yet.
-        let found = tokio::task::spawn_blocking(move || towards(&endpoints)).await;
+        let found = tokio::task::spawn_blocking(move || local_address_towards(&endpoints)).await;
         host = found.ok().flatten();
         if host.is_none() {
-            if !std::mem::replace(&mut is_told, true) {
+            if !std::mem::replace(&mut has_warned, true) {
                 warn!(
                     "not registered yet: without a route to etcd the address for others is unknown; wait for it, or set --advertise"
                 );
@@ -52,10 +52,10 @@ pub(super) async fn addresses(config: &Config, reached: Vec<SocketAddr>) -> Fron
         Some(host) if host.is_ipv4() == address.is_ipv4() => at_host(address),
         _ => address,
     };
-    let mut reached = reached.into_iter();
+    let mut bound = bound.into_iter();
     Frontend {
-        admin: reached.next().map(|address| at_host(address).to_string()),
-        dns: reached
+        admin: bound.next().map(|address| at_host(address).to_string()),
+        dns: bound
             .map(|address| at_host_of_family(address).to_string())
             .collect(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -63,9 +63,9 @@ pub(super) async fn addresses(config: &Config, reached: Vec<SocketAddr>) -> Fron
 }
 
 /// The local address of the route to etcd. Sends nothing.
-fn towards(endpoints: &[String]) -> Option<IpAddr> {
-    let probe = |any: &str, authority: &str| {
-        let socket = UdpSocket::bind(any).ok()?;
+fn local_address_towards(endpoints: &[String]) -> Option<IpAddr> {
+    let probe = |bind_address: &str, authority: &str| {
+        let socket = UdpSocket::bind(bind_address).ok()?;
         let connected = socket.connect(authority);
         // Any port will do if there is none: only the route matters.
         let connected = connected.or_else(|_| socket.connect(format!("{authority}:2379")));

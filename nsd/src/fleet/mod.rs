@@ -24,27 +24,27 @@ pub enum Phase {
     Ending,
 }
 
-/// Keeps this front-end registered under `id` until `stop` is cancelled. `reached` has the address of the admin listener,
+/// Keeps this front-end registered under `id` until `stop` is cancelled. `bound` has the address of the admin listener,
 /// then those for DNS.
 ///
-/// It registers only once everything was listed or a snapshot was read, so that `nsctl --wait` does not wait for a front-end
-/// without data. A list without zones counts, too: whoever adds the first zone may wait for this front-end.
+/// It registers only once everything was listed or a snapshot was read, so that `nsctl --wait` does not wait for a
+/// front-end without data. A list without zones counts, too: whoever adds the first zone may wait for this front-end.
 pub(crate) async fn register(
     config: Config,
     id: String,
-    reached: Vec<SocketAddr>,
+    bound: Vec<SocketAddr>,
     mut standing: watch::Receiver<Standing>,
-    held: watch::Sender<Registered>,
+    report: watch::Sender<Registered>,
     stop: CancellationToken,
 ) {
     let found = async {
         let has_data = |standing: &Standing| standing.applied.is_some();
         standing.wait_for(has_data).await.ok()?;
-        Some(identity::addresses(&config, reached).await)
+        Some(identity::frontend(&config, bound).await)
     };
     let Some(Some(frontend)) = stop.run_until_cancelled(found).await else {
         return;
     };
     let (store, prefix) = (config.mirror.store.clone(), config.mirror.prefix.clone());
-    client::register(store, prefix, id, frontend, held, stop.cancelled()).await;
+    client::register(store, prefix, id, frontend, report, stop.cancelled()).await;
 }

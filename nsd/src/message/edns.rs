@@ -33,8 +33,8 @@ pub struct ServerEdns<'o> {
 }
 
 impl Edns {
-    /// Parses an OPT record's class, TTL and rdata. Returns false beside it if some options cannot be read: even then
-    /// the response needs an OPT record (RFC 6891 6.1.1).
+    /// Parses an OPT record's class, TTL and rdata. Also returns whether all options could be read. If not, the
+    /// response needs an OPT record all the same (RFC 6891 6.1.1).
     #[inline]
     pub(super) fn parse(class: u16, ttl: [u8; 4], mut rdata: &[u8]) -> (Self, bool) {
         let [_, version, flags, _] = ttl;
@@ -71,7 +71,8 @@ pub(super) struct OptRecord<'o> {
 }
 
 impl<'o> OptRecord<'o> {
-    /// The record that answers the one of a query. Options that do not fit into `room` octets are left out.
+    /// The OPT record for the response to a query with `query`. If it does not fit into `room` octets, NSID is left
+    /// out, then EDE.
     pub(super) fn new(
         query: Edns,
         ours: &ServerEdns<'o>,

@@ -75,7 +75,7 @@ pub fn encode_chaos(
 ) -> usize {
     let head = ReplyFields {
         is_authoritative: true,
-        ..ReplyFields::of(&query.reject(Rcode::NOERROR, None))
+        ..ReplyFields::of(&query.error_reply(Rcode::NOERROR, None))
     };
     let text = &text[..text.len().min(255)];
     encode_with(&head, edns, limit, out, |out| {

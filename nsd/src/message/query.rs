@@ -103,7 +103,7 @@ impl<'p> Query<'p> {
     }
 
     /// The reply that refuses this query.
-    pub fn reject(&self, rcode: Rcode, ede: Option<u16>) -> ErrorReply<'p> {
+    pub fn error_reply(&self, rcode: Rcode, ede: Option<u16>) -> ErrorReply<'p> {
         ErrorReply {
             rcode,
             ede,

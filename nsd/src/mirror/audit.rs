@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info};
 
-use super::Mirrored;
+use super::SharedBuilder;
 use crate::served::{AuditResult, Publisher, Standing};
 
 /// How long the watch may be behind what was read.
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) async fn run(
     store: Store,
     every: Duration,
-    mirrored: Mirrored,
+    builder: SharedBuilder,
     doubt: &Notify,
     publisher: Publisher,
 ) {
@@ -28,9 +28,9 @@ pub(super) async fn run(
         sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
         pause = every;
         // A change that is under way may make a difference once.
-        let mut audit = compare(&store, &mirrored, publisher.subscribe()).await;
+        let mut audit = compare(&store, &builder, publisher.subscribe()).await;
         if matches!(audit, Ok(Some(AuditResult { agrees: false, .. }))) {
-            audit = compare(&store, &mirrored, publisher.subscribe()).await;
+            audit = compare(&store, &builder, publisher.subscribe()).await;
         }
         match audit {
             Ok(Some(audit)) => {
@@ -61,15 +61,15 @@ pub(super) async fn run(
 /// Compares once; none if the watch stays behind.
 async fn compare(
     store: &Store,
-    mirrored: &Mirrored,
+    builder: &SharedBuilder,
     mut standing: watch::Receiver<Standing>,
 ) -> Result<Option<AuditResult>, StoreError> {
     let survey = store.survey(None).await?;
-    let come = standing.wait_for(|standing| standing.mirrored >= Some(survey.newest));
+    let come = standing.wait_for(|standing| standing.received >= Some(survey.newest));
     if !matches!(timeout(PATIENCE, come).await, Ok(Ok(_))) {
         return Ok(None);
     }
-    let builder = mirrored.clone();
+    let builder = builder.clone();
     let own = tokio::task::spawn_blocking(move || {
         let digest = builder.lock().digest_at(survey.revision);
         let tables = builder.lock().tables();

@@ -8,7 +8,7 @@ use etcd::schema::{self, Accepted, Key, KeyError, Prefix, ValueError};
 use crate::model::{Name, Rtype, ZoneSettings};
 use crate::zone::Rrset;
 
-/// A thread of its own is worth it for this many values.
+/// The fewest values that are worth a thread of their own.
 const SHARE_MIN: usize = 1_000;
 
 /// A decoded key and value.
@@ -23,7 +23,7 @@ pub(super) enum Decoded {
     Rrset(RrsetKey, Result<Rrset, Unusable>),
     /// An operator has accepted a loss.
     Accepted(Accepted),
-    /// Not a key of the schema, or one without an earlier value to go back to.
+    /// Not a key of the schema, or the `accepted` key with a value that cannot be used.
     Unusable(Unusable),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Unusable {
 impl std::error::Error for Unusable {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // What they say is said already.
+            // The text has that of the error inside.
             Unusable::Key(error) => error.source(),
             Unusable::Value(error) => error.source(),
             Unusable::TooLong => None,

@@ -6,14 +6,14 @@ use etcd::client::{self, MirrorStatus};
 use etcd::mirror::{Cause, Event, Failure};
 use tracing::{info, warn};
 
-use super::{Builder, Mirrored};
+use super::{Builder, SharedBuilder};
 use crate::memory;
 use crate::model::Name;
 use crate::served::{Publisher, Standing, ZoneChange};
 
 /// Takes what the watch brings.
 pub(super) struct Feed {
-    pub(super) mirrored: Mirrored,
+    pub(super) builder: SharedBuilder,
     pub(super) publisher: Publisher,
     pub(super) store: client::Config,
     /// The failure that was logged last; none once the copy is fresh again.
@@ -39,7 +39,7 @@ struct Step {
 impl Feed {
     /// Whether applying these takes more than a moment.
     pub(super) fn takes_long(&self, events: &[Event]) -> bool {
-        let builder = self.mirrored.lock();
+        let builder = self.builder.lock();
         events.iter().any(|event| builder.takes_long(event))
     }
 
@@ -49,7 +49,7 @@ impl Feed {
         self.is_trim_due |= step.lists > 0;
         self.is_restarted &= step.lists == 0;
         if let Some(changes) = step.changes {
-            let view = self.mirrored.lock().view().clone();
+            let view = self.builder.lock().view().clone();
             let changes = changes.into_values().filter(ZoneChange::has_effect);
             self.publisher.publish(view, changes.collect());
         }
@@ -87,7 +87,7 @@ impl Feed {
                 } => self.log_lost(*failure, cause, *endpoint),
                 _ => {}
             }
-            let mut builder = self.mirrored.lock();
+            let mut builder = self.builder.lock();
             if matches!(event, Event::Listed { .. }) {
                 builder.set_cluster(status.cluster_id);
             }
@@ -106,11 +106,11 @@ impl Feed {
 
     /// Updates the standing, and wakes those who watch it.
     fn update_standing(&self, status: &MirrorStatus, lists: u64) {
-        let builder = self.mirrored.lock();
+        let builder = self.builder.lock();
         let before = self.publisher.standing().cluster_id;
         self.publisher.tell(|standing| {
             follow(standing, &builder);
-            standing.mirrored = status.applied;
+            standing.received = status.applied;
             standing.last_fresh = status.last_fresh;
             standing.watching = status.watching;
             standing.doubted = status.doubted || self.is_restarted;
@@ -134,7 +134,7 @@ impl Feed {
         if self.lost.replace(failure) == Some(failure) {
             return;
         }
-        let serving = self.mirrored.lock().view().is_ready();
+        let serving = self.builder.lock().view().is_ready();
         let urls = self.store.urls();
         let endpoint = urls.get(endpoint).map_or("", String::as_str);
         warn!(
@@ -195,7 +195,7 @@ mod tests {
         };
         let (publisher, served, replaced) = Publisher::new(View::default(), Standing::default());
         let feed = Feed {
-            mirrored: Mirrored::open(&settings).0,
+            builder: SharedBuilder::open(&settings).0,
             publisher,
             store: settings.store,
             lost: None,

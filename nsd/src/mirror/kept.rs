@@ -1,4 +1,4 @@
-//! The copy of a zone that is served while a loss is held back: the zone without the deletions that others made.
+//! The copy of a zone that is served while a loss is held back: the zone as if others had deleted nothing.
 //!
 //! The copy is made before the first such deletion and follows what etcd has from then on. It shares all that is the
 //! same, so it costs next to nothing. Our own changes are made to it too, so that they are served also during a loss.
@@ -32,7 +32,7 @@ pub(super) struct Kept {
     pub(super) is_held: bool,
 }
 
-/// A zone without what others have deleted since a moment.
+/// A zone as if others had deleted nothing since a moment.
 #[derive(Clone)]
 struct Past {
     contents: Contents,
@@ -73,7 +73,7 @@ impl Kept {
         }
     }
 
-    /// The zone without what others have deleted.
+    /// The zone as if others had deleted nothing.
     pub(super) fn contents(&self) -> &Contents {
         &self.oldest().contents
     }
@@ -109,7 +109,7 @@ impl Kept {
     }
 
     /// Drops the copies that lack nothing. Returns whether any is left.
-    pub(super) fn is_needed(&mut self) -> bool {
+    pub(super) fn drop_complete(&mut self) -> bool {
         while self.copies.front().is_some_and(|oldest| oldest.gone == 0) {
             self.copies.pop_front();
         }
@@ -125,11 +125,11 @@ impl Kept {
         while self.copies.get(1).is_some_and(|next| next.since <= begin) {
             self.copies.pop_front();
         }
-        self.lost_at >= begin && self.is_needed()
+        self.lost_at >= begin && self.drop_complete()
     }
 
-    /// Follows an RRset that is about to be put. `types` are those that etcd has at its owner. What others add to a zone
-    /// that is held back is not served.
+    /// Follows an RRset that is about to be put. `types` are those that etcd has at its owner. What others add to a
+    /// zone that is held back is not served.
     pub(super) fn put(
         &mut self,
         (owner, rtype): (&Name, Rtype),

@@ -68,9 +68,9 @@ pub struct MirrorSettings {
 
 /// A handle to the builder, which the mirror updates and the admin listener reads. No query waits for it.
 #[derive(Clone)]
-pub struct Mirrored(Arc<Mutex<Builder>>);
+pub struct SharedBuilder(Arc<Mutex<Builder>>);
 
-impl Mirrored {
+impl SharedBuilder {
     /// Starts from the local snapshot, or from nothing if there is none that can be used.
     pub(crate) fn open(settings: &MirrorSettings) -> (Self, Option<Resume>) {
         let (prefix, consistency, guard) = (
@@ -90,7 +90,7 @@ impl Mirrored {
             Some(saved) => Builder::restore(consistency, guard, saved),
             None => Builder::new(prefix, consistency, guard),
         };
-        (Mirrored(Arc::new(Mutex::new(builder))), resume)
+        (SharedBuilder(Arc::new(Mutex::new(builder))), resume)
     }
 
     /// Locks the builder.
@@ -121,7 +121,7 @@ fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
 /// A mirror that is open, but not started yet.
 pub struct Mirror {
     settings: MirrorSettings,
-    mirrored: Mirrored,
+    builder: SharedBuilder,
     resume: Option<Resume>,
     publisher: Publisher,
 }
@@ -129,23 +129,23 @@ pub struct Mirror {
 impl Mirror {
     /// Opens the mirror. It serves the local snapshot, or nothing yet.
     pub fn open(settings: MirrorSettings) -> (Self, Served) {
-        let (mirrored, resume) = Mirrored::open(&settings);
+        let (builder, resume) = SharedBuilder::open(&settings);
         let revision = resume.as_ref().map(|resume| resume.revision);
         let mut standing = Standing {
             allow_empty: settings.allow_empty,
-            mirrored: revision,
+            received: revision,
             snapshot: revision,
             ..Standing::default()
         };
         let view = {
-            let builder = mirrored.lock();
+            let builder = builder.lock();
             follow(&mut standing, &builder);
             builder.view().clone()
         };
         let (publisher, served) = Publisher::start(view, standing);
         let mirror = Mirror {
             settings,
-            mirrored,
+            builder,
             resume,
             publisher,
         };
@@ -153,46 +153,46 @@ impl Mirror {
     }
 
     /// A handle to the builder.
-    pub fn mirrored(&self) -> Mirrored {
-        self.mirrored.clone()
+    pub fn builder(&self) -> SharedBuilder {
+        self.builder.clone()
     }
 
-    /// Starts to mirror etcd. After a panic, which is a bug, the published view stays in service and everything is listed
-    /// again.
+    /// Starts to mirror etcd. After a panic, which is a bug, the published view stays in service and everything is
+    /// listed again.
     pub fn start(self, supervisor: &mut Supervisor) {
         let Mirror {
             settings,
-            mirrored,
+            builder,
             mut resume,
             publisher,
         } = self;
         supervisor.task("the mirror", move |stop| {
-            let (settings, mirrored) = (settings.clone(), mirrored.clone());
-            run(settings, mirrored, resume.take(), publisher.clone(), stop)
+            let (settings, builder) = (settings.clone(), builder.clone());
+            run(settings, builder, resume.take(), publisher.clone(), stop)
         });
     }
 }
 
 async fn run(
     settings: MirrorSettings,
-    mirrored: Mirrored,
+    builder: SharedBuilder,
     resume: Option<Resume>,
     publisher: Publisher,
     stop: CancellationToken,
 ) {
-    // A panic may have left the builder amid a revision. The view published before stays in service, and confirms nothing
-    // until everything is listed again.
-    let is_restarted = resume.is_none() && mirrored.lock().revision().is_some();
+    // A panic may have left the builder amid a revision. The view published before stays in service, and confirms
+    // nothing until everything is listed again.
+    let is_restarted = resume.is_none() && builder.lock().revision().is_some();
     if is_restarted {
-        mirrored.lock().go_back(publisher.view());
+        builder.lock().go_back(publisher.view());
         publisher.prove(None);
         publisher.tell(|standing| standing.doubted = true);
     }
     let doubt = Notify::new();
-    let saver = Saver::new(&settings, &mirrored, &publisher);
+    let saver = Saver::new(&settings, &builder, &publisher);
     let mut saved = saver.as_ref().and_then(|saver| saver.edition());
     let mut feed = Feed {
-        mirrored: mirrored.clone(),
+        builder: builder.clone(),
         publisher: publisher.clone(),
         store: settings.store.clone(),
         lost: None,
@@ -214,7 +214,7 @@ async fn run(
     let audits = async {
         match settings.audit {
             Some(every) => {
-                audit::run(store, every, mirrored.clone(), &doubt, publisher.clone()).await
+                audit::run(store, every, builder.clone(), &doubt, publisher.clone()).await
             }
             None => std::future::pending().await,
         }

@@ -7,35 +7,35 @@ use tokio::time::sleep;
 use tracing::{debug, error};
 
 use super::builder::Edition;
-use super::{MirrorSettings, Mirrored, snapshot};
+use super::{MirrorSettings, SharedBuilder, snapshot};
 use crate::served::Publisher;
 
 /// Writes the local snapshot.
 pub(super) struct Saver {
     path: PathBuf,
     every: Duration,
-    mirrored: Mirrored,
+    builder: SharedBuilder,
     publisher: Publisher,
 }
 
 impl Saver {
     pub(super) fn new(
         settings: &MirrorSettings,
-        mirrored: &Mirrored,
+        builder: &SharedBuilder,
         publisher: &Publisher,
     ) -> Option<Self> {
         let (path, every) = settings.snapshot.clone()?;
-        let (mirrored, publisher) = (mirrored.clone(), publisher.clone());
+        let (builder, publisher) = (builder.clone(), publisher.clone());
         Some(Saver {
             path,
             every,
-            mirrored,
+            builder,
             publisher,
         })
     }
 
     pub(super) fn edition(&self) -> Option<Edition> {
-        self.mirrored.lock().edition()
+        self.builder.lock().edition()
     }
 
     pub(super) async fn save_forever(&self, saved: &mut Option<Edition>) {
@@ -51,12 +51,12 @@ impl Saver {
         if self.edition() == *last || self.publisher.standing().doubted {
             return;
         }
-        let (mirrored, path) = (self.mirrored.clone(), self.path.clone());
+        let (builder, path) = (self.builder.clone(), self.path.clone());
         let written = tokio::task::spawn_blocking(move || {
             // Taken only after the turn: otherwise an older state could be written last.
             let turn = snapshot::turn();
             let (edition, saved) = {
-                let builder = mirrored.lock();
+                let builder = builder.lock();
                 (builder.edition(), builder.save()?)
             };
             Some(snapshot::write(&turn, &path, &saved).map(|()| (edition, saved.revision)))

@@ -1,5 +1,6 @@
-//! What etcd holds, decoded: all zones with all their generations, also those that nobody serves. A replaced zone is staged
-//! in a new generation beside the old one. Then the zone's settings name the new generation, which switches to it.
+//! What etcd holds, decoded: all zones with all their generations, also those that nobody serves. A replaced zone is
+//! staged in a new generation beside the old one. Then the zone's settings name the new generation, which switches to
+//! it.
 //!
 //! A value that cannot be used is quarantined: the last good value of its key stays, and everything else goes on.
 
@@ -112,7 +113,7 @@ impl Tables {
             zone.keep(apex, now);
         }
         zone.set(apex, settings, revision);
-        zone.keep_settings(last.as_ref(), origin);
+        zone.follow_settings(last.as_ref(), origin);
     }
 
     fn put_unusable_settings(&mut self, apex: &Name, revision: i64, last: Option<&Tables>) {
@@ -128,7 +129,7 @@ impl Tables {
     fn keep_rrset(&mut self, at: &RrsetKey, rrset: &Rrset, origin: Origin) {
         let zone = self.zone(&at.zone);
         if zone.serves(at.generation) {
-            zone.keep_put(&at.owner, at.rtype, rrset, origin);
+            zone.follow_put(&at.owner, at.rtype, rrset, origin);
         }
     }
 
@@ -180,7 +181,7 @@ impl Tables {
         }
         let last = zone.settings.take();
         zone.settings_digest = Digest::default();
-        zone.keep_settings(last.as_ref(), origin);
+        zone.follow_settings(last.as_ref(), origin);
     }
 
     /// Returns whether there is such a generation.
@@ -192,7 +193,7 @@ impl Tables {
         };
         if zone.serves(at.generation) && zone.generations.get(&at.generation).is_some_and(is_there)
         {
-            zone.keep_removal(&at.zone, &at.owner, at.rtype, origin);
+            zone.follow_removal(&at.zone, &at.owner, at.rtype, origin);
         }
         let Some(generation) = zone.generations.get_mut(&at.generation) else {
             return false;
@@ -224,8 +225,8 @@ impl Tables {
     }
 
     /// Keeps what others have deleted since `before`, the tables that these replace. `is_same_history` says that the
-    /// revisions of both can be compared. Returns what zones have lost that a transaction of ours has changed since: that
-    /// counts as meant, and is not kept.
+    /// revisions of both can be compared. Returns what zones have lost that a transaction of ours has changed since:
+    /// that counts as meant, and is not kept.
     pub(super) fn keep_lost(
         &mut self,
         before: &Tables,
@@ -251,7 +252,7 @@ impl Tables {
             return;
         };
         let now = zone.digest(apex);
-        self.digest -= std::mem::replace(&mut zone.counted, now);
+        self.digest -= std::mem::replace(&mut zone.digest_in_tables, now);
         self.digest += now;
         if zone.is_empty() {
             self.zones.remove(apex);
@@ -261,8 +262,8 @@ impl Tables {
     /// Makes the digest of all zones, none of which was counted before.
     pub(super) fn count_all(&mut self) {
         for (apex, zone) in &mut self.zones {
-            zone.counted = zone.digest(apex);
-            self.digest += zone.counted;
+            zone.digest_in_tables = zone.digest(apex);
+            self.digest += zone.digest_in_tables;
         }
     }
 
@@ -289,7 +290,8 @@ impl Tables {
         }
     }
 
-    /// Checks the memory: whether every RRset is found by its name, and all of them give the digests kept along the way.
+    /// Checks the memory: whether every RRset is found by its name, and all of them give the digests kept along the
+    /// way.
     pub(super) fn is_sound(&self) -> bool {
         let mut generations = self
             .zones

@@ -17,19 +17,19 @@ pub(super) struct ZoneData {
     /// The last revision of the serial key; 0 without that key.
     pub(super) serial_revision: i64,
     pub(super) generations: BTreeMap<u64, Generation>,
-    /// The zone without what others have deleted of it lately, if they have.
+    /// The zone as if others had not deleted any of it lately, if they have.
     pub(super) kept: Option<Box<Kept>>,
-    /// Of the settings, if their value can be used.
+    /// The digest of the settings; empty if their value cannot be used.
     pub(super) settings_digest: Digest,
     /// The share of this zone in the digest of the tables.
-    pub(super) counted: Digest,
+    pub(super) digest_in_tables: Digest,
 }
 
 /// The RRsets of a generation.
 #[derive(Clone)]
 pub(super) struct Generation {
     pub(super) contents: Contents,
-    /// Of the RRsets whose values in etcd cannot be used.
+    /// The digest of the RRsets whose values in etcd cannot be used.
     pub(super) quarantined: Digest,
 }
 
@@ -44,7 +44,7 @@ impl Generation {
 
 impl ZoneData {
     pub(super) fn set(&mut self, apex: &Name, settings: ZoneSettings, revision: i64) {
-        self.settings_digest = Digest::of_zone(apex, &settings, revision);
+        self.settings_digest = Digest::of_settings(apex, &settings, revision);
         self.settings = Some(settings);
         self.settings_revision = revision;
     }
@@ -110,13 +110,9 @@ impl ZoneData {
             Some(kept) => kept.contents().clone(),
             None => self.current_or_empty(apex),
         };
-        let consistency = match settings.consistency.unwrap_or(default) {
-            Consistency::Available => Consistency::Available,
-            // What is held back differs from etcd, and so is never fresh.
-            _ if held.is_some() => Consistency::Bounded(0),
-            promised => promised,
-        };
-        Some(Zone::new(&soa, contents).with_consistency(consistency))
+        let zone =
+            Zone::new(&soa, contents).with_consistency(settings.consistency.unwrap_or(default));
+        Some(if held.is_some() { zone.held() } else { zone })
     }
 
     fn current_or_empty(&self, apex: &Name) -> Contents {
@@ -139,7 +135,7 @@ impl ZoneData {
 
     /// Drops the kept copy if etcd lacks none of it any more.
     pub(super) fn drop_unneeded(&mut self) {
-        self.kept.take_if(|kept| !kept.is_needed());
+        self.kept.take_if(|kept| !kept.drop_complete());
     }
 
     /// Keeps the zone as it is, if it is served: others are about to change it.
@@ -157,8 +153,8 @@ impl ZoneData {
         }
     }
 
-    /// Follows an RRset that is about to be put into the generation that is served.
-    pub(super) fn keep_put(&mut self, owner: &Name, rtype: Rtype, rrset: &Rrset, origin: Origin) {
+    /// Makes the kept copy follow an RRset that is about to be put into the generation that is served.
+    pub(super) fn follow_put(&mut self, owner: &Name, rtype: Rtype, rrset: &Rrset, origin: Origin) {
         if self.kept.is_none() {
             return;
         }
@@ -169,8 +165,14 @@ impl ZoneData {
         }
     }
 
-    /// Follows the deletion of an RRset from the generation that is served. It is still there.
-    pub(super) fn keep_removal(&mut self, apex: &Name, owner: &Name, rtype: Rtype, origin: Origin) {
+    /// Makes the kept copy follow the deletion of an RRset from the generation that is served, which still has it.
+    pub(super) fn follow_removal(
+        &mut self,
+        apex: &Name,
+        owner: &Name,
+        rtype: Rtype,
+        origin: Origin,
+    ) {
         if let Origin::Others(now) = origin {
             self.keep(apex, now);
         }
@@ -179,14 +181,14 @@ impl ZoneData {
         }
     }
 
-    /// Follows a change or deletion of the settings. `before` are those from before it.
-    pub(super) fn keep_settings(&mut self, before: Option<&ZoneSettings>, origin: Origin) {
-        let is_same = matches!((before, &self.settings), (Some(old), Some(new)) if old.generation == new.generation);
-        if origin == Origin::Ours && !is_same {
+    /// Makes the kept copy follow a change or deletion of the settings. `before` is the previous settings.
+    pub(super) fn follow_settings(&mut self, before: Option<&ZoneSettings>, origin: Origin) {
+        let is_same_generation = matches!((before, &self.settings), (Some(old), Some(new)) if old.generation == new.generation);
+        if origin == Origin::Ours && !is_same_generation {
             self.kept = None;
         }
         let Some(kept) = &mut self.kept else { return };
-        if is_same {
+        if is_same_generation {
             if let Some(settings) = &self.settings {
                 kept.settings = settings.clone();
             }
@@ -207,7 +209,8 @@ impl ZoneData {
 
     /// Compares with what the zone was before everything was listed again, and keeps that if something is missing now.
     /// Nobody knows who made the changes in between. `is_touched` says that a transaction of ours has changed the zone
-    /// since; then what is missing counts as meant, is not kept, and is returned.
+    /// since; then what is missing counts as meant: it is returned, and not kept. A zone that is held back stays so,
+    /// unless we have switched to another generation.
     pub(super) fn keep_lost(
         &mut self,
         apex: &Name,
@@ -217,7 +220,8 @@ impl ZoneData {
     ) -> Option<Loss> {
         let generation =
             |zone: &ZoneData| zone.settings.as_ref().map(|settings| settings.generation);
-        let is_same = generation(self).is_some() && generation(self) == generation(before);
+        let is_same_generation =
+            generation(self).is_some() && generation(self) == generation(before);
         let last = before.kept.as_deref();
         let contents = match (last, &before.settings) {
             (Some(kept), _) => kept.contents().clone(),
@@ -225,16 +229,15 @@ impl ZoneData {
             (None, None) => return None,
         };
         let is_held = last.is_some_and(|kept| kept.is_held);
-        // What is held back already stays so, unless we have switched to another generation.
-        if is_touched && !(is_held && is_same) {
-            return self.loss_since(before, is_same);
+        if is_touched && !(is_held && is_same_generation) {
+            return self.loss_since(before, is_same_generation);
         }
         let is_whole = |current: &Contents| current.digest() == contents.digest();
         if self.current().is_some_and(is_whole) {
             return None;
         }
         let last_settings = last.map(|kept| &kept.settings).or(before.settings.as_ref());
-        let own_settings = self.settings.as_ref().filter(|_| is_same);
+        let own_settings = self.settings.as_ref().filter(|_| is_same_generation);
         let settings = own_settings.or(last_settings)?.clone();
         let kept_revision = last.map_or(0, |kept| kept.serial_revision);
         let serial_revision = before.serial_revision.max(kept_revision);
@@ -257,14 +260,14 @@ impl ZoneData {
         None
     }
 
-    /// What etcd lacks of what the zone had, unless it has another generation now: that switch is ours.
-    fn loss_since(&self, before: &ZoneData, is_same: bool) -> Option<Loss> {
+    /// What etcd lacks of what the zone had; nothing if the zone was switched to another generation, which only we do.
+    fn loss_since(&self, before: &ZoneData, is_same_generation: bool) -> Option<Loss> {
         let had = before.current()?;
         let of = had.rrset_count() + 1;
         let gone = match (&self.settings, self.current()) {
             (None, _) => of,
-            (Some(_), None) if is_same => had.rrset_count(),
-            (Some(_), Some(current)) if is_same => had.missing_in(current),
+            (Some(_), None) if is_same_generation => had.rrset_count(),
+            (Some(_), Some(current)) if is_same_generation => had.missing_in(current),
             _ => 0,
         };
         (gone > 0).then_some(Loss { gone, of })

@@ -1,4 +1,4 @@
-//! The life of a front-end: bind, mirror, serve, register, and shut down in the reverse order.
+//! The life of a front-end: read the snapshot, bind, serve, mirror, register; and an orderly end.
 
 mod announce;
 mod descriptors;
@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 pub(crate) use logs::LogLevel;
 use reload::Reload;
-pub(crate) use signals::{Signals, Told};
+pub(crate) use signals::{Effect, Signals};
 
 use crate::admin;
 use crate::answer::{Barrier, Service};
@@ -30,17 +30,18 @@ use crate::served::Standing;
 use crate::server::{self, ConnectionLimits, Connections, Sockets};
 use crate::supervisor::Supervisor;
 
-/// Grace period for queries and requests in flight at shutdown: as long as a query may wait for etcd, and a little more.
+/// Grace period for queries and requests in flight at shutdown: as long as a query may wait for etcd, and a little
+/// more.
 const DRAIN: Duration = Duration::from_millis(2_500);
 
 /// If shutting down takes longer than this, as on a hanging disk, another signal ends the process at once.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// How long a query waits for etcd and for the view, and how long one round of the barrier may take. After that the client
-/// asks again.
-const BARRIER: Duration = Duration::from_secs(2);
+/// How long a query waits for etcd and for the view, and how long one round of the barrier may take. After that the
+/// query gets SERVFAIL.
+const BARRIER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one member of etcd may take before another one is asked. [`BARRIER`] leaves time for three of them.
+/// How long one member of etcd may take before another one is asked. [`BARRIER_TIMEOUT`] leaves time for three of them.
 const BARRIER_MEMBER: Duration = Duration::from_millis(600);
 
 /// Runs a front-end until SIGTERM or SIGINT.
@@ -48,19 +49,19 @@ pub fn run(options: ServeOptions) -> anyhow::Result<()> {
     run_with(options, std::convert::identity)
 }
 
-/// Like [`run`], but lets `alter` replace what the servers answer from. Tests inject defects here, which their checkers must
-/// find; the program itself has none built in.
+/// Like [`run`], but lets `alter` replace what the servers answer from. Tests inject defects here, which their checkers
+/// must find; the program itself has none built in.
 pub fn run_with(
     options: ServeOptions,
     alter: impl FnOnce(Service) -> Service,
 ) -> anyhow::Result<()> {
     let (reload, config) = Reload::start(options)?;
     block_on(async {
-        // From here on signals shut it down in order, even while it starts.
+        // From here on a signal leads to an orderly end; one that comes during the start takes effect after it.
         let mut signals = Signals::listen()?;
         let lameduck = config.lameduck;
         let frontend = Running::start(config, alter).await?;
-        while signals.next().await == Told::Reload {
+        while signals.next().await == Effect::Reload {
             reload.reload();
         }
         if !lameduck.is_zero() {
@@ -69,12 +70,12 @@ pub fn run_with(
                 "lame duck: still answering, but /readyz returns 503"
             );
             frontend.become_lame_duck();
-            let told_again = async { while signals.next().await != Told::End {} };
+            let second_signal = async { while signals.next().await != Effect::Shutdown {} };
             // A second signal ends this time early.
-            let _ = tokio::time::timeout(lameduck, told_again).await;
+            let _ = tokio::time::timeout(lameduck, second_signal).await;
         }
         info!("stopping");
-        let told_again = async {
+        let second_signal = async {
             // Earlier signals do not count.
             let early = async {
                 loop {
@@ -82,11 +83,11 @@ pub fn run_with(
                 }
             };
             let _ = tokio::time::timeout(SHUTDOWN, early).await;
-            while signals.next().await != Told::End {}
+            while signals.next().await != Effect::Shutdown {}
         };
         tokio::select! {
             () = frontend.end() => info!("stopped"),
-            () = told_again => warn!("stopped without waiting any longer: the snapshot may be an older one"),
+            () = second_signal => warn!("stopped without waiting any longer: the snapshot may be an older one"),
         }
         Ok(())
     })
@@ -118,7 +119,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Binds all addresses, then starts to mirror and to answer. An address that is taken is an error.
+    /// Binds all addresses, then starts to answer and to mirror. An address that is taken is an error.
     pub(crate) async fn start(
         config: Config,
         alter: impl FnOnce(Service) -> Service,
@@ -131,7 +132,7 @@ impl Running {
         // Before the sockets are bound, so that even the first query is answered from the snapshot.
         let opened = tokio::task::spawn_blocking(move || Mirror::open(settings));
         let (mirror, served) = opened.await.context("cannot read the snapshot")?;
-        let (mirrored, standing) = (mirror.mirrored(), served.standing.clone());
+        let (builder, standing) = (mirror.builder(), served.standing.clone());
         let service = alter(Service {
             served: served.clone(),
             stale_after: config.stale_after,
@@ -150,12 +151,12 @@ impl Running {
 
         let id = config.id.clone().unwrap_or_else(|| fleet::default_id(&dns));
         let (phase, phases) = watch::channel(Phase::Serving);
-        let (held, registered) = watch::channel(client::Registered::default());
+        let (report, registered) = watch::channel(client::Registered::default());
         let shared = admin::Shared {
             id: id.as_str().into(),
             metrics,
             served,
-            mirrored,
+            builder,
             barrier: barrier.clone(),
             registered,
             phases,
@@ -166,8 +167,8 @@ impl Running {
         let listed = listed.join(",");
         info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "listening");
         log_freshness(&mut others, &config, standing.clone());
-        let reached = [&[admin], &dns[..]].concat();
-        register(&mut registration, config, (id, reached), &standing, held);
+        let bound = [&[admin], &dns[..]].concat();
+        register(&mut registration, config, (id, bound), &standing, report);
         Ok(Running {
             dns,
             admin,
@@ -182,7 +183,7 @@ impl Running {
 
     /// Waits until this revision is served.
     pub(crate) async fn ready(&mut self, revision: i64) {
-        // Fails only without a mirror, and that lives as long as this.
+        // Fails only if the mirror is gone, and that lives as long as `self`.
         let _ = self
             .standing
             .wait_for(|standing| standing.applied >= Some(revision))
@@ -231,14 +232,14 @@ fn log_freshness(
 fn register(
     supervisor: &mut Supervisor,
     config: Config,
-    (id, reached): (String, Vec<SocketAddr>),
+    (id, bound): (String, Vec<SocketAddr>),
     standing: &watch::Receiver<Standing>,
-    held: watch::Sender<client::Registered>,
+    report: watch::Sender<client::Registered>,
 ) {
     let standing = standing.clone();
     supervisor.task("the registration", move |stop| {
-        let (config, id, reached) = (config.clone(), id.clone(), reached.clone());
-        fleet::register(config, id, reached, standing.clone(), held.clone(), stop)
+        let (config, id, bound) = (config.clone(), id.clone(), bound.clone());
+        fleet::register(config, id, bound, standing.clone(), report.clone(), stop)
     });
 }
 
@@ -248,27 +249,30 @@ fn barrier(
     standing: watch::Receiver<Standing>,
     supervisor: &mut Supervisor,
 ) -> Barrier {
-    let patience = client::Config {
+    let member_config = client::Config {
         connect_timeout: BARRIER_MEMBER,
         request_timeout: BARRIER_MEMBER,
         ..config.mirror.store.clone()
     };
-    let store = Store::new(patience, config.mirror.prefix.clone(), BARRIER);
-    let (barrier, rounds) = Barrier::new(BARRIER, move || {
-        let (store, mut standing) = (store.within(BARRIER), standing.clone());
+    let store = Store::new(member_config, config.mirror.prefix.clone(), BARRIER_TIMEOUT);
+    let (barrier, rounds) = Barrier::new(BARRIER_TIMEOUT, move || {
+        let (store, mut standing) = (store.with_timeout(BARRIER_TIMEOUT), standing.clone());
         async move {
             let confirm = async {
-                let before = standing.borrow().mirrored;
+                let before = standing.borrow().received;
                 let head = store.head().await.ok()?;
                 // etcd was restored to an earlier revision, which has to be listed first.
-                if Some(head.store) < before {
+                if Some(head.store_revision) < before {
                     return None;
                 }
                 let covers = |standing: &Standing| standing.covers(head.cluster_id, head.revision);
                 standing.wait_for(covers).await.ok()?;
                 Some(())
             };
-            matches!(tokio::time::timeout(BARRIER, confirm).await, Ok(Some(())))
+            matches!(
+                tokio::time::timeout(BARRIER_TIMEOUT, confirm).await,
+                Ok(Some(()))
+            )
         }
     });
     let rounds = Arc::new(rounds);
@@ -277,7 +281,7 @@ fn barrier(
         async move {
             let serve = async {
                 rounds.serve().await;
-                // Nobody is left who could ask.
+                // Nobody is left who could ask. But a task of a supervisor must not return before it is stopped.
                 std::future::pending::<()>().await;
             };
             let _ = stop.run_until_cancelled(serve).await;
@@ -288,8 +292,8 @@ fn barrier(
 
 async fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
-    let told = |error| server::cannot_listen("TCP", address, &error);
-    listener.map_err(|error| anyhow!("admin listener: {}", told(error)))
+    let reason = |error| server::cannot_listen("TCP", address, &error);
+    listener.map_err(|error| anyhow!("admin listener: {}", reason(error)))
 }
 
 /// Binds the addresses for DNS, and decides how many TCP connections there may be.

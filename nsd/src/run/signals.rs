@@ -20,10 +20,10 @@ pub(crate) struct Signals {
     _ignored: [Signal; 2],
 }
 
-/// What a signal asks for.
+/// What a signal makes the process do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    End,
+pub(crate) enum Effect {
+    Shutdown,
     Reload,
 }
 
@@ -42,11 +42,11 @@ impl Signals {
     }
 
     /// Waits for the next signal that has an effect.
-    pub(crate) async fn next(&mut self) -> Told {
+    pub(crate) async fn next(&mut self) -> Effect {
         tokio::select! {
-            _ = self.term.recv() => Told::End,
-            _ = self.interrupt.recv() => Told::End,
-            _ = self.hangup.recv() => Told::Reload,
+            _ = self.term.recv() => Effect::Shutdown,
+            _ = self.interrupt.recv() => Effect::Shutdown,
+            _ = self.hangup.recv() => Effect::Reload,
         }
     }
 }

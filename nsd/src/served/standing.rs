@@ -32,7 +32,7 @@ pub struct Standing {
     /// The revision that is served; none before the first list, unless there is a snapshot.
     pub applied: Option<i64>,
     /// The revision that has come from etcd, served or held back.
-    pub mirrored: Option<i64>,
+    pub received: Option<i64>,
     /// The moment as of which the copy was last proved complete; none while it is in doubt.
     pub last_fresh: Option<Instant>,
     /// Whether the watch is established.
@@ -79,8 +79,8 @@ impl Standing {
         self.last_fresh.map(|at| at.elapsed())
     }
 
-    /// Whether the view has everything that this cluster had at this revision. A view of another cluster does not, however
-    /// high its revision, nor does one that is in doubt. Zones that are held back carry a promise of their own.
+    /// Whether the view has everything that this cluster had at this revision. A view of another cluster does not,
+    /// however high its revision, nor does one that is in doubt. Zones that are held back carry a promise of their own.
     pub fn covers(&self, cluster_id: u64, revision: i64) -> bool {
         !self.doubted && self.cluster_id == Some(cluster_id) && self.applied >= Some(revision)
     }

@@ -189,7 +189,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             Next::Read => (true, Confirmation::Unasked),
             Next::Flush => (false, confirmation),
             // What has come until now may use the same confirmation.
-            Next::Barrier => (false, Confirmation::Told(barrier.confirmed().await)),
+            Next::Barrier => (false, Confirmation::Answered(barrier.confirmed().await)),
             Next::Stream(messages) => {
                 conversation.send_all(messages).await?;
                 if !is_last {

@@ -98,14 +98,14 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters:
         let responses = batch.answer(count, |query, sender, out| {
             let mut request = request(query, sender);
             let mut reply = responder.respond(&request, &mut tally, out);
-            if let Reply::Later = reply {
+            if let Reply::NeedsConfirmation = reply {
                 let socket = socket.clone();
                 let send = move |sender: Envelope, response: &[u8]| sender.send(&socket, response);
                 if answer_later(service, query, sender.envelope(), counters, send) {
                     return 0;
                 }
                 // Too many wait already.
-                request.confirmation = Confirmation::Told(false);
+                request.confirmation = Confirmation::Answered(false);
                 reply = responder.respond(&request, &mut tally, out);
             }
             octets_of(&reply)
@@ -130,7 +130,7 @@ fn octets_of(reply: &Reply) -> usize {
     match reply {
         Reply::Ready(len) => *len,
         // Streams are only for requests over TCP.
-        Reply::Silent | Reply::Later | Reply::Stream(_) => 0,
+        Reply::Silent | Reply::NeedsConfirmation | Reply::Stream(_) => 0,
     }
 }
 
@@ -147,7 +147,7 @@ fn answer_later<P: Peer + Send + 'static>(
         let (mut tally, mut out) = (Tally::default(), [0; UDP_OCTETS_MAX]);
         let (proof, view) = (later.served.proof(), later.served.view());
         let request = Request {
-            confirmation: Confirmation::Told(is_complete),
+            confirmation: Confirmation::Answered(is_complete),
             ..request(&query, &peer)
         };
         let reply = (later.responder(proof, &view)).respond(&request, &mut tally, &mut out);
@@ -196,7 +196,7 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters:
         let mut responder = service.responder(proof, view.load());
         let mut request = request(query, &client);
         let mut reply = responder.respond(&request, &mut tally, &mut response);
-        if let Reply::Later = reply {
+        if let Reply::NeedsConfirmation = reply {
             let later = socket.clone();
             // Errors are ignored: the client asks again.
             let send = move |client: SocketAddr, response: &[u8]| {
@@ -207,7 +207,7 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters:
                 continue;
             }
             // Too many wait already.
-            request.confirmation = Confirmation::Told(false);
+            request.confirmation = Confirmation::Answered(false);
             reply = responder.respond(&request, &mut tally, &mut response);
         }
         counters.add(&tally);

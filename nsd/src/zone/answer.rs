@@ -68,6 +68,8 @@ pub struct Answer<'v> {
     pub zone: Option<&'v Zone>,
     /// The strictest freshness promise of the zones that the answer comes from.
     pub consistency: Consistency,
+    /// Whether one of these zones is held back. Such an answer keeps no promise but `available`.
+    pub is_held: bool,
     entries: ArrayVec<AnswerRrset<'v>, ENTRIES_MAX>,
     /// The referral, if the name is at or below a zone cut.
     pub(super) referral: Option<Referral<'v>>,
@@ -83,6 +85,7 @@ impl<'v> Answer<'v> {
             ede: None,
             zone: None,
             consistency: Consistency::default(),
+            is_held: false,
             entries: ArrayVec::new(),
             referral: None,
             synthesized: ArrayVec::new(),
@@ -103,6 +106,7 @@ impl<'v> Answer<'v> {
         self.ede = ede;
         self.zone = None;
         self.consistency = Consistency::default();
+        self.is_held = false;
         self.entries.clear();
         self.referral = None;
         self.synthesized.clear();

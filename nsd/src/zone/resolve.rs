@@ -88,6 +88,7 @@ impl<'v> Resolver<'v, '_> {
         self.answer.zone = Some(zone);
         self.answer.is_authoritative = true;
         self.answer.consistency = zone.consistency();
+        self.answer.is_held = zone.is_held();
         let mut next = self.step(&ChainName {
             zone,
             apex,
@@ -106,6 +107,7 @@ impl<'v> Resolver<'v, '_> {
                 return;
             };
             self.answer.consistency = self.answer.consistency.stricter(zone.consistency());
+            self.answer.is_held |= zone.is_held();
             next = self.step(&ChainName {
                 zone,
                 apex,

@@ -78,7 +78,7 @@ impl<'a, S: BuildHasher> Path<'a, S> {
         }
     }
 
-    /// The bits of the hash for the last levels, which are stored in the leaf.
+    /// The upper half of the hash, which is stored in the leaf. It includes the bits for the last levels.
     fn tag(&self) -> u32 {
         (self.hash >> 32) as u32
     }
@@ -203,8 +203,8 @@ impl<S: BuildHasher> Trie<S> {
 
     /// Adds a node, or replaces the one with that name.
     pub(super) fn put(&mut self, leaf: NodeBuf) {
-        let name = leaf.clone();
-        let mut path = Path::new(&self.hasher, name.node().name());
+        let node = leaf.clone();
+        let mut path = Path::new(&self.hasher, node.node().name());
         let tag = path.tag();
         let slot = Slot::Leaf(tag, leaf);
         let is_new = put(&mut self.root.bitmap, &mut self.root.slots, &mut path, slot);
@@ -256,8 +256,8 @@ impl<S: BuildHasher> Trie<S> {
     }
 }
 
-/// A lookup that takes one step at a time, so that the cache misses of many lookups overlap. It finds nothing; it loads
-/// the node into the cache.
+/// A lookup that takes one step at a time, so that the cache misses of many lookups overlap. It returns
+/// no node; it only brings it into the cache of the CPU.
 #[derive(Clone, Copy)]
 pub struct Probe<'v> {
     hash: u64,

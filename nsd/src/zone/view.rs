@@ -31,6 +31,7 @@ pub struct Zone {
     serial: u32,
     negative_ttl: u32,
     consistency: Consistency,
+    is_held: bool,
     contents: Contents,
 }
 
@@ -74,6 +75,7 @@ impl Zone {
             serial: soa.serial,
             negative_ttl: soa.ttl.min(soa.minimum),
             consistency: Consistency::default(),
+            is_held: false,
             contents,
         }
     }
@@ -89,6 +91,19 @@ impl Zone {
     /// What the zone promises about the freshness of its answers.
     pub fn consistency(&self) -> Consistency {
         self.consistency
+    }
+
+    /// The same zone, held back: it has records that others have deleted from etcd.
+    pub fn held(self) -> Self {
+        Zone {
+            is_held: true,
+            ..self
+        }
+    }
+
+    /// Whether the zone is held back, and so differs from etcd.
+    pub fn is_held(&self) -> bool {
+        self.is_held
     }
 
     /// The name of the zone.

@@ -178,7 +178,7 @@ impl Way {
             config,
             client: None,
             apex,
-            generation: read.expect("the zone is there").zone.generation,
+            generation: read.expect("the zone is there").settings.generation,
         };
         Way::AtOnce(Box::new(way))
     }

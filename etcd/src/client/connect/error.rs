@@ -214,7 +214,8 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            StoreError::Panicked(error) => Some(error),
+            // The text has that of the error inside.
+            StoreError::Panicked(error) => error.source(),
             _ => None,
         }
     }

@@ -50,8 +50,8 @@ impl Store {
         }
     }
 
-    /// The same store with this timeout, starting now.
-    pub fn within(&self, timeout: Duration) -> Self {
+    /// The same store with this timeout, which starts now.
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
         Store {
             timeout,
             deadline: Instant::now() + timeout,
@@ -60,16 +60,16 @@ impl Store {
     }
 
     /// The same store with at least this much time left.
-    pub(crate) fn at_least(&self, timeout: Duration) -> Self {
+    pub(crate) fn with_time_left(&self, timeout: Duration) -> Self {
         Store {
             deadline: self.deadline.max(Instant::now() + timeout),
             ..self.clone()
         }
     }
 
-    /// The same store with its timeout started anew.
-    pub(crate) fn anew(&self) -> Self {
-        self.within(self.timeout)
+    /// The same store, with its timeout started again.
+    pub(crate) fn with_fresh_timeout(&self) -> Self {
+        self.with_timeout(self.timeout)
     }
 
     /// The same store, but it only plans changes and reports them as if they were made.

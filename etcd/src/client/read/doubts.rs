@@ -30,7 +30,7 @@ impl Store {
         let Some(read) = self.zone(apex).await?.1 else {
             return Ok(Vec::new());
         };
-        let (prefix, generation) = (self.prefix(), read.zone.generation);
+        let (prefix, generation) = (self.prefix(), read.settings.generation);
         let mut ranges: Vec<Limited> = Vec::new();
         for name in zonefile::names_around(apex, owner, rtype, rdata) {
             ranges.push((prefix.owner(apex, generation, &name), 0));

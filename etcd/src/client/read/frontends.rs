@@ -37,9 +37,10 @@ impl fmt::Display for UnreadableFrontend {
 
 impl std::error::Error for UnreadableFrontend {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The text has that of the error inside.
         match self {
-            UnreadableFrontend::Key(error) => Some(error),
-            UnreadableFrontend::Value(error) => Some(error),
+            UnreadableFrontend::Key(error) => error.source(),
+            UnreadableFrontend::Value(error) => error.source(),
         }
     }
 }

@@ -12,7 +12,7 @@ pub struct Head {
     /// The revision of the last transaction on our keys; 0 if there was none.
     pub revision: i64,
     /// The revision of the whole store, which others may write to, too.
-    pub store: i64,
+    pub store_revision: i64,
     /// The cluster these revisions belong to.
     pub cluster_id: u64,
 }
@@ -63,7 +63,7 @@ impl Store {
         let head = values.into_iter().flatten().next();
         Ok(Head {
             revision: head.map_or(0, |head| head.mod_revision),
-            store: header.revision,
+            store_revision: header.revision,
             cluster_id: header.cluster_id,
         })
     }

@@ -49,7 +49,7 @@ impl Pages<'_> {
             return Ok(None);
         };
         let asked = Instant::now();
-        let (store, limit) = (self.store.anew(), self.size.keys());
+        let (store, limit) = (self.store.with_fresh_timeout(), self.size.keys());
         let page = store.page(range.clone(), limit, self.revision, self.keys_only);
         let (header, page, more) = page.await?;
         self.size.learn(&page, asked.elapsed());

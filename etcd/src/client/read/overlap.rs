@@ -23,9 +23,12 @@ impl Store {
                 continue;
             };
             let parent = zone?;
-            let stored = self.anew().rrsets(&parent, child, Scope::Subtree).await?;
+            let stored = self
+                .with_fresh_timeout()
+                .rrsets(&parent, child, Scope::Subtree)
+                .await?;
             above.rrsets = stored.rrsets;
-            above.touched = self.anew().touched(&parent).await?;
+            above.touched = self.with_fresh_timeout().touched(&parent).await?;
             above.parent = Some(parent);
             break;
         }
@@ -49,7 +52,10 @@ impl Store {
     /// The names of the zones below a zone, at a revision, including those with unreadable settings.
     pub async fn children(&self, apex: &Name, as_of: i64) -> Result<BTreeSet<Name>, StoreError> {
         let range = self.prefix().zones_below(apex);
-        let listed = self.anew().list_keys(range, Some(as_of)).await?;
+        let listed = self
+            .with_fresh_timeout()
+            .list_keys(range, Some(as_of))
+            .await?;
         let names = listed
             .items
             .iter()
@@ -74,7 +80,10 @@ impl Store {
         for cut in cuts {
             let is_ns = |(owner, read): &(Name, RrsetRead)| owner == cut && read.rtype == Rtype::NS;
             if !rrsets.iter().any(is_ns) {
-                let at_cut = self.anew().rrsets(read, cut, Scope::Owner).await?;
+                let at_cut = self
+                    .with_fresh_timeout()
+                    .rrsets(read, cut, Scope::Owner)
+                    .await?;
                 others.extend(at_cut.rrsets.into_iter().filter(is_ns));
             }
         }

@@ -58,7 +58,7 @@ impl Store {
         owner: &Name,
         scope: Scope,
     ) -> Result<RrsetsRead, StoreError> {
-        let (prefix, generation) = (self.prefix(), read.zone.generation);
+        let (prefix, generation) = (self.prefix(), read.settings.generation);
         let range = match scope {
             Scope::Owner => prefix.owner(&read.apex, generation, owner),
             Scope::Subtree => prefix.subtree(&read.apex, generation, owner),
@@ -87,7 +87,7 @@ impl Store {
         stored.resize_with(zones.zones.len(), RrsetsRead::default);
         let places = zones.zones.iter().enumerate();
         let places: HashMap<(&Name, u64), usize> = places
-            .map(|(place, read)| ((&read.apex, read.zone.generation), place))
+            .map(|(place, read)| ((&read.apex, read.settings.generation), place))
             .collect();
         let mut unreadable = Vec::new();
         for item in &listed.items {
@@ -119,7 +119,9 @@ impl Store {
         read: &ZoneRead,
         limit: i64,
     ) -> Result<Vec<(Name, RrsetRead)>, StoreError> {
-        let range = self.prefix().generation(&read.apex, read.zone.generation);
+        let range = self
+            .prefix()
+            .generation(&read.apex, read.settings.generation);
         let (_, page, _) = self.page(range, limit, Some(read.as_of), false).await?;
         Ok(page
             .iter()
@@ -137,7 +139,10 @@ impl Store {
         &self,
         read: &ZoneRead,
     ) -> Result<(Result<Rrsets, Refusal>, i64), StoreError> {
-        let stored = self.anew().rrsets(read, &read.apex, Scope::Subtree).await?;
+        let stored = self
+            .with_fresh_timeout()
+            .rrsets(read, &read.apex, Scope::Subtree)
+            .await?;
         let (mut content, mut newest) = (Ok(Rrsets::new()), 0);
         for (owner, stored) in stored.rrsets {
             newest = newest.max(stored.revision);
@@ -157,7 +162,7 @@ impl Store {
     pub fn key_text(&self, read: &ZoneRead, owner: &Name, rtype: Rtype) -> String {
         let key = Key::Rrset {
             zone: read.apex.clone(),
-            generation: read.zone.generation,
+            generation: read.settings.generation,
             owner: owner.clone(),
             rtype,
         };

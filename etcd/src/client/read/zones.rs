@@ -133,9 +133,9 @@ impl Store {
             Err(error) => return Err(Unreadable::new(&item.key, error)),
         };
         match schema::decode_zone(&item.value) {
-            Ok(zone) => Ok(ZoneRead {
+            Ok(settings) => Ok(ZoneRead {
                 apex,
-                zone,
+                settings,
                 revision: item.mod_revision,
                 as_of,
             }),
@@ -159,7 +159,7 @@ impl Store {
             .collect();
         let serial = |read: &ZoneRead| {
             let key = self.prefix().encode(&Key::Serial(read.apex.clone()));
-            read.zone
+            read.settings
                 .serial(touched.get(&key).copied().unwrap_or(read.revision))
         };
         Ok(zones.zones.iter().map(serial).collect())
@@ -169,7 +169,7 @@ impl Store {
     pub async fn serial(&self, read: &ZoneRead) -> Result<u32, StoreError> {
         let touched = self.touched(read).await?;
         let touched = if touched > 0 { touched } else { read.revision };
-        Ok(read.zone.serial(touched))
+        Ok(read.settings.serial(touched))
     }
 
     /// The revision of the last change to the zone; 0 if it has no serial key.

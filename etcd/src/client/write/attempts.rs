@@ -40,7 +40,7 @@ impl<'a> Attempts<'a> {
     /// A change at a name. It has the store's timeout from now on.
     pub(super) fn new(store: &Store, name: &'a Name) -> Self {
         Attempts {
-            store: store.anew(),
+            store: store.with_fresh_timeout(),
             name,
             tries: 0,
             has_written: false,
@@ -54,7 +54,7 @@ impl<'a> Attempts<'a> {
 
     /// Starts the time for another step.
     pub(super) fn renew(&mut self) {
-        self.store = self.store.anew();
+        self.store = self.store.with_fresh_timeout();
     }
 
     /// Marks an error as that of a change that is partly written, if it is.
@@ -135,7 +135,7 @@ impl<'a> Attempts<'a> {
         since: i64,
         is_full: bool,
     ) -> Result<Option<i64>, StoreError> {
-        let store = self.store.at_least(SETTLE);
+        let store = self.store.with_time_left(SETTLE);
         let done = store.when_done(attempt, since).await?;
         // A full store may report an error although it applies the write. But it reports that only after the write was
         // processed, so the history is final. It would not accept the withdrawal either.

@@ -37,7 +37,8 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        // The text has that of the error inside.
+        self.error.source()
     }
 }
 

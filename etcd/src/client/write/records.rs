@@ -7,7 +7,7 @@ use super::attempts::Attempts;
 use crate::client::connect::{Store, StoreError};
 use crate::model::{Name, Rtype};
 use crate::schema::{Key, ValueError};
-use crate::txn::{self, Change, Hidden, Line, Refusal, RrsetRead, Surroundings, ZoneRead};
+use crate::txn::{self, Change, ChangedRecord, Hidden, Refusal, RrsetRead, Surroundings, ZoneRead};
 
 /// The result of a change.
 #[derive(Debug)]
@@ -19,9 +19,9 @@ pub struct Changed {
     /// Whether anything was written.
     pub written: bool,
     /// The records that were added.
-    pub added: Vec<Line>,
+    pub added: Vec<ChangedRecord>,
     /// The records that were removed.
-    pub removed: Vec<Line>,
+    pub removed: Vec<ChangedRecord>,
     /// The types of removed RRsets whose values could not be read.
     pub unreadable: Vec<Rtype>,
 }
@@ -98,7 +98,10 @@ impl Store {
         if let Some(read) = read {
             return Ok((read, closer));
         }
-        let lost = self.anew().lost_zone(&closer, revision).await?;
+        let lost = self
+            .with_fresh_timeout()
+            .lost_zone(&closer, revision)
+            .await?;
         let refusal = lost.map_or_else(|| Refusal::NoZone(owner.clone()), Refusal::ZoneLost);
         Err(refusal.into())
     }
@@ -187,7 +190,7 @@ impl Store {
         owner: &Name,
         rtype: Option<Rtype>,
     ) -> Result<Surroundings, StoreError> {
-        let (apex, generation) = (&read.apex, read.zone.generation);
+        let (apex, generation) = (&read.apex, read.settings.generation);
         let listed = self
             .list(self.prefix().owner(apex, generation, owner), None)
             .await?;
@@ -225,7 +228,7 @@ impl Store {
         let key = |name: &Name| {
             self.prefix().encode(&Key::Rrset {
                 zone: read.apex.clone(),
-                generation: read.zone.generation,
+                generation: read.settings.generation,
                 owner: name.clone(),
                 rtype: Rtype::DNAME,
             })

@@ -71,8 +71,8 @@ impl Store {
             let mut raised: Vec<ZoneRead> = Vec::new();
             for (zone, (_, base)) in zones.into_iter().zip(batch) {
                 let Some(Ok(mut read)) = zone else { continue };
-                if is_serial_before(read.zone.serial_base, *base) {
-                    read.zone.serial_base = *base;
+                if is_serial_before(read.settings.serial_base, *base) {
+                    read.settings.serial_base = *base;
                     raised.push(read);
                 }
             }
@@ -82,7 +82,7 @@ impl Store {
             let plan = txn::raise_serials(self.prefix(), &raised);
             if let Some(revision) = attempts.commit(&plan, revision).await? {
                 let raised = raised.into_iter().map(|read| Raised {
-                    serial: read.zone.serial(revision),
+                    serial: read.settings.serial(revision),
                     zone: read.apex,
                     revision,
                 });

@@ -37,7 +37,7 @@ impl Store {
         left: &mut Vec<(u64, StoreError)>,
     ) -> Result<Option<Staged>, ChangeError> {
         let (apex, present) = (&slot.apex, slot.present.as_ref());
-        let first_step = self.anew();
+        let first_step = self.with_fresh_timeout();
         let mut generation = slot.revision.unsigned_abs();
         loop {
             generation += 1;
@@ -45,7 +45,7 @@ impl Store {
             let Some(first) = plans.next() else {
                 return Err(Refusal::Rule(Violation::Missing(apex.clone(), Rtype::NS)).into());
             };
-            match self.anew().commit(&first).await {
+            match self.with_fresh_timeout().commit(&first).await {
                 Ok(Committed::At(revision)) => {
                     return Ok(Some(Staged {
                         generation,
@@ -54,7 +54,7 @@ impl Store {
                     }));
                 }
                 Ok(Committed::Lost) => {
-                    let (_, now) = self.anew().zone(apex).await?;
+                    let (_, now) = self.with_fresh_timeout().zone(apex).await?;
                     if now.map_or(0, |now| now.revision) != slot.zone_revision() {
                         return Ok(None);
                     }
@@ -91,7 +91,7 @@ impl Store {
             {
                 let (store, count) = (self.clone(), plan.ops.len());
                 under_way.spawn(async move {
-                    let done = store.anew().put_staged(&plan).await?;
+                    let done = store.with_fresh_timeout().put_staged(&plan).await?;
                     Ok::<_, StoreError>(done.then_some(count))
                 });
             }

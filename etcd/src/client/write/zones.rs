@@ -28,7 +28,7 @@ pub struct Removed {
     /// The names that the zone above answers again.
     pub uncovered: Option<Uncovered>,
     /// Why records of it may be left in the store. Nobody serves them.
-    pub left: Option<StoreError>,
+    pub leftover: Option<StoreError>,
 }
 
 impl Store {
@@ -44,9 +44,9 @@ impl Store {
             let Some(present) = present else {
                 return Err(self.no_zone(apex, revision).await?.into());
             };
-            let mut zone = present.zone.clone();
-            edit(&mut zone);
-            let Some(plan) = txn::zone_set(self.prefix(), &present, &zone)? else {
+            let mut settings = present.settings.clone();
+            edit(&mut settings);
+            let Some(plan) = txn::zone_set(self.prefix(), &present, &settings)? else {
                 let head = attempts.store().head().await?;
                 return Ok((head.revision, false));
             };
@@ -73,18 +73,23 @@ impl Store {
                 self.zone_of(&present, revision).map_err(StoreError::from)?;
             }
             // This is only for the report: an unreadable zone above does not prevent the removal.
-            let uncovered = self.anew().uncovered(apex).await.ok().flatten();
+            let uncovered = self
+                .with_fresh_timeout()
+                .uncovered(apex)
+                .await
+                .ok()
+                .flatten();
             let base = salvage_serial_base(&present.value);
             let plan = txn::zone_remove(self.prefix(), apex, present.mod_revision, base);
             if let Some(revision) = attempts.commit(&plan, revision).await? {
                 break (revision, uncovered);
             }
         };
-        let left = self.sweep(apex, |_| true).await.err();
+        let leftover = self.sweep(apex, |_| true).await.err();
         Ok(Some(Removed {
             revision,
             uncovered,
-            left,
+            leftover,
         }))
     }
 
@@ -94,7 +99,7 @@ impl Store {
         let mut attempts = Attempts::new(self, &root);
         loop {
             let head = attempts.store().head().await?;
-            if let Some(revision) = attempts.commit(&plan, head.store).await? {
+            if let Some(revision) = attempts.commit(&plan, head.store_revision).await? {
                 return Ok(revision);
             }
         }
@@ -124,14 +129,21 @@ impl Store {
         let mut generations = Vec::new();
         let mut range = self.prefix().generations(apex);
         // Skip from the first key of a generation to the first key of the next.
-        while let Some(first) = self.anew().first(range.clone(), revision).await? {
+        while let Some(first) = self
+            .with_fresh_timeout()
+            .first(range.clone(), revision)
+            .await?
+        {
             let Ok(Key::Rrset { generation, .. }) = self.prefix().decode(&first) else {
                 range.start = next_key(first);
                 continue;
             };
             let all = self.prefix().generation(apex, generation);
             range.start = all.end.clone();
-            generations.push((generation, self.anew().count(all, revision).await?));
+            generations.push((
+                generation,
+                self.with_fresh_timeout().count(all, revision).await?,
+            ));
         }
         Ok(generations)
     }
@@ -174,16 +186,16 @@ impl Store {
     ) -> Result<usize, StoreError> {
         let (mut swept, mut size, mut failures) = (0, PageSize::first(), 0);
         loop {
-            let (_, read) = self.anew().zone(apex).await?;
+            let (_, read) = self.with_fresh_timeout().zone(apex).await?;
             if read
                 .as_ref()
-                .is_some_and(|read| read.zone.generation == generation)
+                .is_some_and(|read| read.settings.generation == generation)
             {
                 return Ok(swept);
             }
             let asked = Instant::now();
             let (_, page, _) = self
-                .anew()
+                .with_fresh_timeout()
                 .page(range.clone(), size.keys(), None, true)
                 .await?;
             size.learn(&page, asked.elapsed());
@@ -194,7 +206,7 @@ impl Store {
                 let (first, last) = (&keys[0].key, &keys[keys.len() - 1].key);
                 let range = first.clone()..next_key(last.clone());
                 let plan = txn::sweep(self.prefix(), apex, read.as_ref(), range);
-                match self.anew().commit(&plan).await {
+                match self.with_fresh_timeout().commit(&plan).await {
                     Ok(Committed::At(_)) => (swept, failures) = (swept + keys.len(), 0),
                     // The zone has changed: look again.
                     Ok(Committed::Lost) => break,

@@ -15,7 +15,7 @@ pub(super) struct DomainName;
 pub(super) struct ExactName;
 
 /// Names to the end, perhaps none (RFC 8005 5).
-pub(super) struct DomainNames;
+pub(super) struct DomainNameList;
 
 impl Field for DomainName {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
@@ -56,7 +56,7 @@ impl Field for ExactName {
     }
 }
 
-impl Field for DomainNames {
+impl Field for DomainNameList {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         while !cursor.is_empty() {
             DomainName.parse(cursor, out)?;

@@ -7,7 +7,7 @@ use super::bitmap::{LowTypes, Services, TYPES_ANY, TYPES_SOME};
 use super::field::Field;
 use super::hip::HostIdentity;
 use super::location::Location;
-use super::name::{DomainName, DomainNames, ExactName};
+use super::name::{DomainName, DomainNameList, ExactName};
 use super::number::{
     ALGORITHM, CERT_TYPE, Covered, DIGEST_TYPE, DSYNC_SCHEME, KEY_PROTOCOL, KeyFlags, Period, U8,
     U16, U32, U64,
@@ -91,7 +91,7 @@ pub(super) fn fields(rtype: Rtype) -> Option<&'static [&'static dyn Field]> {
         Rtype::NSEC3PARAM => &[&U8, &U8, &U16, &Salt],
         Rtype::DHCID | Rtype::OPENPGPKEY | Rtype::HHIT | Rtype::BRID => &[&BASE64_SOME],
         Rtype::TLSA | Rtype::SMIMEA => &[&U8, &U8, &U8, &Hex],
-        Rtype::HIP => &[&HostIdentity, &DomainNames],
+        Rtype::HIP => &[&HostIdentity, &DomainNameList],
         Rtype::TALINK => &[&ExactName, &ExactName],
         Rtype::CSYNC => &[&U32, &U16, &TYPES_ANY],
         Rtype::ZONEMD => &[&U32, &U8, &U8, &Hex],

@@ -15,7 +15,7 @@ use super::{Fault, FilePosition, FileRecord, MasterFile, Rrsets};
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// The settings, from the SOA record.
-    pub zone: ZoneSettings,
+    pub settings: ZoneSettings,
     /// The SOA's serial.
     pub serial: u32,
     /// All other records.
@@ -90,10 +90,10 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
         return Err(errors);
     };
     warnings.extend(found.doubts.into_iter().map(&place));
-    let mut zone = ZoneSettings::new(fields.mname.clone(), fields.rname.clone());
-    zone.soa = fields;
+    let mut settings = ZoneSettings::new(fields.mname.clone(), fields.rname.clone());
+    settings.soa = fields;
     Ok(Checked {
-        zone,
+        settings,
         serial,
         rrsets,
         warnings,
@@ -176,7 +176,7 @@ fn gather(
         .rdata
         .iter()
         .rev()
-        .take(DUPLICATES_IN)
+        .take(DUPLICATES_LOOKBACK)
         .any(|other| other.canonical(rtype) == rdata.canonical(rtype))
     {
         warnings.push(fault(
@@ -195,7 +195,7 @@ fn gather(
 
 /// How many records back to look for duplicates to warn about, so that an RRset with thousands of records does not take
 /// millions of comparisons. `Rrset::new` removes all duplicates.
-const DUPLICATES_IN: usize = 256;
+const DUPLICATES_LOOKBACK: usize = 256;
 
 fn soa_fields(record: &FileRecord) -> Option<(Soa, u32)> {
     let names = record.rdata.names(Rtype::SOA);

@@ -72,13 +72,15 @@ fn broken_rules<'z>(apex: &Name, rrsets: &'z Rrsets) -> Vec<(&'z Name, Rtype, Vi
         types: Vec::new(),
         dname_above: None,
     };
-    let all: Vec<&(Name, Rtype)> = rrsets.keys().collect();
-    for keys in all.chunk_by(|one, other| one.0 == other.0) {
-        let owner = &keys[0].0;
+    let mut keys = rrsets.keys().peekable();
+    while let Some((owner, first)) = keys.next() {
+        let mut types = vec![*first];
+        while let Some((_, rtype)) = keys.next_if(|(next, _)| next == owner) {
+            types.push(*rtype);
+        }
         // In canonical order all names below a DNAME come right after it.
         seen.dname_above = seen.dname_above.filter(|dname| owner.is_within(dname));
         seen.types.clear();
-        let mut types: Vec<Rtype> = keys.iter().map(|(_, rtype)| *rtype).collect();
         // Clashes are reported at the CNAME or the DNAME record.
         types.sort_by_key(|rtype| (*rtype == Rtype::CNAME, *rtype == Rtype::DNAME));
         for rtype in types {

@@ -46,13 +46,13 @@ impl fmt::Display for GenerateError {
 }
 
 /// The numbers of a range.
-pub(super) struct Generate {
+pub(super) struct GenerateRange {
     next: u32,
     stop: u32,
     step: u32,
 }
 
-impl Generate {
+impl GenerateRange {
     /// Reads `START-STOP[/STEP]`.
     pub(super) fn parse(raw: &[u8]) -> Result<Self, GenerateError> {
         let text = String::from_utf8_lossy(raw);
@@ -74,11 +74,11 @@ impl Generate {
         if u64::from((stop - next) / step) >= COUNT_MAX {
             return Err(GenerateError::Count(text.into_owned()));
         }
-        Ok(Generate { next, stop, step })
+        Ok(GenerateRange { next, stop, step })
     }
 }
 
-impl Iterator for Generate {
+impl Iterator for GenerateRange {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
@@ -125,7 +125,7 @@ pub(super) fn fill(raw: &[u8], value: u32) -> Result<Vec<u8>, GenerateError> {
 
 /// The text inside a quoted string: escaped quotes become quotes, other escapes stay. As in BIND, `TXT "\"a b\""` makes
 /// one string and `TXT "a b"` makes two. Unlike BIND, a semicolon does not begin a comment, so that no text is lost.
-pub(super) fn requoted(raw: &[u8]) -> Vec<u8> {
+pub(super) fn quoted_again(raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((&octet, after)) = rest.split_first() {

@@ -9,7 +9,7 @@ use super::super::rrset::TTL_MAX;
 use super::super::rtype::Rtype;
 use super::super::text::{Entries, Entry, Position, Token, unescaped};
 use super::super::time::period;
-use super::generate::{Generate, fill, requoted};
+use super::generate::{GenerateRange, fill, quoted_again};
 use super::{Fault, FilePosition, FileRecord, MasterFile};
 
 /// How deep files may include each other. It stops files that include themselves.
@@ -98,7 +98,8 @@ fn shown(token: &Token<'_>) -> String {
     String::from_utf8_lossy(token.raw).into_owned()
 }
 
-/// Whether these are TTL, class and type of a TSIG record. `dig` and `kdig` print one after a zone from a signed transfer.
+/// Whether these are TTL, class and type of a TSIG record. `dig` and `kdig` print one after a zone from a signed
+/// transfer.
 fn is_message_signature(tokens: &[Token<'_>]) -> bool {
     matches!(tokens, [ttl, class, rtype, ..] if ttl.raw == b"0"
         && class.raw.eq_ignore_ascii_case(b"ANY")
@@ -257,7 +258,7 @@ impl Reader<'_> {
         record: &[Token<'_>],
     ) -> Result<(), Failure> {
         let generate =
-            Generate::parse(range.raw).or_else(|error| fail(range.at, error.to_string()))?;
+            GenerateRange::parse(range.raw).or_else(|error| fail(range.at, error.to_string()))?;
         for value in generate {
             let filled = |token: &Token<'_>| {
                 fill(token.raw, value).or_else(|error| fail(token.at, error.to_string()))
@@ -279,7 +280,7 @@ impl Reader<'_> {
             let head = self.head(scope, &tokens, at)?;
             match head.rdata {
                 [token] if token.quoted => {
-                    let text = requoted(token.raw);
+                    let text = quoted_again(token.raw);
                     let entry = Entries::new(&text).next().unwrap_or(Ok(Entry::default()));
                     let mut inner = entry
                         .or_else(|(_, error)| fail(token.at, error.to_string()))?

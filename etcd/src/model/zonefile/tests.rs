@@ -42,14 +42,18 @@ fn lines(records: &[FileRecord]) -> Vec<String> {
 fn reads_checks_and_writes() {
     let sound = checked(ZONE).expect("a sound zone");
     assert_eq!(
-        (sound.serial, sound.zone.soa.expire, sound.warnings.len()),
+        (
+            sound.serial,
+            sound.settings.soa.expire,
+            sound.warnings.len()
+        ),
         (42, 1_209_600, 1)
     );
     let mut text = String::new();
     write(
         &mut text,
         &origin(),
-        &sound.zone,
+        &sound.settings,
         sound.serial,
         &sound.rrsets,
     )
@@ -66,7 +70,10 @@ fn reads_checks_and_writes() {
          www.example.org. 300 IN AAAA 2001:db8::1\n"
     );
     let again = checked(&text).expect("sound");
-    assert_eq!((again.rrsets, again.zone), (sound.rrsets, sound.zone));
+    assert_eq!(
+        (again.rrsets, again.settings),
+        (sound.rrsets, sound.settings)
+    );
 }
 
 #[test]
@@ -530,11 +537,11 @@ fn ttls_over_the_limit_become_0() {
         [0, 0, 2_147_483_647, 0, 0]
     );
     assert_eq!(
-        (sound.zone.soa.ttl, sound.zone.soa.minimum),
+        (sound.settings.soa.ttl, sound.settings.soa.minimum),
         (2_147_483_647, 0)
     );
     let bare = checked("@ SOA ns hostmaster 1 2 3 4 4294967295\n@ 1 NS ns.other.\n");
-    let bare = bare.expect("sound").zone;
+    let bare = bare.expect("sound").settings;
     assert_eq!((bare.soa.ttl, bare.soa.minimum, bare.fault()), (0, 0, None));
     assert_eq!(
         shown(&sound.warnings),

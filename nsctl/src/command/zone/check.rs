@@ -68,7 +68,7 @@ async fn check_stored(context: &Context, apex: &Name) -> Result<(), Error> {
             }
         }
     }
-    let found = zonefile::examine(apex, Some(&read.zone.soa), &rrsets);
+    let found = zonefile::examine(apex, Some(&read.settings.soa), &rrsets);
     errors += found.errors.len();
     for Finding { reason, .. } in &found.errors {
         output::note(&format!("error: {reason}"));

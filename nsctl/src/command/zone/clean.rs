@@ -11,7 +11,7 @@ use crate::output::plural;
 
 pub(super) async fn clean(context: &Context, apex: &Name, writing: Writing) -> Result<(), Error> {
     let read = context.store().zone(apex).await?.1;
-    let served = read.as_ref().map(|read| read.zone.generation);
+    let served = read.as_ref().map(|read| read.settings.generation);
     let swept = context
         .store()
         .sweep(apex, |generation| Some(generation) != served)

@@ -26,7 +26,7 @@ pub(super) async fn diff(context: &Context, apex: &Name, path: &Path) -> Result<
     let present = context.existing_zone(apex).await?;
     let stored = context.store().content(&present).await??;
     let differences = zonefile::diff(&stored, &checked.rrsets);
-    let soa = soa_differences(&present.zone.soa, &checked.zone.soa);
+    let soa = soa_differences(&present.settings.soa, &checked.settings.soa);
     show(context, &soa, &differences)?;
     match differences.len() + soa.len() {
         0 => Ok(()),

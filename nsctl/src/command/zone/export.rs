@@ -18,6 +18,6 @@ pub(super) async fn export(context: &Context, apex: &Name) -> Result<(), Error> 
         prefix: context.store().prefix().clone(),
     };
     let mut text = format!("{exported}\n");
-    zonefile::write(&mut text, apex, &read.zone, serial, &rrsets).map_err(Error::failed)?;
+    zonefile::write(&mut text, apex, &read.settings, serial, &rrsets).map_err(Error::failed)?;
     output::print(&text)
 }

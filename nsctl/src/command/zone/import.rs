@@ -32,7 +32,10 @@ pub(super) async fn import(context: &Context, how: ImportZone) -> Result<(), Err
     if !how.replace
         && let Some(present) = context.store().zone(apex).await?.1
     {
-        note_kept_soa(apex, &soa_differences(&present.zone.soa, &checked.zone.soa));
+        note_kept_soa(
+            apex,
+            &soa_differences(&present.settings.soa, &checked.settings.soa),
+        );
     }
     if how.strict && !checked.warnings.is_empty() {
         return Err(Error::Conflict(format!(
@@ -62,7 +65,7 @@ async fn write(
     let imported = store.import(apex, checked, import, &progress).await;
     bar.finish_and_clear();
     let imported = imported?;
-    if let Some(error) = &imported.left {
+    if let Some(error) = &imported.leftover {
         output::error(format!(
             "records that are not served may be left in etcd ({error}): nsctl zone clean {apex} deletes them"
         ));
@@ -112,7 +115,7 @@ async fn conclude(
         ..ChangeReport::of(apex, imported.revision, imported.changed).with_moved(imported)
     };
     let report = match is_listed {
-        true => report.with(differences),
+        true => report.with_records(differences),
         false => report,
     };
     report.conclude(context, writing, &text).await

@@ -40,12 +40,12 @@ pub(super) async fn remove(context: &Context, remove: RemoveZone) -> Result<(), 
     let Some(Removed {
         revision,
         uncovered,
-        left,
+        leftover,
     }) = removed
     else {
         return Err(Refusal::UnknownZone(apex.clone()).into());
     };
-    if let Some(error) = left {
+    if let Some(error) = leftover {
         output::error(format!(
             "its records are still in etcd ({error}): nsctl zone clean {apex} deletes them"
         ));
@@ -72,7 +72,7 @@ async fn contents(context: &Context, present: &ZoneRead) -> Result<(String, Stri
         .await?;
     let served = generations
         .iter()
-        .find(|(generation, _)| *generation == present.zone.generation);
+        .find(|(generation, _)| *generation == present.settings.generation);
     let count = served.map_or(0, |(_, count)| *count);
     let some = context
         .store()

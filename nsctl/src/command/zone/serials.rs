@@ -81,8 +81,8 @@ pub(super) async fn raise(
     }
 }
 
-/// Returns the base that raises a zone's serial by at least `by`, and at least to what front-ends have served; `None` if
-/// it is that far already.
+/// Returns the base that raises a zone's serial by at least `by`, and at least to what front-ends have served; `None`
+/// if it is that far already.
 fn raised_base(read: &ZoneRead, serial: u32, by: Option<u32>, served: Option<u32>) -> Option<u32> {
     let raised = by.map(|by| serial.wrapping_add(by));
     let least = match (raised, served) {
@@ -92,7 +92,7 @@ fn raised_base(read: &ZoneRead, serial: u32, by: Option<u32>, served: Option<u32
     // A front-end that lags still reports a serial that has been raised already.
     let distance = is_serial_before(serial, least).then(|| least.wrapping_sub(serial))?;
     // The transaction writes the serial's key, so the serial grows by at least one more.
-    Some(read.zone.serial_base.wrapping_add(distance))
+    Some(read.settings.serial_base.wrapping_add(distance))
 }
 
 /// Returns the newest serial that front-ends have served of each zone that is behind it now.

@@ -74,7 +74,7 @@ pub(super) async fn add(context: &Context, add: AddZone) -> Result<(), Error> {
     overlap::describe_moved(apex, &imported, &mut text);
     if context.dry_run {
         text.lines = listed(&[], &imported.differences);
-        report = report.with(&imported.differences);
+        report = report.with_records(&imported.differences);
     }
     report.conclude(context, *writing, &text).await
 }
@@ -92,7 +92,7 @@ pub(super) async fn set(context: &Context, set: SetZone) -> Result<(), Error> {
             zone.soa.mname = mname.clone();
         }
     };
-    let before = context.existing_zone(apex).await?.zone;
+    let before = context.existing_zone(apex).await?.settings;
     let mut after = before.clone();
     edit(&mut after);
     let (revision, changed) = context.store().zone_set(apex, edit).await?;

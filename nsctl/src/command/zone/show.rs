@@ -35,7 +35,7 @@ pub(super) async fn list(context: &Context) -> Result<(), Error> {
             zone: &read.apex,
             unicode: read.apex.unicode(),
             serial,
-            settings: &read.zone,
+            settings: &read.settings,
         });
     if context.output == Output::Json {
         return output::json(&rows.collect::<Vec<_>>());
@@ -81,7 +81,7 @@ struct ZoneDetails<'a> {
 
 pub(super) async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
     let read = context.existing_zone(apex).await?;
-    let served = read.zone.generation;
+    let served = read.settings.generation;
     let generations = context.store().generations(apex, Some(read.as_of)).await?;
     let (served, others): (Vec<_>, Vec<_>) = generations
         .into_iter()
@@ -91,7 +91,7 @@ pub(super) async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
             zone: apex,
             unicode: apex.unicode(),
             serial: context.store().serial(&read).await?,
-            settings: &read.zone,
+            settings: &read.settings,
         },
         rrsets: served.iter().map(|(_, count)| count).sum(),
         not_served: others

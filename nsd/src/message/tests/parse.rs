@@ -380,7 +380,9 @@ fn no_key_is_known() {
 #[test]
 fn a_query_can_be_refused_later() {
     let octets = query("x.test.", Rtype::A, Some(512));
-    let refusal = parse(&octets).unwrap().reject(Rcode::REFUSED, Some(18));
+    let refusal = parse(&octets)
+        .unwrap()
+        .error_reply(Rcode::REFUSED, Some(18));
     let mut out = [0; 512];
     let len = encode_reject(&refusal, &OURS, &mut out);
     let reply = decode(&out[..len]).unwrap();

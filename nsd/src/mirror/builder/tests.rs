@@ -660,7 +660,7 @@ fn a_large_loss_that_passes_because_of_our_own_change_is_logged() {
 }
 
 #[test]
-fn a_zone_that_is_held_back_is_never_fresh() {
+fn a_zone_that_is_held_back_says_so_and_keeps_its_promise() {
     let mut builder = Builder::new(
         Prefix::default(),
         Consistency::Linearizable,
@@ -671,14 +671,14 @@ fn a_zone_that_is_held_back_is_never_fresh() {
         builder
             .view()
             .zone(&name("x"))
-            .map(|zone| zone.consistency())
+            .map(|zone| (zone.consistency(), zone.is_held()))
     };
-    assert_eq!(promise(&builder), Some(Consistency::Linearizable));
+    assert_eq!(promise(&builder), Some((Consistency::Linearizable, false)));
     apply(&mut builder, 6, &deleted(0..20));
-    assert_eq!(promise(&builder), Some(Consistency::Bounded(0)));
+    assert_eq!(promise(&builder), Some((Consistency::Linearizable, true)));
     let mut builder = with(addresses_listed(20));
     apply(&mut builder, 6, &deleted(0..20));
-    assert_eq!(promise(&builder), Some(Consistency::Available));
+    assert_eq!(promise(&builder), Some((Consistency::Available, true)));
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! The octets of a snapshot.
 //!
 //! ```text
-//! "nsd snapshot\n", version, prefix, cluster, revision, when it was good, Extras as JSON,
+//! "nsd snapshot\n", version, prefix, cluster, revision, when it last matched etcd, Extras as JSON,
 //! number of zones, and for each zone:
 //!     apex, ZoneExtras as JSON, number of generations,
 //!     for each generation: its number, its contents
-//!     if a copy is kept because others have deleted some of the zone: its contents
+//!     if the zone is kept as it was before others deleted some of it: the contents of the oldest such copy
 //! XXH3 of all that (128 bits)
 //! ```
 //!
-//! Numbers are little-endian and have 64 bits. Texts, names and JSON are octets with their length in 32 bits in front.
+//! Numbers are little-endian and have 64 bits. After the first line, texts, names and JSON are octets with their
+//! length in 32 bits in front.
 //! Contents are the number of names, and each name with its RRsets as `Contents::octets` gives it.
 
 use std::fs::File;
@@ -28,7 +29,8 @@ use crate::zone::{Contents, Loader};
 
 pub(super) const MAGIC: &[u8] = b"nsd snapshot\n";
 
-/// Goes up with every change of the format, also of the octets that names have. Version 1 has no kept copies.
+/// Goes up with every change of the format. If the octets of names change, older versions have to be refused, too.
+/// Version 1 has no kept copies.
 pub(super) const VERSION: u64 = 2;
 
 pub(super) const CHECKSUM_LEN: u64 = 16;
@@ -40,6 +42,7 @@ pub(super) const BLOCK: usize = 1 << 20;
 #[derive(Serialize, Deserialize)]
 struct Extras {
     accepted: Option<Accepted>,
+    /// The highest serial of each zone that was served.
     serials: Vec<(Name, u32)>,
     quarantine: Vec<(Vec<u8>, String)>,
 }
@@ -60,7 +63,8 @@ struct KeptExtras {
     serial_revision: i64,
     gone: usize,
     /// When something was lost last.
-    since: u64,
+    #[serde(rename = "since")]
+    lost_at: u64,
     is_held: bool,
 }
 
@@ -107,7 +111,7 @@ impl Read for Hashed<'_> {
 pub(super) struct SnapshotWriter<'f>(pub(super) BufWriter<Hashed<'f>>);
 
 impl SnapshotWriter<'_> {
-    pub(super) fn saved(&mut self, saved: &Saved) -> io::Result<()> {
+    pub(super) fn write_saved(&mut self, saved: &Saved) -> io::Result<()> {
         self.0.write_all(MAGIC)?;
         self.number(VERSION)?;
         self.octets(saved.prefix.to_string().as_bytes())?;
@@ -137,7 +141,7 @@ impl SnapshotWriter<'_> {
                     settings: kept.settings.clone(),
                     serial_revision: kept.serial_revision,
                     gone: kept.gone(),
-                    since: kept.lost_at,
+                    lost_at: kept.lost_at,
                     is_held: kept.is_held,
                 }),
             })?;
@@ -178,7 +182,7 @@ impl SnapshotWriter<'_> {
 pub(super) struct SnapshotReader<'f>(pub(super) BufReader<Hashed<'f>>);
 
 impl SnapshotReader<'_> {
-    pub(super) fn saved(&mut self, expected: &Prefix) -> Result<Saved, SnapshotError> {
+    pub(super) fn read_saved(&mut self, expected: &Prefix) -> Result<Saved, SnapshotError> {
         let mut magic = [0; MAGIC.len()];
         if self.0.read_exact(&mut magic).is_err() || magic != MAGIC {
             return Err(SnapshotError::NotASnapshot);
@@ -202,7 +206,7 @@ impl SnapshotReader<'_> {
         for _ in 0..self.number()? {
             self.zone(&mut buffer, &mut tables)?;
         }
-        // Older than any revision that may still come: only a later acceptance is news.
+        // Revision 0 is below any that can come, so a later acceptance counts as news.
         tables.accepted = extras.accepted.map(|accepted| (0, accepted));
         tables.quarantine_again(expected, extras.quarantine);
         Ok(Saved {
@@ -232,7 +236,7 @@ impl SnapshotReader<'_> {
         if let Some(kept) = extras.kept {
             let settings = (kept.settings, kept.serial_revision);
             let contents = (self.contents(buffer, &apex)?, kept.gone);
-            let kept = Kept::new(settings, contents, kept.since, kept.is_held);
+            let kept = Kept::new(settings, contents, kept.lost_at, kept.is_held);
             zone.kept = Some(Box::new(kept));
         }
         Ok(())

@@ -71,7 +71,7 @@ impl fmt::Display for SnapshotError {
 impl std::error::Error for SnapshotError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // Its own text is shown already.
+            // The text has that of the error inside.
             SnapshotError::Io(error) => error.source(),
             _ => None,
         }
@@ -110,7 +110,7 @@ pub(super) fn write(_turn: &Turn, path: &Path, saved: &Saved) -> io::Result<()> 
         BLOCK,
         Hashed::new(&file, u64::MAX),
     ));
-    out.saved(saved)?;
+    out.write_saved(saved)?;
     let hashed = out.0.into_inner().map_err(io::IntoInnerError::into_error)?;
     (&file).write_all(&hashed.checksum())?;
     file.sync_all()?;
@@ -176,7 +176,7 @@ pub(super) fn read(path: &Path, prefix: &Prefix) -> Result<Option<Saved>, Snapsh
         .checked_sub(CHECKSUM_LEN)
         .ok_or(SnapshotError::CutShort)?;
     let mut input = SnapshotReader(BufReader::with_capacity(BLOCK, Hashed::new(&file, len)));
-    let saved = input.saved(prefix)?;
+    let saved = input.read_saved(prefix)?;
     let mut checksum = [0; CHECKSUM_LEN as usize];
     (&file).read_exact(&mut checksum)?;
     if input.left() > 0 || input.0.get_ref().checksum() != checksum {

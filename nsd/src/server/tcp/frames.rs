@@ -46,7 +46,7 @@ pub(super) fn answer(
         }
         let (front, out) = output[made..].split_at_mut(2);
         let reply = respond(query, &mut out[..OCTETS_MAX]);
-        if let Reply::Later = reply {
+        if let Reply::NeedsConfirmation = reply {
             break Next::Barrier;
         }
         taken += 2 + query.len();
@@ -56,7 +56,7 @@ pub(super) fn answer(
                 made += 2 + len;
             }
             Reply::Stream(messages) => break Next::Stream(messages),
-            Reply::Silent | Reply::Later => break Next::Close,
+            Reply::Silent | Reply::NeedsConfirmation => break Next::Close,
         }
     };
     Answered { taken, made, next }

@@ -25,7 +25,7 @@ fn whole_messages_are_answered_together() {
         let answered = answer(input, &mut output, |query, out| {
             match query {
                 b"" => return Reply::Silent,
-                b"later" => return Reply::Later,
+                b"later" => return Reply::NeedsConfirmation,
                 b"many" => return Reply::Stream(Box::new(Numbered::new(9))),
                 _ => {}
             }

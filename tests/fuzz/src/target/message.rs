@@ -151,7 +151,7 @@ pub fn message(octets: &[u8]) {
     if query.class == Class::Chaos {
         let len = match query.chaos() {
             Some(_) => encode_chaos(&[b'x'; 300], &query, &OURS, 512, &mut out),
-            None => encode_reject(&query.reject(Rcode::REFUSED, None), &OURS, &mut out),
+            None => encode_reject(&query.error_reply(Rcode::REFUSED, None), &OURS, &mut out),
         };
         let reply = read(octets, &out[..len], 512);
         assert_eq!(reply.records.len(), usize::from(query.chaos().is_some()));

@@ -39,7 +39,7 @@ impl Import<'_> {
         let mut changing = wanted.filter(|key| old.get(key) != all.get(key));
         // Reading and checking the zone has used up time.
         attempts.renew();
-        let mut since = attempts.store().head().await?.store;
+        let mut since = attempts.store().head().await?.store_revision;
         for mut plan in plans {
             // Two operations write the serial and the head.
             let count = plan.ops.len() - 2;

@@ -73,7 +73,7 @@ pub struct Imported {
     /// The zone above, if it has no NS records for the new one.
     pub not_delegating: Option<Name>,
     /// Why unserved records, replaced or staged in vain, may be left in the store.
-    pub left: Option<StoreError>,
+    pub leftover: Option<StoreError>,
 }
 
 /// One import, tried until it is done.
@@ -114,11 +114,11 @@ impl Store {
     pub async fn zone_add(
         &self,
         apex: &Name,
-        zone: &ZoneSettings,
+        settings: &ZoneSettings,
         servers: &[Rdata],
         overlap: Overlap,
     ) -> Result<Imported, ChangeError> {
-        let wanted = txn::new_zone(apex, zone.clone(), servers.to_vec())?;
+        let wanted = txn::new_zone(apex, settings.clone(), servers.to_vec())?;
         let how = ImportHow {
             overlap,
             ..ImportHow::new(ImportMode::Replace)
@@ -132,7 +132,7 @@ impl Store {
     async fn comparable(&self, apex: &Name, how: &ImportHow) -> Result<ImportHow, StoreError> {
         let mut how = how.clone();
         if let Some(exported) = &how.exported {
-            let cluster_id = self.anew().head().await?.cluster_id;
+            let cluster_id = self.with_fresh_timeout().head().await?.cluster_id;
             let is_ours = exported.zone == *apex
                 && exported.cluster_id == cluster_id
                 && exported.prefix == *self.prefix();
@@ -145,7 +145,7 @@ impl Store {
 impl From<&Checked> for WantedZone {
     fn from(file: &Checked) -> Self {
         WantedZone {
-            zone: file.zone.clone(),
+            settings: file.settings.clone(),
             serial: Some(file.serial),
             rrsets: file.rrsets.clone(),
         }
@@ -181,8 +181,11 @@ impl<'a> Import<'a> {
             match self.attempt(&mut attempts).await {
                 Ok(None) => self.lost += 1,
                 Ok(Some(imported)) => {
-                    let left = self.left.pop().map(|(_, why)| why);
-                    return Ok(Imported { left, ..imported });
+                    let leftover = self.left.pop().map(|(_, why)| why);
+                    return Ok(Imported {
+                        leftover,
+                        ..imported
+                    });
                 }
                 Err(error) => {
                     // A failing store cannot delete either, and may still apply the switch to what is staged.
@@ -213,7 +216,7 @@ impl<'a> Import<'a> {
     }
 
     async fn slot(&self) -> Result<Slot, ChangeError> {
-        let slot = self.store.anew().slot(self.apex).await?;
+        let slot = self.store.with_fresh_timeout().slot(self.apex).await?;
         if self.is_new && slot.present.is_some() {
             return Err(Refusal::ZoneExists(self.apex.clone()).into());
         }
@@ -265,7 +268,7 @@ impl<'a> Import<'a> {
         if prepared.is_there(slot) {
             self.give_up_staged().await;
             return Ok(Some(Imported {
-                revision: self.store.anew().head().await?.revision,
+                revision: self.store.with_fresh_timeout().head().await?.revision,
                 ..Imported::default()
             }));
         }

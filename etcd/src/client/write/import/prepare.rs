@@ -31,14 +31,14 @@ impl Import<'_> {
         match &slot.present {
             None if self.how.overlap == Overlap::Hide => {}
             None => {
-                let above = self.store.anew().above(self.apex).await?;
+                let above = self.store.with_fresh_timeout().above(self.apex).await?;
                 let (prefix, overlap) = (self.store.prefix(), self.how.overlap);
                 room = txn::make_room(prefix, self.apex, &above, &wanted.rrsets, overlap)?;
                 wanted.rrsets.extend(room.moved.clone());
             }
             Some(present) => {
-                wanted.zone.default_ttl = present.zone.default_ttl;
-                wanted.zone.consistency = present.zone.consistency;
+                wanted.settings.default_ttl = present.settings.default_ttl;
+                wanted.settings.consistency = present.settings.consistency;
                 let (content, newest) = self.store.content_and_newest(present).await?;
                 old = content.ok();
                 changed = changed.max(present.revision).max(newest);
@@ -104,7 +104,7 @@ impl Prepared {
     pub(super) fn is_there(&self, slot: &Slot) -> bool {
         slot.present
             .as_ref()
-            .is_some_and(|present| self.wanted.has_settings_of(&present.zone))
+            .is_some_and(|present| self.wanted.has_settings_of(&present.settings))
             && self.old.as_ref() == Some(&self.wanted.rrsets)
     }
 
@@ -150,6 +150,9 @@ impl Prepared {
     /// The old and the new SOA record, if one is replaced.
     pub(super) fn soa(&self, slot: &Slot) -> Option<(Soa, Soa)> {
         let present = slot.present.as_ref()?;
-        Some((present.zone.soa.clone(), self.wanted.zone.soa.clone()))
+        Some((
+            present.settings.soa.clone(),
+            self.wanted.settings.soa.clone(),
+        ))
     }
 }

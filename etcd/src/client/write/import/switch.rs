@@ -40,7 +40,7 @@ impl Import<'_> {
         );
         prepared.room.add_to(&mut plan);
         attempts.renew();
-        let since = attempts.store().head().await?.store;
+        let since = attempts.store().head().await?.store_revision;
         // If this fails, the staged generation stays: nobody serves it, and the switch may still be applied.
         let Some(revision) = attempts.commit(&plan, since).await? else {
             return Ok(None);
@@ -58,7 +58,7 @@ impl Import<'_> {
             old = old.or(prepared.old.as_ref().map(Cow::Borrowed));
         }
         let present = slot.present.as_ref();
-        self.clean_up(present.map(|present| present.zone.generation))
+        self.clean_up(present.map(|present| present.settings.generation))
             .await;
         Ok(Some(Imported {
             revision,
@@ -80,7 +80,13 @@ impl Import<'_> {
         if let Some(content) = &self.staged {
             let is_fit = content.zone_revision == slot.zone_revision()
                 && content.moved == prepared.room.moved;
-            if is_fit && self.store.anew().holds(&content.staged).await? {
+            if is_fit
+                && self
+                    .store
+                    .with_fresh_timeout()
+                    .holds(&content.staged)
+                    .await?
+            {
                 return Ok(Some(content.staged.clone()));
             }
             self.give_up_staged().await;

@@ -9,13 +9,13 @@ use super::super::name::Name;
 use super::super::rdata::Rdata;
 use super::super::rrset::Rrset;
 use super::super::rtype::Rtype;
-use super::super::rules::is_of_delegation;
+use super::super::rules::can_be_in_delegation;
 use super::super::zone::Soa;
 use super::Rrsets;
 use super::finding::Finding;
 
-/// Finds probable mistakes in a zone. The warnings about one owner only depend on the RRsets at [`names_around`] it, and
-/// on whether these names have others below them.
+/// Finds probable mistakes in a zone. The warnings about one owner only depend on the RRsets at [`names_around`] it,
+/// and on whether these names have others below them.
 pub fn doubts(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Vec<Finding> {
     let mut search = Search {
         apex,
@@ -139,7 +139,7 @@ impl Search<'_> {
     /// Warns about records that a zone cut hides.
     fn hidden(&mut self, owner: &Name, rtype: Rtype, cut: Option<&Name>) {
         let Some(cut) = cut else { return };
-        if is_of_delegation(rtype, owner == cut) {
+        if can_be_in_delegation(rtype, owner == cut) {
             return;
         }
         let reason = if owner == cut {
