@@ -81,7 +81,7 @@ impl Counters {
 /// TCP connections, of all listeners.
 #[derive(Debug, Default)]
 pub struct Seats {
-    /// How many are open.
+    /// How many are open, without those that are closing.
     pub taken: AtomicU64,
     /// How many were closed to make room for others.
     pub dismissed: AtomicU64,

@@ -4,8 +4,9 @@
 //! comparisons which ensure that nothing the plan relied on has changed since. The caller commits the plan in one
 //! transaction. If a comparison fails, it reads and plans again.
 //!
-//! Every plan writes the zone's serial key and the head key. The revision of the serial key is the zone's serial. Plans
-//! for single records compare neither key, so that such writers never conflict because of them.
+//! Every plan that changes what is served writes the zone's serial key and the head key. The revision of the serial key
+//! is the zone's serial. Plans for single records compare neither key, so that such writers never conflict because of
+//! them.
 //!
 //! Comparisons alone do not prevent a change from being made twice: the state that a plan relied on may come back, for
 //! example if an absent RRset is written and removed again. A plan is therefore sent as an attempt that can be

@@ -100,7 +100,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         writing: Writing,
     },
-    /// Exports zones that front-ends are holding back after a mass deletion.
+    /// Exports zones whose mass deletion front-ends are holding back.
     #[command(subcommand)]
     Held(HeldCommand),
     /// Compares every member of etcd and every front-end at one revision. Exits with 3 if any differ, with 1 if some

@@ -15,7 +15,7 @@ pub(crate) struct Promise(pub(crate) Option<Consistency>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ValueError {
     Time(TimeError),
-    NoTime,
+    ZeroTime,
     FractionOfSecond,
     TtlTooLong,
     MailboxSide,
@@ -27,7 +27,7 @@ impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ValueError::Time(error) => error.fmt(f),
-            ValueError::NoTime => f.write_str("expected a time greater than 0"),
+            ValueError::ZeroTime => f.write_str("expected a time greater than 0"),
             ValueError::FractionOfSecond => {
                 f.write_str("expected whole seconds, or a time such as 1h30m")
             }
@@ -62,7 +62,7 @@ pub(super) fn seconds(text: &str) -> Result<u32, ValueError> {
 
 pub(super) fn time(text: &str) -> Result<Duration, ValueError> {
     match text.parse().map_err(ValueError::Time)? {
-        Time(Duration::ZERO) => Err(ValueError::NoTime),
+        Time(Duration::ZERO) => Err(ValueError::ZeroTime),
         Time(time) => Ok(time),
     }
 }

@@ -9,7 +9,7 @@ use super::values::{Promise, mailbox, promise, seconds, ttl};
 use super::writing::Writing;
 
 /// The limit of `raise-serials --by`. A serial is newer than another if it is less than 2^31 ahead (RFC 1982 3.2); the
-/// other half is left for the revisions by which it grows as well.
+/// rest leaves room for the revisions since the zone's last change, which are added too.
 const RAISE_MAX: i64 = 1 << 30;
 
 #[derive(Debug, Subcommand)]
@@ -99,7 +99,7 @@ pub(crate) struct AddZone {
     /// --default-ttl and --soa-ttl.
     #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
     pub(crate) ns: Vec<Name>,
-    /// Move records of the zone above that this zone would hide into this zone, in the same transaction.
+    /// Move into this zone the records of the zone above that it would hide, in the same transaction.
     #[arg(long = "move", conflicts_with = "force")]
     pub(crate) move_hidden: bool,
     /// Create the zone even if it hides records of the zone above, or if front-ends may still be serving an old zone of
@@ -155,7 +155,7 @@ pub(crate) struct ImportZone {
     /// Write nothing if there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Move records of the zone above that the new zone would hide into the new zone.
+    /// Move into the new zone the records of the zone above that it would hide.
     #[arg(long = "move")]
     pub(crate) move_hidden: bool,
     /// Import in spite of any of these: the file has records of a signed zone, such as RRSIG and DNSKEY (they are left

@@ -139,29 +139,34 @@ async fn one_zone(
     })
 }
 
-/// Reads what is listed of all zones, at one revision: with a request for each zone that the name is in, and in one pass
-/// for all zones below it.
+/// Reads what is listed of all zones, at one revision: with a request for each zone that encloses the name, and in one
+/// pass for all zones below it.
 async fn all_zones(
     context: &Context,
     name: Option<&Name>,
     subtree: bool,
 ) -> Result<Vec<ListedZone>, Error> {
     let root = Name::root();
-    let (around, below) = match name {
+    let (enclosing, below) = match name {
         None => (Zones::default(), context.store().zones().await?),
         Some(name) => {
-            let around = context.store().enclosing(name).await?;
+            let enclosing = context.store().enclosing(name).await?;
             let below = match subtree {
-                true => context.store().zones_below(name, around.revision).await?,
+                true => {
+                    context
+                        .store()
+                        .zones_below(name, enclosing.revision)
+                        .await?
+                }
                 false => Zones::default(),
             };
-            (around, below)
+            (enclosing, below)
         }
     };
-    output::left_out(&around.unreadable);
+    output::left_out(&enclosing.unreadable);
     output::left_out(&below.unreadable);
-    let readable = around.zones.iter().chain(&below.zones);
-    let unreadable = around.unreadable_apexes.iter();
+    let readable = enclosing.zones.iter().chain(&below.zones);
+    let unreadable = enclosing.unreadable_apexes.iter();
     let unreadable = unreadable.chain(&below.unreadable_apexes);
     let all = readable.map(|read| &read.apex).chain(unreadable);
     let all: BTreeSet<Name> = all.cloned().collect();
@@ -177,7 +182,7 @@ async fn all_zones(
         read,
     };
     let mut zones = Vec::new();
-    for read in around.zones {
+    for read in enclosing.zones {
         let rrsets = rrsets(context, &read, name, subtree).await?;
         zones.push(listed(read, rrsets));
     }
@@ -186,7 +191,7 @@ async fn all_zones(
         let (stored, unreadable) = context.store().rrsets_below(top, &below).await?;
         output::left_out(&unreadable);
         let reads = below.zones.into_iter().zip(stored);
-        // The zone of the name itself is in `around`; at the root it is in `below`, too.
+        // The zone of the name itself is in `enclosing`; at the root it is in `below`, too.
         let reads = reads.filter(|(read, _)| name != Some(&read.apex));
         zones.extend(reads.map(|(read, stored)| listed(read, stored.rrsets)));
     }

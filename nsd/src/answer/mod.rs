@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! Request: octets, peer, transport ──► Responder::respond ──► Reply: none, one message, a stream of messages,
-//!                    ▲                                          │    or later
-//!                    └────────── Barrier: confirmed, or not ◄───┘ later
+//!                    ▲                                          │    or NeedsConfirmation
+//!                    └────────── Barrier: confirmed, or not ◄───┘
 //! ```
 //!
 //! The responder reads only the published view and its settings: it does not wait, lock or allocate. The sockets are in

@@ -23,7 +23,7 @@ pub enum LogFormat {
 /// The options of a front-end, as given: nothing is checked, and an option that is not given is `None`.
 ///
 /// The options of a front-end are declared only here; those of the store, which `nsctl` shares, in [`StoreOptions`].
-/// clap and serde make its flag and its key in the configuration file from the field's name, and
+/// clap and serde make an option's flag and its key in the configuration file from the field's name, and
 /// [`etcd::options::variable`] its variable.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -93,8 +93,8 @@ pub struct ServeOptions {
     /// Name of this front-end, unique in the fleet [default: host name and port].
     #[arg(long, value_name = "NAME", help_heading = "Identity")]
     pub id: Option<String>,
-    /// Address at which nsctl reaches this front-end, if it listens on all addresses [default: the source address
-    /// towards etcd].
+    /// Address at which nsctl reaches this front-end, needed if a listener is bound to 0.0.0.0 or [::] [default: the
+    /// source address towards etcd].
     #[arg(long, value_name = "ADDR", help_heading = "Identity")]
     pub advertise: Option<IpAddr>,
     /// Text to return for NSID, and for CHAOS id.server and hostname.bind [default: none; CHAOS is refused].

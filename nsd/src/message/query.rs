@@ -102,7 +102,7 @@ impl<'p> Query<'p> {
         (is(b"\x02id\x06server\0") || is(b"\x08hostname\x04bind\0")).then_some(Chaos::Identity)
     }
 
-    /// The reply that refuses this query.
+    /// A reply to this query without records, with this response code.
     pub fn error_reply(&self, rcode: Rcode, ede: Option<u16>) -> ErrorReply<'p> {
         ErrorReply {
             rcode,

@@ -109,7 +109,7 @@ impl Kept {
     }
 
     /// Drops the copies that lack nothing. Returns whether any is left.
-    pub(super) fn drop_complete(&mut self) -> bool {
+    pub(super) fn retain_incomplete(&mut self) -> bool {
         while self.copies.front().is_some_and(|oldest| oldest.gone == 0) {
             self.copies.pop_front();
         }
@@ -125,7 +125,7 @@ impl Kept {
         while self.copies.get(1).is_some_and(|next| next.since <= begin) {
             self.copies.pop_front();
         }
-        self.lost_at >= begin && self.drop_complete()
+        self.lost_at >= begin && self.retain_incomplete()
     }
 
     /// Follows an RRset that is about to be put. `types` are those that etcd has at its owner. What others add to a

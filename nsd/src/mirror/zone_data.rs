@@ -135,7 +135,7 @@ impl ZoneData {
 
     /// Drops the kept copy if etcd lacks none of it any more.
     pub(super) fn drop_unneeded(&mut self) {
-        self.kept.take_if(|kept| !kept.drop_complete());
+        self.kept.take_if(|kept| !kept.retain_incomplete());
     }
 
     /// Keeps the zone as it is, if it is served: others are about to change it.
@@ -209,8 +209,8 @@ impl ZoneData {
 
     /// Compares with what the zone was before everything was listed again, and keeps that if something is missing now.
     /// Nobody knows who made the changes in between. `is_touched` says that a transaction of ours has changed the zone
-    /// since; then what is missing counts as meant: it is returned, and not kept. A zone that is held back stays so,
-    /// unless we have switched to another generation.
+    /// since; then what is missing counts as meant: it is returned, and not kept. As long as something is missing, a
+    /// zone that is held back stays so, unless we have switched to another generation.
     pub(super) fn keep_lost(
         &mut self,
         apex: &Name,

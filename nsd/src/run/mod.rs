@@ -1,7 +1,7 @@
 //! The life of a front-end: read the snapshot, bind, serve, mirror, register; and an orderly end.
 
-mod announce;
 mod descriptors;
+mod log_freshness;
 mod logs;
 mod reload;
 mod signals;
@@ -225,7 +225,7 @@ fn log_freshness(
 ) {
     let (stale_after, prefix) = (config.stale_after, config.mirror.prefix.clone());
     supervisor.task("the log of freshness", move |stop| {
-        announce::run(standing.clone(), stale_after, prefix.clone(), stop)
+        log_freshness::run(standing.clone(), stale_after, prefix.clone(), stop)
     });
 }
 

@@ -21,8 +21,8 @@ pub struct ZoneChange {
 }
 
 impl ZoneChange {
-    /// Those of these zones whose records differ between two views. It takes as long for a zone of a million RRsets as for
-    /// one of ten.
+    /// The changes of those of these zones whose records differ between two views. It takes as long for a zone of a
+    /// million RRsets as for one of ten.
     pub fn between<'n>(
         old: &View,
         new: &View,
@@ -49,7 +49,7 @@ impl ZoneChange {
     }
 
     /// The RRsets that differ, the SOA record included, in no order. The cost goes with the number of changes if one
-    /// version was made from the other, and with the size of the zone after a list.
+    /// version was made from the other, and with the size of the zone after everything was listed again.
     pub fn rrsets(&self) -> impl Iterator<Item = RrsetChange<'_>> {
         let (old, new) = (self.old.as_deref(), self.new.as_deref());
         let (old_soa, new_soa) = (old.map(Zone::soa), new.map(Zone::soa));

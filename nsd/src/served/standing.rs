@@ -25,7 +25,8 @@ pub struct AuditResult {
 /// The state of the mirror, and of what it serves.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    /// Whether there is something to serve: everything was listed, or a snapshot was read, and there is a zone.
+    /// Whether there is something to serve: everything was listed, or a snapshot was read, and there is a zone or none
+    /// is needed.
     pub ready: bool,
     /// Whether it is ready even without a zone.
     pub allow_empty: bool,
@@ -80,7 +81,8 @@ impl Standing {
     }
 
     /// Whether the view has everything that this cluster had at this revision. A view of another cluster does not,
-    /// however high its revision, nor does one that is in doubt. Zones that are held back carry a promise of their own.
+    /// however high its revision, nor does one that is in doubt. Zones that are held back say so themselves
+    /// ([`Zone::is_held`](crate::zone::Zone::is_held)), and keep no promise.
     pub fn covers(&self, cluster_id: u64, revision: i64) -> bool {
         !self.doubted && self.cluster_id == Some(cluster_id) && self.applied >= Some(revision)
     }

@@ -21,8 +21,9 @@ use tokio::time::Instant;
 
 use crate::metrics::Seats;
 
-/// A connection counts as idle after this time without a query. A new one gets it for its first query.
-const MOMENT: Duration = Duration::from_millis(100);
+/// A connection counts as idle after this time without a query. A new one
+/// has this long to send its first query.
+const IDLE_AFTER: Duration = Duration::from_millis(100);
 
 /// The time limit for the rest of a query, once it has begun.
 const QUERY: Duration = Duration::from_secs(5);
@@ -33,8 +34,8 @@ const WRITE: Duration = Duration::from_secs(10);
 /// The limit for what all connections together keep: unfinished queries, and responses that clients do not accept yet.
 const HELD_OCTETS: usize = 32 << 20;
 
-/// How many connections may be closing beyond the limit. So a new one need not wait until the one that it replaces is
-/// closed, which may take until that one is scheduled.
+/// How many connections may be closing beyond the limit. A connection closes only when its task runs next; the one
+/// that replaces it does not wait for that.
 pub(crate) const LEAVING_MAX: usize = 64;
 
 /// Limits on the resources that connections take.
@@ -253,7 +254,7 @@ impl Table {
             Some(client) => self.by_client.get(&client)?,
             None => &self.order,
         };
-        let is_idle = |rank: &&Rank| now.saturating_sub(rank.1) >= MOMENT.as_micros() as u64;
+        let is_idle = |rank: &&Rank| now.saturating_sub(rank.1) >= IDLE_AFTER.as_micros() as u64;
         let first = order.first().filter(is_idle);
         let first = first.or_else(|| order.range((true, 0, 0)..).next().filter(is_idle));
         first.or_else(|| self.crowd(client)?.first()).copied()

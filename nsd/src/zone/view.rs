@@ -93,7 +93,7 @@ impl Zone {
         self.consistency
     }
 
-    /// The same zone, held back: it has records that others have deleted from etcd.
+    /// The same zone, held back: it is served as if others had not deleted from it.
     pub fn held(self) -> Self {
         Zone {
             is_held: true,

@@ -20,11 +20,11 @@ pub(super) const TYPES_SOME: Types = Types {
     may_be_empty: false,
 };
 
-/// Perhaps no type (NSEC3 of an empty non-terminal, CSYNC).
+/// May be empty (NSEC3 of an empty non-terminal, CSYNC).
 pub(super) const TYPES_ANY: Types = Types { may_be_empty: true };
 
-/// One bit map to the end, of the types up to 127 (RFC 2535 5.2).
-pub(super) struct LowTypes;
+/// The types of NXT: one bit map to the end, of the types up to 127 (RFC 2535 5.2).
+pub(super) struct NxtTypes;
 
 /// A protocol, then a bit map of ports to the end (RFC 1035 3.4.2).
 pub(super) struct Services;
@@ -69,7 +69,7 @@ fn print_types(types: impl Iterator<Item = u16>, out: &mut String) -> fmt::Resul
     Ok(())
 }
 
-/// The windows of a type bit map: number and bits.
+/// The windows of a type bit map: number and bits; `None` for one that is malformed.
 fn windows(mut octets: &[u8]) -> impl Iterator<Item = Option<(u8, &[u8])>> {
     std::iter::from_fn(move || {
         let (window, rest) = octets.split_first()?;
@@ -109,6 +109,7 @@ impl Field for Types {
         let mut last = None;
         windows(octets).all(|window| {
             let number = window.map(|(number, _)| number);
+            // A malformed window is `None`, which is above nothing.
             let rises = number > last;
             last = number;
             rises
@@ -123,7 +124,7 @@ impl Field for Types {
     }
 }
 
-impl Field for LowTypes {
+impl Field for NxtTypes {
     fn parse(&self, cursor: &mut Cursor<'_, '_>, out: &mut Vec<u8>) -> Result<(), RdataError> {
         let mut types = BTreeSet::new();
         while !cursor.is_empty() {

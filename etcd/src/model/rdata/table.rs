@@ -3,7 +3,7 @@
 use super::super::rtype::Rtype;
 use super::address::{A6, EUI48, EUI64, Gateway, Ipv4, Ipv6, LOCATOR64, Relay};
 use super::binary::{Atm, BASE64_ANY, BASE64_SOME, Base64OrDash, Hash, Hex, Nsap, Salt};
-use super::bitmap::{LowTypes, Services, TYPES_ANY, TYPES_SOME};
+use super::bitmap::{NxtTypes, Services, TYPES_ANY, TYPES_SOME};
 use super::field::Field;
 use super::hip::HostIdentity;
 use super::location::Location;
@@ -59,7 +59,7 @@ pub(super) fn fields(rtype: Rtype) -> Option<&'static [&'static dyn Field]> {
         Rtype::PX => &[&U16, &DomainName, &DomainName],
         Rtype::GPOS => &[&DEGREES, &DEGREES, &METRES],
         Rtype::LOC => &[&Location],
-        Rtype::NXT => &[&DomainName, &LowTypes],
+        Rtype::NXT => &[&DomainName, &NxtTypes],
         Rtype::EID | Rtype::NIMLOC => &[&Hex],
         Rtype::SRV => &[&U16, &U16, &U16, &DomainName],
         Rtype::ATMA => &[&Atm],

@@ -660,7 +660,7 @@ fn a_large_loss_that_passes_because_of_our_own_change_is_logged() {
 }
 
 #[test]
-fn a_zone_that_is_held_back_says_so_and_keeps_its_promise() {
+fn a_zone_that_is_held_back_says_so_and_its_setting_stays() {
     let mut builder = Builder::new(
         Prefix::default(),
         Consistency::Linearizable,

@@ -42,7 +42,7 @@ pub(super) const BLOCK: usize = 1 << 20;
 #[derive(Serialize, Deserialize)]
 struct Extras {
     accepted: Option<Accepted>,
-    /// The highest serial of each zone that was served.
+    /// The highest serial served of each zone whose serial has gone back.
     serials: Vec<(Name, u32)>,
     quarantine: Vec<(Vec<u8>, String)>,
 }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::served::Standing;
 
-/// Data from a snapshot are stale until etcd answers. Only if that takes longer is it logged.
+/// Data from a snapshot are stale until etcd confirms them. If that takes longer than this, it is logged.
 const FIRST_PROOF: Duration = Duration::from_secs(5);
 
 /// How fresh answers are.
@@ -18,9 +18,9 @@ const FIRST_PROOF: Duration = Duration::from_secs(5);
 enum State {
     /// There is nothing to answer from.
     NotReady,
-    /// Everything was listed, and there is no zone.
+    /// Everything was listed, there is no zone, and one is expected.
     Empty,
-    /// They are fresh, until this moment if there is a limit.
+    /// They are fresh, until this moment if there is a limit; or it is too early to log that they are not.
     Fresh(Option<Instant>),
     /// They are stale, and say so.
     Stale,
