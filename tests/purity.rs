@@ -1,5 +1,5 @@
-//! The rooms of the house: which folder may use which. The pure ones stay pure: no runtime, no sockets, no files, no clock;
-//! and what answers questions does not know of etcd. The paths that documents name exist.
+//! The rooms of the house: which folder may use which. The pure ones stay pure: no runtime, no sockets, no files, no
+//! clock; and what answers questions does not know of etcd. The paths that documents name exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 type Room = (&'static str, &'static [&'static str]);
 
 /// Each room of each crate, and the others that it may use. A room is a folder in `src`, or a file beside them; each
-/// stands above all that it uses, so that there is no circle. Those without a line are not there. A folder in a room may
-/// be a room of its own, as `client/read`.
+/// stands above all that it uses, so that there is no circle. Those without a line are not there. A folder in a room
+/// may be a room of its own, as `client/read`.
 const ROOMS: &[(&str, &[Room])] = &[
     (
         "etcd",
@@ -294,7 +294,10 @@ fn each_room_uses_only_those_below() {
             let missing = uses
                 .iter()
                 .find(|used| !above.contains(*used) && **used != "model");
-            assert_eq!(missing, None, "{package}: {room} is above what it uses");
+            assert_eq!(
+                missing, None,
+                "{package}: {room} is listed before what it uses"
+            );
             above.insert(room);
         }
         let mut files = Vec::new();

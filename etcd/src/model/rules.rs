@@ -6,8 +6,7 @@
 //!
 //! | rule | writing one record (`txn`) | checking a whole zone (`zonefile`) |
 //! |---|---|---|
-//! | CNAME beside other records; DS or CNAME at the apex; records below a DNAME; DNAME at a zone cut | refused | error
-//! |
+//! | CNAME beside other records; DS or CNAME at the apex; records below a DNAME; DNAME at a zone cut | refused | error |
 //! | the SOA comes from the zone's settings | refused | the SOA record becomes the settings; a second one is an error |
 //! | nsd serves no signatures yet | refused | one error for all records of a signed zone; `import --force` leaves them out |
 //! | SOA and NS at the apex | removing the last NS record is refused | error if missing |
@@ -118,7 +117,7 @@ impl fmt::Display for Violation {
             ),
             Violation::Soa(apex) => write!(
                 f,
-                "the SOA record is made of the zone's settings and its serial of etcd's revision: use nsctl zone set {apex}"
+                "the SOA record comes from the zone's settings, and its serial from etcd's revision: use nsctl zone set {apex}"
             ),
             Violation::Signed(owner, rtype) => write!(
                 f,

@@ -102,7 +102,7 @@ impl fmt::Display for ValueError {
             }
             ValueError::Rrset(error) => error.fmt(f),
             ValueError::Zone(setting) => write!(f, "the {setting} is over 2147483647"),
-            ValueError::Soa => f.write_str("the SOA record is made of the zone's settings"),
+            ValueError::Soa => f.write_str("the SOA record comes from the zone's settings"),
         }
     }
 }

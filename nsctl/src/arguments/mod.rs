@@ -93,9 +93,9 @@ pub(crate) enum Command {
     /// Accepts a mass deletion that front-ends are holding back.
     ///
     /// Front-ends hold back deletions that were not made with nsctl if, within an hour, a zone loses its key, all of
-    /// its RRsets, or more than half of them and at least 5 (nsd --hold-loss-over). They keep serving the zone as it
-    /// was before (SERVFAIL if it promises freshness), because somebody may have deleted a prefix by mistake, or
-    /// restored the wrong backup. `nsctl status` names such zones.
+    /// its RRsets, or more than half of them and at least 5; or all zones together do (nsd --hold-loss-over). They keep
+    /// serving the zone as it was before (SERVFAIL if it promises freshness), because somebody may have deleted a
+    /// prefix by mistake, or restored the wrong backup. `nsctl status` names such zones.
     Accept {
         #[command(flatten)]
         writing: Writing,

@@ -23,14 +23,15 @@ use super::WAIT_MAX;
 /// The most connections at once.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
-/// Limits that keep one client from exhausting the listener.
+/// Limits on connections, and on slow clients.
 #[derive(Clone, Copy)]
 pub(super) struct HttpLimits {
     /// The most connections at once. Others wait until one of them ends.
     pub(super) connections: usize,
     /// How long the head of a request may take.
     pub(super) head: Duration,
-    /// How long a client may go without reading any of the response. A stall is noticed within twice that time.
+    /// How long a connection may go without an octet being written, because the request is still handled or the client
+    /// does not read. A stall is noticed within twice that time.
     pub(super) stall: Duration,
     /// Grace period for requests in flight at shutdown.
     pub(super) drain: Duration,

@@ -35,7 +35,7 @@ pub struct Config {
     pub lameduck: Duration,
     /// Name in the fleet; `None` to make one from the host name.
     pub id: Option<String>,
-    /// Address at which others reach the admin listener.
+    /// Address to register for listeners that are bound to an unspecified one.
     pub advertise: Option<IpAddr>,
     /// Server identity; empty if it is not published.
     pub nsid: String,

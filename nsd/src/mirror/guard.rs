@@ -1,15 +1,15 @@
 //! Decides which losses are held back: somebody may have deleted a prefix, or restored the wrong backup.
 //!
-//! A loss is what others have deleted: RRsets, or the key of a zone. What a transaction of ours deletes is not a loss; all
-//! of ours write the head key. A zone is held back if its own loss is large. All zones with a loss are held back if the
-//! losses together are large for the whole store.
+//! A loss is what others have deleted: RRsets, or the key of a zone. What a transaction of ours deletes is not a loss;
+//! all of ours write the head key. A zone is held back if its own loss is large. All zones with a loss are held back if
+//! the losses together are large for the whole store.
 
 use std::collections::BTreeMap;
 
 use crate::model::Name;
 use crate::served::Loss;
 
-/// The limit from which on losses are held back.
+/// When losses are held back.
 #[derive(Clone, Copy, Debug)]
 pub struct Guard {
     /// A loss of more than this many percent is held back; 100 holds nothing back.
@@ -26,9 +26,9 @@ impl Guard {
     /// A loss of fewer RRsets than this is not held back, unless nothing is left.
     pub const LOSS_MIN: usize = 5;
 
-    /// How long a loss adds up with later ones, in seconds. So keys that are deleted one by one are noticed, too. Smaller
-    /// losses from before that time count as meant.
-    pub const MEMORY: u64 = 3600;
+    /// For how many seconds a loss is added to later ones. So keys that are deleted one by one are noticed, too. Older
+    /// losses that were not held back are taken as intended.
+    pub const WINDOW_S: u64 = 3600;
 
     /// Whether anything is held back at all.
     pub(super) fn is_on(self) -> bool {
@@ -52,7 +52,7 @@ pub(super) struct Losses {
     gone: usize,
     /// The losses that are held back, summed up.
     held: Loss,
-    held_zones: usize,
+    held_count: usize,
     /// Whether all zones with a loss are held back.
     pub(super) is_all_held: bool,
 }
@@ -74,7 +74,7 @@ impl Losses {
         if let Some(ZoneLoss { loss, is_held }) = old {
             self.gone -= loss.gone;
             if is_held {
-                self.held_zones -= 1;
+                self.held_count -= 1;
                 self.held.gone -= loss.gone;
                 self.held.of -= loss.of;
             }
@@ -82,7 +82,7 @@ impl Losses {
         if let Some(ZoneLoss { loss, is_held }) = new {
             self.gone += loss.gone;
             if is_held {
-                self.held_zones += 1;
+                self.held_count += 1;
                 self.held.gone += loss.gone;
                 self.held.of += loss.of;
             }
@@ -91,7 +91,7 @@ impl Losses {
 
     /// How many zones are held back.
     pub(super) fn held_count(&self) -> usize {
-        self.held_zones
+        self.held_count
     }
 
     /// The zones that are held back, each with its loss.
@@ -112,10 +112,11 @@ impl Losses {
 
     /// The losses that are held back, summed up, and in how many zones.
     pub(super) fn held(&self) -> Option<(Loss, usize)> {
-        (self.held_zones > 0).then_some((self.held, self.held_zones))
+        (self.held_count > 0).then_some((self.held, self.held_count))
     }
 
-    /// The losses of all zones, summed up. `served` is how many RRsets are served.
+    /// The losses of all zones, summed up. `served` is how many RRsets are served. That has the SOA record of each
+    /// zone, which stands for its key; and what is held back, which is not added again.
     pub(super) fn total(&self, served: usize) -> Loss {
         Loss {
             gone: self.gone,

@@ -16,7 +16,7 @@ use crate::served::Loss;
 use crate::zone::{Contents, Rrset};
 
 /// The time between two copies of a zone, in seconds. A loss may count for an hour and this much more.
-const STEP: u64 = Guard::MEMORY / 4;
+const STEP: u64 = Guard::WINDOW_S / 4;
 
 /// What is kept of a zone.
 #[derive(Clone)]
@@ -121,7 +121,7 @@ impl Kept {
         if self.is_held {
             return true;
         }
-        let begin = now.saturating_sub(Guard::MEMORY);
+        let begin = now.saturating_sub(Guard::WINDOW_S);
         while self.copies.get(1).is_some_and(|next| next.since <= begin) {
             self.copies.pop_front();
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// RRsets that etcd has lost.
+/// RRsets that etcd has lost, and zone keys, each of which counts as one more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
     /// How many.

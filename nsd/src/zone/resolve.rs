@@ -59,7 +59,7 @@ pub fn resolve_into<'v>(view: &'v View, question: &Question<'_>, answer: &mut An
     }
 }
 
-/// The response to a type that no record can have (RFC 6895 3.1); `None` for all other types.
+/// The response to a type that cannot be asked for here (RFC 6895 3.1); `None` for all others.
 fn refusal(rtype: Rtype) -> Option<(Rcode, Option<u16>)> {
     match rtype.0 {
         // NXNAME, which exists only in NSEC bitmaps (RFC 9824 3.5).
@@ -119,8 +119,8 @@ impl<'v> Resolver<'v, '_> {
     }
 
     /// The zone to answer from: the nearest one. DS records at its apex are in the parent zone (RFC 4035 3.1.4.1), so
-    /// for them it is the zone above, unless that one delegates a name in between: then the parent is a third zone,
-    /// elsewhere.
+    /// for them it is the nearest zone above that we have. If that one delegates a name between the two, the parent is
+    /// a zone that we do not have, and the nearest zone answers after all.
     fn find(&self, name: &FoldedName) -> Option<(&'v Zone, usize)> {
         let (zone, apex) = self.view.find(name, 0)?;
         if self.question.rtype == Rtype::DS
@@ -137,7 +137,7 @@ impl<'v> Resolver<'v, '_> {
     }
 
     /// Whether this is a DS query for the name of one of our zones.
-    fn is_apex(&self, place: &ChainName<'v, '_>) -> bool {
+    fn is_ds_query_at_apex(&self, place: &ChainName<'v, '_>) -> bool {
         self.question.rtype == Rtype::DS && self.view.is_apex(place.name)
     }
 
@@ -167,7 +167,7 @@ impl<'v> Resolver<'v, '_> {
             }
             Found::Dname { label, rrset } => self.redirect(place, label, rrset),
             // One of our zones that its parent does not delegate: NXDOMAIN would deny all names in it (RFC 8020).
-            Found::Missing { .. } if self.is_apex(place) => {
+            Found::Missing { .. } if self.is_ds_query_at_apex(place) => {
                 self.deny(place);
                 None
             }

@@ -527,7 +527,7 @@ fn a_zone_is_held_back_from_a_handful_of_rrsets_on_and_others_go_on() {
     let mut builder = start();
     lose(&mut builder, 6, "y", 0..50);
     assert_eq!(held(&builder), None);
-    builder.forget_losses(now() + Guard::MEMORY + 1);
+    builder.forget_losses(now() + Guard::WINDOW_S + 1);
     lose(&mut builder, 7, "y", 50..75);
     assert_eq!(held(&builder), None);
     lose(&mut builder, 8, "y", 75..76);

@@ -8,7 +8,7 @@ use super::super::zone_data::ZoneData;
 use super::*;
 
 const ZONE: &str = r#"{"soa":{"mname":"ns.x.","rname":"h.x.","refresh":1,"retry":2,"expire":3,"minimum":4,"ttl":5},"generation":2,"default_ttl":300}"#;
-const HOUR: u64 = Guard::MEMORY;
+const HOUR: u64 = Guard::WINDOW_S;
 
 /// A zone of a hundred addresses.
 struct Trial(Tables);
