@@ -9,7 +9,7 @@ mod options;
 use std::fmt;
 
 use anyhow::Context;
-pub use check::Config;
+pub use check::{Config, Encrypted};
 use clap::{CommandFactory, Parser, Subcommand};
 pub use dev::DevOptions;
 pub use options::{LogFormat, ServeOptions};

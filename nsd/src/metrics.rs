@@ -33,6 +33,8 @@ pub struct Counters {
     pub stale: AtomicU64,
     /// SERVFAIL responses because the zone's freshness promise could not be met.
     pub unproved: AtomicU64,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: AtomicU64,
     responses: [AtomicU64; RCODES],
 }
 
@@ -92,15 +94,17 @@ pub struct Seats {
 pub struct Metrics {
     udp: Vec<Arc<Counters>>,
     tcp: Arc<Counters>,
+    tls: Arc<Counters>,
     seats: Arc<Seats>,
 }
 
 impl Metrics {
-    /// Counters for TCP and this many UDP threads.
+    /// Counters for all transports, and for this many UDP threads.
     pub fn new(udp_workers: usize) -> Self {
         Metrics {
             udp: (0..udp_workers).map(|_| Arc::default()).collect(),
             tcp: Arc::default(),
+            tls: Arc::default(),
             seats: Arc::default(),
         }
     }
@@ -115,6 +119,11 @@ impl Metrics {
         self.tcp.clone()
     }
 
+    /// The counters of DNS over TLS.
+    pub fn tls(&self) -> Arc<Counters> {
+        self.tls.clone()
+    }
+
     /// The connections.
     pub fn seats(&self) -> Arc<Seats> {
         self.seats.clone()
@@ -122,16 +131,25 @@ impl Metrics {
 
     /// The sum over all threads.
     pub fn total(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
-        self.of_udp(&counter) + self.of_tcp(&counter)
+        self.by_transport(counter).map(|(_, count)| count).sum()
     }
 
-    fn of_udp(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
-        let of = |counters: &Arc<Counters>| counter(counters).load(Ordering::Relaxed);
-        self.udp.iter().map(of).sum()
-    }
-
-    fn of_tcp(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
-        counter(&self.tcp).load(Ordering::Relaxed)
+    /// The sum over the threads of each transport.
+    fn by_transport(
+        &self,
+        counter: impl Fn(&Counters) -> &AtomicU64,
+    ) -> impl Iterator<Item = (&'static str, u64)> {
+        let transports: [(&str, &[Arc<Counters>]); 3] = [
+            ("udp", &self.udp),
+            ("tcp", std::slice::from_ref(&self.tcp)),
+            ("tls", std::slice::from_ref(&self.tls)),
+        ];
+        transports
+            .map(|(transport, all)| {
+                let of = |counters: &Arc<Counters>| counter(counters).load(Ordering::Relaxed);
+                (transport, all.iter().map(of).sum())
+            })
+            .into_iter()
     }
 }
 
@@ -171,7 +189,7 @@ type Metric<V> = (&'static str, &'static str, fn(&Moment) -> V);
 type Counter = fn(&Counters) -> &AtomicU64;
 
 /// Counters by transport.
-const BY_TRANSPORT: [(&str, &str, Counter); 5] = [
+const BY_TRANSPORT: [(&str, &str, Counter); 6] = [
     ("nsd_queries", "Messages received", |c| &c.queries),
     ("nsd_malformed", "Messages that were not queries", |c| {
         &c.malformed
@@ -187,6 +205,9 @@ const BY_TRANSPORT: [(&str, &str, Counter); 5] = [
         "SERVFAIL responses because the promised freshness could not be proved",
         |c| &c.unproved,
     ),
+    ("nsd_handshakes_failed", "TLS handshakes that failed", |c| {
+        &c.handshakes_failed
+    }),
 ];
 
 const RCODE_NAMES: [&str; RCODES] = [
@@ -293,10 +314,7 @@ impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let encoder = &mut encoder;
         for (name, help, of) in BY_TRANSPORT {
-            let by = [
-                ("udp", self.metrics.of_udp(of)),
-                ("tcp", self.metrics.of_tcp(of)),
-            ];
+            let by = self.metrics.by_transport(of);
             counters(encoder, name, help, "transport", by)?;
         }
         let responses = RCODE_NAMES.iter().enumerate().map(|(index, name)| {

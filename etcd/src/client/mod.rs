@@ -16,7 +16,8 @@ mod watch;
 mod write;
 
 pub use connect::{
-    Config, EndpointError, EndpointFault, Learned, Store, StoreError, Tls, Unreadable, read_small,
+    Config, EndpointError, EndpointFault, Learned, Store, StoreError, Tls, Unreadable,
+    certified_key, read_small,
 };
 pub use read::{
     Fleet, Head, Member, MemberState, RangeRead, RrsetsRead, Scope, Survey, Uncovered,

@@ -34,6 +34,15 @@ pub enum Transport {
     Udp,
     /// In a stream of messages of at most [`OCTETS_MAX`](super::OCTETS_MAX).
     Tcp,
+    /// In such a stream over TLS (RFC 7858).
+    Tls,
+}
+
+impl Transport {
+    /// Whether nobody on the way can read the messages.
+    pub fn is_encrypted(self) -> bool {
+        self == Transport::Tls
+    }
 }
 
 /// Whether the view is known to have every write that was acknowledged before the request came.

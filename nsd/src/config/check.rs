@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -21,6 +22,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Whether to leave out addresses of families that the host lacks: nobody asked for the default ones.
     pub listens_where_possible: bool,
+    /// The encrypted transports; none if nobody asked for one.
+    pub encrypted: Option<Encrypted>,
     /// Address of the admin listener.
     pub admin: SocketAddr,
     /// Threads for each UDP address.
@@ -47,6 +50,17 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+/// Settings of the encrypted transports.
+#[derive(Clone, Debug)]
+pub struct Encrypted {
+    /// Where to answer DNS over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// The file of the certificate.
+    pub certificate: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
+}
+
 /// Maximum length of NSID, CHAOS answers and names in the fleet: that of a character string (RFC 1035 3.3).
 const TEXT_OCTETS_MAX: usize = 255;
 
@@ -67,6 +81,7 @@ impl ServeOptions {
             mirror: self.mirror()?,
             listen: self.addresses()?,
             listens_where_possible: self.listen.is_none(),
+            encrypted: self.encrypted()?,
             admin: self.admin.unwrap_or((Ipv4Addr::LOCALHOST, 9053).into()),
             udp_workers: count("udp-workers", self.udp_workers, cores.min(1024), 1024)?,
             stale_after: or_never(self.stale_after, 30),
@@ -114,6 +129,22 @@ impl ServeOptions {
                 bail!("listen is empty: give at least one address")
             }
             Some(listen) => Ok(listen.clone()),
+        }
+    }
+
+    /// Where and with what certificate to answer over encrypted transports.
+    fn encrypted(&self) -> anyhow::Result<Option<Encrypted>> {
+        let tls = self.tls_listen.clone().unwrap_or_default();
+        let pair = (self.tls_cert.clone(), self.tls_key.clone());
+        match (tls.is_empty(), pair) {
+            (true, (None, None)) => Ok(None),
+            (true, _) => bail!("tls-cert and tls-key are given, but none of tls-listen"),
+            (false, (Some(certificate), Some(key))) => Ok(Some(Encrypted {
+                tls,
+                certificate,
+                key,
+            })),
+            (false, _) => bail!("tls-listen needs tls-cert and tls-key"),
         }
     }
 

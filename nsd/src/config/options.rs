@@ -45,6 +45,16 @@ pub struct ServeOptions {
     /// [default: 127.0.0.1:53 [::1]:53, as far as the host has them].
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", help_heading = "Service")]
     pub listen: Option<Vec<SocketAddr>>,
+    /// Addresses and ports for DNS over TLS (RFC 7858), usually with port 853 [default: none].
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", help_heading = "Encrypted transports")]
+    pub tls_listen: Option<Vec<SocketAddr>>,
+    /// Certificate for the encrypted transports, in PEM, with the chain up to the authority. It is read again when the
+    /// file changes, and on SIGHUP.
+    #[arg(long, value_name = "FILE", help_heading = "Encrypted transports")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE", help_heading = "Encrypted transports")]
+    pub tls_key: Option<PathBuf>,
     /// Address and port of the admin listener (HTTP: /healthz, /readyz, /status, /metrics) [default: 127.0.0.1:9053].
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Service")]
     pub admin: Option<SocketAddr>,

@@ -1,5 +1,6 @@
 //! The life of a front-end: read the snapshot, bind, serve, mirror, register; and an orderly end.
 
+mod certificate;
 mod descriptors;
 mod log_freshness;
 mod logs;
@@ -16,13 +17,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use certificate::CertificateFiles;
 pub(crate) use logs::LogLevel;
 use reload::Reload;
 pub(crate) use signals::{Effect, Signals};
 
 use crate::admin;
 use crate::answer::{Barrier, Service};
-use crate::config::{Config, ServeOptions};
+use crate::config::{Config, ServeOptions, Unusable};
 use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
@@ -62,7 +64,7 @@ pub fn run_with(
         let lameduck = config.lameduck;
         let frontend = Running::start(config, alter).await?;
         while signals.next().await == Effect::Reload {
-            reload.reload();
+            reload.reload(frontend.certificate.as_ref());
         }
         if !lameduck.is_zero() {
             info!(
@@ -111,6 +113,7 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     pub(crate) standing: watch::Receiver<Standing>,
     barrier: Barrier,
+    certificate: Option<CertificateFiles>,
     phase: watch::Sender<Phase>,
     // In the order in which they are stopped.
     registration: Supervisor,
@@ -146,7 +149,20 @@ impl Running {
         let admin = admin_listener.local_addr()?;
         let (sockets, connections) = bind(&config, &metrics)?;
         let dns = sockets.addresses.clone();
-        server::serve(&mut servers, &service, sockets, &connections, &metrics)?;
+        let certificate = open_certificate(&config)?;
+        let shown = certificate.as_ref().map(CertificateFiles::certificate);
+        let shown = shown.as_ref();
+        server::serve(
+            &mut servers,
+            &service,
+            sockets,
+            &connections,
+            shown,
+            &metrics,
+        )?;
+        if let Some(files) = certificate.clone() {
+            others.task("the certificate", move |stop| files.clone().watch(stop));
+        }
         mirror.start(&mut others);
 
         let id = config.id.clone().unwrap_or_else(|| fleet::default_id(&dns));
@@ -174,6 +190,7 @@ impl Running {
             admin,
             standing,
             barrier,
+            certificate,
             phase,
             registration,
             servers,
@@ -209,6 +226,14 @@ impl Running {
         let _ = tokio::time::timeout(DRAIN, answered).await;
         self.others.end().await;
     }
+}
+
+fn open_certificate(config: &Config) -> anyhow::Result<Option<CertificateFiles>> {
+    let Some(encrypted) = &config.encrypted else {
+        return Ok(None);
+    };
+    let files = CertificateFiles::open(&encrypted.certificate, &encrypted.key);
+    Ok(Some(files.context(Unusable)?))
 }
 
 fn start_admin(supervisor: &mut Supervisor, listener: TcpListener, shared: admin::Shared) {
@@ -301,9 +326,16 @@ fn bind(config: &Config, metrics: &Metrics) -> anyhow::Result<(Sockets, Arc<Conn
     let limit = descriptors::raise_limit();
     let (listen, workers) = (&config.listen, config.udp_workers);
     // For each address the UDP sockets, the TCP listener, and a connection that is accepted and waits for a seat.
-    let always_open = listen.len() * (workers + 2);
+    let encrypted = config
+        .encrypted
+        .as_ref()
+        .map_or(0, |encrypted| encrypted.tls.len());
+    let always_open = listen.len() * (workers + 2) + encrypted * 2;
     let seats = descriptors::connections(limit, always_open, config.tcp_connections)?;
-    let sockets = server::bind(listen, config.listens_where_possible, workers)?;
+    let mut sockets = server::bind(listen, config.listens_where_possible, workers)?;
+    if let Some(encrypted) = &config.encrypted {
+        sockets.bind_tls(&encrypted.tls)?;
+    }
     let limits = ConnectionLimits::new(seats, config.tcp_idle, DRAIN);
     Ok((sockets, Connections::new(limits, metrics.seats())))
 }

@@ -1,11 +1,12 @@
 //! SIGHUP: reloads what can be changed while a front-end serves.
 //!
-//! That is the log level, and the TLS files for connections to etcd. Either all of it is valid and used from then on, or
+//! That is the log level, the TLS files for connections to etcd, and the certificate for clients. Either all of it is valid and used from then on, or
 //! nothing changes and the log says why.
 
 use etcd::client;
 use tracing::{error, info, warn};
 
+use super::certificate::CertificateFiles;
 use super::logs::LogLevel;
 use crate::config::{Config, ServeOptions};
 
@@ -34,8 +35,8 @@ impl Reload {
     }
 
     /// Reads the settings again.
-    pub(crate) fn reload(&self) {
-        match self.try_reload() {
+    pub(crate) fn reload(&self, certificate: Option<&CertificateFiles>) {
+        match self.try_reload(certificate) {
             Ok(log_level) => info!(log_level, "reloaded the log level and the TLS files"),
             Err(error) => error!(
                 error = format!("{error:#}"),
@@ -44,11 +45,14 @@ impl Reload {
         }
     }
 
-    fn try_reload(&self) -> anyhow::Result<String> {
+    fn try_reload(&self, certificate: Option<&CertificateFiles>) -> anyhow::Result<String> {
         // Everything that may fail comes first.
         let config = self.typed.clone().complete()?;
         let differences = self.typed.merged()?.differences(&self.started_with)?;
         self.store.tls.check()?;
+        if let Some(files) = certificate {
+            files.reload()?;
+        }
         self.log_level.set(&config.log_level)?;
         let later: Vec<String> = differences
             .into_iter()

@@ -28,6 +28,9 @@ const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// The time limit for the rest of a query, once it has begun.
 const QUERY: Duration = Duration::from_secs(5);
 
+/// The time limit for a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
 /// The time limit for a client to accept its responses.
 const WRITE: Duration = Duration::from_secs(10);
 
@@ -47,6 +50,8 @@ pub struct ConnectionLimits {
     pub held_octets: usize,
     /// How long a connection may be idle.
     pub idle: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
     /// How long the rest of a query may take.
     pub query: Duration,
     /// How long a client may take to accept its responses.
@@ -62,6 +67,7 @@ impl ConnectionLimits {
             connections,
             held_octets: HELD_OCTETS,
             idle,
+            handshake: HANDSHAKE,
             query: QUERY.min(idle),
             write: WRITE,
             drain,

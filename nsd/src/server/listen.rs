@@ -30,6 +30,25 @@ pub struct Sockets {
     pub udp: Vec<Vec<UdpSocket>>,
     /// A listener for each address.
     pub tcp: Vec<TcpListener>,
+    /// The listeners for DNS over TLS.
+    pub tls: Vec<TcpListener>,
+}
+
+impl Sockets {
+    /// Binds these addresses for DNS over TLS.
+    pub fn bind_tls(&mut self, listen: &[SocketAddr]) -> io::Result<()> {
+        for &address in listen {
+            let failed = |error| {
+                BindError {
+                    protocol: "TCP",
+                    error,
+                }
+                .into_error(address)
+            };
+            self.tls.push(bind_tcp(address).map_err(failed)?);
+        }
+        Ok(())
+    }
 }
 
 /// Binds every address. With `where_possible`, skips addresses of a family that this host does not have; at least one

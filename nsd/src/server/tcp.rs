@@ -16,12 +16,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -37,17 +40,32 @@ use turn::Leftovers;
 /// How long a connection is still read from at shutdown: queries that were sent before may be on their way.
 const LINGER: Duration = Duration::from_millis(100);
 
+/// How many octets of plain text a TLS connection buffers for a client that does not accept them.
+const TLS_BUFFER: usize = 16 << 10;
+
 /// The longest message with its length in front.
 const FRAME_MAX: usize = 2 + OCTETS_MAX;
+
+/// A listener, and how its connections begin.
+#[derive(Clone)]
+pub(super) struct StreamListener {
+    pub(super) listener: Arc<TcpListener>,
+    /// For DNS over TLS (RFC 7858); none for plain TCP.
+    pub(super) tls: Option<TlsAcceptor>,
+}
 
 /// Accepts connections until `stop` is cancelled; then answers what has come, within the grace period of the limits.
 pub(super) async fn serve(
     service: Service,
-    listener: Arc<TcpListener>,
+    StreamListener { listener, tls }: StreamListener,
     connections: Arc<Connections>,
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) {
+    let transport = match tls {
+        Some(_) => Transport::Tls,
+        None => Transport::Tcp,
+    };
     let open = TaskTracker::new();
     // Connections that are already in the backlog are served too, but not more, or it would never end.
     let mut last = BACKLOG;
@@ -71,28 +89,63 @@ pub(super) async fn serve(
         let mut seat = connections.seat(client.ip()).await;
         // A token of its own: connections that poll a shared one contend for its lock.
         let (service, counters, stop) = (service.clone(), counters.clone(), stop.child_token());
-        let limits = connections.limits;
+        let (limits, tls) = (connections.limits, tls.clone());
         open.spawn(async move {
             if stream.set_nodelay(true).is_err() {
                 return;
             }
             let dismissed = seat.dismissed();
             let answer = |confirmation, queries: &[u8], out: &mut [u8]| {
-                answer_now(&service, client, confirmation, &counters, queries, out)
+                let from = (client, transport, confirmation);
+                answer_now(&service, from, &counters, queries, out)
+            };
+            let (barrier, seat) = (&service.barrier, &mut seat);
+            let served = async {
+                let Some(tls) = tls else {
+                    return converse(stream, seat, limits, stop, barrier, answer).await;
+                };
+                let mut stream = begin_tls(stream, &tls, limits, &counters, &stop).await?;
+                let conversation = converse(&mut stream, seat, limits, stop, barrier, answer);
+                conversation.await?;
+                // Tells the client that nothing was cut off.
+                timeout(limits.write, stream.shutdown()).await?
             };
             tokio::select! {
                 // In this order a query that has come before the dismissal is answered.
                 biased;
                 // Errors are not logged: they only concern this client.
-                _ = converse(stream, &mut seat, limits, stop, &service.barrier, answer) => {}
+                _ = served => {}
                 () = dismissed => {}
             }
-            drop(seat);
         });
     }
     drop(listener);
     open.close();
     let _ = timeout(connections.limits.drain, open.wait()).await;
+}
+
+/// Waits for the handshake of a connection.
+async fn begin_tls(
+    stream: TcpStream,
+    tls: &TlsAcceptor,
+    limits: ConnectionLimits,
+    counters: &Counters,
+    stop: &CancellationToken,
+) -> io::Result<TlsStream<TcpStream>> {
+    let handshake = tls.accept_with(stream, |connection| {
+        connection.set_buffer_limit(Some(TLS_BUFFER));
+    });
+    let begun = stop.run_until_cancelled(timeout(limits.handshake, handshake));
+    match begun.await {
+        Some(Ok(Ok(stream))) => Ok(stream),
+        failed => {
+            counters.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            Err(match failed {
+                Some(Ok(Err(error))) => error,
+                _ => io::ErrorKind::TimedOut.into(),
+            })
+        }
+    }
 }
 
 /// Handles an error of `accept`: none ends the listener, and after one that would come again at once this pauses.
@@ -117,8 +170,7 @@ async fn pause_after(error: &io::Error, connections: &Connections) {
 /// Answers queries from the view that is published now.
 fn answer_now(
     service: &Service,
-    client: SocketAddr,
-    confirmation: Confirmation,
+    (client, transport, confirmation): (SocketAddr, Transport, Confirmation),
     counters: &Counters,
     queries: &[u8],
     out: &mut [u8],
@@ -130,7 +182,7 @@ fn answer_now(
         let request = Request {
             octets,
             peer: &client,
-            transport: Transport::Tcp,
+            transport,
             confirmation,
         };
         responder.respond(&request, &mut tally, out)
@@ -245,8 +297,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<'_, S> {
             )
             .await??;
             self.leftovers.output = Vec::new();
+            self.leftovers.is_unsent = true;
             self.seat.mark_used();
             self.seat.hold(self.leftovers.octets());
+        }
+        if std::mem::take(&mut self.leftovers.is_unsent) {
+            timeout(self.limits.write, self.stream.flush()).await??;
         }
         Ok(())
     }

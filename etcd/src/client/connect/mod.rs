@@ -14,5 +14,5 @@ pub use error::{StoreError, Unreadable};
 pub use fault::EndpointFault;
 pub use learned::Learned;
 pub use store::Store;
-pub use tls::{Tls, read_small};
+pub use tls::{Tls, certified_key, read_small};
 pub(crate) use wire::{MESSAGE_MAX, from_watch, header, key_value, kv};

@@ -160,7 +160,9 @@ impl Tls {
         }
         let authorities = self.ca_file.as_deref().map(read_authorities).transpose()?;
         let identity = self.identity.as_ref();
-        let identity = identity.map(|(certificate, key)| read_identity(certificate, key));
+        let identity = identity.map(|(certificate, key)| {
+            read_identity(certificate, key).map(|(identity, _)| identity)
+        });
         Ok(Files {
             authorities,
             identity: identity.transpose()?,
@@ -217,7 +219,15 @@ fn read_authorities(path: &Path) -> Result<(Vec<u8>, RootCertStore), StoreError>
     Ok((octets, roots))
 }
 
-fn read_identity(certificate: &Path, key: &Path) -> Result<ClientIdentity, StoreError> {
+/// A certificate and its key, read from files in PEM, for a server. They belong together.
+pub fn certified_key(certificate: &Path, key: &Path) -> Result<CertifiedKey, StoreError> {
+    read_identity(certificate, key).map(|(_, pair)| pair)
+}
+
+fn read_identity(
+    certificate: &Path,
+    key: &Path,
+) -> Result<(ClientIdentity, CertifiedKey), StoreError> {
     let (certificate_pem, chain) = read_certificates(certificate)?;
     let key_pem = read_octets(key)?;
     let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| {
@@ -226,12 +236,9 @@ fn read_identity(certificate: &Path, key: &Path) -> Result<ClientIdentity, Store
             "it holds no private key in PEM form, or an encrypted one",
         )
     })?;
-    match CertifiedKey::from_der(
-        chain.clone(),
-        private.clone_key(),
-        &ring::default_provider(),
-    ) {
-        Ok(_) => {}
+    let provider = ring::default_provider();
+    let pair = match CertifiedKey::from_der(chain.clone(), private.clone_key(), &provider) {
+        Ok(pair) => pair,
         Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
             return Err(StoreError::Config(format!(
                 "the key in {} is not that of the certificate in {}",
@@ -246,10 +253,11 @@ fn read_identity(certificate: &Path, key: &Path) -> Result<ClientIdentity, Store
             ));
         }
         Err(error) => return Err(unusable(key, error)),
-    }
-    Ok(ClientIdentity {
+    };
+    let identity = ClientIdentity {
         pem: (certificate_pem, key_pem),
         chain,
         key: private,
-    })
+    };
+    Ok((identity, pair))
 }

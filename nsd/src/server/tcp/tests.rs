@@ -155,7 +155,11 @@ async fn connections_in_the_backlog_are_served_at_shutdown() {
     let counters = Arc::new(Counters::default());
     let stop = CancellationToken::new();
     stop.cancel();
-    serve(service, listener.into(), connections, counters, stop).await;
+    let listener = StreamListener {
+        listener: listener.into(),
+        tls: None,
+    };
+    serve(service, listener, connections, counters, stop).await;
     for mut client in clients {
         let mut response = Vec::new();
         client.read_to_end(&mut response).await.expect("an answer");

@@ -37,6 +37,8 @@ pub(super) struct Leftovers {
     pub(super) input: Vec<u8>,
     /// Responses that the client has not accepted yet.
     pub(super) output: Vec<u8>,
+    /// Whether the stream still has octets that it has taken but not sent, as TLS may have.
+    pub(super) is_unsent: bool,
     /// Whether more has come than was read at once.
     pub(super) left_behind: bool,
 }
@@ -125,6 +127,7 @@ impl Leftovers {
             }
         }
         self.output = unsent.to_vec();
+        self.is_unsent = stream.poll_flush(context)?.is_pending();
         Ok(())
     }
 }
