@@ -46,7 +46,15 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
         Arc::default(),
     );
     let (mut servers, metrics) = (Supervisor::default(), Metrics::new(1));
-    server::serve(&mut servers, &service, sockets, &connections, &metrics).map_err(told)?;
+    server::serve(
+        &mut servers,
+        &service,
+        sockets,
+        &connections,
+        None,
+        &metrics,
+    )
+    .map_err(told)?;
     publisher.publish(view(size, 0), Vec::new());
     let client = Client::start(address).map_err(told)?;
     let mut stall = Stall {
