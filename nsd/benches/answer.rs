@@ -139,6 +139,8 @@ fn queries(case: &str) -> Vec<&'static [u8]> {
 const OURS: ServerEdns<'_> = ServerEdns {
     udp_size: 1232,
     nsid: b"",
+    idle: None,
+    pads: false,
 };
 
 /// One stage of answering one kind of question, ready to be repeated.

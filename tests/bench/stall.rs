@@ -35,6 +35,7 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
         barrier,
         nsid: String::new(),
         version: String::new(),
+        tcp_idle: Duration::from_secs(10),
     };
     let listen = [SocketAddr::from(([127, 0, 0, 1], 0))];
     let mut sockets = server::bind(&listen, false, 1).map_err(told)?;

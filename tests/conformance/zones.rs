@@ -66,6 +66,8 @@ pub(crate) fn respond(view: &View, octets: &[u8], is_udp: bool) -> Vec<u8> {
     const OURS: ServerEdns<'_> = ServerEdns {
         udp_size: 1232,
         nsid: b"",
+        idle: None,
+        pads: false,
     };
     let mut out = vec![0; 65_535];
     let len = match message::parse(octets) {

@@ -46,6 +46,8 @@ pub struct Service {
     pub nsid: String,
     /// Software version; empty to keep it secret.
     pub version: String,
+    /// How long a TCP connection may be idle, to tell clients that ask.
+    pub tcp_idle: Duration,
 }
 
 impl Service {

@@ -43,6 +43,12 @@ impl Transport {
     pub fn is_encrypted(self) -> bool {
         self == Transport::Tls
     }
+
+    /// Whether clients may ask how long their connection may be idle (RFC 7828): only over TCP, with or without TLS.
+    /// Over UDP the option is ignored (3.2.2); HTTP and QUIC have means of their own.
+    pub fn has_keepalive(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
 }
 
 /// Whether the view is known to have every write that was acknowledged before the request came.

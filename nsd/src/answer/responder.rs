@@ -33,6 +33,8 @@ impl<'v> Responder<'v> {
         let edns = ServerEdns {
             udp_size: UDP_OCTETS_MAX as u16,
             nsid: self.service.nsid.as_bytes(),
+            idle: (request.transport.has_keepalive()).then_some(self.service.tcp_idle),
+            pads: request.transport.is_encrypted(),
         };
         let query = match message::parse(request.octets) {
             Ok(query) => query,

@@ -22,6 +22,7 @@ pub(crate) fn service_without_data() -> (Publisher, Service) {
         barrier,
         nsid: String::new(),
         version: String::new(),
+        tcp_idle: Duration::from_secs(10),
     };
     (publisher, service)
 }
@@ -127,4 +128,55 @@ fn bounded_is_kept_by_a_proof_or_by_the_barrier() {
     publisher.prove(None);
     let told = ask(&service, "www.bounded.", &ALL);
     assert_eq!(told, [refused, refused, answered]);
+}
+
+/// The response to a query for `www.test. A` with one option.
+fn ask_with_option(service: &Service, transport: Transport, option: &[u8]) -> Vec<u8> {
+    let (proof, view) = (service.served.proof(), service.served.view());
+    let query = [
+        &b"\0\x07\0\0\0\x01\0\0\0\0\0\x01\x03www\x04test\0\0\x01\0\x01"[..],
+        b"\0\0\x29\x04\xd0\0\0\0\0\0",
+        &[option.len() as u8],
+        option,
+    ]
+    .concat();
+    let request = Request {
+        octets: &query,
+        peer: &SocketAddr::from(([192, 0, 2, 1], 5300)),
+        transport,
+        confirmation: Confirmation::Unasked,
+    };
+    let mut out = vec![0; OCTETS_MAX];
+    let mut responder = service.responder(proof, &view);
+    match responder.respond(&request, &mut Tally::default(), &mut out) {
+        Reply::Ready(len) => out.truncate(len),
+        Reply::Silent | Reply::NeedsConfirmation | Reply::Stream(_) => out.clear(),
+    }
+    out
+}
+
+#[test]
+fn each_transport_has_its_options() {
+    let (publisher, service) = service();
+    publisher.prove(Some(Instant::now()));
+    let plain = 12 + 14 + 16 + 11;
+    // NSID is secret here.
+    let keepalive = b"\0\x0b\0\x02\0\x64";
+    let version = b"\0\x13\0\x06\x01\0\0\0\0\x01";
+    for (transport, has_keepalive, is_padded) in [
+        (Transport::Udp, false, false),
+        (Transport::Tcp, true, false),
+        (Transport::Tls, true, true),
+    ] {
+        let ask = |option: &[u8]| ask_with_option(&service, transport, option);
+        assert_eq!(ask(b"").len(), plain, "{transport:?}");
+        assert_eq!(ask(b"\0\x03\0\0").len(), plain, "{transport:?}");
+        let (told, len) = (ask(b"\0\x0b\0\0"), plain + keepalive.len());
+        assert_eq!(told.ends_with(keepalive), has_keepalive, "{transport:?}");
+        assert_eq!(told.len() == len, has_keepalive, "{transport:?}");
+        let told = ask(b"\0\x0c\0\0");
+        assert_eq!(told.len() == 468, is_padded, "{transport:?}");
+        assert_eq!(told.len() == plain, !is_padded, "{transport:?}");
+        assert!(ask(b"\0\x13\0\0").ends_with(version), "{transport:?}");
+    }
 }

@@ -1,17 +1,32 @@
 //! The OPT record (RFC 6891 6.1) and its options.
 
-use super::writer::{Full, Writer};
-use crate::zone::Rcode;
+use core::time::Duration;
 
-/// Option codes (RFC 5001, RFC 8914).
-const NSID: u16 = 3;
+use super::writer::{Full, Writer};
+use crate::zone::{Rcode, Zone};
+
+/// The extended DNS error of a response (RFC 8914 2).
 const EDE: u16 = 15;
+/// The server's identity (RFC 5001 2.3).
+const NSID: u16 = 3;
+/// How long a connection may be idle (RFC 7828 3.1).
+const TCP_KEEPALIVE: u16 = 11;
+/// Octets without meaning, which hide how long a message is (RFC 7830 3).
+const PADDING: u16 = 12;
+/// The version of the zone that answers (RFC 9660 2).
+const ZONEVERSION: u16 = 19;
 
 /// The length of an OPT record without options: root owner, type, class, TTL and rdata length.
 const OPT_LEN: usize = 11;
 
+/// The length of an option's code and length.
+const OPTION_LEN: usize = 4;
+
+/// The length of a padded response is a multiple of this (RFC 8467 4.1).
+const PADDED_BLOCK: usize = 468;
+
 /// The OPT record of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edns {
     /// The longest message that the client accepts over UDP, in octets, as it says.
     pub udp_size: u16,
@@ -21,15 +36,34 @@ pub struct Edns {
     pub is_dnssec_ok: bool,
     /// Whether the client wants the server's identity (RFC 5001).
     pub wants_nsid: bool,
+    /// Whether the client wants the response padded (RFC 7830).
+    pub wants_padding: bool,
+    /// Whether the client wants to know how long the connection may be idle (RFC 7828).
+    pub wants_keepalive: bool,
+    /// Whether the client wants the version of the zone that answers (RFC 9660).
+    pub wants_zone_version: bool,
 }
 
-/// What our own OPT records say.
+/// What our own OPT records say. What depends on the transport is here too, as messages do not know how they travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerEdns<'o> {
     /// The longest message that we accept over UDP, in octets.
     pub udp_size: u16,
     /// The server's identity, for clients that ask (RFC 5001); empty to keep it secret.
     pub nsid: &'o [u8],
+    /// How long the client's connection may be idle, for clients that ask; `None` on transports for which RFC 7828 does
+    /// not define that.
+    pub idle: Option<Duration>,
+    /// Whether to pad responses for clients that ask: only on encrypted transports, where the length is all that others
+    /// see (RFC 7830 6).
+    pub pads: bool,
+}
+
+/// The version of the zone that answers: its SOA serial (RFC 9660 2.1).
+#[derive(Clone, Copy)]
+pub(super) struct ZoneVersion {
+    label_count: u8,
+    serial: u32,
 }
 
 impl Edns {
@@ -38,26 +72,45 @@ impl Edns {
     #[inline]
     pub(super) fn parse(class: u16, ttl: [u8; 4], mut rdata: &[u8]) -> (Self, bool) {
         let [_, version, flags, _] = ttl;
-        let is_dnssec_ok = flags & 0x80 != 0;
         let mut edns = Edns {
             udp_size: class,
             version,
-            is_dnssec_ok,
-            wants_nsid: false,
+            is_dnssec_ok: flags & 0x80 != 0,
+            ..Edns::default()
         };
         // Another version may mean another layout.
         while version == 0 && !rdata.is_empty() {
             let option = rdata.split_first_chunk().and_then(|([a, b, c, d], rest)| {
                 let len = usize::from(u16::from_be_bytes([*c, *d]));
-                Some((u16::from_be_bytes([*a, *b]), rest.get(len..)?))
+                let (value, rest) = rest.split_at_checked(len)?;
+                Some((u16::from_be_bytes([*a, *b]), value, rest))
             });
-            let Some((code, rest)) = option else {
+            let Some((code, value, rest)) = option else {
                 return (edns, false);
             };
-            edns.wants_nsid |= code == NSID;
+            match code {
+                NSID => edns.wants_nsid = true,
+                PADDING => edns.wants_padding = true,
+                // In queries these two are empty (RFC 7828 3.2.1, RFC 9660 2.1).
+                TCP_KEEPALIVE | ZONEVERSION if !value.is_empty() => return (edns, false),
+                TCP_KEEPALIVE => edns.wants_keepalive = true,
+                ZONEVERSION => edns.wants_zone_version = true,
+                _ => {}
+            }
             rdata = rest;
         }
         (edns, true)
+    }
+}
+
+impl ZoneVersion {
+    /// The version for a response from this zone.
+    pub(super) fn of(zone: &Zone) -> Self {
+        ZoneVersion {
+            // A name has 127 labels at most.
+            label_count: zone.apex().label_count() as u8,
+            serial: zone.serial(),
+        }
     }
 }
 
@@ -67,30 +120,41 @@ pub(super) struct OptRecord<'o> {
     rcode: Rcode,
     is_dnssec_ok: bool,
     nsid: &'o [u8],
+    zone_version: Option<ZoneVersion>,
+    idle: Option<Duration>,
     ede: Option<u16>,
+    is_padded: bool,
 }
 
 impl<'o> OptRecord<'o> {
-    /// The OPT record for the response to a query with `query`. If it does not fit into `room` octets, NSID is left
-    /// out, then EDE.
+    /// The OPT record for the response to a query with `query`. If it does not fit into `room` octets, options are left
+    /// out in this order: NSID, ZONEVERSION, the idle time, EDE.
     pub(super) fn new(
         query: Edns,
         ours: &ServerEdns<'o>,
         rcode: Rcode,
         ede: Option<u16>,
+        zone_version: Option<ZoneVersion>,
         room: usize,
     ) -> Self {
-        let nsid = if query.wants_nsid { ours.nsid } else { &[] };
-        let is_dnssec_ok = query.is_dnssec_ok;
         let mut record = OptRecord {
             udp_size: ours.udp_size,
             rcode,
-            is_dnssec_ok,
-            nsid,
+            is_dnssec_ok: query.is_dnssec_ok,
+            nsid: if query.wants_nsid { ours.nsid } else { &[] },
+            zone_version,
+            idle: ours.idle.filter(|_| query.wants_keepalive),
             ede,
+            is_padded: query.wants_padding && ours.pads,
         };
         if record.len() > room {
             record.nsid = &[];
+        }
+        if record.len() > room {
+            record.zone_version = None;
+        }
+        if record.len() > room {
+            record.idle = None;
         }
         if record.len() > room {
             record.ede = None;
@@ -98,40 +162,81 @@ impl<'o> OptRecord<'o> {
         record
     }
 
-    fn nsid_len(&self) -> usize {
-        if self.nsid.is_empty() {
+    /// The length of all options without padding.
+    fn options_len(&self) -> usize {
+        let nsid = if self.nsid.is_empty() {
             0
         } else {
-            4 + self.nsid.len()
-        }
+            OPTION_LEN + self.nsid.len()
+        };
+        let numbers =
+            if self.idle.is_some() { 6 } else { 0 } + if self.ede.is_some() { 6 } else { 0 };
+        let zone_version = if self.zone_version.is_some() { 10 } else { 0 };
+        nsid + numbers + zone_version
     }
 
-    fn ede_len(&self) -> usize {
-        if self.ede.is_some() { 6 } else { 0 }
-    }
-
-    /// The length in octets, to reserve for it.
+    /// The length in octets without padding, to reserve for it. Padding takes only what the records leave.
     pub(super) fn len(&self) -> usize {
-        OPT_LEN + self.nsid_len() + self.ede_len()
+        OPT_LEN + self.options_len()
     }
 
-    /// Writes the record.
-    pub(super) fn write(&self, out: &mut Writer<'_>) -> Result<(), Full> {
+    /// How many octets of padding to put after a message of `len` octets, this record included, of which `room` are
+    /// left: as many as make it a multiple of [`PADDED_BLOCK`], or else fill the room. `None` without room for the
+    /// option.
+    fn padding(&self, len: usize, room: usize) -> Option<usize> {
+        if !self.is_padded {
+            return None;
+        }
+        let least = len + OPTION_LEN;
+        let padded = least.next_multiple_of(PADDED_BLOCK).min(len + room);
+        padded.checked_sub(least)
+    }
+
+    /// Writes the record. `tail` octets will follow it, and count for the padding.
+    pub(super) fn write(&self, out: &mut Writer<'_>, tail: usize) -> Result<(), Full> {
         let flags = if self.is_dnssec_ok { 0x80 } else { 0 };
-        let rdata_len = (self.nsid_len() + self.ede_len()) as u16;
-        let ([a, b], [c, d]) = (self.udp_size.to_be_bytes(), rdata_len.to_be_bytes());
+        let len = self.len() + tail;
+        let padding = self.padding(out.len() + len, out.room().saturating_sub(len));
+        let rdata_len = self.options_len() + padding.map_or(0, |padding| OPTION_LEN + padding);
+        let ([a, b], [c, d]) = (
+            self.udp_size.to_be_bytes(),
+            (rdata_len as u16).to_be_bytes(),
+        );
         let rcode = (self.rcode.0 >> 4) as u8;
         out.put(&[0, 0, 41, a, b, rcode, 0, flags, 0, c, d])?;
-        if !self.nsid.is_empty() {
-            out.put_u16(NSID)?;
-            out.put_u16(self.nsid.len() as u16)?;
-            out.put(self.nsid)?;
-        }
-        if let Some(code) = self.ede {
-            out.put_u16(EDE)?;
-            out.put_u16(2)?;
-            out.put_u16(code)?;
+        if rdata_len > 0 {
+            self.write_options(out, padding)?;
         }
         Ok(())
     }
+
+    fn write_options(&self, out: &mut Writer<'_>, padding: Option<usize>) -> Result<(), Full> {
+        if !self.nsid.is_empty() {
+            put_option(out, NSID, self.nsid)?;
+        }
+        if let Some(version) = self.zone_version {
+            // Type 0 is the SOA serial (RFC 9660 2.1).
+            let ([a, b, c, d], labels) = (version.serial.to_be_bytes(), version.label_count);
+            put_option(out, ZONEVERSION, &[labels, 0, a, b, c, d])?;
+        }
+        if let Some(idle) = self.idle {
+            let tenths = u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX);
+            put_option(out, TCP_KEEPALIVE, &tenths.to_be_bytes())?;
+        }
+        if let Some(code) = self.ede {
+            put_option(out, EDE, &code.to_be_bytes())?;
+        }
+        if let Some(padding) = padding {
+            out.put_u16(PADDING)?;
+            out.put_u16(padding as u16)?;
+            out.put_zeros(padding)?;
+        }
+        Ok(())
+    }
+}
+
+fn put_option(out: &mut Writer<'_>, code: u16, value: &[u8]) -> Result<(), Full> {
+    out.put_u16(code)?;
+    out.put_u16(value.len() as u16)?;
+    out.put(value)
 }

@@ -1,7 +1,7 @@
 //! Writes answers and refusals.
 
 use super::compress::WrittenNames;
-use super::edns::{Edns, OptRecord, ServerEdns};
+use super::edns::{Edns, OptRecord, ServerEdns, ZoneVersion};
 use super::header::{AA, HEADER_LEN, QR, RD, TC};
 use super::query::{ErrorReply, Query};
 use super::writer::{Full, Writer};
@@ -45,6 +45,8 @@ pub fn encode(
         ede: answer.ede,
         question: query.question,
         edns: query.edns,
+        zone_version: zone_version(answer, query),
+        tail: 0,
     };
     encode_with(&head, edns, limit, out, |out| {
         let mut names = WrittenNames::new(query.name());
@@ -115,6 +117,16 @@ pub fn encode_reject(refusal: &ErrorReply<'_>, edns: &ServerEdns<'_>, out: &mut 
     }
 }
 
+/// The version of the zone of the name in the question, if the client wants it. It is part of every response of that
+/// zone, also of referrals, denials and SERVFAIL (RFC 9660 3.2), but not of refusals.
+fn zone_version(answer: &Answer<'_>, query: &Query<'_>) -> Option<ZoneVersion> {
+    let is_wanted = query.edns.is_some_and(|edns| edns.wants_zone_version);
+    let zone = answer
+        .zone
+        .filter(|_| is_wanted && answer.rcode != Rcode::REFUSED)?;
+    Some(ZoneVersion::of(zone))
+}
+
 /// The fields of header, question and OPT record.
 struct ReplyFields<'p> {
     id: u16,
@@ -125,6 +137,9 @@ struct ReplyFields<'p> {
     ede: Option<u16>,
     question: &'p [u8],
     edns: Option<Edns>,
+    zone_version: Option<ZoneVersion>,
+    /// How many octets will be appended.
+    tail: usize,
 }
 
 /// What was written between question and OPT record.
@@ -146,6 +161,8 @@ impl<'p> ReplyFields<'p> {
             ede: refusal.ede,
             question: refusal.question,
             edns: refusal.edns,
+            zone_version: None,
+            tail: refusal.tsig.map_or(0, |tsig| tsig.reply_len()),
         }
     }
 
@@ -197,7 +214,7 @@ fn encode_with(
     let room = out.room();
     let opt = head
         .edns
-        .map(|query| OptRecord::new(query, edns, head.rcode, head.ede, room));
+        .map(|query| OptRecord::new(query, edns, head.rcode, head.ede, head.zone_version, room));
     let opt = opt.filter(|opt| opt.len() <= room);
     let opt_len = opt.as_ref().map_or(0, OptRecord::len);
     out.reserve(opt_len);
@@ -206,7 +223,7 @@ fn encode_with(
         is_truncated,
     } = write_body(&mut out);
     out.release(opt_len);
-    if opt.is_some_and(|opt| opt.write(&mut out).is_ok()) {
+    if opt.is_some_and(|opt| opt.write(&mut out, head.tail).is_ok()) {
         counts[2] += 1;
     }
     if is_truncated {

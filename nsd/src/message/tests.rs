@@ -2,6 +2,7 @@
 
 mod decode;
 mod fuzz;
+mod options;
 mod parse;
 mod truncate;
 
@@ -14,6 +15,8 @@ use crate::zone::{Answer, View, resolve, resolve_into};
 const OURS: ServerEdns<'_> = ServerEdns {
     udp_size: 1232,
     nsid: b"front-end 1",
+    idle: None,
+    pads: false,
 };
 
 /// A query for class IN with id 0x1234 and RD, with EDNS if there is a UDP size.
@@ -33,13 +36,18 @@ fn query(name: &str, rtype: Rtype, udp_size: Option<u16>) -> Vec<u8> {
 
 /// The reply to a query, as the server makes it.
 fn reply(view: &View, octets: &[u8], limit: usize) -> Vec<u8> {
+    reply_with(&OURS, view, octets, limit)
+}
+
+/// The same with what this transport lets the server say.
+fn reply_with(ours: &ServerEdns<'_>, view: &View, octets: &[u8], limit: usize) -> Vec<u8> {
     let mut out = vec![0; 100_000];
     let len = match parse(octets) {
         Ok(query) => {
             let answer = resolve(view, &query.question());
-            encode(&answer, &query, &OURS, limit, &mut out)
+            encode(&answer, &query, ours, limit, &mut out)
         }
-        Err(Reject::Reply(refusal)) => encode_reject(&refusal, &OURS, &mut out),
+        Err(Reject::Reply(refusal)) => encode_reject(&refusal, ours, &mut out),
         Err(Reject::Silent) => 0,
     };
     out.truncate(len);

@@ -54,6 +54,12 @@ impl<'p> Tsig<'p> {
         out.len()
     }
 
+    /// The length of the record that [`Self::append`] appends.
+    pub(super) fn reply_len(&self) -> usize {
+        // Type, class, TTL and rdata length; behind the times no MAC, the id, the error, no other data.
+        self.key.len() + 10 + self.front.len() + 8
+    }
+
     fn write(&self, out: &mut Writer<'_>, id: u16) -> Result<(), Full> {
         out.put(self.key)?;
         out.put_u16(Rtype::TSIG.0)?;

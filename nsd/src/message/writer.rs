@@ -74,6 +74,16 @@ impl<'o> Writer<'o> {
         Ok(())
     }
 
+    /// Writes zeros, or nothing if they do not fit.
+    pub(super) fn put_zeros(&mut self, count: usize) -> Result<(), Full> {
+        if count > self.room() {
+            return Err(Full);
+        }
+        self.out[self.len..self.len + count].fill(0);
+        self.len += count;
+        Ok(())
+    }
+
     /// Writes a number.
     pub(super) fn put_u16(&mut self, number: u16) -> Result<(), Full> {
         self.put(&number.to_be_bytes())

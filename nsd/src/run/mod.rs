@@ -142,6 +142,7 @@ impl Running {
             barrier: barrier(&config, standing.clone(), &mut others),
             nsid: config.nsid.clone(),
             version: config.server_version.clone(),
+            tcp_idle: config.tcp_idle,
         });
         let barrier = service.barrier.clone();
 

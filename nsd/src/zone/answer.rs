@@ -51,6 +51,9 @@ impl Rcode {
 pub mod ede {
     pub const STALE_ANSWER: u16 = 3;
     pub const NOT_READY: u16 = 14;
+    pub const BLOCKED: u16 = 15;
+    pub const FILTERED: u16 = 17;
+    pub const PROHIBITED: u16 = 18;
     pub const NOT_AUTHORITATIVE: u16 = 20;
     pub const NETWORK_ERROR: u16 = 23;
     pub const INVALID_QUERY_TYPE: u16 = 30;

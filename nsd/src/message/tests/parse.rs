@@ -42,6 +42,7 @@ fn queries() {
         version: 0,
         is_dnssec_ok: true,
         wants_nsid: true,
+        ..Edns::default()
     };
     assert_eq!(
         (query.edns, query.is_recursion_desired),

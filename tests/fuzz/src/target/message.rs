@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use domain::base::iana::Class as DomainClass;
 use domain::base::rdata::ComposeRecordData;
@@ -124,6 +125,8 @@ fn zone(apex: &str, text: &str) -> Zone {
 const OURS: ServerEdns<'_> = ServerEdns {
     udp_size: 1232,
     nsid: b"a front-end in the dark",
+    idle: Some(Duration::from_secs(10)),
+    pads: true,
 };
 
 /// Reads the octets as a message and answers it. Another library reads each reply to its end; it repeats the
@@ -160,6 +163,9 @@ pub fn message(octets: &[u8]) {
     let answer = resolve(&VIEW, &query.question());
     let expected = records(&answer, &query);
     let whole = encode(&answer, &query, &OURS, 65_535, &mut out);
+    if query.edns.is_some_and(|edns| edns.wants_padding) {
+        assert!(whole.is_multiple_of(468) || whole > 65_520, "{whole}");
+    }
     for limit in [512, 1232, whole - 1, whole, 65_535] {
         let limit = limit.max(512);
         let len = encode(&answer, &query, &OURS, limit, &mut out);
