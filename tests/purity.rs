@@ -81,7 +81,7 @@ const ROOMS: &[(&str, &[Room])] = &[
                 "mirror",
                 &["memory", "model", "served", "supervisor", "zone"],
             ),
-            ("config", &["mirror", "model"]),
+            ("config", &["mirror", "model", "server"]),
             ("fleet", &["config", "served"]),
             (
                 "admin",

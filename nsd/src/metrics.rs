@@ -33,7 +33,7 @@ pub struct Counters {
     pub stale: AtomicU64,
     /// SERVFAIL responses because the zone's freshness promise could not be met.
     pub unproved: AtomicU64,
-    /// TLS handshakes that failed.
+    /// TLS and QUIC handshakes that failed.
     pub handshakes_failed: AtomicU64,
     responses: [AtomicU64; RCODES],
 }
@@ -95,6 +95,8 @@ pub struct Metrics {
     udp: Vec<Arc<Counters>>,
     tcp: Arc<Counters>,
     tls: Arc<Counters>,
+    https: Arc<Counters>,
+    quic: Arc<Counters>,
     seats: Arc<Seats>,
 }
 
@@ -105,6 +107,8 @@ impl Metrics {
             udp: (0..udp_workers).map(|_| Arc::default()).collect(),
             tcp: Arc::default(),
             tls: Arc::default(),
+            https: Arc::default(),
+            quic: Arc::default(),
             seats: Arc::default(),
         }
     }
@@ -124,6 +128,16 @@ impl Metrics {
         self.tls.clone()
     }
 
+    /// The counters of DNS over HTTPS.
+    pub fn https(&self) -> Arc<Counters> {
+        self.https.clone()
+    }
+
+    /// The counters of DNS over QUIC.
+    pub fn quic(&self) -> Arc<Counters> {
+        self.quic.clone()
+    }
+
     /// The connections.
     pub fn seats(&self) -> Arc<Seats> {
         self.seats.clone()
@@ -139,10 +153,12 @@ impl Metrics {
         &self,
         counter: impl Fn(&Counters) -> &AtomicU64,
     ) -> impl Iterator<Item = (&'static str, u64)> {
-        let transports: [(&str, &[Arc<Counters>]); 3] = [
+        let transports: [(&str, &[Arc<Counters>]); 5] = [
             ("udp", &self.udp),
             ("tcp", std::slice::from_ref(&self.tcp)),
             ("tls", std::slice::from_ref(&self.tls)),
+            ("https", std::slice::from_ref(&self.https)),
+            ("quic", std::slice::from_ref(&self.quic)),
         ];
         transports
             .map(|(transport, all)| {
@@ -205,9 +221,11 @@ const BY_TRANSPORT: [(&str, &str, Counter); 6] = [
         "SERVFAIL responses because the promised freshness could not be proved",
         |c| &c.unproved,
     ),
-    ("nsd_handshakes_failed", "TLS handshakes that failed", |c| {
-        &c.handshakes_failed
-    }),
+    (
+        "nsd_handshakes_failed",
+        "TLS and QUIC handshakes that failed",
+        |c| &c.handshakes_failed,
+    ),
 ];
 
 const RCODE_NAMES: [&str; RCODES] = [

@@ -36,12 +36,16 @@ pub enum Transport {
     Tcp,
     /// In such a stream over TLS (RFC 7858).
     Tls,
+    /// In an HTTP request and its response (RFC 8484).
+    Https,
+    /// In a QUIC stream each (RFC 9250).
+    Quic,
 }
 
 impl Transport {
     /// Whether nobody on the way can read the messages.
     pub fn is_encrypted(self) -> bool {
-        self == Transport::Tls
+        matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
     }
 
     /// Whether clients may ask how long their connection may be idle (RFC 7828): only over TCP, with or without TLS.

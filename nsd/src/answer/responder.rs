@@ -52,7 +52,7 @@ impl<'v> Responder<'v> {
         };
         let limit = match request.transport {
             Transport::Udp => query.udp_limit(UDP_OCTETS_MAX),
-            Transport::Tcp | Transport::Tls => OCTETS_MAX,
+            _ => OCTETS_MAX,
         };
         if query.class == Class::Chaos {
             tally.queries += 1;

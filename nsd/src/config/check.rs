@@ -12,6 +12,7 @@ use etcd::options::log_directives;
 use super::options::{LogFormat, ServeOptions};
 use crate::mirror::{self, MirrorSettings};
 use crate::model::Time;
+use crate::server::EncryptedAddresses;
 
 /// The settings: checked and complete.
 #[derive(Clone, Debug)]
@@ -53,8 +54,10 @@ pub struct Config {
 /// Settings of the encrypted transports.
 #[derive(Clone, Debug)]
 pub struct Encrypted {
-    /// Where to answer DNS over TLS.
-    pub tls: Vec<SocketAddr>,
+    /// Where to answer.
+    pub addresses: EncryptedAddresses,
+    /// The path at which HTTPS answers queries.
+    pub https_path: String,
     /// The file of the certificate.
     pub certificate: PathBuf,
     /// The file of its key.
@@ -134,17 +137,27 @@ impl ServeOptions {
 
     /// Where and with what certificate to answer over encrypted transports.
     fn encrypted(&self) -> anyhow::Result<Option<Encrypted>> {
-        let tls = self.tls_listen.clone().unwrap_or_default();
+        let addresses = EncryptedAddresses {
+            tls: self.tls_listen.clone().unwrap_or_default(),
+            https: self.https_listen.clone().unwrap_or_default(),
+            quic: self.quic_listen.clone().unwrap_or_default(),
+        };
+        let https_path = self.https_path.as_deref().unwrap_or("/dns-query");
+        if !https_path.starts_with('/') || https_path.contains(['?', '#', ' ']) {
+            bail!("https-path must begin with / and have no space, ? or #");
+        }
+        let names = "tls-listen, https-listen or quic-listen";
         let pair = (self.tls_cert.clone(), self.tls_key.clone());
-        match (tls.is_empty(), pair) {
+        match (addresses == EncryptedAddresses::default(), pair) {
             (true, (None, None)) => Ok(None),
-            (true, _) => bail!("tls-cert and tls-key are given, but none of tls-listen"),
+            (true, _) => bail!("tls-cert and tls-key are given, but none of {names}"),
             (false, (Some(certificate), Some(key))) => Ok(Some(Encrypted {
-                tls,
+                addresses,
+                https_path: https_path.into(),
                 certificate,
                 key,
             })),
-            (false, _) => bail!("tls-listen needs tls-cert and tls-key"),
+            (false, _) => bail!("{names} need tls-cert and tls-key"),
         }
     }
 

@@ -48,6 +48,15 @@ pub struct ServeOptions {
     /// Addresses and ports for DNS over TLS (RFC 7858), usually with port 853 [default: none].
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", help_heading = "Encrypted transports")]
     pub tls_listen: Option<Vec<SocketAddr>>,
+    /// Addresses and ports for DNS over HTTPS (RFC 8484), usually with port 443 [default: none].
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", help_heading = "Encrypted transports")]
+    pub https_listen: Option<Vec<SocketAddr>>,
+    /// Path at which DNS over HTTPS answers queries [default: /dns-query].
+    #[arg(long, value_name = "PATH", help_heading = "Encrypted transports")]
+    pub https_path: Option<String>,
+    /// Addresses and ports for DNS over QUIC (RFC 9250), usually with port 853 [default: none].
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "ADDR:PORT", help_heading = "Encrypted transports")]
+    pub quic_listen: Option<Vec<SocketAddr>>,
     /// Certificate for the encrypted transports, in PEM, with the chain up to the authority. It is read again when the
     /// file changes, and on SIGHUP.
     #[arg(long, value_name = "FILE", help_heading = "Encrypted transports")]

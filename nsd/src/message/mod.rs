@@ -15,6 +15,7 @@ mod compress;
 mod edns;
 mod encode;
 mod header;
+mod lifetime;
 mod parse;
 mod query;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod writer;
 
 pub use edns::{Edns, ServerEdns};
 pub use encode::{encode, encode_chaos, encode_reject};
+pub use lifetime::lifetime;
 pub use parse::{parse, question_name};
 pub use query::{Chaos, Class, ErrorReply, Query, Reject};
 

@@ -129,16 +129,16 @@ fn parse_question(octets: &[u8]) -> Option<(Rtype, u16, &[u8])> {
 }
 
 /// Parses the records in the rest of a message, one by one.
-struct RecordReader<'p> {
-    rest: &'p [u8],
+pub(super) struct RecordReader<'p> {
+    pub(super) rest: &'p [u8],
 }
 
-struct RawRecord<'p> {
+pub(super) struct RawRecord<'p> {
     /// As it came: it may end in a compression pointer.
     owner: &'p [u8],
     rtype: Rtype,
     class: u16,
-    ttl: [u8; 4],
+    pub(super) ttl: [u8; 4],
     rdata: &'p [u8],
 }
 
@@ -163,7 +163,10 @@ impl<'p> Iterator for RecordReader<'p> {
 
 /// Skips `count` questions.
 #[cold]
-fn skip_questions(mut records: RecordReader<'_>, count: u16) -> Option<RecordReader<'_>> {
+pub(super) fn skip_questions(
+    mut records: RecordReader<'_>,
+    count: u16,
+) -> Option<RecordReader<'_>> {
     for _ in 0..count {
         let (_, rest) = split_name(records.rest)?;
         records.rest = rest.get(4..)?;

@@ -29,7 +29,7 @@ use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::served::Standing;
-use crate::server::{self, ConnectionLimits, Connections, Sockets};
+use crate::server::{self, ConnectionLimits, Connections, EncryptedAddresses, Encryption, Sockets};
 use crate::supervisor::Supervisor;
 
 /// Grace period for queries and requests in flight at shutdown: as long as a query may wait for etcd, and a little
@@ -151,14 +151,13 @@ impl Running {
         let (sockets, connections) = bind(&config, &metrics)?;
         let dns = sockets.addresses.clone();
         let certificate = open_certificate(&config)?;
-        let shown = certificate.as_ref().map(CertificateFiles::certificate);
-        let shown = shown.as_ref();
+        let encryption = encryption(&config, certificate.as_ref());
         server::serve(
             &mut servers,
             &service,
             sockets,
             &connections,
-            shown,
+            encryption.as_ref(),
             &metrics,
         )?;
         if let Some(files) = certificate.clone() {
@@ -235,6 +234,13 @@ fn open_certificate(config: &Config) -> anyhow::Result<Option<CertificateFiles>>
     };
     let files = CertificateFiles::open(&encrypted.certificate, &encrypted.key);
     Ok(Some(files.context(Unusable)?))
+}
+
+fn encryption(config: &Config, files: Option<&CertificateFiles>) -> Option<Encryption> {
+    Some(Encryption {
+        certificate: files?.certificate(),
+        https_path: config.encrypted.as_ref()?.https_path.clone(),
+    })
 }
 
 fn start_admin(supervisor: &mut Supervisor, listener: TcpListener, shared: admin::Shared) {
@@ -327,15 +333,15 @@ fn bind(config: &Config, metrics: &Metrics) -> anyhow::Result<(Sockets, Arc<Conn
     let limit = descriptors::raise_limit();
     let (listen, workers) = (&config.listen, config.udp_workers);
     // For each address the UDP sockets, the TCP listener, and a connection that is accepted and waits for a seat.
-    let encrypted = config
-        .encrypted
-        .as_ref()
-        .map_or(0, |encrypted| encrypted.tls.len());
+    let encrypted = config.encrypted.as_ref().map_or(0, |encrypted| {
+        let EncryptedAddresses { tls, https, quic } = &encrypted.addresses;
+        tls.len() + https.len() + quic.len()
+    });
     let always_open = listen.len() * (workers + 2) + encrypted * 2;
     let seats = descriptors::connections(limit, always_open, config.tcp_connections)?;
     let mut sockets = server::bind(listen, config.listens_where_possible, workers)?;
     if let Some(encrypted) = &config.encrypted {
-        sockets.bind_tls(&encrypted.tls)?;
+        sockets.bind_encrypted(&encrypted.addresses)?;
     }
     let limits = ConnectionLimits::new(seats, config.tcp_idle, DRAIN);
     Ok((sockets, Connections::new(limits, metrics.seats())))

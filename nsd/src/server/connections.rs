@@ -187,9 +187,15 @@ impl Connections {
         Some(Seat {
             connections: self.clone(),
             number,
+            began: now,
             held_octets: 0,
             pulse,
         })
+    }
+
+    /// Whether at least half of the seats are taken.
+    pub(super) fn is_busy(&self) -> bool {
+        self.lock().staying.len() * 2 >= self.limits.connections
     }
 
     /// Closes the connection that has been idle longest, to free resources.
@@ -320,6 +326,8 @@ impl Seated {
 pub(super) struct Seat {
     connections: Arc<Connections>,
     number: u64,
+    /// When it was taken, in microseconds.
+    began: u64,
     held_octets: usize,
     pulse: Arc<Pulse>,
 }
@@ -331,25 +339,45 @@ impl Seat {
         self.pulse.last.store(now, Ordering::Relaxed);
     }
 
+    /// The moment of the last use; that of the start before the first one.
+    pub(super) fn last_used(&self) -> Instant {
+        let last = self.pulse.last.load(Ordering::Relaxed).max(self.began);
+        self.connections.epoch + Duration::from_micros(last)
+    }
+
     /// Sets how many octets this connection keeps. If all keep too many, others that keep some are closed.
     pub(super) fn hold(&mut self, octets: usize) {
-        if octets == self.held_octets {
-            return;
+        if octets != self.held_octets {
+            self.held_octets = octets;
+            self.change_held(|_| octets);
         }
+    }
+
+    /// Keeps this many octets more until the result is dropped. For connections on which several requests are open.
+    pub(super) fn keep(self: &Arc<Self>, octets: usize) -> Kept {
+        self.change_held(|held| held + octets);
+        Kept {
+            seat: self.clone(),
+            octets,
+        }
+    }
+
+    fn change_held(&self, change: impl FnOnce(usize) -> usize) {
         let table = &mut *self.connections.lock();
         let Some(entry) = table.staying.get_mut(&self.number) else {
             return; // It is closing.
         };
+        let before = entry.held_octets;
+        let octets = change(before);
         entry.held_octets = octets;
         let holder = (octets > 0).then(|| entry.holder.unwrap_or((entry.last(), self.number)));
         if holder != entry.holder {
-            if let Some(before) = std::mem::replace(&mut entry.holder, holder) {
-                table.holders.remove(&before);
+            if let Some(noted) = std::mem::replace(&mut entry.holder, holder) {
+                table.holders.remove(&noted);
             }
             table.holders.extend(holder);
         }
-        table.held_octets = table.held_octets - self.held_octets + octets;
-        self.held_octets = octets;
+        table.held_octets = table.held_octets - before + octets;
         while table.held_octets > self.connections.limits.held_octets {
             let Some(other) = table.idlest_holder(self.number) else {
                 return;
@@ -362,6 +390,19 @@ impl Seat {
     pub(super) fn dismissed(&self) -> impl Future<Output = ()> + Send + use<> {
         let pulse = self.pulse.clone();
         async move { pulse.leave.notified().await }
+    }
+}
+
+/// Octets that a connection keeps until this is dropped.
+#[derive(Debug)]
+pub(super) struct Kept {
+    seat: Arc<Seat>,
+    octets: usize,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.seat.change_held(|held| held - self.octets);
     }
 }
 

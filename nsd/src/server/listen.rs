@@ -32,23 +32,42 @@ pub struct Sockets {
     pub tcp: Vec<TcpListener>,
     /// The listeners for DNS over TLS.
     pub tls: Vec<TcpListener>,
+    /// The listeners for DNS over HTTPS.
+    pub https: Vec<TcpListener>,
+    /// The sockets for DNS over QUIC.
+    pub quic: Vec<UdpSocket>,
 }
 
 impl Sockets {
-    /// Binds these addresses for DNS over TLS.
-    pub fn bind_tls(&mut self, listen: &[SocketAddr]) -> io::Result<()> {
-        for &address in listen {
-            let failed = |error| {
-                BindError {
-                    protocol: "TCP",
-                    error,
-                }
-                .into_error(address)
-            };
-            self.tls.push(bind_tcp(address).map_err(failed)?);
+    /// Binds these addresses for the encrypted transports.
+    pub fn bind_encrypted(&mut self, addresses: &EncryptedAddresses) -> io::Result<()> {
+        let failed =
+            |protocol, address| move |error| BindError { protocol, error }.into_error(address);
+        for &address in &addresses.tls {
+            let bound = bind_tcp(address).map_err(failed("TCP", address))?;
+            self.tls.push(bound);
+        }
+        for &address in &addresses.https {
+            let bound = bind_tcp(address).map_err(failed("TCP", address))?;
+            self.https.push(bound);
+        }
+        for &address in &addresses.quic {
+            let bound = bind_quic(address).map_err(failed("UDP", address))?;
+            self.quic.push(bound);
         }
         Ok(())
     }
+}
+
+/// Where to answer over encrypted transports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncryptedAddresses {
+    /// For DNS over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// For DNS over HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// For DNS over QUIC.
+    pub quic: Vec<SocketAddr>,
 }
 
 /// Binds every address. With `where_possible`, skips addresses of a family that this host does not have; at least one
@@ -122,6 +141,14 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG as i32)?;
     socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn bind_quic(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER_OCTETS);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER_OCTETS);
+    socket.bind(&address.into())?;
     Ok(socket.into())
 }
 

@@ -3,9 +3,12 @@
 #[cfg(target_os = "linux")]
 mod batch;
 mod connections;
+mod handler;
+mod https;
 mod listen;
 mod listen_error;
 mod log_limit;
+mod quic;
 mod tcp;
 mod tls;
 mod udp;
@@ -18,43 +21,42 @@ use tokio_rustls::TlsAcceptor;
 
 pub(crate) use connections::LEAVING_MAX;
 pub use connections::{ConnectionLimits, Connections};
-pub use listen::{Sockets, bind};
+pub use listen::{EncryptedAddresses, Sockets, bind};
 pub(crate) use listen_error::cannot_listen;
 pub use tls::Certificate;
 
-use crate::answer::Service;
-use crate::metrics::Metrics;
+use crate::answer::{Service, Transport};
+use crate::metrics::{Counters, Metrics};
 use crate::supervisor::Supervisor;
-use tcp::StreamListener;
+use handler::Handler;
+use https::Https;
+use tcp::{StreamListener, StreamProtocol};
 
-/// Answers on these sockets until the supervisor ends.
+/// What the encrypted transports need.
+pub struct Encryption {
+    /// What clients are shown.
+    pub certificate: Certificate,
+    /// The path at which HTTPS answers queries.
+    pub https_path: String,
+}
+
+/// Answers on these sockets until the supervisor ends. Without `encryption` those for encrypted transports are left.
 pub fn serve(
     supervisor: &mut Supervisor,
     service: &Service,
     sockets: Sockets,
     connections: &Arc<Connections>,
-    certificate: Option<&Certificate>,
+    encryption: Option<&Encryption>,
     metrics: &Metrics,
 ) -> io::Result<()> {
     for sockets in sockets.udp {
         udp::start(supervisor, service, sockets, metrics)?;
     }
-    let tcp = sockets.tcp.into_iter().map(|listener| (listener, None));
-    let mut listeners: Vec<_> = tcp.collect();
-    if let Some(certificate) = certificate {
-        let config = tls::server_config(certificate, &[b"dot"]).map_err(io::Error::other)?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let tls = sockets.tls.into_iter();
-        listeners.extend(tls.map(|listener| (listener, Some(acceptor.clone()))));
-    }
-    for (listener, tls) in listeners {
-        let (what, counters) = match tls {
-            Some(_) => ("a TLS listener", metrics.tls()),
-            None => ("a TCP listener", metrics.tcp()),
-        };
+    let mut start = |listener, protocol: StreamProtocol, counters: Arc<Counters>| {
+        let what = protocol.what();
         let listener = StreamListener {
             listener: Arc::new(TcpListener::from_std(listener)?),
-            tls,
+            protocol,
         };
         let (service, connections) = (service.clone(), connections.clone());
         supervisor.task(what, move |stop| {
@@ -66,6 +68,48 @@ pub fn serve(
                 counters.clone(),
                 stop,
             )
+        });
+        io::Result::Ok(())
+    };
+    for listener in sockets.tcp {
+        start(listener, StreamProtocol::Tcp, metrics.tcp())?;
+    }
+    let Some(encryption) = encryption else {
+        return Ok(());
+    };
+    let tls = |protocols| {
+        let config = tls::server_config(&encryption.certificate, protocols);
+        config.map_err(io::Error::other)
+    };
+    let handler = |transport, counters| Handler {
+        service: service.clone(),
+        transport,
+        counters,
+    };
+    let acceptor = TlsAcceptor::from(Arc::new(tls(&[b"dot"])?));
+    for listener in sockets.tls {
+        start(
+            listener,
+            StreamProtocol::Tls(acceptor.clone()),
+            metrics.tls(),
+        )?;
+    }
+    let acceptor = TlsAcceptor::from(Arc::new(tls(&https::PROTOCOLS)?));
+    let https = Https {
+        handler: handler(Transport::Https, metrics.https()),
+        path: encryption.https_path.as_str().into(),
+    };
+    for listener in sockets.https {
+        let protocol = StreamProtocol::Https(acceptor.clone(), https.clone());
+        start(listener, protocol, metrics.https())?;
+    }
+    for socket in sockets.quic {
+        let endpoint = quic::listen(socket, tls(&quic::PROTOCOLS)?, connections.limits)?;
+        let handler = handler(Transport::Quic, metrics.quic());
+        let connections = connections.clone();
+        supervisor.task("a QUIC socket", move |stop| {
+            let (handler, connections) = (handler.clone(), connections.clone());
+            quic::serve(endpoint.clone(), handler, connections, stop)
         });
     }
     Ok(())

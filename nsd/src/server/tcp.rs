@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::connections::{ConnectionLimits, Connections, Seat};
+use super::https::Https;
 use super::listen::BACKLOG;
 use super::log_limit::LogLimit;
 use crate::answer::{Barrier, Confirmation, Messages, OCTETS_MAX, Request, Service, Transport};
@@ -46,26 +47,43 @@ const TLS_BUFFER: usize = 16 << 10;
 /// The longest message with its length in front.
 const FRAME_MAX: usize = 2 + OCTETS_MAX;
 
-/// A listener, and how its connections begin.
+/// A listener, and what its connections speak.
 #[derive(Clone)]
 pub(super) struct StreamListener {
     pub(super) listener: Arc<TcpListener>,
-    /// For DNS over TLS (RFC 7858); none for plain TCP.
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) protocol: StreamProtocol,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone)]
+pub(super) enum StreamProtocol {
+    /// DNS messages (RFC 7766).
+    Tcp,
+    /// DNS messages over TLS (RFC 7858).
+    Tls(TlsAcceptor),
+    /// HTTP over TLS (RFC 8484).
+    Https(TlsAcceptor, Https),
+}
+
+impl StreamProtocol {
+    /// The listener's name, for the log.
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            StreamProtocol::Tcp => "a TCP listener",
+            StreamProtocol::Tls(_) => "a TLS listener",
+            StreamProtocol::Https(..) => "an HTTPS listener",
+        }
+    }
 }
 
 /// Accepts connections until `stop` is cancelled; then answers what has come, within the grace period of the limits.
 pub(super) async fn serve(
     service: Service,
-    StreamListener { listener, tls }: StreamListener,
+    StreamListener { listener, protocol }: StreamListener,
     connections: Arc<Connections>,
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) {
-    let transport = match tls {
-        Some(_) => Transport::Tls,
-        None => Transport::Tcp,
-    };
     let open = TaskTracker::new();
     // Connections that are already in the backlog are served too, but not more, or it would never end.
     let mut last = BACKLOG;
@@ -86,35 +104,24 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let mut seat = connections.seat(client.ip()).await;
+        let seat = connections.seat(client.ip()).await;
         // A token of its own: connections that poll a shared one contend for its lock.
-        let (service, counters, stop) = (service.clone(), counters.clone(), stop.child_token());
-        let (limits, tls) = (connections.limits, tls.clone());
+        let opened = Opened {
+            service: service.clone(),
+            client,
+            seat,
+            limits: connections.limits,
+            counters: counters.clone(),
+            stop: stop.child_token(),
+        };
+        let protocol = protocol.clone();
         open.spawn(async move {
-            if stream.set_nodelay(true).is_err() {
-                return;
-            }
-            let dismissed = seat.dismissed();
-            let answer = |confirmation, queries: &[u8], out: &mut [u8]| {
-                let from = (client, transport, confirmation);
-                answer_now(&service, from, &counters, queries, out)
-            };
-            let (barrier, seat) = (&service.barrier, &mut seat);
-            let served = async {
-                let Some(tls) = tls else {
-                    return converse(stream, seat, limits, stop, barrier, answer).await;
-                };
-                let mut stream = begin_tls(stream, &tls, limits, &counters, &stop).await?;
-                let conversation = converse(&mut stream, seat, limits, stop, barrier, answer);
-                conversation.await?;
-                // Tells the client that nothing was cut off.
-                timeout(limits.write, stream.shutdown()).await?
-            };
+            let dismissed = opened.seat.dismissed();
             tokio::select! {
                 // In this order a query that has come before the dismissal is answered.
                 biased;
                 // Errors are not logged: they only concern this client.
-                _ = served => {}
+                _ = opened.serve(stream, protocol) => {}
                 () = dismissed => {}
             }
         });
@@ -124,27 +131,72 @@ pub(super) async fn serve(
     let _ = timeout(connections.limits.drain, open.wait()).await;
 }
 
-/// Waits for the handshake of a connection.
-async fn begin_tls(
-    stream: TcpStream,
-    tls: &TlsAcceptor,
+/// A connection that was accepted.
+struct Opened {
+    service: Service,
+    client: SocketAddr,
+    seat: Seat,
     limits: ConnectionLimits,
-    counters: &Counters,
-    stop: &CancellationToken,
-) -> io::Result<TlsStream<TcpStream>> {
-    let handshake = tls.accept_with(stream, |connection| {
-        connection.set_buffer_limit(Some(TLS_BUFFER));
-    });
-    let begun = stop.run_until_cancelled(timeout(limits.handshake, handshake));
-    match begun.await {
-        Some(Ok(Ok(stream))) => Ok(stream),
-        failed => {
-            counters.handshakes_failed.fetch_add(1, Ordering::Relaxed);
-            Err(match failed {
-                Some(Ok(Err(error))) => error,
-                _ => io::ErrorKind::TimedOut.into(),
-            })
+    counters: Arc<Counters>,
+    stop: CancellationToken,
+}
+
+impl Opened {
+    async fn serve(self, stream: TcpStream, protocol: StreamProtocol) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let limits = self.limits;
+        match protocol {
+            StreamProtocol::Tcp => self.converse(stream, Transport::Tcp).await,
+            StreamProtocol::Tls(acceptor) => {
+                let mut stream = self.begin_tls(stream, &acceptor).await?;
+                self.converse(&mut stream, Transport::Tls).await?;
+                // Tells the client that nothing was cut off.
+                timeout(limits.write, stream.shutdown()).await?
+            }
+            StreamProtocol::Https(acceptor, https) => {
+                let stream = self.begin_tls(stream, &acceptor).await?;
+                let seat = Arc::new(self.seat);
+                https
+                    .converse(stream, self.client, seat, limits, self.stop)
+                    .await;
+                Ok(())
+            }
         }
+    }
+
+    /// Waits for the handshake.
+    async fn begin_tls(
+        &self,
+        stream: TcpStream,
+        acceptor: &TlsAcceptor,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let handshake = acceptor.accept_with(stream, |connection| {
+            connection.set_buffer_limit(Some(TLS_BUFFER));
+        });
+        let handshake = timeout(self.limits.handshake, handshake);
+        let begun = match self.stop.run_until_cancelled(handshake).await {
+            Some(Ok(begun)) => begun,
+            _ => Err(io::ErrorKind::TimedOut.into()),
+        };
+        if begun.is_err() {
+            let failed = &self.counters.handshakes_failed;
+            failed.fetch_add(1, Ordering::Relaxed);
+        }
+        begun
+    }
+
+    /// Exchanges DNS messages.
+    async fn converse(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        transport: Transport,
+    ) -> io::Result<()> {
+        let answer = |confirmation, queries: &[u8], out: &mut [u8]| {
+            let from = (self.client, transport, confirmation);
+            answer_now(&self.service, from, &self.counters, queries, out)
+        };
+        let (barrier, seat) = (&self.service.barrier, &mut self.seat);
+        converse(stream, seat, self.limits, self.stop, barrier, answer).await
     }
 }
 

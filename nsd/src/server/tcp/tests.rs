@@ -157,7 +157,7 @@ async fn connections_in_the_backlog_are_served_at_shutdown() {
     stop.cancel();
     let listener = StreamListener {
         listener: listener.into(),
-        tls: None,
+        protocol: StreamProtocol::Tcp,
     };
     serve(service, listener, connections, counters, stop).await;
     for mut client in clients {
