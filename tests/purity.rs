@@ -103,7 +103,7 @@ const ROOMS: &[(&str, &[Room])] = &[
                     "supervisor",
                 ],
             ),
-            ("dev", &["config", "model", "run"]),
+            ("dev", &["config", "model", "run", "server"]),
             ("lib", &[]),
             ("main", &[]),
         ],

@@ -4,10 +4,12 @@
 //! to try. A shell guards the child: it ends etcd when a pipe from this process closes, however this process ends,
 //! SIGKILL included.
 
+mod certificate;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,6 +24,11 @@ use tracing::warn;
 use crate::config::{self, DevOptions};
 use crate::model::{Name, Rtype, zonefile};
 use crate::run::{self, LogLevel, Running, Signals};
+use crate::server::EncryptedAddresses;
+
+/// Ports of the encrypted transports: the usual ones need a privilege.
+const TLS_PORT: u16 = 8853;
+const HTTPS_PORT: u16 = 8443;
 
 /// How long etcd may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -104,7 +111,7 @@ async fn serve(
                 .map(|(owner, _)| (zone.clone(), owner.clone()))
         });
     }
-    let settings = config::ServeOptions {
+    let mut settings = config::ServeOptions {
         store: StoreOptions {
             endpoints: Some(vec![etcd.url.clone()]),
             ..StoreOptions::default()
@@ -115,6 +122,9 @@ async fn serve(
         allow_empty: Some(true),
         ..config::ServeOptions::default()
     };
+    if options.tls {
+        encrypt(&mut settings, options.listen, &etcd.folder)?;
+    }
     let mut frontend = Running::start(settings.complete()?, std::convert::identity).await?;
     frontend.ready(revision).await;
     // Before it says that it is ready: whoever reads that may send a signal at once.
@@ -127,6 +137,54 @@ async fn serve(
     };
     frontend.end().await;
     result
+}
+
+/// Has a front-end that listens here answer over the encrypted transports, too.
+fn encrypt(
+    settings: &mut config::ServeOptions,
+    listen: SocketAddr,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let (certificate, key) = certificate::make(folder, listen.ip())?;
+    let at = |port| {
+        let port = if listen.port() == 0 { 0 } else { port };
+        Some(vec![SocketAddr::new(listen.ip(), port)])
+    };
+    settings.tls_listen = at(TLS_PORT);
+    settings.https_listen = at(HTTPS_PORT);
+    settings.quic_listen = at(TLS_PORT);
+    settings.tls_cert = Some(certificate);
+    settings.tls_key = Some(key);
+    Ok(())
+}
+
+/// Prints what to try over the encrypted transports. The certificate is self-signed, so clients must not check it.
+fn announce_encrypted(
+    out: &mut impl std::io::Write,
+    EncryptedAddresses { tls, https, quic }: &EncryptedAddresses,
+    name: &str,
+) -> std::io::Result<()> {
+    for address in tls {
+        let (ip, port) = (address.ip(), address.port());
+        writeln!(out, "  kdig @{ip} -p {port} +tls {name} A")?;
+    }
+    for address in https {
+        let (ip, port) = (address.ip(), address.port());
+        writeln!(out, "  dig @{ip} -p {port} +https {name} A")?;
+        // The root's NS records, a query that every server can be asked.
+        writeln!(
+            out,
+            "  curl -k 'https://{address}/dns-query?dns=AAABAAABAAAAAAAAAAACAAE' | xxd"
+        )?;
+    }
+    for address in quic {
+        let (ip, port) = (address.ip(), address.port());
+        writeln!(
+            out,
+            "  kdig @{ip} -p {port} +quic {name} A    (if kdig was built with QUIC)"
+        )?;
+    }
+    Ok(())
 }
 
 /// Prints what to try, and then a line for scripts.
@@ -163,6 +221,7 @@ fn announce(frontend: &Running, etcd: &Etcd, example: Option<(Name, Name)>) -> a
         "  {nsctl}{endpoints} add new.{zone} A 192.0.2.99 --wait"
     )?;
     writeln!(out, "  {dig} new.{zone} A")?;
+    announce_encrypted(&mut out, &frontend.encrypted, &format!("new.{zone}"))?;
     writeln!(out, "  {nsctl}{endpoints} list")?;
     writeln!(out, "  {nsctl}{endpoints} status\n")?;
     writeln!(out, "Press Ctrl-C to stop all of it.")?;
@@ -186,6 +245,8 @@ fn nsctl_beside(program: Option<OsString>) -> String {
 struct Etcd {
     guard: Child,
     url: String,
+    /// Where it keeps its data.
+    folder: PathBuf,
     /// The name of its member, to tell it from any other etcd.
     name: String,
     /// Opened at the start, as the guard removes the temporary folder when etcd ends.
@@ -264,6 +325,7 @@ impl Etcd {
         Ok(Etcd {
             guard,
             url,
+            folder: data,
             name,
             log,
             program: options.etcd.clone(),

@@ -19,6 +19,9 @@ pub struct DevOptions {
     /// Address and port of the admin listener; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:9053", value_name = "ADDR:PORT")]
     pub(crate) admin: SocketAddr,
+    /// Also answer over TLS, HTTPS and QUIC, with a self-signed certificate that is made for this run.
+    #[arg(long)]
+    pub(crate) tls: bool,
     /// Where etcd keeps its data [default: a temporary folder, which is removed at the end].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,

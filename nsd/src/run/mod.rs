@@ -111,6 +111,7 @@ pub(crate) fn block_on<T>(main: impl Future<Output = anyhow::Result<T>>) -> anyh
 pub(crate) struct Running {
     pub(crate) dns: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
+    pub(crate) encrypted: EncryptedAddresses,
     pub(crate) standing: watch::Receiver<Standing>,
     barrier: Barrier,
     certificate: Option<CertificateFiles>,
@@ -149,7 +150,7 @@ impl Running {
         let admin_listener = bind_admin(config.admin).await?;
         let admin = admin_listener.local_addr()?;
         let (sockets, connections) = bind(&config, &metrics)?;
-        let dns = sockets.addresses.clone();
+        let (dns, encrypted) = (sockets.addresses.clone(), sockets.encrypted.clone());
         let certificate = open_certificate(&config)?;
         let encryption = encryption(&config, certificate.as_ref());
         server::serve(
@@ -182,12 +183,16 @@ impl Running {
         let listed: Vec<String> = dns.iter().map(ToString::to_string).collect();
         let listed = listed.join(",");
         info!(id, dns = listed, admin = %admin, version = env!("CARGO_PKG_VERSION"), "listening");
+        if encrypted != EncryptedAddresses::default() {
+            info!(addresses = %encrypted, "listening over encrypted transports");
+        }
         log_freshness(&mut others, &config, standing.clone());
         let bound = [&[admin], &dns[..]].concat();
         register(&mut registration, config, (id, bound), &standing, report);
         Ok(Running {
             dns,
             admin,
+            encrypted,
             standing,
             barrier,
             certificate,

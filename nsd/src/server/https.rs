@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use data_encoding::BASE64URL_NOPAD;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
@@ -39,6 +39,9 @@ const HEAD_OCTETS: usize = 16 << 10;
 
 /// How much a client may send on a connection before it is read, in octets.
 const WINDOW: u32 = 64 << 10;
+
+/// How many octets of a body that is too long are read, and thrown away, before the client is told.
+const DISCARDED_MAX: usize = 1 << 20;
 
 /// How much is buffered for a client that does not accept it, for each stream, in octets.
 const SEND_OCTETS: usize = 64 << 10;
@@ -217,16 +220,24 @@ async fn body_of(request: Request<Incoming>, seat: &Arc<Seat>) -> Result<Vec<u8>
     if !essence.eq_ignore_ascii_case(DNS_MESSAGE) {
         return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
-    let body = request.into_body();
-    if body.size_hint().lower() > OCTETS_MAX as u64 {
-        return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE));
-    }
+    let mut body = request.into_body();
     let longest = body.size_hint().upper().unwrap_or(OCTETS_MAX as u64);
     let _kept = seat.keep((longest as usize).min(OCTETS_MAX));
-    match Limited::new(body, OCTETS_MAX).collect().await {
-        Ok(body) => Ok(body.to_bytes().to_vec()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE)),
-        Err(_) => Err(Refusal(StatusCode::BAD_REQUEST)),
+    let (mut message, mut came) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal(StatusCode::BAD_REQUEST))?;
+        let octets = frame.into_data().unwrap_or_default();
+        came += octets.len();
+        if came <= OCTETS_MAX {
+            message.extend_from_slice(&octets);
+        } else if came > DISCARDED_MAX {
+            break;
+        }
+    }
+    // Said once all of it has come, as some clients read nothing before they have sent all.
+    match came <= OCTETS_MAX {
+        true => Ok(message),
+        false => Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE)),
     }
 }
 

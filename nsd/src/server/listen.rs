@@ -2,6 +2,7 @@
 //!
 //! IPv6 sockets accept IPv6 only, so `0.0.0.0:53` and `[::]:53` can be bound together.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
@@ -30,6 +31,8 @@ pub struct Sockets {
     pub udp: Vec<Vec<UdpSocket>>,
     /// A listener for each address.
     pub tcp: Vec<TcpListener>,
+    /// The addresses for encrypted transports, with the port that the system chose in place of 0.
+    pub encrypted: EncryptedAddresses,
     /// The listeners for DNS over TLS.
     pub tls: Vec<TcpListener>,
     /// The listeners for DNS over HTTPS.
@@ -45,15 +48,36 @@ impl Sockets {
             |protocol, address| move |error| BindError { protocol, error }.into_error(address);
         for &address in &addresses.tls {
             let bound = bind_tcp(address).map_err(failed("TCP", address))?;
+            self.encrypted.tls.push(bound.local_addr()?);
             self.tls.push(bound);
         }
         for &address in &addresses.https {
             let bound = bind_tcp(address).map_err(failed("TCP", address))?;
+            self.encrypted.https.push(bound.local_addr()?);
             self.https.push(bound);
         }
         for &address in &addresses.quic {
             let bound = bind_quic(address).map_err(failed("UDP", address))?;
+            self.encrypted.quic.push(bound.local_addr()?);
             self.quic.push(bound);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for EncryptedAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            ("tls", &self.tls),
+            ("https", &self.https),
+            ("quic", &self.quic),
+        ];
+        let all = all
+            .iter()
+            .flat_map(|(name, addresses)| addresses.iter().map(move |at| (name, at)));
+        for (index, (name, address)) in all.enumerate() {
+            let separator = if index > 0 { "," } else { "" };
+            write!(f, "{separator}{name}://{address}")?;
         }
         Ok(())
     }
