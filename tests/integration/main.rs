@@ -12,6 +12,7 @@ mod consistency;
 mod dev;
 mod editing;
 mod empty;
+mod encrypted;
 mod flood;
 mod guard;
 mod harness;

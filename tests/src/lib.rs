@@ -32,6 +32,7 @@ pub fn tell_skipped(reason: std::fmt::Arguments<'_>) {
 pub mod clients;
 pub mod cluster;
 pub mod dns;
+pub mod encrypted;
 mod frontend;
 mod gate;
 pub mod history;
