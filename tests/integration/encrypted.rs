@@ -252,13 +252,17 @@ async fn certificates_are_replaced_while_connections_stay() {
     assert_eq!(shown(&again), before);
     // A new pair is noticed without a signal.
     Certificate::make(site.folder.path());
-    eventually("the new one is shown", Duration::from_secs(10), async || {
-        let stream = old
-            .connect(site.tls, b"dot")
-            .await
-            .map_err(|error| error.to_string())?;
-        ensure(shown(&stream) != before, || "the old certificate".into())
-    })
+    eventually(
+        "the new one is shown",
+        Duration::from_secs(10),
+        async || {
+            let stream = old
+                .connect(site.tls, b"dot")
+                .await
+                .map_err(|error| error.to_string())?;
+            ensure(shown(&stream) != before, || "the old certificate".into())
+        },
+    )
     .await;
     exchange_framed(&mut open, &query)
         .await
