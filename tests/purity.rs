@@ -56,7 +56,8 @@ const ROOMS: &[(&str, &[Room])] = &[
     (
         "nsd",
         &[
-            ("zone", &["model"]),
+            ("policy", &["model"]),
+            ("zone", &["model", "policy"]),
             ("message", &["model", "zone"]),
             ("memory", &[]),
             ("supervisor", &[]),
@@ -68,6 +69,7 @@ const ROOMS: &[(&str, &[Room])] = &[
                     "message",
                     "metrics",
                     "model",
+                    "policy",
                     "served",
                     "supervisor",
                     "zone",
@@ -79,9 +81,9 @@ const ROOMS: &[(&str, &[Room])] = &[
             ),
             (
                 "mirror",
-                &["memory", "model", "served", "supervisor", "zone"],
+                &["memory", "model", "policy", "served", "supervisor", "zone"],
             ),
-            ("config", &["mirror", "model", "server"]),
+            ("config", &["mirror", "model", "policy", "server"]),
             ("fleet", &["config", "served"]),
             (
                 "admin",
@@ -98,6 +100,7 @@ const ROOMS: &[(&str, &[Room])] = &[
                     "fleet",
                     "metrics",
                     "mirror",
+                    "policy",
                     "served",
                     "server",
                     "supervisor",
@@ -151,6 +154,10 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "etcd/src/mirror",
         &["tokio", "std::net", "std::fs", "::now()", "etcd_client"],
+    ),
+    (
+        "nsd/src/policy",
+        &["tokio", "std::net", "std::fs", "::now()", "etcd::"],
     ),
     (
         "nsd/src/zone",

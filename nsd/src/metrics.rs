@@ -33,6 +33,8 @@ pub struct Counters {
     pub stale: AtomicU64,
     /// SERVFAIL responses because the zone's freshness promise could not be met.
     pub unproved: AtomicU64,
+    /// REFUSED responses to clients that may not query.
+    pub refused_by_policy: AtomicU64,
     /// TLS and QUIC handshakes that failed.
     pub handshakes_failed: AtomicU64,
     responses: [AtomicU64; RCODES],
@@ -51,6 +53,8 @@ pub struct Tally {
     pub stale: u64,
     /// SERVFAIL responses because the zone's freshness promise could not be met.
     pub unproved: u64,
+    /// REFUSED responses to clients that may not query.
+    pub refused_by_policy: u64,
     responses: [u64; RCODES],
 }
 
@@ -70,6 +74,7 @@ impl Counters {
             (&self.truncated, tally.truncated),
             (&self.stale, tally.stale),
             (&self.unproved, tally.unproved),
+            (&self.refused_by_policy, tally.refused_by_policy),
         ];
         let responses = self.responses.iter().zip(tally.responses);
         for (counter, count) in singles.into_iter().chain(responses) {
@@ -205,7 +210,7 @@ type Metric<V> = (&'static str, &'static str, fn(&Moment) -> V);
 type Counter = fn(&Counters) -> &AtomicU64;
 
 /// Counters by transport.
-const BY_TRANSPORT: [(&str, &str, Counter); 6] = [
+const BY_TRANSPORT: [(&str, &str, Counter); 7] = [
     ("nsd_queries", "Messages received", |c| &c.queries),
     ("nsd_malformed", "Messages that were not queries", |c| {
         &c.malformed
@@ -220,6 +225,11 @@ const BY_TRANSPORT: [(&str, &str, Counter); 6] = [
         "nsd_unproved",
         "SERVFAIL responses because the promised freshness could not be proved",
         |c| &c.unproved,
+    ),
+    (
+        "nsd_refused_by_policy",
+        "REFUSED responses to clients that may not query (EDE 18)",
+        |c| &c.refused_by_policy,
     ),
     (
         "nsd_handshakes_failed",

@@ -327,7 +327,7 @@ async fn hangup_reads_files_again(files: &Files, nsctl: &Nsctl, endpoint: &str) 
     logs("connecting to etcd with the last usable ones").await;
     copy("client.key");
     frontend.signal("HUP");
-    logs("reloaded the log level and the TLS files").await;
+    logs("reloaded the log level").await;
     // Whoever waits for a change later shall not wait for this one.
     assert!(frontend.terminate(limit).await.success());
 }

@@ -3,6 +3,7 @@
 //! Names, rdata and RRsets are checked when they are made: a [`Name`] is within the limits of RFC 1035, an [`Rdata`]
 //! has the wire form of its type, an [`Rrset`] is not empty and fits into a message.
 
+mod address_prefix;
 pub mod compression;
 mod consistency;
 mod digest;
@@ -17,6 +18,7 @@ mod time;
 mod zone;
 pub mod zonefile;
 
+pub use address_prefix::{AddressPrefix, AddressPrefixError};
 pub use consistency::{Consistency, ConsistencyError};
 pub use digest::Digest;
 pub(crate) use name::write_label;

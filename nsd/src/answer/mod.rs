@@ -16,13 +16,17 @@ mod responder;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 pub use barrier::{Barrier, Rounds};
 pub use reply::{Messages, Reply};
-pub use request::{Confirmation, Peer, Request, Transport};
+pub use request::{Confirmation, Peer, Request};
 pub use responder::Responder;
 
+use crate::policy::Policy;
+pub use crate::policy::Transport;
 use crate::served::{Proof, Served};
 use crate::zone::View;
 
@@ -42,6 +46,8 @@ pub struct Service {
     pub stale_after: Option<Duration>,
     /// Where queries for `linearizable` zones wait.
     pub barrier: Barrier,
+    /// The settings about clients. A reload replaces them.
+    pub policy: Arc<ArcSwap<Policy>>,
     /// Server identity; empty to keep it secret.
     pub nsid: String,
     /// Software version; empty to keep it secret.
@@ -51,7 +57,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A responder for this view. Load `proof` before `view`; otherwise an old view could pass as fresh.
+    /// A responder for this view and for the policy of this moment. Load `proof` before `view`; otherwise an old view could pass as fresh.
     pub fn responder<'v>(&'v self, proof: Proof, view: &'v View) -> Responder<'v> {
         Responder::new(self, proof.age(Instant::now()), view)
     }

@@ -1,17 +1,22 @@
-//! Answers requests: parse, resolve, check what the zone promises, encode.
+//! Answers requests: parse, decide, resolve, check what the zone promises, encode.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::Guard;
 
 use super::{Confirmation, OCTETS_MAX, Reply, Request, Service, Transport, UDP_OCTETS_MAX};
 use crate::message::{self, Chaos, Class, Query, Reject, ServerEdns};
 use crate::metrics::Tally;
 use crate::model::Consistency;
+use crate::policy::{self, Client, Decision, Operation, Policy, Rules};
 use crate::zone::{self, Answer, Rcode, View, ede};
 
 /// Answers requests from one view, one after the other.
 pub struct Responder<'v> {
     service: &'v Service,
     view: &'v View,
+    policy: Guard<Arc<Policy>>,
     /// How long ago the view was proved complete; `None` if it never was.
     age: Option<Duration>,
     /// Kept from one request to the next: it is too large to be initialized for each.
@@ -23,6 +28,7 @@ impl<'v> Responder<'v> {
         Responder {
             service,
             view,
+            policy: service.policy.load(),
             age,
             answer: Answer::new(),
         }
@@ -54,6 +60,13 @@ impl<'v> Responder<'v> {
             Transport::Udp => query.udp_limit(UDP_OCTETS_MAX),
             _ => OCTETS_MAX,
         };
+        if let Decision::Refuse(ede) = decide(&self.policy.rules, request) {
+            tally.queries += 1;
+            tally.refused_by_policy += 1;
+            tally.response(Rcode::REFUSED);
+            let refusal = query.error_reply(Rcode::REFUSED, Some(ede));
+            return Reply::Ready(message::encode_reject(&refusal, &edns, out));
+        }
         if query.class == Class::Chaos {
             tally.queries += 1;
             return Reply::Ready(self.respond_chaos(&query, &edns, limit, tally, out));
@@ -120,4 +133,19 @@ impl<'v> Responder<'v> {
         tally.response(Rcode::NOERROR);
         message::encode_chaos(text.as_bytes(), query, edns, limit, out)
     }
+}
+
+/// Decides whether the sender of a request may query, as far as these rules go.
+#[inline]
+fn decide(rules: &Rules, request: &Request<'_>) -> Decision {
+    if rules.are_open() {
+        return Decision::Allow;
+    }
+    let client = Client {
+        address: request.peer.address().ip(),
+        transport: request.transport,
+        // A signed query is rejected before this, because there are no keys yet.
+        key: None,
+    };
+    policy::decide(rules, &client, Operation::Query)
 }

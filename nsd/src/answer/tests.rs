@@ -1,5 +1,7 @@
 //! Answers from a view of a known age.
 
+mod policy;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ pub(crate) fn service_without_data() -> (Publisher, Service) {
         served,
         stale_after: None,
         barrier,
+        policy: Arc::default(),
         nsid: String::new(),
         version: String::new(),
         tcp_idle: Duration::from_secs(10),

@@ -12,6 +12,7 @@ use etcd::options::log_directives;
 use super::options::{LogFormat, ServeOptions};
 use crate::mirror::{self, MirrorSettings};
 use crate::model::Time;
+use crate::policy::{Policy, Rules};
 use crate::server::EncryptedAddresses;
 
 /// The settings: checked and complete.
@@ -35,6 +36,8 @@ pub struct Config {
     pub tcp_connections: usize,
     /// Idle time after which a TCP connection is closed.
     pub tcp_idle: Duration,
+    /// The settings about clients.
+    pub policy: Policy,
     /// How long to keep answering after a signal to end.
     pub lameduck: Duration,
     /// Name in the fleet; `None` to make one from the host name.
@@ -90,6 +93,7 @@ impl ServeOptions {
             stale_after: or_never(self.stale_after, 30),
             tcp_connections: count("tcp-connections", self.tcp_connections, 1000, 1_000_000)?,
             tcp_idle,
+            policy: self.policy()?,
             lameduck: time(self.lameduck, 0),
             log_level: log_directives(log_level, "info").context("log-level")?,
             log_format: self.log_format.unwrap_or_default(),
@@ -159,6 +163,19 @@ impl ServeOptions {
             })),
             (false, _) => bail!("{names} need tls-cert and tls-key"),
         }
+    }
+
+    /// The settings about clients.
+    fn policy(&self) -> anyhow::Result<Policy> {
+        let allow = self.allow_query.as_deref();
+        if allow.is_some_and(<[_]>::is_empty) {
+            // Somebody may mean "nobody", and somebody else "everybody".
+            bail!("allow-query is empty: give at least one prefix, or leave it out to allow all");
+        }
+        let deny = self.deny_query.as_deref();
+        Ok(Policy {
+            rules: Rules::new(allow.unwrap_or_default(), deny.unwrap_or_default()),
+        })
     }
 
     fn mirror(&self) -> anyhow::Result<MirrorSettings> {

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use etcd::options::StoreOptions;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Consistency, Time};
+use crate::model::{AddressPrefix, Consistency, Time};
 
 /// Forms of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -84,6 +84,14 @@ pub struct ServeOptions {
     /// mirror usually means a wrong --prefix [default: false].
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Service")]
     pub allow_empty: Option<bool>,
+
+    /// Prefixes of the clients that may query; all others get REFUSED with EDE 18 (Prohibited). Zones can have lists of
+    /// their own (nsctl zone set --allow-query), and a client has to pass both. Read again on SIGHUP [default: all].
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", help_heading = "Clients")]
+    pub allow_query: Option<Vec<AddressPrefix>>,
+    /// Prefixes of the clients that may not query, whatever --allow-query says. Read again on SIGHUP [default: none].
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", help_heading = "Clients")]
+    pub deny_query: Option<Vec<AddressPrefix>>,
 
     /// Freshness promise of zones that set none: available, bounded:TIME (2s or more) or linearizable [default:
     /// available].

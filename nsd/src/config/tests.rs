@@ -147,6 +147,9 @@ fn settings_that_cannot_be_used_are_errors() {
             "the folder /nowhere does not exist",
         ),
         ("hold-loss-over = 101", "percentage"),
+        ("allow-query = []", "allow-query is empty"),
+        ("allow-query = [\"192.0.2.1/24\"]", "write 192.0.2.0/24"),
+        ("deny-query = [\"none\"]", "'none' is not an IP address"),
         ("audit-interval = \"-1s\"", "expected a time such as"),
     ] {
         let file = file(text);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use arc_swap::ArcSwap;
 use etcd::client::{self, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,6 +29,7 @@ use crate::config::{Config, ServeOptions, Unusable};
 use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
+use crate::policy::Policy;
 use crate::served::Standing;
 use crate::server::{self, ConnectionLimits, Connections, EncryptedAddresses, Encryption, Sockets};
 use crate::supervisor::Supervisor;
@@ -64,7 +66,7 @@ pub fn run_with(
         let lameduck = config.lameduck;
         let frontend = Running::start(config, alter).await?;
         while signals.next().await == Effect::Reload {
-            reload.reload(frontend.certificate.as_ref());
+            reload.reload(frontend.certificate.as_ref(), &frontend.policy);
         }
         if !lameduck.is_zero() {
             info!(
@@ -115,6 +117,7 @@ pub(crate) struct Running {
     pub(crate) standing: watch::Receiver<Standing>,
     barrier: Barrier,
     certificate: Option<CertificateFiles>,
+    policy: Arc<ArcSwap<Policy>>,
     phase: watch::Sender<Phase>,
     // In the order in which they are stopped.
     registration: Supervisor,
@@ -141,11 +144,12 @@ impl Running {
             served: served.clone(),
             stale_after: config.stale_after,
             barrier: barrier(&config, standing.clone(), &mut others),
+            policy: Arc::new(ArcSwap::from_pointee(config.policy.clone())),
             nsid: config.nsid.clone(),
             version: config.server_version.clone(),
             tcp_idle: config.tcp_idle,
         });
-        let barrier = service.barrier.clone();
+        let (barrier, policy) = (service.barrier.clone(), service.policy.clone());
 
         let admin_listener = bind_admin(config.admin).await?;
         let admin = admin_listener.local_addr()?;
@@ -196,6 +200,7 @@ impl Running {
             standing,
             barrier,
             certificate,
+            policy,
             phase,
             registration,
             servers,

@@ -1,14 +1,21 @@
 //! SIGHUP: reloads what can be changed while a front-end serves.
 //!
-//! That is the log level, the TLS files for connections to etcd, and the certificate for clients. Either all of it is valid and used from then on, or
-//! nothing changes and the log says why.
+//! That is the log level, the TLS files for connections to etcd, the certificate for clients, and the settings about
+//! clients. Either all of it is valid and used from then on, or nothing changes and the log says why.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use etcd::client;
 use tracing::{error, info, warn};
 
 use super::certificate::CertificateFiles;
 use super::logs::LogLevel;
 use crate::config::{Config, ServeOptions};
+use crate::policy::Policy;
+
+/// The settings that are reloaded. The others need a restart.
+const RELOADED: [&str; 3] = ["log-level", "allow-query", "deny-query"];
 
 /// What can be reloaded, and from where.
 pub(crate) struct Reload {
@@ -35,17 +42,24 @@ impl Reload {
     }
 
     /// Reads the settings again.
-    pub(crate) fn reload(&self, certificate: Option<&CertificateFiles>) {
-        match self.try_reload(certificate) {
-            Ok(log_level) => info!(log_level, "reloaded the log level and the TLS files"),
+    pub(crate) fn reload(&self, certificate: Option<&CertificateFiles>, policy: &ArcSwap<Policy>) {
+        match self.try_reload(certificate, policy) {
+            Ok(log_level) => info!(
+                log_level,
+                "reloaded the log level, the TLS files and the settings about clients"
+            ),
             Err(error) => error!(
                 error = format!("{error:#}"),
-                "not reloaded: the log level and the TLS files in use stay in use"
+                "not reloaded: the log level, the TLS files and the settings about clients stay as they are"
             ),
         }
     }
 
-    fn try_reload(&self, certificate: Option<&CertificateFiles>) -> anyhow::Result<String> {
+    fn try_reload(
+        &self,
+        certificate: Option<&CertificateFiles>,
+        policy: &ArcSwap<Policy>,
+    ) -> anyhow::Result<String> {
         // Everything that may fail comes first.
         let config = self.typed.clone().complete()?;
         let differences = self.typed.merged()?.differences(&self.started_with)?;
@@ -54,9 +68,10 @@ impl Reload {
             files.reload()?;
         }
         self.log_level.set(&config.log_level)?;
+        policy.store(Arc::new(config.policy));
         let later: Vec<String> = differences
             .into_iter()
-            .filter(|name| name != "log-level")
+            .filter(|name| !RELOADED.contains(&name.as_str()))
             .collect();
         if !later.is_empty() {
             warn!(

@@ -1,0 +1,151 @@
+//! Clients that may not query.
+
+use core::net::IpAddr;
+
+use super::*;
+use crate::policy::Rules;
+
+const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
+
+const CLIENT: &str = "192.0.2.1";
+
+fn rules(allow: &[&str], deny: &[&str]) -> Rules {
+    let parse = |texts: &[&str]| {
+        let parsed = texts.iter().map(|text| text.parse().expect("a prefix"));
+        parsed.collect::<Vec<_>>()
+    };
+    Rules::new(&parse(allow), &parse(deny))
+}
+
+/// A service with zones, and with these rules of the server.
+fn service_with(rules: Rules) -> (Publisher, Service) {
+    let (publisher, service) = service_without_data();
+    let service = Service {
+        nsid: "identity".into(),
+        ..service
+    };
+    service.policy.store(Arc::new(Policy { rules }));
+    let view = view(
+        "zone test. 300 300\nwww.test. A 192.0.2.1\n*.test. TXT wild\nsub.test. NS ns.sub.test.\n\
+         ns.sub.test. A 192.0.2.2\n",
+    );
+    publisher.publish(view, Vec::new());
+    (publisher, service)
+}
+
+/// A query, with an OPT record if `has_opt`.
+fn query(name: &str, rtype: u8, class: u8, has_opt: bool) -> Vec<u8> {
+    let opt = b"\0\0\x29\x04\xd0\0\0\0\0\0\0";
+    [
+        &b"\0\x07\0\0\0\x01\0\0\0\0\0"[..],
+        &[u8::from(has_opt)],
+        &spelled(name),
+        &[0, rtype, 0, class],
+        if has_opt { opt } else { b"" },
+    ]
+    .concat()
+}
+
+/// The reply to a message from this client, and how many refusals were counted.
+fn reply(service: &Service, octets: &[u8], client: &str, transport: Transport) -> (Vec<u8>, u64) {
+    let (proof, view) = (service.served.proof(), service.served.view());
+    let mut responder = service.responder(proof, &view);
+    let address: IpAddr = client.parse().expect("an address");
+    let request = Request {
+        octets,
+        peer: &SocketAddr::from((address, 5300)),
+        transport,
+        confirmation: Confirmation::Unasked,
+    };
+    let (mut out, mut tally) = (vec![0; 512], Tally::default());
+    let Reply::Ready(len) = responder.respond(&request, &mut tally, &mut out) else {
+        panic!("no reply");
+    };
+    out.truncate(len);
+    (out, tally.refused_by_policy)
+}
+
+/// REFUSED for this query, with its OPT record and EDE 18 in that if the query has one.
+fn refused(query: &[u8], has_opt: bool) -> (Vec<u8>, u64) {
+    let mut expected = query.to_vec();
+    expected[2] |= 0x80;
+    expected[3] = 5;
+    if has_opt {
+        // The length of the options, and the only one.
+        let end = expected.len() - 2;
+        expected.truncate(end);
+        expected.extend([0, 6, 0, 15, 0, 2, 0, 18]);
+    }
+    (expected, 1)
+}
+
+#[test]
+fn the_server_refuses_whatever_is_asked() {
+    let (_publisher, service) = service_with(rules(&["198.51.100.0/24", "2001:db8::/32"], &[]));
+    for transport in TRANSPORTS {
+        for has_opt in [true, false] {
+            for (name, rtype, class) in [
+                ("www.test.", 1, 1),
+                ("any.test.", 16, 1),
+                ("a.sub.test.", 1, 1),
+                ("no.zone.", 1, 1),
+                // AXFR, and what the server says of itself.
+                ("test.", 252, 1),
+                ("id.server.", 16, 3),
+                ("version.bind.", 16, 3),
+            ] {
+                let query = query(name, rtype, class, has_opt);
+                let expected = refused(&query, has_opt);
+                for client in [CLIENT, "::ffff:192.0.2.1", "2001:db9::"] {
+                    let told = reply(&service, &query, client, transport);
+                    assert_eq!(told, expected, "{name} {client}");
+                }
+                for client in ["198.51.100.7", "::ffff:198.51.100.7", "2001:db8::1"] {
+                    let (told, refusals) = reply(&service, &query, client, transport);
+                    assert_eq!(refusals, 0, "{name} {client}");
+                    assert!(!told.ends_with(&[0, 18]), "{name} {client}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_that_may_not_query_is_refused_before_there_is_data() {
+    let (_publisher, service) = service_without_data();
+    let policy = Policy {
+        rules: rules(&[], &["192.0.2.0/24"]),
+    };
+    service.policy.store(Arc::new(policy));
+    let query = query("www.test.", 1, 1, true);
+    let told = reply(&service, &query, CLIENT, Transport::Udp);
+    assert_eq!(told, refused(&query, true));
+    let (told, _) = reply(&service, &query, "192.0.3.1", Transport::Udp);
+    assert_eq!(told[3], 2);
+}
+
+#[test]
+fn errors_of_the_message_come_first() {
+    let (_publisher, service) = service_with(rules(&[], &["0.0.0.0/0"]));
+    let mut update = query("test.", 6, 1, false);
+    update[2] = 5 << 3;
+    let mut cut_off = query("test.", 6, 1, false);
+    cut_off.pop();
+    for (octets, rcode) in [(update, 4), (cut_off, 1)] {
+        let (told, refusals) = reply(&service, &octets, CLIENT, Transport::Udp);
+        assert_eq!((told[3], refusals), (rcode, 0));
+    }
+}
+
+#[test]
+fn a_new_policy_applies_from_the_next_batch_on() {
+    let (_publisher, service) = service_with(Rules::default());
+    let query = query("www.test.", 1, 1, true);
+    assert_eq!(reply(&service, &query, CLIENT, Transport::Udp).0[3], 0);
+    let policy = Policy {
+        rules: rules(&[], &["192.0.2.1"]),
+    };
+    service.policy.store(Arc::new(policy));
+    let told = reply(&service, &query, CLIENT, Transport::Udp);
+    assert_eq!(told, refused(&query, true));
+}
