@@ -33,6 +33,7 @@ pub(crate) fn longest(size: usize, times: usize) -> Result<Stall, String> {
         served: served.clone(),
         stale_after: None,
         barrier,
+        policy: Arc::default(),
         nsid: String::new(),
         version: String::new(),
         tcp_idle: Duration::from_secs(10),
