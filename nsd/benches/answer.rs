@@ -16,6 +16,7 @@ use std::sync::{Arc, LazyLock};
 
 use nsd::message::{self, Query, ServerEdns};
 use nsd::model::{Name, Rdata, Rtype};
+use nsd::policy::Decision;
 use nsd::zone::{Answer, Contents, Rrset, SoaFields, View, Zone, resolve_into};
 
 /// Names in the zone besides those below: enough that a lookup is none of the first level of a map.
@@ -158,11 +159,21 @@ fn stage(stage: &str, case: &str) -> Box<dyn FnMut()> {
         }),
         "resolve" => Box::new(move || {
             let question = queries[turn.next().unwrap()].question();
-            resolve_into(view, black_box(&question), &mut answer);
+            resolve_into(
+                view,
+                black_box(&question),
+                &|_| Decision::Allow,
+                &mut answer,
+            );
             black_box(&answer);
         }),
         "encode" => {
-            resolve_into(view, &queries[0].question(), &mut answer);
+            resolve_into(
+                view,
+                &queries[0].question(),
+                &|_| Decision::Allow,
+                &mut answer,
+            );
             let mut out = [0; 1232];
             Box::new(move || {
                 let answer = black_box(&answer);

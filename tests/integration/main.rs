@@ -28,6 +28,7 @@ mod outage;
 mod output;
 mod pipes;
 mod poison;
+mod policy;
 mod proxy;
 mod races;
 mod random;

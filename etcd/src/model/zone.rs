@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::address_prefix::AddressPrefix;
 use super::consistency::Consistency;
 use super::name::Name;
 use super::rrset::TTL_MAX;
@@ -21,6 +22,12 @@ pub struct ZoneSettings {
     /// How fresh answers must be; without it, the front-end's own setting applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
+    /// The clients that may query; empty for all that `deny_query` does not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_query: Vec<AddressPrefix>,
+    /// The clients that may not query, whatever `allow_query` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny_query: Vec<AddressPrefix>,
 }
 
 /// The fields of the SOA record without its serial (RFC 1035 3.3.13); periods in seconds.
@@ -61,6 +68,8 @@ impl ZoneSettings {
             serial_base: 0,
             default_ttl: 300,
             consistency: None,
+            allow_query: Vec::new(),
+            deny_query: Vec::new(),
         }
     }
 

@@ -146,6 +146,27 @@ fn values_read_back() {
 }
 
 #[test]
+fn access_lists_are_left_out_of_zones_that_have_none() {
+    let open = ZoneSettings::new(name("ns1.x"), name("hostmaster.x"));
+    let value = String::from_utf8(encode(&open)).expect("text");
+    // As releases that know no lists have written it.
+    assert!(!value.contains("query"), "{value}");
+    assert_eq!(decode_zone(value.as_bytes()).ok(), Some(open.clone()));
+    let listed = ZoneSettings {
+        allow_query: vec!["192.0.2.0/24".parse().expect("a prefix")],
+        deny_query: vec!["2001:db8::1".parse().expect("a prefix")],
+        ..open
+    };
+    let value = String::from_utf8(encode(&listed)).expect("text");
+    let lists = r#""allow_query":["192.0.2.0/24"],"deny_query":["2001:db8::1/128"]"#;
+    assert!(value.contains(lists), "{value}");
+    assert_eq!(decode_zone(value.as_bytes()).ok(), Some(listed));
+    let wrong = value.replace("192.0.2.0/24", "192.0.2.1/24");
+    let error = decode_zone(wrong.as_bytes()).expect_err("host bits");
+    assert!(error.to_string().contains("write 192.0.2.0/24"), "{error}");
+}
+
+#[test]
 fn what_is_no_value_is_told() {
     for (value, reason) in [
         ("", "not the JSON"),

@@ -14,6 +14,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use etcd::options::{self, StoreOptions};
 
 pub(crate) use self::records::{AddRecords, ListRecords, Placement, RemoveRecords, SetRecords};
+pub(crate) use self::values::PrefixWord;
 use self::values::time;
 pub(crate) use self::writing::Writing;
 pub(crate) use self::zones::{

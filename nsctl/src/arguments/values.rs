@@ -5,11 +5,21 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use etcd::model::{Consistency, Name, NameError, TTL_MAX, Time, TimeError};
+use etcd::model::{
+    AddressPrefix, AddressPrefixError, Consistency, Name, NameError, TTL_MAX, Time, TimeError,
+};
 
 /// A zone's freshness promise; `None` leaves it to the front-ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Promise(pub(crate) Option<Consistency>);
+
+/// A word of a list of prefixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PrefixWord {
+    /// `none`, which stands for no list.
+    NoList,
+    Prefix(AddressPrefix),
+}
 
 /// Why a text is not a value of its option.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +81,13 @@ pub(super) fn promise(text: &str) -> Result<Promise, <Consistency as FromStr>::E
     match text {
         "default" => Ok(Promise(None)),
         _ => text.parse().map(|consistency| Promise(Some(consistency))),
+    }
+}
+
+pub(super) fn prefix(text: &str) -> Result<PrefixWord, AddressPrefixError> {
+    match text {
+        "none" => Ok(PrefixWord::NoList),
+        _ => text.parse().map(PrefixWord::Prefix),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use etcd::model::Name;
 
-use super::values::{Promise, mailbox, promise, seconds, ttl};
+use super::values::{PrefixWord, Promise, mailbox, prefix, promise, seconds, ttl};
 use super::writing::Writing;
 
 /// The limit of `raise-serials --by`. A serial is newer than another if it is less than 2^31 ahead (RFC 1982 3.2); the
@@ -149,7 +149,7 @@ pub(crate) struct ImportZone {
     /// The master file; - for standard input.
     pub(crate) file: PathBuf,
     /// Replace the zone's records and SOA record with those of the file, in one step. Its other settings stay:
-    /// consistency and default TTL. Exits with 3 if the zone has changed since the file was exported.
+    /// consistency, default TTL and access lists. Exits with 3 if the zone has changed since the file was exported.
     #[arg(long)]
     pub(crate) replace: bool,
     /// Write nothing if there are warnings.
@@ -217,4 +217,12 @@ pub(crate) struct SettingOptions {
     /// front-end (nsd --consistency).
     #[arg(long, value_name = "MODE", value_parser = promise)]
     pub(crate) consistency: Option<Promise>,
+    /// Prefixes of the clients that may query the zone, as in 192.0.2.0/24; all others get REFUSED. The list replaces
+    /// the zone's list; none removes it, so that all may query. The lists of each front-end (nsd --allow-query) apply
+    /// too.
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", value_parser = prefix)]
+    pub(crate) allow_query: Option<Vec<PrefixWord>>,
+    /// Prefixes of the clients that may not query the zone, whatever --allow-query says; none removes the list.
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", value_parser = prefix)]
+    pub(crate) deny_query: Option<Vec<PrefixWord>>,
 }

@@ -10,7 +10,7 @@ use crate::message::{self, Chaos, Class, Query, Reject, ServerEdns};
 use crate::metrics::Tally;
 use crate::model::Consistency;
 use crate::policy::{self, Client, Decision, Operation, Policy, Rules};
-use crate::zone::{self, Answer, Rcode, View, ede};
+use crate::zone::{self, Answer, Rcode, View, Zone, ede};
 
 /// Answers requests from one view, one after the other.
 pub struct Responder<'v> {
@@ -71,11 +71,13 @@ impl<'v> Responder<'v> {
             tally.queries += 1;
             return Reply::Ready(self.respond_chaos(&query, &edns, limit, tally, out));
         }
-        zone::resolve_into(self.view, &query.question(), &mut self.answer);
+        let admits = |zone: &Zone| decide(zone.rules(), request);
+        zone::resolve_into(self.view, &query.question(), &admits, &mut self.answer);
         if !self.check_promise(request.confirmation, tally) {
             return Reply::NeedsConfirmation;
         }
         tally.queries += 1;
+        tally.refused_by_policy += u64::from(self.answer.ede == Some(ede::PROHIBITED));
         tally.response(self.answer.rcode);
         let len = message::encode(&self.answer, &query, &edns, limit, out);
         // TC, in the third octet of the header.

@@ -120,6 +120,7 @@ impl Tables {
         let zone = self.zone(apex);
         if let Some(last) = last.and_then(|last| last.zones.get(apex)) {
             zone.settings.clone_from(&last.settings);
+            zone.rules.clone_from(&last.rules);
         }
         zone.settings_revision = revision;
         zone.settings_digest = Digest::default();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::kept::{Kept, Origin};
 use crate::model::rules::is_cname_clash;
 use crate::model::{Consistency, Digest, Name, Rtype, ZoneSettings};
+use crate::policy::Rules;
 use crate::served::Loss;
 use crate::zone::{Contents, Rrset, SoaFields, Zone};
 
@@ -12,6 +13,8 @@ use crate::zone::{Contents, Rrset, SoaFields, Zone};
 #[derive(Clone, Default)]
 pub(super) struct ZoneData {
     pub(super) settings: Option<ZoneSettings>,
+    /// The rules that the settings make. They are made once, and shared by all that is published.
+    pub(super) rules: Rules,
     /// The revision that wrote the settings.
     pub(super) settings_revision: i64,
     /// The last revision of the serial key; 0 without that key.
@@ -45,6 +48,7 @@ impl Generation {
 impl ZoneData {
     pub(super) fn set(&mut self, apex: &Name, settings: ZoneSettings, revision: i64) {
         self.settings_digest = Digest::of_settings(apex, &settings, revision);
+        self.rules = rules_of(&settings);
         self.settings = Some(settings);
         self.settings_revision = revision;
     }
@@ -110,8 +114,10 @@ impl ZoneData {
             Some(kept) => kept.contents().clone(),
             None => self.current_or_empty(apex),
         };
-        let zone =
-            Zone::new(&soa, contents).with_consistency(settings.consistency.unwrap_or(default));
+        let rules = held_settings.map_or_else(|| self.rules.clone(), rules_of);
+        let zone = Zone::new(&soa, contents)
+            .with_consistency(settings.consistency.unwrap_or(default))
+            .with_rules(rules);
         Some(if held.is_some() { zone.held() } else { zone })
     }
 
@@ -119,6 +125,11 @@ impl ZoneData {
         let current = self.current().cloned();
         current.unwrap_or_else(|| Contents::new(apex.clone()))
     }
+}
+
+/// The rules that these settings make.
+fn rules_of(settings: &ZoneSettings) -> Rules {
+    Rules::new(&settings.allow_query, &settings.deny_query)
 }
 
 /// What is kept when others delete.

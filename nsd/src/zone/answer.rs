@@ -53,7 +53,7 @@ pub mod ede {
     pub const NOT_READY: u16 = 14;
     pub const BLOCKED: u16 = 15;
     pub const FILTERED: u16 = 17;
-    pub const PROHIBITED: u16 = 18;
+    pub use crate::policy::PROHIBITED;
     pub const NOT_AUTHORITATIVE: u16 = 20;
     pub const NETWORK_ERROR: u16 = 23;
     pub const INVALID_QUERY_TYPE: u16 = 30;
@@ -67,7 +67,7 @@ pub struct Answer<'v> {
     pub is_authoritative: bool,
     /// The extended error, if there is one (RFC 8914).
     pub ede: Option<u16>,
-    /// The zone of the first name; `None` if it is in none of ours.
+    /// The zone of the first name; `None` if it is in none of ours, or in one that the client may not ask.
     pub zone: Option<&'v Zone>,
     /// The strictest freshness promise of the zones that the answer comes from.
     pub consistency: Consistency,

@@ -5,7 +5,8 @@
 //! ```text
 //!              +---------------------------------------------------------+
 //!              v                                                         | next name
-//!   name -> zone? --none--> REFUSED (first name), end of chain           |
+//!   name -> zone? --none, or the client may not ask it--> REFUSED        |
+//!              |                      (first name), or end of chain     |
 //!              |                                                         |
 //!            walk down from the apex, label by label                     |
 //!              |                                                         |
@@ -28,19 +29,29 @@ use super::rrset::RrsetRef;
 use super::view::{View, Zone};
 use super::walk::{ChainName, Found, walk, wildcard};
 use crate::model::Rtype;
+use crate::policy::Decision;
 
-/// Answers a question from the view.
+/// Answers a question from the view, whoever asks.
 ///
 /// Neither blocks nor allocates. AXFR and IXFR get NOTIMP here: they are for the caller to handle.
 pub fn resolve<'v>(view: &'v View, question: &Question<'_>) -> Answer<'v> {
     let mut answer = Answer::new();
-    resolve_into(view, question, &mut answer);
+    resolve_into(view, question, &|_| Decision::Allow, &mut answer);
     answer
 }
 
 /// Does what [`resolve`] does, into an existing answer. An answer has room for about a hundred RRsets; moving it costs
 /// as much as most lookups.
-pub fn resolve_into<'v>(view: &'v View, question: &Question<'_>, answer: &mut Answer<'v>) {
+///
+/// `admits` decides whether the client may ask a zone that has rules. If it may not ask the zone of the question, it
+/// gets REFUSED. A chain of aliases ends before such a zone, as it does where it leaves our zones: the client gets
+/// REFUSED once it asks for the next name.
+pub fn resolve_into<'v>(
+    view: &'v View,
+    question: &Question<'_>,
+    admits: &dyn Fn(&Zone) -> Decision,
+    answer: &mut Answer<'v>,
+) {
     let mut name = FoldedName::new();
     if !view.is_ready() {
         answer.reset(Rcode::SERVFAIL, Some(ede::NOT_READY));
@@ -53,6 +64,7 @@ pub fn resolve_into<'v>(view: &'v View, question: &Question<'_>, answer: &mut An
         Resolver {
             view,
             question,
+            admits,
             answer,
         }
         .run(&mut name);
@@ -73,6 +85,7 @@ fn refusal(rtype: Rtype) -> Option<(Rcode, Option<u16>)> {
 struct Resolver<'v, 'a> {
     view: &'v View,
     question: &'a Question<'a>,
+    admits: &'a dyn Fn(&Zone) -> Decision,
     answer: &'a mut Answer<'v>,
 }
 
@@ -85,10 +98,16 @@ impl<'v> Resolver<'v, '_> {
             self.answer.consistency = self.view.consistency();
             return;
         };
-        self.answer.zone = Some(zone);
-        self.answer.is_authoritative = true;
+        // A refusal keeps these promises too: the zone's lists may just have been changed.
         self.answer.consistency = zone.consistency();
         self.answer.is_held = zone.is_held();
+        if let Decision::Refuse(ede) = self.decide(zone) {
+            self.answer.rcode = Rcode::REFUSED;
+            self.answer.ede = Some(ede);
+            return;
+        }
+        self.answer.zone = Some(zone);
+        self.answer.is_authoritative = true;
         let mut next = self.step(&ChainName {
             zone,
             apex,
@@ -106,6 +125,9 @@ impl<'v> Resolver<'v, '_> {
             let Some((zone, apex)) = self.find(name) else {
                 return;
             };
+            if self.decide(zone) != Decision::Allow {
+                return;
+            }
             self.answer.consistency = self.answer.consistency.stricter(zone.consistency());
             self.answer.is_held |= zone.is_held();
             next = self.step(&ChainName {
@@ -115,6 +137,15 @@ impl<'v> Resolver<'v, '_> {
                 owner,
                 question: self.question.name,
             });
+        }
+    }
+
+    /// Whether the client may ask this zone.
+    #[inline]
+    fn decide(&self, zone: &Zone) -> Decision {
+        match zone.rules().are_open() {
+            true => Decision::Allow,
+            false => (self.admits)(zone),
         }
     }
 

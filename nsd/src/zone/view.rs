@@ -10,6 +10,7 @@ use super::name::{ApexKey, FoldedName};
 use super::rrset::{Rrset, RrsetRef};
 use super::trie::Probe;
 use crate::model::{Consistency, Name, Rtype};
+use crate::policy::Rules;
 
 /// All zones at one revision. It never changes once published. Clones share all zones, so a clone and a small change
 /// are cheap.
@@ -24,7 +25,7 @@ pub struct View {
     consistency: Consistency,
 }
 
-/// A zone: its SOA record, its contents and its consistency.
+/// A zone: its SOA record, its contents, its consistency and its rules.
 #[derive(Clone)]
 pub struct Zone {
     soa: Rrset,
@@ -32,6 +33,7 @@ pub struct Zone {
     negative_ttl: u32,
     consistency: Consistency,
     is_held: bool,
+    rules: Rules,
     contents: Contents,
 }
 
@@ -76,6 +78,7 @@ impl Zone {
             negative_ttl: soa.ttl.min(soa.minimum),
             consistency: Consistency::default(),
             is_held: false,
+            rules: Rules::default(),
             contents,
         }
     }
@@ -91,6 +94,16 @@ impl Zone {
     /// What the zone promises about the freshness of its answers.
     pub fn consistency(&self) -> Consistency {
         self.consistency
+    }
+
+    /// The same zone with other rules about clients.
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Zone { rules, ..self }
+    }
+
+    /// Who may ask for names in the zone.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The same zone, held back: it is served as if others had not deleted from it.

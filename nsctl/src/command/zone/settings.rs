@@ -1,17 +1,58 @@
 //! `zone add` and `zone set`.
 
-use etcd::model::{Name, Rdata, Rrset, Rtype, ZoneSettings, zonefile};
+use etcd::model::{AddressPrefix, Name, Rdata, Rrset, Rtype, ZoneSettings, zonefile};
 
 use super::overlap;
-use crate::arguments::{AddZone, SetZone, SettingOptions};
+use crate::arguments::{AddZone, PrefixWord, SetZone, SettingOptions};
 use crate::command::change::{ChangeReport, listed, soa_differences};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output;
 
+/// The access lists that were given.
+struct GivenLists {
+    allow_query: Option<Vec<AddressPrefix>>,
+    deny_query: Option<Vec<AddressPrefix>>,
+}
+
+/// The list of prefixes that an option was given, sorted and each of them once; empty for `none`.
+fn prefixes(
+    option: &str,
+    given: Option<&Vec<PrefixWord>>,
+) -> Result<Option<Vec<AddressPrefix>>, Error> {
+    let Some(words) = given else { return Ok(None) };
+    let prefixes = words.iter().filter_map(|word| match word {
+        PrefixWord::NoList => None,
+        PrefixWord::Prefix(prefix) => Some(*prefix),
+    });
+    let mut prefixes: Vec<_> = prefixes.collect();
+    if prefixes.len() < words.len() && words.len() > 1 {
+        return Err(Error::usage(format!(
+            "{option}: none removes the list, so it cannot stand beside other values"
+        )));
+    }
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    Ok(Some(prefixes))
+}
+
 impl SettingOptions {
+    /// The access lists, checked.
+    fn lists(&self) -> Result<GivenLists, Error> {
+        Ok(GivenLists {
+            allow_query: prefixes("--allow-query", self.allow_query.as_ref())?,
+            deny_query: prefixes("--deny-query", self.deny_query.as_ref())?,
+        })
+    }
+
     /// Changes those of a zone's settings that were given.
-    fn apply(&self, zone: &mut ZoneSettings) {
+    fn apply(&self, lists: &GivenLists, zone: &mut ZoneSettings) {
+        if let Some(allow) = &lists.allow_query {
+            zone.allow_query.clone_from(allow);
+        }
+        if let Some(deny) = &lists.deny_query {
+            zone.deny_query.clone_from(deny);
+        }
         if let Some(promise) = self.consistency {
             zone.consistency = promise.0;
         }
@@ -50,7 +91,7 @@ pub(super) async fn add(context: &Context, add: AddZone) -> Result<(), Error> {
         ))
     })?;
     let mut zone = ZoneSettings::new(ns[0].clone(), rname);
-    settings.apply(&mut zone);
+    settings.apply(&settings.lists()?, &mut zone);
     let servers: Result<Vec<Rdata>, _> = ns
         .iter()
         .map(|name| Rdata::from_wire(Rtype::NS, name.wire()))
@@ -86,8 +127,9 @@ pub(super) async fn set(context: &Context, set: SetZone) -> Result<(), Error> {
         settings,
         writing,
     } = &set;
+    let lists = settings.lists()?;
     let edit = |zone: &mut ZoneSettings| {
-        settings.apply(zone);
+        settings.apply(&lists, zone);
         if let Some(mname) = mname {
             zone.soa.mname = mname.clone();
         }
@@ -117,6 +159,16 @@ fn settings_changed(before: &ZoneSettings, after: &ZoneSettings) -> String {
             after.default_ttl.to_string(),
         ),
         ("consistency", consistency(before), consistency(after)),
+        (
+            "allow-query",
+            listed_prefixes(&before.allow_query),
+            listed_prefixes(&after.allow_query),
+        ),
+        (
+            "deny-query",
+            listed_prefixes(&before.deny_query),
+            listed_prefixes(&after.deny_query),
+        ),
     ];
     let others = others.into_iter().filter(|(_, old, new)| old != new);
     let others = others.map(|(setting, old, new)| format!("~ {setting}: {old} -> {new}\n"));
@@ -125,4 +177,45 @@ fn settings_changed(before: &ZoneSettings, after: &ZoneSettings) -> String {
         .map(|one| format!("{one}\n"))
         .chain(others)
         .collect()
+}
+
+/// The prefixes of an access list, on one line.
+pub(super) fn listed_prefixes(prefixes: &[AddressPrefix]) -> String {
+    if prefixes.is_empty() {
+        return "no list".into();
+    }
+    let texts: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+    texts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(texts: &[&str]) -> Vec<PrefixWord> {
+        let word = |text: &&str| match *text {
+            "none" => PrefixWord::NoList,
+            _ => PrefixWord::Prefix(text.parse().expect("a prefix")),
+        };
+        texts.iter().map(word).collect()
+    }
+
+    #[test]
+    fn lists_of_prefixes() {
+        for (given, expected) in [
+            (&["none"][..], "no list"),
+            (&["192.0.2.0/24"], "192.0.2.0/24"),
+            (
+                &["2001:db8::/32", "192.0.2.1", "192.0.2.1/32"],
+                "192.0.2.1/32 2001:db8::/32",
+            ),
+        ] {
+            let list = prefixes("--allow-query", Some(&words(given))).expect("a list");
+            assert_eq!(listed_prefixes(&list.expect("it was given")), expected);
+        }
+        assert!(matches!(prefixes("--allow-query", None), Ok(None)));
+        for given in [&["none", "192.0.2.1"][..], &["none", "none"]] {
+            assert!(prefixes("--allow-query", Some(&words(given))).is_err());
+        }
+    }
 }

@@ -7,6 +7,7 @@ use etcd::model::{Name, ZoneSettings};
 use etcd::txn::{ZoneRead, hidden_among};
 use serde::Serialize;
 
+use super::settings::listed_prefixes;
 use crate::arguments::Output;
 use crate::context::Context;
 use crate::error::Error;
@@ -146,6 +147,8 @@ fn show_table(details: &ZoneDetails<'_>) -> Result<(), Error> {
         ("SOA TTL", seconds(soa.ttl)),
         ("default TTL", seconds(zone.default_ttl)),
         ("consistency", consistency),
+        ("allow-query", listed_prefixes(&zone.allow_query)),
+        ("deny-query", listed_prefixes(&zone.deny_query)),
         ("RRsets", rrsets.to_string()),
         ("generation", zone.generation.to_string()),
     ];

@@ -149,3 +149,107 @@ fn a_new_policy_applies_from_the_next_batch_on() {
     let told = reply(&service, &query, CLIENT, Transport::Udp);
     assert_eq!(told, refused(&query, true));
 }
+
+/// A zone that only 198.51.100.0/24 may ask, one that all may ask with aliases into it, and one between the two.
+fn service_with_zones() -> (Publisher, Service) {
+    let (publisher, service) = service_without_data();
+    let mut view = view(
+        "zone open. 300 300\nwww.open. A 192.0.2.1\nal.open. CNAME www.listed.\n\
+         dn.open. DNAME listed.\nopen. MX 10 mail.listed.\n\
+         sub.open. NS ns.sub.open.\nns.sub.open. A 192.0.2.2\n\
+         zone listed. 300 300\nwww.listed. A 192.0.2.3\nback.listed. CNAME www.open.\n\
+         mail.listed. A 192.0.2.4\nsub.listed. NS ns.sub.listed.\nns.sub.listed. A 192.0.2.5\n\
+         zone strict. 300 300\nwww.strict. A 192.0.2.6\n\
+         zone held. 300 300\nwww.held. A 192.0.2.7\n",
+    );
+    for (apex, consistency, is_held) in [
+        ("listed.", Consistency::Available, false),
+        ("strict.", Consistency::Linearizable, false),
+        ("held.", Consistency::Bounded(60), true),
+    ] {
+        let zone = view.zone(&apex.parse().expect("a name")).expect("a zone");
+        let zone = (**zone).clone().with_consistency(consistency);
+        let zone = zone.with_rules(rules(&["198.51.100.0/24"], &["198.51.100.128/25"]));
+        view.put_zone(Arc::new(if is_held { zone.held() } else { zone }));
+    }
+    publisher.publish(view, Vec::new());
+    (publisher, service)
+}
+
+const ALLOWED: &str = "198.51.100.7";
+
+#[test]
+fn a_zone_refuses_whatever_is_asked_of_it() {
+    let (_publisher, service) = service_with_zones();
+    for transport in TRANSPORTS {
+        for has_opt in [true, false] {
+            for (name, rtype) in [
+                ("www.listed.", 1),
+                // NODATA, NXDOMAIN, a referral, the apex and an alias.
+                ("www.listed.", 28),
+                ("no.listed.", 1),
+                ("a.sub.listed.", 1),
+                ("listed.", 6),
+                ("back.listed.", 1),
+            ] {
+                let query = query(name, rtype, 1, has_opt);
+                for client in [CLIENT, "198.51.100.129", "2001:db8::1"] {
+                    let told = reply(&service, &query, client, transport);
+                    assert_eq!(told, refused(&query, has_opt), "{name} {client}");
+                }
+                let (told, refusals) = reply(&service, &query, ALLOWED, transport);
+                assert_ne!((told[3] & 15, refusals), (5, 1), "{name}");
+            }
+            for name in ["www.open.", "no.open.", "a.sub.open.", "no.zone."] {
+                let query = query(name, 1, 1, has_opt);
+                let told = reply(&service, &query, CLIENT, transport);
+                assert_eq!(told.1, 0, "{name}");
+                assert_eq!(told, reply(&service, &query, ALLOWED, transport));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chain_of_aliases_ends_before_a_zone_that_refuses() {
+    let (_publisher, service) = service_with_zones();
+    for (name, allowed, denied) in [("al.open.", 2, 1), ("www.dn.open.", 3, 2)] {
+        let query = query(name, 1, 1, true);
+        for (client, answers) in [(ALLOWED, allowed), (CLIENT, denied)] {
+            let (told, refusals) = reply(&service, &query, client, Transport::Tcp);
+            // AA, NOERROR; answers; no records about the other zone in the authority section; OPT.
+            assert_eq!(
+                (told[2] & 4, told[3], refusals),
+                (4, 0, 0),
+                "{name} {client}"
+            );
+            assert_eq!(told[6..12], [0, answers, 0, 0, 0, 1], "{name} {client}");
+            let leaks = told.windows(4).any(|octets| octets == [192, 0, 2, 3]);
+            assert_eq!(leaks, client == ALLOWED, "{name} {client}");
+        }
+    }
+    // The zone of the question decides, also if the chain leads to one that all may ask.
+    let query = query("back.listed.", 1, 1, true);
+    let told = reply(&service, &query, CLIENT, Transport::Tcp);
+    assert_eq!(told, refused(&query, true));
+    // Additional records come from the zone that answers, never from another one.
+    let query = self::query("open.", 15, 1, true);
+    let (told, _) = reply(&service, &query, CLIENT, Transport::Tcp);
+    assert_eq!(told[6..12], [0, 1, 0, 0, 0, 1]);
+}
+
+#[test]
+fn a_refusal_keeps_the_promise_of_its_zone() {
+    let (publisher, service) = service_with_zones();
+    publisher.prove(Some(Instant::now()));
+    // The address that `ask` has is refused, if the lists are known to be up to date.
+    let (unproved, refused) = (Some((2, Some(23))), Some((5, Some(18))));
+    assert_eq!(
+        ask(&service, "www.strict.", &ALL),
+        [None, unproved, refused]
+    );
+    assert_eq!(ask(&service, "www.held.", &ALL), [unproved; 3]);
+    assert_eq!(ask(&service, "www.listed.", &ALL), [refused; 3]);
+    publisher.prove(None);
+    assert_eq!(ask(&service, "www.listed.", &ALL), [refused; 3]);
+}

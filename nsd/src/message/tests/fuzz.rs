@@ -109,7 +109,12 @@ fn an_answer_can_be_used_again() {
     for _ in 0..1_000 {
         let octets = query(names[random.below(6)], Rtype::TXT, None);
         let query = parse(&octets).unwrap();
-        resolve_into(&view, &query.question(), &mut answer);
+        resolve_into(
+            &view,
+            &query.question(),
+            &|_| crate::policy::Decision::Allow,
+            &mut answer,
+        );
         let mut out = [0; 512];
         let len = encode(&answer, &query, &OURS, 512, &mut out);
         assert_eq!(out[..len], reply(&view, &octets, 512));

@@ -8,6 +8,7 @@ use etcd::schema::Census;
 
 use super::*;
 use crate::model::Rtype;
+use crate::policy::Rules;
 use crate::served::{ZoneChange, log_changes};
 
 mod model;
@@ -679,6 +680,40 @@ fn a_zone_that_is_held_back_says_so_and_its_setting_stays() {
     let mut builder = with(addresses_listed(20));
     apply(&mut builder, 6, &deleted(0..20));
     assert_eq!(promise(&builder), Some((Consistency::Available, true)));
+}
+
+#[test]
+fn a_zone_has_the_rules_of_its_settings() {
+    let rules = |builder: &Builder| {
+        let zone = builder.view().zone(&name("x")).expect("the zone");
+        (zone.rules().clone(), zone.is_held())
+    };
+    let denied = |prefix: &str| Rules::new(&[], &[prefix.parse().expect("a prefix")]);
+    let with_deny = |prefix: &str| {
+        let lists = format!(r#"{{"deny_query":["{prefix}"],"#);
+        ZONE.replacen('{', &lists, 1)
+    };
+    let mut builder = with(addresses_listed(20));
+    assert_eq!(rules(&builder), (Rules::default(), false));
+    let settings = |revision: i64, value: &str| change(revision, &[("/ns/v1/zone/x", Some(value))]);
+    builder.apply(settings(6, &with_deny("192.0.2.0/24")));
+    assert_eq!(rules(&builder), (denied("192.0.2.0/24"), false));
+    // A change of a record keeps them.
+    let record = r#"{"ttl":60,"rdata":["192.0.2.9"]}"#;
+    builder.apply(change(7, &[("/ns/v1/rr/x/2/new/A", Some(record))]));
+    assert_eq!(rules(&builder), (denied("192.0.2.0/24"), false));
+    // So do settings that cannot be read: opening the zone to all would be the wrong way to fail.
+    builder.apply(settings(8, &with_deny("192.0.2.1/24")));
+    assert_eq!(rules(&builder), (denied("192.0.2.0/24"), false));
+    // A zone that is held back follows its settings.
+    apply(&mut builder, 9, &deleted(0..20));
+    assert_eq!(rules(&builder), (denied("192.0.2.0/24"), true));
+    builder.apply(settings(10, &with_deny("198.51.100.0/24")));
+    assert_eq!(rules(&builder), (denied("198.51.100.0/24"), true));
+    builder.apply(settings(11, ZONE));
+    assert_eq!(rules(&builder), (Rules::default(), true));
+    builder.apply(change(12, &[("/ns/v1/zone/x", None)]));
+    assert_eq!(rules(&builder), (Rules::default(), true));
 }
 
 #[test]

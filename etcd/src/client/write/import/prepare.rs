@@ -39,6 +39,9 @@ impl Import<'_> {
             Some(present) => {
                 wanted.settings.default_ttl = present.settings.default_ttl;
                 wanted.settings.consistency = present.settings.consistency;
+                let (allow, deny) = (&present.settings.allow_query, &present.settings.deny_query);
+                wanted.settings.allow_query.clone_from(allow);
+                wanted.settings.deny_query.clone_from(deny);
                 let (content, newest) = self.store.content_and_newest(present).await?;
                 old = content.ok();
                 changed = changed.max(present.revision).max(newest);
