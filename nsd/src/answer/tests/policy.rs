@@ -5,7 +5,13 @@ use core::net::IpAddr;
 use super::*;
 use crate::policy::Rules;
 
-const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
+const TRANSPORTS: [Transport; 5] = [
+    Transport::Udp,
+    Transport::Tcp,
+    Transport::Tls,
+    Transport::Https,
+    Transport::Quic,
+];
 
 const CLIENT: &str = "192.0.2.1";
 
