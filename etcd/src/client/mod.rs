@@ -26,6 +26,6 @@ pub use read::{
 pub use registration::{Registered, register};
 pub use watch::{MirrorStatus, watch};
 pub use write::{
-    ChangeError, Changed, Exported, FileError, ImportHow, ImportMode, Imported, InZone, MasterText,
-    Progress, Raise, Raised, Removed,
+    ChangeError, Changed, CookieRead, CookieRotation, Exported, FileError, ImportHow, ImportMode,
+    Imported, InZone, MasterText, Progress, Raise, Raised, Removed,
 };

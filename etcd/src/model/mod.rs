@@ -6,6 +6,7 @@
 mod address_prefix;
 pub mod compression;
 mod consistency;
+mod cookie;
 mod digest;
 mod idn;
 mod name;
@@ -20,6 +21,7 @@ pub mod zonefile;
 
 pub use address_prefix::{AddressPrefix, AddressPrefixError};
 pub use consistency::{Consistency, ConsistencyError};
+pub use cookie::{CookieSecret, CookieSecrets, NextSecret};
 pub use digest::Digest;
 pub(crate) use name::write_label;
 pub use name::{Labels, Name, NameError, canonical_cmp};

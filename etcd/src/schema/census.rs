@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Key, Prefix, decode_accepted, decode_rrset, decode_zone};
+use super::{Key, Prefix, decode_accepted, decode_cookie, decode_rrset, decode_zone};
 use crate::model::{Digest, Name, Rrset, Rtype};
 
 /// Sums up the keys of a list.
@@ -27,6 +27,7 @@ impl Census {
         match prefix.decode(key).ok()? {
             Key::Head | Key::Frontend(_) | Key::Withdrawn(_) => {}
             Key::Accepted => drop(decode_accepted(value).ok()?),
+            Key::Cookie => drop(decode_cookie(value).ok()?),
             Key::Serial(apex) => self.rest += Digest::of_serial(&apex, revision),
             Key::Zone(apex) => {
                 let settings = decode_zone(value).ok()?;

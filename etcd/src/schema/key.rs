@@ -7,6 +7,9 @@ use std::str::FromStr;
 use super::Attempt;
 use crate::model::{Name, Rtype, write_label};
 
+/// The key of the secrets for DNS cookies. It has a folder of its own, so that etcd's permissions can leave it out.
+const COOKIE: &str = "secret/cookie";
+
 /// The prefix that all keys of one installation share, `/ns` by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
@@ -35,6 +38,8 @@ pub enum Key {
     Frontend(String),
     /// An operator's statement that records were deleted on purpose.
     Accepted,
+    /// The secrets for DNS cookies.
+    Cookie,
     /// An attempt that must no longer be applied.
     Withdrawn(Attempt),
 }
@@ -189,6 +194,7 @@ impl Prefix {
             }
             Key::Head => text.push_str("head"),
             Key::Accepted => text.push_str("accepted"),
+            Key::Cookie => text.push_str(COOKIE),
             Key::Rrset {
                 zone,
                 generation,
@@ -222,6 +228,7 @@ impl Prefix {
         match rest {
             "head" => return Ok(Key::Head),
             "accepted" => return Ok(Key::Accepted),
+            COOKIE => return Ok(Key::Cookie),
             _ => {}
         }
         let (folder, rest) = rest

@@ -8,6 +8,7 @@
 //! /ns/v1/rr/<zone>/<generation>/<owner>/<TYPE>   one RRset
 //! /ns/v1/frontend/<id>                           one front-end, under a lease
 //! /ns/v1/accepted                                when an operator last accepted a loss of records
+//! /ns/v1/secret/cookie                           the secrets for DNS cookies
 //! /ns/v1/withdrawn/<attempt>                     an attempt that must no longer be applied; kept for a day
 //! ```
 //!
@@ -27,8 +28,9 @@ pub use admin::{Audit, DigestAt, FrontendStatus, Held, HeldZone, Quarantined};
 pub use census::Census;
 pub use key::{Key, KeyError, Prefix};
 pub use value::{
-    Accepted, Attempt, Frontend, SerialBase, Stored, ValueError, decode_accepted, decode_frontend,
-    decode_head, decode_rrset, decode_serial_base, decode_zone, encode, salvage_serial_base,
+    Accepted, Attempt, Frontend, SerialBase, Stored, ValueError, decode_accepted, decode_cookie,
+    decode_frontend, decode_head, decode_rrset, decode_serial_base, decode_zone, encode,
+    salvage_serial_base,
 };
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ fn keys_read_back() {
     for (key, text) in [
         (Key::Head, "/ns/v1/head"),
         (Key::Accepted, "/ns/v1/accepted"),
+        (Key::Cookie, "/ns/v1/secret/cookie"),
         (Key::Zone(name("example.org")), "/ns/v1/zone/org.example"),
         (Key::Zone(Name::root()), "/ns/v1/zone/."),
         (

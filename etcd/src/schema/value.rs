@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Rdata, RdataError, Rrset, RrsetError, Rtype, ZoneSettings};
+use crate::model::{CookieSecrets, Rdata, RdataError, Rrset, RrsetError, Rtype, ZoneSettings};
 
 /// The registration of a front-end, stored under its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +89,8 @@ pub enum ValueError {
     Zone(&'static str),
     /// SOA records have no key of their own.
     Soa,
+    /// They are not secrets for cookies. What they are is not told, as it may be a secret.
+    Cookie,
 }
 
 impl fmt::Display for ValueError {
@@ -102,6 +104,9 @@ impl fmt::Display for ValueError {
             }
             ValueError::Rrset(error) => error.fmt(f),
             ValueError::Zone(setting) => write!(f, "the {setting} is over 2147483647"),
+            ValueError::Cookie => f.write_str(
+                "the value is not the JSON of cookie secrets: nsctl cookie rotate --revoke replaces it",
+            ),
             ValueError::Soa => f.write_str("the SOA record comes from the zone's settings"),
         }
     }
@@ -120,7 +125,7 @@ impl Error for ValueError {
             ValueError::Json(error) => error.source(),
             ValueError::Rdata(_, error) => error.source(),
             ValueError::Rrset(error) => error.source(),
-            ValueError::Zone(_) | ValueError::Soa => None,
+            ValueError::Zone(_) | ValueError::Soa | ValueError::Cookie => None,
         }
     }
 }
@@ -158,6 +163,12 @@ pub fn decode_frontend(value: &[u8]) -> Result<Frontend, ValueError> {
 /// Reads an operator's statement that records were deleted on purpose.
 pub fn decode_accepted(value: &[u8]) -> Result<Accepted, ValueError> {
     serde_json::from_slice(value).map_err(ValueError::json)
+}
+
+/// Reads the secrets for cookies.
+pub fn decode_cookie(value: &[u8]) -> Result<CookieSecrets, ValueError> {
+    // The error of the parser would show a part of the value.
+    serde_json::from_slice(value).map_err(|_| ValueError::Cookie)
 }
 
 /// Reads the serial base of a removed zone from its serial key. None for the key of a zone that exists.
@@ -222,6 +233,12 @@ impl Stored for Attempt {
         json(&StoredHead {
             attempt: self.to_string().into(),
         })
+    }
+}
+
+impl Stored for CookieSecrets {
+    fn to_value(&self) -> Vec<u8> {
+        json(self)
     }
 }
 

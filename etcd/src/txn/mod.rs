@@ -29,7 +29,9 @@ pub use overlap::{
 };
 pub use records::{Change, Surroundings, apply, dname_candidates, zone_candidates};
 pub use refusal::Refusal;
-pub use zones::{accept, new_zone, raise_serials, sweep, zone_forget, zone_remove, zone_set};
+pub use zones::{
+    accept, cookie, new_zone, raise_serials, sweep, zone_forget, zone_remove, zone_set,
+};
 
 /// The most puts and deletes in one transaction. etcd's limit is 128 operations by default.
 pub const OPS_MAX: usize = 120;

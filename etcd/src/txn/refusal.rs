@@ -78,6 +78,8 @@ pub enum Refusal {
     },
     /// The value of this key in etcd cannot be read.
     Stored(String, ValueError),
+    /// The value of this key in etcd cannot be read, and its error says how to replace it.
+    Unreadable(String, ValueError),
     /// The owner is not in the zone that was named.
     Outside {
         /// The owner.
@@ -85,6 +87,8 @@ pub enum Refusal {
         /// The zone.
         zone: Name,
     },
+    /// The last secret for cookies is used only from this moment on, in seconds from now.
+    CookieUnderWay(u64),
     /// This setting of a zone is out of range.
     Setting(&'static str),
 }
@@ -187,7 +191,13 @@ impl fmt::Display for Refusal {
                 f,
                 "the value of {key} in etcd cannot be read: {error}; nsctl set or remove replaces it"
             ),
+            Refusal::Unreadable(key, error) => write!(f, "{key} in etcd cannot be read: {error}"),
             Refusal::Outside { owner, zone } => write!(f, "{owner} is not in the zone {zone}"),
+            Refusal::CookieUnderWay(seconds) => write!(
+                f,
+                "the secret that was added last is used in {seconds} s: until then front-ends may not all know it. Try again \
+                 after that; --revoke replaces all secrets at once"
+            ),
             Refusal::Setting(setting) => {
                 write!(f, "the {setting} is over 2147483647 (RFC 2181, 8)")
             }
@@ -201,7 +211,7 @@ impl Error for Refusal {
         match self {
             Refusal::Rule(violation) | Refusal::CannotMove { violation, .. } => violation.source(),
             Refusal::Rrset(.., error) => error.source(),
-            Refusal::Stored(_, error) => error.source(),
+            Refusal::Stored(_, error) | Refusal::Unreadable(_, error) => error.source(),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::model::{Name, Rdata, Rrset, Rtype, ZoneSettings};
+use crate::model::{CookieSecrets, Name, Rdata, Rrset, Rtype, ZoneSettings};
 use crate::schema::{Accepted, Key, Prefix, SerialBase, encode};
 
 use super::{Op, Plan, Refusal, SerialRead, WantedZone, ZoneRead};
@@ -84,6 +84,15 @@ pub fn zone_forget(prefix: &Prefix, apex: &Name, serial: SerialRead) -> Plan {
 pub fn accept(prefix: &Prefix, accepted: Accepted) -> Plan {
     let mut plan = Plan::default();
     plan.put(prefix, &Key::Accepted, encode(&accepted));
+    plan.put(prefix, &Key::Head, b"{}".to_vec());
+    plan
+}
+
+/// Plans to write the secrets for cookies. `revision` is that of the ones they replace; 0 if there are none.
+pub fn cookie(prefix: &Prefix, revision: i64, secrets: &CookieSecrets) -> Plan {
+    let mut plan = Plan::default();
+    plan.unchanged(prefix, &Key::Cookie, revision);
+    plan.put(prefix, &Key::Cookie, encode(secrets));
     plan.put(prefix, &Key::Head, b"{}".to_vec());
     plan
 }

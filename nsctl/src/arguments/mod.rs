@@ -104,6 +104,9 @@ pub(crate) enum Command {
     /// Exports zones whose mass deletion front-ends are holding back.
     #[command(subcommand)]
     Held(HeldCommand),
+    /// Manages the secret of the DNS cookies that front-ends give to their clients.
+    #[command(subcommand)]
+    Cookie(CookieCommand),
     /// Compares every member of etcd and every front-end at one revision. Exits with 3 if any differ, with 1 if some
     /// cannot be compared.
     ///
@@ -126,7 +129,12 @@ impl Command {
                 Some(writing)
             }
             Command::Zone(command) => command.writing(),
-            Command::List(_) | Command::Status { .. } | Command::Held(_) | Command::Verify => None,
+            Command::Cookie(CookieCommand::Rotate { writing, .. }) => Some(writing),
+            Command::List(_)
+            | Command::Status { .. }
+            | Command::Held(_)
+            | Command::Cookie(CookieCommand::Show)
+            | Command::Verify => None,
         }
     }
 }
@@ -142,6 +150,28 @@ pub(crate) enum HeldCommand {
         /// Ask one front-end by the address of its admin listener, without etcd.
         #[arg(long, value_name = "HOST:PORT")]
         frontend: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CookieCommand {
+    /// Shows when the secret was rotated, and whether the new one is in use. Secrets are not shown.
+    Show,
+    /// Adds a new secret, which all front-ends share.
+    ///
+    /// Front-ends accept cookies of the new secret at once, and make cookies with it once --after has passed, so that
+    /// each of them accepts the cookies of all others at any time. The first secret, and one that revokes the others, is
+    /// used at once.
+    Rotate {
+        /// Time after which the new secret is used. By then every front-end has to know it; with less than the 1h that
+        /// cookies are valid, two rotations in a row may make some of them invalid.
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
+        after: Duration,
+        /// Replace all secrets at once, because one is known to somebody else. Clients then need new cookies.
+        #[arg(long)]
+        revoke: bool,
+        #[command(flatten)]
+        writing: Writing,
     },
 }
 
@@ -226,6 +256,7 @@ mod tests {
             "set x A --ttl 5",
             "remove x",
             "accept",
+            "cookie rotate",
             "zone add x --ns y",
             "zone set x",
             "zone remove x",

@@ -2,6 +2,7 @@
 
 mod accept;
 mod change;
+mod cookie;
 mod held;
 mod list;
 mod records;
@@ -39,6 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             status::status(&context, frontend.as_deref(), no_fail).await
         }
         Command::Accept { writing } => accept::accept(&context, writing).await,
+        Command::Cookie(command) => cookie::run(&context, command).await,
         Command::Held(HeldCommand::Export { dir, frontend }) => {
             held::export(&context, &dir, frontend.as_deref()).await
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use etcd::mirror::KeyValue;
 use etcd::schema::{self, Accepted, Key, KeyError, Prefix, ValueError};
 
-use crate::model::{Name, Rtype, ZoneSettings};
+use crate::model::{CookieSecrets, Name, Rtype, ZoneSettings};
 use crate::zone::Rrset;
 
 /// The fewest values that are worth a thread of their own.
@@ -23,7 +23,9 @@ pub(super) enum Decoded {
     Rrset(RrsetKey, Result<Rrset, Unusable>),
     /// An operator has accepted a loss.
     Accepted(Accepted),
-    /// Not a key of the schema, or the `accepted` key with a value that cannot be used.
+    /// The secrets for cookies.
+    Cookie(Box<CookieSecrets>),
+    /// Not a key of the schema, or the `accepted` or `secret/cookie` key with a value that cannot be used.
     Unusable(Unusable),
 }
 
@@ -72,6 +74,10 @@ pub(super) fn decode(prefix: &Prefix, key: &[u8], value: &[u8]) -> Decoded {
         Ok(Key::Head | Key::Frontend(_) | Key::Withdrawn(_)) => Decoded::Ignored,
         Ok(Key::Accepted) => match schema::decode_accepted(value) {
             Ok(accepted) => Decoded::Accepted(accepted),
+            Err(error) => Decoded::Unusable(Unusable::Value(error)),
+        },
+        Ok(Key::Cookie) => match schema::decode_cookie(value) {
+            Ok(secrets) => Decoded::Cookie(Box::new(secrets)),
             Err(error) => Decoded::Unusable(Unusable::Value(error)),
         },
         Ok(Key::Serial(apex)) => Decoded::Serial(apex),

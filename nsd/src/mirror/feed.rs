@@ -53,6 +53,9 @@ impl Feed {
             let changes = changes.into_values().filter(ZoneChange::has_effect);
             self.publisher.publish(view, changes.collect());
         }
+        if let Some(secrets) = self.builder.lock().cookie() {
+            self.publisher.use_cookie(secrets);
+        }
         // Only after the view: the proof is about the one that is published.
         let proved = status.last_fresh.filter(|_| !self.is_restarted);
         self.publisher.prove(proved);
@@ -237,6 +240,43 @@ mod tests {
         feed.take(vec![Event::Listing], &status);
         assert_eq!(served.proof().age(start), None, "`bounded` has to refuse");
         assert!(served.standing.borrow().age().is_none());
+    }
+
+    #[tokio::test]
+    async fn secrets_for_cookies_are_followed_and_never_lost() {
+        let (mut feed, served, _) = feed(false);
+        let status = status(Instant::now());
+        let secret = |digit: &str| format!(r#"{{"current":"{}"}}"#, digit.repeat(32));
+        let mut take = |revision, value: Option<String>| {
+            let change = KeyChange {
+                key: "/ns/v1/secret/cookie".into(),
+                value: value.map(Into::into),
+                mod_revision: revision,
+            };
+            let changes = vec![change];
+            feed.take(vec![Event::Revision { revision, changes }], &status);
+            let quarantined = feed.builder.lock().quarantine().len();
+            let current = served.cookie().as_ref().map(|all| all.current.0[0]);
+            (current, quarantined)
+        };
+        assert_eq!(take(9, Some(secret("1"))), (Some(0x11), 0));
+        assert_eq!(take(10, Some(secret("2"))), (Some(0x22), 0));
+        assert_eq!(take(11, Some(secret("x"))), (Some(0x22), 1));
+        assert_eq!(take(12, None), (Some(0x22), 0));
+        let list = vec![
+            Event::Listing,
+            Event::Items(vec![]),
+            Event::Listed { revision: 13 },
+        ];
+        feed.take(list, &status);
+        assert_eq!(
+            served.cookie().as_ref().map(|all| all.current.0[0]),
+            Some(0x22)
+        );
+        assert_eq!(
+            feed.builder.lock().cookie().map(|all| all.current.0[0]),
+            Some(0x22)
+        );
     }
 
     #[tokio::test]

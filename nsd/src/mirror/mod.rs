@@ -40,7 +40,7 @@ pub use guard::Guard;
 use saver::Saver;
 pub use snapshot::check as check_snapshot;
 
-use crate::model::Consistency;
+use crate::model::{Consistency, CookieSecret, CookieSecrets};
 use crate::served::{Publisher, Served, Standing};
 use crate::supervisor::Supervisor;
 
@@ -100,6 +100,18 @@ impl SharedBuilder {
     }
 }
 
+/// A secret for cookies of this front-end alone, until it learns the fleet's.
+fn local_secrets() -> Option<CookieSecrets> {
+    let mut secret = [0; 16];
+    match getrandom::fill(&mut secret) {
+        Ok(()) => Some(CookieSecrets::only(CookieSecret(secret), 0)),
+        Err(error) => {
+            warn!(%error, "the kernel gives no random numbers: clients get no cookies until nsctl cookie rotate is run");
+            None
+        }
+    }
+}
+
 fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
     let shown = path.display();
     match snapshot::read(path, prefix) {
@@ -137,12 +149,15 @@ impl Mirror {
             snapshot: revision,
             ..Standing::default()
         };
-        let view = {
+        let (view, secrets) = {
             let builder = builder.lock();
             follow(&mut standing, &builder);
-            builder.view().clone()
+            (builder.view().clone(), builder.cookie())
         };
         let (publisher, served) = Publisher::start(view, standing);
+        if let Some(secrets) = secrets.or_else(local_secrets) {
+            publisher.use_cookie(secrets);
+        }
         let mirror = Mirror {
             settings,
             builder,

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::decode::{Decoded, RrsetKey, Unusable};
 use super::kept::Origin;
 use super::zone_data::{Generation, ZoneData};
-use crate::model::{Digest, Name, ZoneSettings};
+use crate::model::{CookieSecrets, Digest, Name, ZoneSettings};
 use crate::served::Loss;
 use crate::zone::{Contents, Rrset};
 
@@ -24,6 +24,8 @@ pub(super) struct Tables {
     pub(super) quarantine: BTreeMap<Vec<u8>, String>,
     /// The last acceptance of a loss by an operator, and the revision that wrote it.
     pub(super) accepted: Option<(i64, Accepted)>,
+    /// The secrets for cookies: the last that could be read, also if etcd has lost them since.
+    pub(super) cookie: Option<CookieSecrets>,
     digest: Digest,
 }
 
@@ -46,6 +48,11 @@ impl Tables {
             Decoded::Accepted(accepted) => {
                 self.release(key);
                 self.accepted = Some((revision, accepted));
+                None
+            }
+            Decoded::Cookie(secrets) => {
+                self.release(key);
+                self.cookie = Some(*secrets);
                 None
             }
             Decoded::Serial(apex) => {
@@ -145,6 +152,8 @@ impl Tables {
         let was_quarantined = self.release(key);
         match prefix.decode(key).ok()? {
             Key::Head | Key::Frontend(_) | Key::Withdrawn(_) => None,
+            // They stay: without them all clients would lose their cookies.
+            Key::Cookie => None,
             Key::Accepted => {
                 self.accepted = None;
                 None

@@ -13,7 +13,7 @@ mod standing;
 
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, Cache, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Cache, Guard};
 use tokio::sync::watch;
 
 pub use changes::ZoneChange;
@@ -24,6 +24,7 @@ use proof::Proved;
 pub use publish::Publisher;
 pub use standing::{AuditResult, Loss, Standing};
 
+use crate::model::CookieSecrets;
 use crate::zone::View;
 
 /// The view that is served. Readers load it without waiting; it is replaced as a whole.
@@ -34,6 +35,7 @@ type Published = Arc<ArcSwap<View>>;
 pub struct Served {
     view: Published,
     proved: Arc<Proved>,
+    cookie: Arc<ArcSwapOption<CookieSecrets>>,
     /// The standing of the mirror. Clone the receiver to wait for changes.
     pub standing: watch::Receiver<Standing>,
 }
@@ -42,6 +44,11 @@ impl Served {
     /// The last proof that the view was complete. Load it before the view; otherwise an old view could pass as fresh.
     pub fn proof(&self) -> Proof {
         self.proved.last()
+    }
+
+    /// The secrets for cookies, once some are known.
+    pub fn cookie(&self) -> Guard<Option<Arc<CookieSecrets>>> {
+        self.cookie.load()
     }
 
     /// The current view.

@@ -9,12 +9,13 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use tracing::warn;
 
 use super::{Proved, Published, Served, Standing, ZoneChange, changes};
 use crate::memory;
+use crate::model::CookieSecrets;
 use crate::supervisor::contain_panic;
 use crate::zone::View;
 
@@ -32,6 +33,7 @@ type Replaced<V> = (Arc<V>, Vec<ZoneChange>);
 pub struct Publisher {
     published: Published,
     proved: Arc<Proved>,
+    cookie: Arc<ArcSwapOption<CookieSecrets>>,
     standing: watch::Sender<Standing>,
     replaced: Sender<Replaced<View>>,
 }
@@ -55,12 +57,14 @@ impl Publisher {
         let publisher = Publisher {
             published: Arc::new(ArcSwap::from_pointee(view)),
             proved: Arc::new(Proved::never(Instant::now())),
+            cookie: Arc::default(),
             standing: watch::channel(standing).0,
             replaced: sender,
         };
         let served = Served {
             view: publisher.published.clone(),
             proved: publisher.proved.clone(),
+            cookie: publisher.cookie.clone(),
             standing: publisher.standing.subscribe(),
         };
         (publisher, served, receiver)
@@ -71,6 +75,13 @@ impl Publisher {
         let old = self.published.swap(Arc::new(view));
         // Without the thread the old view is freed here, or by its last reader.
         let _ = self.replaced.send((old, changes));
+    }
+
+    /// Uses these secrets for cookies from now on.
+    pub fn use_cookie(&self, secrets: CookieSecrets) {
+        if self.cookie.load().as_deref() != Some(&secrets) {
+            self.cookie.store(Some(Arc::new(secrets)));
+        }
     }
 
     /// A copy of the view that is served. It shares its memory with that.

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod commit;
+mod cookie;
 mod error;
 mod exported;
 mod file;
@@ -11,6 +12,7 @@ mod serials;
 mod stage;
 mod zones;
 
+pub use cookie::{CookieRead, CookieRotation};
 pub use error::ChangeError;
 pub use exported::Exported;
 pub use file::{FileError, MasterText};

@@ -84,6 +84,7 @@ impl Builder {
     fn successor(&self, listed: Tables, revision: i64) -> Builder {
         let mut next = Builder::new(self.prefix.clone(), self.consistency, self.guard);
         next.tables = listed;
+        next.tables.cookie = next.tables.cookie.or(self.tables.cookie);
         next.revision = Some(revision);
         (next.cluster_id, next.listed_cluster_id) =
             (self.listed_cluster_id, self.listed_cluster_id);

@@ -20,7 +20,7 @@ use self::serials::Serials;
 use super::guard::{Guard, Losses};
 use super::snapshot::Saved;
 use super::tables::Tables;
-use crate::model::{Consistency, Digest, Name, ZoneSettings};
+use crate::model::{Consistency, CookieSecrets, Digest, Name, ZoneSettings};
 use crate::served::Loss;
 use crate::zone::{View, Zone};
 
@@ -101,6 +101,11 @@ impl Builder {
     /// relative to that view.
     pub(super) fn go_back(&mut self, published: View) {
         self.view = published;
+    }
+
+    /// The secrets for cookies, if etcd has had any.
+    pub(super) fn cookie(&self) -> Option<CookieSecrets> {
+        self.tables.cookie
     }
 
     /// What a snapshot has to hold; none before the first list.

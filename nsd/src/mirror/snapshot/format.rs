@@ -24,7 +24,7 @@ use super::super::kept::Kept;
 use super::super::tables::Tables;
 use super::super::zone_data::Generation;
 use super::{Saved, SnapshotError};
-use crate::model::{Name, ZoneSettings};
+use crate::model::{CookieSecrets, Name, ZoneSettings};
 use crate::zone::{Contents, Loader};
 
 pub(super) const MAGIC: &[u8] = b"nsd snapshot\n";
@@ -42,6 +42,9 @@ pub(super) const BLOCK: usize = 1 << 20;
 #[derive(Serialize, Deserialize)]
 struct Extras {
     accepted: Option<Accepted>,
+    /// Older snapshots have none, and older releases ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cookie: Option<CookieSecrets>,
     /// The highest serial served of each zone whose serial has gone back.
     serials: Vec<(Name, u32)>,
     quarantine: Vec<(Vec<u8>, String)>,
@@ -123,6 +126,7 @@ impl SnapshotWriter<'_> {
         let quarantine = tables.quarantine.iter();
         self.json(&Extras {
             accepted: tables.accepted.map(|(_, accepted)| accepted),
+            cookie: tables.cookie,
             serials: serials
                 .map(|(apex, serial)| (apex.clone(), *serial))
                 .collect(),
@@ -208,6 +212,7 @@ impl SnapshotReader<'_> {
         }
         // Revision 0 is below any that can come, so a later acceptance counts as news.
         tables.accepted = extras.accepted.map(|accepted| (0, accepted));
+        tables.cookie = extras.cookie;
         tables.quarantine_again(expected, extras.quarantine);
         Ok(Saved {
             prefix: expected.clone(),

@@ -7,9 +7,9 @@ mod format;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -103,9 +103,13 @@ pub(super) fn turn() -> Turn {
 pub(super) fn write(_turn: &Turn, path: &Path, saved: &Saved) -> io::Result<()> {
     let new = beside(path, ".new");
     let mut options = File::options();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create(true).truncate(true).mode(0o600);
     // Should somebody have put a pipe there, opening it fails instead of waiting for a reader.
     let file = options.custom_flags(libc::O_NONBLOCK).open(&new)?;
+    // It may hold the secrets for cookies, and a file that a crash has left behind may be readable for others.
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
     let mut out = SnapshotWriter(BufWriter::with_capacity(
         BLOCK,
         Hashed::new(&file, u64::MAX),

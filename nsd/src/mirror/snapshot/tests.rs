@@ -1,5 +1,7 @@
 //! A snapshot can be read back, and nothing else can.
 
+use std::os::unix::fs::PermissionsExt;
+
 use etcd::mirror::{Event, KeyValue};
 use etcd::schema::Accepted;
 
@@ -54,12 +56,26 @@ fn all_of_it_comes_back() {
     let (_folder, path) = place();
     let prefix = Prefix::default();
     assert!(read(&path, &prefix).expect("no file is no fault").is_none());
-    let before = builder();
+    let mut before = builder();
+    let secret = r#"{"current":"000102030405060708090a0b0c0d0e0f"}"#;
+    before.apply(Event::Revision {
+        revision: 9,
+        changes: vec![etcd::mirror::KeyChange {
+            key: "/ns/v1/secret/cookie".into(),
+            value: Some(secret.into()),
+            mod_revision: 9,
+        }],
+    });
+    // Others could read this file.
+    std::fs::write(beside(&path, ".new"), "left behind").expect("written");
     write(&turn(), &path, &before.save().expect("it is served")).expect("written");
     let saved = read(&path, &prefix).expect("sound").expect("there");
     assert_eq!((saved.cluster_id, saved.revision), (77, 9));
     assert_eq!(saved.tables.accepted, Some((0, Accepted { at: 17 })));
     let after = restored(saved);
+    assert!(before.cookie().is_some() && after.cookie() == before.cookie());
+    let mode = std::fs::metadata(&path).expect("a file").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600, "it holds secrets");
     assert_eq!(after.revision(), Some(9));
     assert_eq!(after.quarantine(), before.quarantine());
     assert!(before.digest_at(9).is_some() && after.digest_at(9) == before.digest_at(9));
