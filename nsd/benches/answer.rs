@@ -142,6 +142,7 @@ const OURS: ServerEdns<'_> = ServerEdns {
     nsid: b"",
     idle: None,
     pads: false,
+    cookie: None,
 };
 
 /// One stage of answering one kind of question, ready to be repeated.

@@ -8,7 +8,7 @@
 //!
 //! - [`zone`], [`message`]: pure. The view and the resolver over it; octets to questions and answers to octets. Of
 //!   the `etcd` crate they use only `model`; they use no clock and no socket.
-//! - [`policy`]: pure. Who may do what.
+//! - [`policy`]: pure. Who may do what, and how often.
 //! - [`answer`]: from a request to its reply, for all transports. It reads the published view, and waits for etcd only if the
 //!   answer has to be linearizable.
 //! - [`server`]: the sockets, UDP and TCP.

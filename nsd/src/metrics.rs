@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use crate::served::Standing;
 use crate::zone::Rcode;
 
-/// How many response codes have a counter: the 16 that fit into a header, and one for the others.
-const RCODES: usize = 17;
+/// How many response codes have a counter: the 16 that fit into a header, BADVERS and BADCOOKIE.
+const RCODES: usize = 18;
 
 /// The counters of the threads with one number, one for each address. Each has its own cache lines, so that threads do
 /// not wait for each other.
@@ -35,6 +35,12 @@ pub struct Counters {
     pub unproved: AtomicU64,
     /// REFUSED responses to clients that may not query.
     pub refused_by_policy: AtomicU64,
+    /// Responses that a rate limit has dropped.
+    pub rrl_dropped: AtomicU64,
+    /// Responses that a rate limit has truncated, or replaced by BADCOOKIE.
+    pub rrl_slipped: AtomicU64,
+    /// Responses that a rate limit would have dropped or truncated.
+    pub rrl_would: AtomicU64,
     /// TLS and QUIC handshakes that failed.
     pub handshakes_failed: AtomicU64,
     responses: [AtomicU64; RCODES],
@@ -55,13 +61,23 @@ pub struct Tally {
     pub unproved: u64,
     /// REFUSED responses to clients that may not query.
     pub refused_by_policy: u64,
+    /// Responses that a rate limit has dropped.
+    pub rrl_dropped: u64,
+    /// Responses that a rate limit has truncated, or replaced by BADCOOKIE.
+    pub rrl_slipped: u64,
+    /// Responses that a rate limit would have dropped or truncated.
+    pub rrl_would: u64,
     responses: [u64; RCODES],
 }
 
 impl Tally {
     /// Counts a response by its code.
     pub fn response(&mut self, rcode: Rcode) {
-        self.responses[usize::from(rcode.0).min(RCODES - 1)] += 1;
+        let index = match rcode {
+            Rcode::BADCOOKIE => RCODES - 1,
+            Rcode(code) => usize::from(code).min(RCODES - 2),
+        };
+        self.responses[index] += 1;
     }
 }
 
@@ -74,6 +90,9 @@ impl Counters {
             (&self.truncated, tally.truncated),
             (&self.stale, tally.stale),
             (&self.unproved, tally.unproved),
+            (&self.rrl_dropped, tally.rrl_dropped),
+            (&self.rrl_slipped, tally.rrl_slipped),
+            (&self.rrl_would, tally.rrl_would),
             (&self.refused_by_policy, tally.refused_by_policy),
         ];
         let responses = self.responses.iter().zip(tally.responses);
@@ -210,7 +229,7 @@ type Metric<V> = (&'static str, &'static str, fn(&Moment) -> V);
 type Counter = fn(&Counters) -> &AtomicU64;
 
 /// Counters by transport.
-const BY_TRANSPORT: [(&str, &str, Counter); 7] = [
+const BY_TRANSPORT: [(&str, &str, Counter); 10] = [
     ("nsd_queries", "Messages received", |c| &c.queries),
     ("nsd_malformed", "Messages that were not queries", |c| {
         &c.malformed
@@ -232,6 +251,21 @@ const BY_TRANSPORT: [(&str, &str, Counter); 7] = [
         |c| &c.refused_by_policy,
     ),
     (
+        "nsd_rrl_dropped",
+        "Responses that a rate limit has dropped",
+        |c| &c.rrl_dropped,
+    ),
+    (
+        "nsd_rrl_slipped",
+        "Responses that a rate limit has truncated, or replaced by BADCOOKIE",
+        |c| &c.rrl_slipped,
+    ),
+    (
+        "nsd_rrl_would",
+        "Responses that a rate limit would have dropped or truncated (--rrl-log-only)",
+        |c| &c.rrl_would,
+    ),
+    (
         "nsd_handshakes_failed",
         "TLS and QUIC handshakes that failed",
         |c| &c.handshakes_failed,
@@ -239,8 +273,24 @@ const BY_TRANSPORT: [(&str, &str, Counter); 7] = [
 ];
 
 const RCODE_NAMES: [&str; RCODES] = [
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
-    "NXRRSET", "NOTAUTH", "NOTZONE", "11", "12", "13", "14", "15", "BADVERS",
+    "NOERROR",
+    "FORMERR",
+    "SERVFAIL",
+    "NXDOMAIN",
+    "NOTIMP",
+    "REFUSED",
+    "YXDOMAIN",
+    "YXRRSET",
+    "NXRRSET",
+    "NOTAUTH",
+    "NOTZONE",
+    "11",
+    "12",
+    "13",
+    "14",
+    "15",
+    "BADVERS",
+    "BADCOOKIE",
 ];
 
 const COUNTERS: [Metric<u64>; 5] = [

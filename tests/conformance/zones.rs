@@ -68,6 +68,7 @@ pub(crate) fn respond(view: &View, octets: &[u8], is_udp: bool) -> Vec<u8> {
         nsid: b"",
         idle: None,
         pads: false,
+        cookie: None,
     };
     let mut out = vec![0; 65_535];
     let len = match message::parse(octets) {

@@ -10,6 +10,7 @@
 //! `server`.
 
 mod barrier;
+mod limit;
 mod reply;
 mod request;
 mod responder;
@@ -59,6 +60,6 @@ pub struct Service {
 impl Service {
     /// A responder for this view and for the policy of this moment. Load `proof` before `view`; otherwise an old view could pass as fresh.
     pub fn responder<'v>(&'v self, proof: Proof, view: &'v View) -> Responder<'v> {
-        Responder::new(self, proof.age(Instant::now()), view)
+        Responder::new(self, Instant::now(), proof, view)
     }
 }

@@ -1,22 +1,28 @@
 //! Answers requests: parse, decide, resolve, check what the zone promises, encode.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 
+use super::limit::{Exchange, class_of, limited_reply};
 use super::{Confirmation, OCTETS_MAX, Reply, Request, Service, Transport, UDP_OCTETS_MAX};
 use crate::message::{self, Chaos, Class, Query, Reject, ServerEdns};
 use crate::metrics::Tally;
-use crate::model::Consistency;
-use crate::policy::{self, Client, Decision, Operation, Policy, Rules};
+use crate::model::{Consistency, CookieSecrets};
+use crate::policy::{self, Client, Decision, Operation, Policy, ResponseClass, Rules};
+use crate::served::Proof;
 use crate::zone::{self, Answer, Rcode, View, Zone, ede};
 
 /// Answers requests from one view, one after the other.
 pub struct Responder<'v> {
-    service: &'v Service,
+    pub(super) service: &'v Service,
     view: &'v View,
-    policy: Guard<Arc<Policy>>,
+    pub(super) policy: Guard<Arc<Policy>>,
+    /// The time of all requests, read once.
+    pub(super) now: Instant,
+    /// The secrets for cookies and the time in seconds of Unix time, once a request had a cookie.
+    pub(super) cookies: Option<(Guard<Option<Arc<CookieSecrets>>>, u64)>,
     /// How long ago the view was proved complete; `None` if it never was.
     age: Option<Duration>,
     /// Kept from one request to the next: it is too large to be initialized for each.
@@ -24,12 +30,14 @@ pub struct Responder<'v> {
 }
 
 impl<'v> Responder<'v> {
-    pub(super) fn new(service: &'v Service, age: Option<Duration>, view: &'v View) -> Self {
+    pub(super) fn new(service: &'v Service, now: Instant, proof: Proof, view: &'v View) -> Self {
         Responder {
             service,
             view,
             policy: service.policy.load(),
-            age,
+            now,
+            cookies: None,
+            age: proof.age(now),
             answer: Answer::new(),
         }
     }
@@ -41,6 +49,12 @@ impl<'v> Responder<'v> {
             nsid: self.service.nsid.as_bytes(),
             idle: (request.transport.has_keepalive()).then_some(self.service.tcp_idle),
             pads: request.transport.is_encrypted(),
+            cookie: None,
+        };
+        let mut exchange = Exchange {
+            request,
+            edns,
+            is_proved: false,
         };
         let query = match message::parse(request.octets) {
             Ok(query) => query,
@@ -50,26 +64,19 @@ impl<'v> Responder<'v> {
                 return Reply::Silent;
             }
             Err(Reject::Reply(refusal)) => {
-                tally.queries += 1;
-                tally.malformed += u64::from(refusal.rcode == Rcode::FORMERR);
-                tally.response(refusal.rcode);
-                return Reply::Ready(message::encode_reject(&refusal, &edns, out));
+                return self.reply_unparsed(&mut exchange, refusal, tally, out);
             }
         };
-        let limit = match request.transport {
-            Transport::Udp => query.udp_limit(UDP_OCTETS_MAX),
-            _ => OCTETS_MAX,
-        };
+        self.take_cookie(query.edns, &mut exchange);
         if let Decision::Refuse(ede) = decide(&self.policy.rules, request) {
             tally.queries += 1;
             tally.refused_by_policy += 1;
-            tally.response(Rcode::REFUSED);
             let refusal = query.error_reply(Rcode::REFUSED, Some(ede));
-            return Reply::Ready(message::encode_reject(&refusal, &edns, out));
+            return self.reject(&exchange, &refusal, tally, out);
         }
         if query.class == Class::Chaos {
             tally.queries += 1;
-            return Reply::Ready(self.respond_chaos(&query, &edns, limit, tally, out));
+            return self.respond_chaos(&exchange, &query, tally, out);
         }
         let admits = |zone: &Zone| decide(zone.rules(), request);
         zone::resolve_into(self.view, &query.question(), &admits, &mut self.answer);
@@ -78,8 +85,13 @@ impl<'v> Responder<'v> {
         }
         tally.queries += 1;
         tally.refused_by_policy += u64::from(self.answer.ede == Some(ede::PROHIBITED));
+        if let Some(limited) = self.limit(&exchange, || class_of(&self.answer, &query), tally) {
+            let short = query.error_reply(Rcode::NOERROR, None);
+            return limited_reply(limited, &short, &exchange, tally, out);
+        }
         tally.response(self.answer.rcode);
-        let len = message::encode(&self.answer, &query, &edns, limit, out);
+        let limit = octets_max(request.transport, &query);
+        let len = message::encode(&self.answer, &query, &exchange.edns, limit, out);
         // TC, in the third octet of the header.
         tally.truncated += u64::from(out.get(2).is_some_and(|flags| len > 2 && flags & 2 != 0));
         Reply::Ready(len)
@@ -117,23 +129,42 @@ impl<'v> Responder<'v> {
     /// Answers a question about the server itself (RFC 4892), if that is configured.
     fn respond_chaos(
         &self,
+        exchange: &Exchange<'_>,
         query: &Query<'_>,
-        edns: &ServerEdns<'_>,
-        limit: usize,
         tally: &mut Tally,
         out: &mut [u8],
-    ) -> usize {
+    ) -> Reply {
         let text = match query.chaos() {
             Some(Chaos::Version) => &self.service.version,
             Some(Chaos::Identity) => &self.service.nsid,
             None => "",
         };
         if text.is_empty() {
-            tally.response(Rcode::REFUSED);
-            return message::encode_reject(&query.error_reply(Rcode::REFUSED, None), edns, out);
+            let refusal = query.error_reply(Rcode::REFUSED, None);
+            return self.reject(exchange, &refusal, tally, out);
+        }
+        let class = || ResponseClass::Answer(query.name());
+        if let Some(limited) = self.limit(exchange, class, tally) {
+            let short = query.error_reply(Rcode::NOERROR, None);
+            return limited_reply(limited, &short, exchange, tally, out);
         }
         tally.response(Rcode::NOERROR);
-        message::encode_chaos(text.as_bytes(), query, edns, limit, out)
+        let limit = octets_max(exchange.request.transport, query);
+        Reply::Ready(message::encode_chaos(
+            text.as_bytes(),
+            query,
+            &exchange.edns,
+            limit,
+            out,
+        ))
+    }
+}
+
+/// The most octets of a response.
+fn octets_max(transport: Transport, query: &Query<'_>) -> usize {
+    match transport {
+        Transport::Udp => query.udp_limit(UDP_OCTETS_MAX),
+        _ => OCTETS_MAX,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers from a view of a known age.
 
+mod limits;
 mod policy;
 
 use std::net::SocketAddr;

@@ -12,7 +12,7 @@ use etcd::options::log_directives;
 use super::options::{LogFormat, ServeOptions};
 use crate::mirror::{self, MirrorSettings};
 use crate::model::Time;
-use crate::policy::{Policy, Rules};
+use crate::policy::{Limits, Policy, PrefixSet, Rates, Rules};
 use crate::server::EncryptedAddresses;
 
 /// The settings: checked and complete.
@@ -175,6 +175,26 @@ impl ServeOptions {
         let deny = self.deny_query.as_deref();
         Ok(Policy {
             rules: Rules::new(allow.unwrap_or_default(), deny.unwrap_or_default()),
+            limits: self.limits()?,
+            has_cookies: self.cookies.unwrap_or(true),
+            limiter: None,
+        })
+    }
+
+    fn limits(&self) -> anyhow::Result<Limits> {
+        let slip = self.rrl_slip.unwrap_or(2);
+        if slip > Rates::SLIP_MAX {
+            bail!("rrl-slip must be a number from 0 to {}", Rates::SLIP_MAX);
+        }
+        Ok(Limits {
+            rates: Rates {
+                answers: rate("rrl-answers", self.rrl_answers)?,
+                nxdomains: rate("rrl-nxdomains", self.rrl_nxdomains)?,
+                errors: rate("rrl-errors", self.rrl_errors)?,
+                slip,
+            },
+            exempt: PrefixSet::new(self.rrl_exempt.as_deref().unwrap_or_default()),
+            is_log_only: self.rrl_log_only.unwrap_or(false),
         })
     }
 
@@ -210,6 +230,16 @@ fn count(what: &str, given: Option<usize>, default: usize, max: usize) -> anyhow
     match given.unwrap_or(default) {
         count if (1..=max).contains(&count) => Ok(count),
         _ => bail!("{what} must be a number from 1 to {max}"),
+    }
+}
+
+fn rate(what: &str, given: Option<u32>) -> anyhow::Result<u32> {
+    match given.unwrap_or(0) {
+        rate if rate <= Rates::RATE_MAX => Ok(rate),
+        _ => bail!(
+            "{what} must be a number from 1 to {}, or 0 for no limit",
+            Rates::RATE_MAX
+        ),
     }
 }
 

@@ -93,6 +93,34 @@ pub struct ServeOptions {
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", help_heading = "Clients")]
     pub deny_query: Option<Vec<AddressPrefix>>,
 
+    /// Give clients server cookies (RFC 7873, RFC 9018), and exempt those that send theirs back from rate limits. Read
+    /// again on SIGHUP [default: true].
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Clients")]
+    pub cookies: Option<bool>,
+
+    /// How many responses a second each client network (/24 of IPv4, /56 of IPv6) gets for the same name over UDP; 0
+    /// for any number. Wildcards, referrals and DNAME records have one limit for all of a zone's names. Like all of
+    /// these limits it is read again on SIGHUP [default: 0].
+    #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
+    pub rrl_answers: Option<u32>,
+    /// How many NXDOMAIN responses a second each client network gets for names in the same zone; 0 for any number
+    /// [default: 0].
+    #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
+    pub rrl_nxdomains: Option<u32>,
+    /// How many other errors a second each client network gets; 0 for any number [default: 0].
+    #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
+    pub rrl_errors: Option<u32>,
+    /// Send one of so many responses over a limit, truncated, so that real clients ask again over TCP: 1 sends all of
+    /// them, 0 none [default: 2].
+    #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
+    pub rrl_slip: Option<u8>,
+    /// Prefixes of clients without rate limits [default: none].
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", help_heading = "Rate limits")]
+    pub rrl_exempt: Option<Vec<AddressPrefix>>,
+    /// Send responses over a limit all the same, and only count them in nsd_rrl_would [default: false].
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Rate limits")]
+    pub rrl_log_only: Option<bool>,
+
     /// Freshness promise of zones that set none: available, bounded:TIME (2s or more) or linearizable [default:
     /// available].
     #[arg(long, value_name = "MODE", help_heading = "Freshness")]

@@ -9,6 +9,8 @@ use crate::zone::{Rcode, Zone};
 const EDE: u16 = 15;
 /// The server's identity (RFC 5001 2.3).
 const NSID: u16 = 3;
+/// What proves that the client receives what is sent to its address (RFC 7873 4).
+const COOKIE: u16 = 10;
 /// How long a connection may be idle (RFC 7828 3.1).
 const TCP_KEEPALIVE: u16 = 11;
 /// Octets without meaning, which hide how long a message is (RFC 7830 3).
@@ -21,6 +23,9 @@ const OPT_LEN: usize = 11;
 
 /// The length of an option's code and length.
 const OPTION_LEN: usize = 4;
+
+/// The length of our COOKIE option: the client's part, and the server's (RFC 9018 4).
+pub const COOKIE_LEN: usize = 8 + 16;
 
 /// The length of a padded response is a multiple of this (RFC 8467 4.1).
 const PADDED_BLOCK: usize = 468;
@@ -42,6 +47,28 @@ pub struct Edns {
     pub wants_keepalive: bool,
     /// Whether the client wants the version of the zone that answers (RFC 9660).
     pub wants_zone_version: bool,
+    /// The client's cookie, and the one that a server has given to it (RFC 7873).
+    pub cookie: Option<Cookie>,
+}
+
+/// A COOKIE option (RFC 7873 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// The client's part, which the response repeats.
+    pub client: [u8; 8],
+    /// The server's part.
+    pub server: ServerCookie,
+}
+
+/// The server's part of a COOKIE option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerCookie {
+    /// There is none: the client does not have one yet.
+    Absent,
+    /// One that may be ours (RFC 9018 4).
+    Given([u8; 16]),
+    /// One whose length ours do not have.
+    Foreign,
 }
 
 /// What our own OPT records say. What depends on the transport is here too, as messages do not know how they travel.
@@ -57,6 +84,8 @@ pub struct ServerEdns<'o> {
     /// Whether to pad responses for clients that ask: only on encrypted transports, where the length is all that others
     /// see (RFC 7830 6).
     pub pads: bool,
+    /// The COOKIE option of this response: the client's part and ours.
+    pub cookie: Option<[u8; COOKIE_LEN]>,
 }
 
 /// The version of the zone that answers: its SOA serial (RFC 9660 2.1).
@@ -95,11 +124,34 @@ impl Edns {
                 TCP_KEEPALIVE | ZONEVERSION if !value.is_empty() => return (edns, false),
                 TCP_KEEPALIVE => edns.wants_keepalive = true,
                 ZONEVERSION => edns.wants_zone_version = true,
+                // Others than the first are ignored (RFC 7873 5.2).
+                COOKIE if edns.cookie.is_none() => {
+                    edns.cookie = Cookie::parse(value);
+                    if edns.cookie.is_none() {
+                        return (edns, false);
+                    }
+                }
                 _ => {}
             }
             rdata = rest;
         }
         (edns, true)
+    }
+}
+
+impl Cookie {
+    /// Parses the option; `None` if it is malformed (RFC 7873 5.2.2).
+    fn parse(value: &[u8]) -> Option<Self> {
+        let (client, server) = value.split_first_chunk()?;
+        Some(Cookie {
+            client: *client,
+            server: match server.len() {
+                0 => ServerCookie::Absent,
+                16 => ServerCookie::Given(server.try_into().ok()?),
+                8..=32 => ServerCookie::Foreign,
+                _ => return None,
+            },
+        })
     }
 }
 
@@ -123,6 +175,8 @@ pub(super) struct OptRecord<'o> {
     zone_version: Option<ZoneVersion>,
     idle: Option<Duration>,
     ede: Option<u16>,
+    /// It is never left out: a client that expects it would take the response for a forged one.
+    cookie: Option<[u8; COOKIE_LEN]>,
     is_padded: bool,
 }
 
@@ -145,6 +199,7 @@ impl<'o> OptRecord<'o> {
             zone_version,
             idle: ours.idle.filter(|_| query.wants_keepalive),
             ede,
+            cookie: ours.cookie,
             is_padded: query.wants_padding && ours.pads,
         };
         if record.len() > room {
@@ -172,7 +227,12 @@ impl<'o> OptRecord<'o> {
         let numbers =
             if self.idle.is_some() { 6 } else { 0 } + if self.ede.is_some() { 6 } else { 0 };
         let zone_version = if self.zone_version.is_some() { 10 } else { 0 };
-        nsid + numbers + zone_version
+        let cookie = if self.cookie.is_some() {
+            OPTION_LEN + COOKIE_LEN
+        } else {
+            0
+        };
+        nsid + numbers + zone_version + cookie
     }
 
     /// The length in octets without padding, to reserve for it. Padding takes only what the records leave.
@@ -213,6 +273,9 @@ impl<'o> OptRecord<'o> {
     fn write_options(&self, out: &mut Writer<'_>, padding: Option<usize>) -> Result<(), Full> {
         if !self.nsid.is_empty() {
             put_option(out, NSID, self.nsid)?;
+        }
+        if let Some(cookie) = &self.cookie {
+            put_option(out, COOKIE, cookie)?;
         }
         if let Some(version) = self.zone_version {
             // Type 0 is the SOA serial (RFC 9660 2.1).

@@ -117,6 +117,15 @@ pub fn encode_reject(refusal: &ErrorReply<'_>, edns: &ServerEdns<'_>, out: &mut 
     }
 }
 
+/// Writes a reply without records that is marked as truncated, so that the client asks again over TCP.
+pub fn encode_truncated(refusal: &ErrorReply<'_>, edns: &ServerEdns<'_>, out: &mut [u8]) -> usize {
+    let head = ReplyFields::of(refusal);
+    encode_with(&head, edns, REFUSAL_LEN_MAX, out, |_| ReplyRecords {
+        counts: [0; 3],
+        is_truncated: true,
+    })
+}
+
 /// The version of the zone of the name in the question, if the client wants it. It is part of every response of that
 /// zone, also of referrals, denials and SERVFAIL (RFC 9660 3.2), but not of refusals.
 fn zone_version(answer: &Answer<'_>, query: &Query<'_>) -> Option<ZoneVersion> {

@@ -23,8 +23,8 @@ mod tests;
 mod tsig;
 mod writer;
 
-pub use edns::{Edns, ServerEdns};
-pub use encode::{encode, encode_chaos, encode_reject};
+pub use edns::{COOKIE_LEN, Cookie, Edns, ServerCookie, ServerEdns};
+pub use encode::{encode, encode_chaos, encode_reject, encode_truncated};
 pub use lifetime::lifetime;
 pub use parse::{parse, question_name};
 pub use query::{Chaos, Class, ErrorReply, Query, Reject};

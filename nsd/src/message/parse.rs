@@ -12,6 +12,7 @@ use crate::zone::{Rcode, name_prefix};
 /// Responses, and messages shorter than a header, get no reply. Other errors get one:
 ///
 /// - NOTIMP for opcodes other than QUERY, whatever follows the header;
+/// - NOERROR for a question about a server cookie: there is no question section, but a COOKIE option (RFC 7873 5.4);
 /// - FORMERR if the message is cut off, has octets after the last record, more or fewer questions than one (RFC 9619),
 ///   more than one OPT record (RFC 6891 6.1.1), or a TSIG record that is not the last one (RFC 8945 5.1);
 /// - BADVERS for EDNS versions other than 0 (RFC 6891 6.1.3), with any opcode;
@@ -103,7 +104,15 @@ fn parse_body<'p>(
         return Err(Rcode::FORMERR);
     }
     if objection != Rcode::NOERROR {
-        return Err(objection);
+        let is_cookie_asked = questions | answers | authorities == 0
+            && objection == Rcode::FORMERR
+            && refusal.tsig.is_none()
+            && refusal.edns.is_some_and(|edns| edns.cookie.is_some());
+        return Err(if is_cookie_asked {
+            Rcode::NOERROR
+        } else {
+            objection
+        });
     }
     Ok(Query {
         id: header.id,

@@ -63,9 +63,21 @@ pub struct ErrorReply<'p> {
     /// The question section as it came; empty if it could not be parsed.
     pub(super) question: &'p [u8],
     /// The OPT record of the query: errors have one in return, too (RFC 6891 6.1.1).
-    pub(super) edns: Option<Edns>,
+    pub edns: Option<Edns>,
     /// The TSIG record of the query, if the reply needs one in return.
     pub(super) tsig: Option<Tsig<'p>>,
+}
+
+impl ErrorReply<'_> {
+    /// The same with this response code, and with nothing else that could be left out.
+    pub fn shortened(self, rcode: Rcode) -> Self {
+        ErrorReply {
+            rcode,
+            ede: None,
+            tsig: None,
+            ..self
+        }
+    }
 }
 
 impl<'p> Query<'p> {

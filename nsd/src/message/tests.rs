@@ -17,6 +17,7 @@ const OURS: ServerEdns<'_> = ServerEdns {
     nsid: b"front-end 1",
     idle: None,
     pads: false,
+    cookie: None,
 };
 
 /// A query for class IN with id 0x1234 and RD, with EDNS if there is a UDP size.

@@ -8,13 +8,21 @@
 //!
 //! The server's rules are asked first, before anything is looked up; then those of the zone that the name is in. A
 //! client has to pass both.
+//!
+//! - `acl`: which addresses a rule is for.
+//! - `cookies`: proof that a client receives what is sent to its address.
+//! - `rrl`: how many responses a second one network gets.
 
 mod acl;
+mod cookies;
+mod rrl;
 
 use core::net::IpAddr;
 use std::sync::Arc;
 
 pub use acl::{Acl, PrefixSet};
+pub use cookies::{CLIENT_COOKIE_LEN, CheckedCookie, SERVER_COOKIE_LEN, check_cookie};
+pub use rrl::{Limited, Rates, ResponseClass, ResponseLimiter, Verdict};
 
 use crate::model::{AddressPrefix, Name};
 
@@ -125,10 +133,40 @@ pub fn decide(rules: &Rules, client: &Client<'_>, operation: Operation) -> Decis
 }
 
 /// The settings about clients. A reload replaces them while the server answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// The rules for all queries.
     pub rules: Rules,
+    /// How many responses a client network gets.
+    pub limits: Limits,
+    /// Whether server cookies are given and checked (RFC 7873).
+    pub has_cookies: bool,
+    /// What counts the responses; `None` if nothing is limited.
+    pub limiter: Option<Arc<ResponseLimiter>>,
+}
+
+/// The settings of response rate limiting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The limits.
+    pub rates: Rates,
+    /// Clients without limits.
+    pub exempt: PrefixSet,
+    /// Whether responses over the limit are only counted.
+    pub is_log_only: bool,
+}
+
+impl Policy {
+    /// This policy in the place of `last`: if it limits anything, with the table of that one, or with a new one. The seed
+    /// should be random.
+    pub fn after(mut self, last: &Policy, seed: [u64; 2]) -> Self {
+        let limiter = self.limits.rates.is_on().then(|| {
+            let new = || Arc::new(ResponseLimiter::new(seed));
+            last.limiter.clone().unwrap_or_else(new)
+        });
+        self.limiter = limiter;
+        self
+    }
 }
 
 #[cfg(test)]

@@ -140,11 +140,12 @@ impl Running {
         let opened = tokio::task::spawn_blocking(move || Mirror::open(settings));
         let (mirror, served) = opened.await.context("cannot read the snapshot")?;
         let (builder, standing) = (mirror.builder(), served.standing.clone());
+        let policy = (config.policy.clone()).after(&Policy::default(), random_seed()?);
         let service = alter(Service {
             served: served.clone(),
             stale_after: config.stale_after,
             barrier: barrier(&config, standing.clone(), &mut others),
-            policy: Arc::new(ArcSwap::from_pointee(config.policy.clone())),
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
             nsid: config.nsid.clone(),
             version: config.server_version.clone(),
             tcp_idle: config.tcp_idle,
@@ -236,6 +237,12 @@ impl Running {
         let _ = tokio::time::timeout(DRAIN, answered).await;
         self.others.end().await;
     }
+}
+
+/// A seed for hashes of what strangers send.
+fn random_seed() -> anyhow::Result<[u64; 2]> {
+    let seed = || getrandom::u64().context("the kernel gives no random numbers");
+    Ok([seed()?, seed()?])
 }
 
 fn open_certificate(config: &Config) -> anyhow::Result<Option<CertificateFiles>> {

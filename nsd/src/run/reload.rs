@@ -11,11 +11,23 @@ use tracing::{error, info, warn};
 
 use super::certificate::CertificateFiles;
 use super::logs::LogLevel;
+use super::random_seed;
 use crate::config::{Config, ServeOptions};
 use crate::policy::Policy;
 
 /// The settings that are reloaded. The others need a restart.
-const RELOADED: [&str; 3] = ["log-level", "allow-query", "deny-query"];
+const RELOADED: [&str; 10] = [
+    "log-level",
+    "allow-query",
+    "deny-query",
+    "cookies",
+    "rrl-answers",
+    "rrl-nxdomains",
+    "rrl-errors",
+    "rrl-slip",
+    "rrl-exempt",
+    "rrl-log-only",
+];
 
 /// What can be reloaded, and from where.
 pub(crate) struct Reload {
@@ -67,8 +79,9 @@ impl Reload {
         if let Some(files) = certificate {
             files.reload()?;
         }
+        let next = config.policy.after(&policy.load(), random_seed()?);
         self.log_level.set(&config.log_level)?;
-        policy.store(Arc::new(config.policy));
+        policy.store(Arc::new(next));
         let later: Vec<String> = differences
             .into_iter()
             .filter(|name| !RELOADED.contains(&name.as_str()))

@@ -12,6 +12,7 @@ mod publish;
 mod standing;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Cache, Guard};
 use tokio::sync::watch;
@@ -44,6 +45,11 @@ impl Served {
     /// The last proof that the view was complete. Load it before the view; otherwise an old view could pass as fresh.
     pub fn proof(&self) -> Proof {
         self.proved.last()
+    }
+
+    /// The time since the start, by a clock that never goes back.
+    pub fn uptime(&self, now: Instant) -> Duration {
+        self.proved.since_start(now)
     }
 
     /// The secrets for cookies, once some are known.

@@ -23,6 +23,11 @@ impl Proved {
         }
     }
 
+    /// The time since the start.
+    pub(super) fn since_start(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
+    }
+
     /// Sets the moment at which the view was complete.
     pub(super) fn set(&self, at: Instant) {
         let millis = at.saturating_duration_since(self.start).as_millis() as u64;

@@ -44,6 +44,7 @@ impl Rcode {
     pub const YXDOMAIN: Rcode = Rcode(6);
     pub const NOTAUTH: Rcode = Rcode(9);
     pub const BADVERS: Rcode = Rcode(16);
+    pub const BADCOOKIE: Rcode = Rcode(23);
 }
 
 /// The extended error codes in use (RFC 8914 4; RFC 9824 for the last).
@@ -71,6 +72,9 @@ pub struct Answer<'v> {
     pub zone: Option<&'v Zone>,
     /// The strictest freshness promise of the zones that the answer comes from.
     pub consistency: Consistency,
+    /// Whether the name in the question is not in the zone, and a wildcard or DNAME record stands for it as for any
+    /// number of other names.
+    pub is_synthesized: bool,
     /// Whether one of these zones is held back. Such an answer keeps no promise but `available`.
     pub is_held: bool,
     entries: ArrayVec<AnswerRrset<'v>, ENTRIES_MAX>,
@@ -88,6 +92,7 @@ impl<'v> Answer<'v> {
             ede: None,
             zone: None,
             consistency: Consistency::default(),
+            is_synthesized: false,
             is_held: false,
             entries: ArrayVec::new(),
             referral: None,
@@ -109,10 +114,16 @@ impl<'v> Answer<'v> {
         self.ede = ede;
         self.zone = None;
         self.consistency = Consistency::default();
+        self.is_synthesized = false;
         self.is_held = false;
         self.entries.clear();
         self.referral = None;
         self.synthesized.clear();
+    }
+
+    /// Whether it is a referral, or a chain that ends in one.
+    pub fn is_referral(&self) -> bool {
+        self.referral.is_some()
     }
 
     /// Calls `each` with every RRset, by section, until it returns false.

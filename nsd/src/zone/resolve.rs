@@ -235,6 +235,7 @@ impl<'v> Resolver<'v, '_> {
     fn miss(&mut self, place: &ChainName<'v, '_>, encloser: usize) -> Option<Owner<'v>> {
         let contents = place.zone.contents();
         if let Some(node) = wildcard(contents, place.name, place.apex, encloser) {
+            self.answer.is_synthesized |= matches!(place.owner, Owner::Question(0));
             return self.hit(place, node);
         }
         self.answer.rcode = Rcode::NXDOMAIN;
@@ -267,6 +268,7 @@ impl<'v> Resolver<'v, '_> {
         dname: RrsetRef<'v>,
     ) -> Option<Owner<'v>> {
         let target = name_prefix(dname.first())?;
+        self.answer.is_synthesized |= matches!(place.owner, Owner::Question(0));
         let is_listed = self.answer.has(dname);
         if is_listed && name::is_within(target, place.name.suffix(label)) {
             // Its target is below its owner: names would grow until they are too long.

@@ -30,7 +30,10 @@ fn service_with(rules: Rules) -> (Publisher, Service) {
         nsid: "identity".into(),
         ..service
     };
-    service.policy.store(Arc::new(Policy { rules }));
+    service.policy.store(Arc::new(Policy {
+        rules,
+        ..Policy::default()
+    }));
     let view = view(
         "zone test. 300 300\nwww.test. A 192.0.2.1\n*.test. TXT wild\nsub.test. NS ns.sub.test.\n\
          ns.sub.test. A 192.0.2.2\n",
@@ -121,6 +124,7 @@ fn a_client_that_may_not_query_is_refused_before_there_is_data() {
     let (_publisher, service) = service_without_data();
     let policy = Policy {
         rules: rules(&[], &["192.0.2.0/24"]),
+        ..Policy::default()
     };
     service.policy.store(Arc::new(policy));
     let query = query("www.test.", 1, 1, true);
@@ -150,6 +154,7 @@ fn a_new_policy_applies_from_the_next_batch_on() {
     assert_eq!(reply(&service, &query, CLIENT, Transport::Udp).0[3], 0);
     let policy = Policy {
         rules: rules(&[], &["192.0.2.1"]),
+        ..Policy::default()
     };
     service.policy.store(Arc::new(policy));
     let told = reply(&service, &query, CLIENT, Transport::Udp);

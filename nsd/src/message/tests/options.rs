@@ -283,3 +283,89 @@ fn options_give_way_in_order() {
         assert_eq!(codes(bare + room), expected, "{room}");
     }
 }
+
+/// A COOKIE option with a server's part of this length.
+fn cookie(server_len: u8) -> Vec<u8> {
+    let mut option = vec![0, 10, 0, 8 + server_len, 1, 2, 3, 4, 5, 6, 7, 8];
+    option.extend((0..server_len).map(|at| 0x40 + at));
+    option
+}
+
+#[test]
+fn cookies_are_read() {
+    let read = |options: &[&[u8]]| match parse(&asking("x.", Rtype::A, options)) {
+        Ok(query) => Ok(query.edns.unwrap().cookie.map(|cookie| cookie.server)),
+        Err(Reject::Reply(refusal)) => Err(refusal.rcode),
+        Err(Reject::Silent) => panic!("{options:?}"),
+    };
+    assert_eq!(read(&[]), Ok(None));
+    for len in 0..=40 {
+        let expected = match len {
+            0 => Ok(Some(ServerCookie::Absent)),
+            16 => Ok(Some(ServerCookie::Given(std::array::from_fn(|at| {
+                0x40 + at as u8
+            })))),
+            8..=32 => Ok(Some(ServerCookie::Foreign)),
+            _ => Err(Rcode::FORMERR),
+        };
+        assert_eq!(read(&[&cookie(len)]), expected, "{len}");
+    }
+    for option in [&[0, 10, 0, 0][..], &[0, 10, 0, 7, 1, 2, 3, 4, 5, 6, 7]] {
+        assert_eq!(read(&[option]), Err(Rcode::FORMERR));
+        // Only the first one counts.
+        assert_eq!(read(&[&cookie(0), option]), Ok(Some(ServerCookie::Absent)));
+    }
+}
+
+#[test]
+fn a_query_without_a_question_may_ask_for_a_cookie() {
+    let opt = |option: &[u8]| {
+        let len = [0, option.len() as u8];
+        [&b"\0\0\x29\x04\xd0\0\0\0\0"[..], &len, option].concat()
+    };
+    let rcode = |counts: [u16; 4], flags: u8, rest: &[u8]| {
+        let counts: Vec<u8> = counts
+            .iter()
+            .flat_map(|count| count.to_be_bytes())
+            .collect();
+        match parse(&[&[0, 7, flags, 0], &counts[..], rest].concat()) {
+            Err(Reject::Reply(refusal)) => refusal.rcode.0,
+            _ => panic!("it has no question"),
+        }
+    };
+    assert_eq!(rcode([0, 0, 0, 1], 0, &opt(&cookie(0))), 0);
+    assert_eq!(rcode([0, 0, 0, 1], 0, &opt(&cookie(16))), 0);
+    assert_eq!(rcode([0, 0, 0, 1], 0, &opt(NSID)), 1);
+    assert_eq!(rcode([0, 0, 0, 0], 0, b""), 1);
+    assert_eq!(rcode([0, 0, 0, 1], 0x20, &opt(&cookie(0))), 4, "NOTIFY");
+    let two = [
+        b"\x01x\0\0\x01\0\x01",
+        b"\x01x\0\0\x01\0\x01",
+        &opt(&cookie(0))[..],
+    ]
+    .concat();
+    assert_eq!(rcode([2, 0, 0, 1], 0, &two), 1);
+}
+
+#[test]
+fn a_cookie_is_never_left_out() {
+    let view = view(ZONES);
+    let ours = ServerEdns {
+        nsid: &[b'n'; 255],
+        cookie: Some([7; 24]),
+        ..OURS
+    };
+    let long = format!("{0}.{0}.{0}.{1}.", "l".repeat(63), "l".repeat(61));
+    let asked = asking(&long, Rtype::A, &[NSID, ZONEVERSION, &cookie(0)]);
+    let octets = reply_with(&ours, &view, &asked, 512);
+    assert!(octets.len() <= 512);
+    let given = [&[0, 10, 0, 24][..], &[7; 24]].concat();
+    let options = told(&octets);
+    assert!(options.starts_with(&given) && !options.contains(&b'n'));
+    // Not even in a truncated response, and it counts for its length.
+    let asked = asking("www.sub.test.", Rtype::A, &[&cookie(0)]);
+    let whole = reply_with(&ours, &view, &asked, 1232);
+    let short = reply_with(&ours, &view, &asked, whole.len() - 1);
+    assert_eq!((whole[2] & 2, short[2] & 2), (0, 2));
+    assert_eq!((told(&whole), told(&short)), (given.clone(), given));
+}

@@ -127,6 +127,7 @@ const OURS: ServerEdns<'_> = ServerEdns {
     nsid: b"a front-end in the dark",
     idle: Some(Duration::from_secs(10)),
     pads: true,
+    cookie: Some([7; 24]),
 };
 
 /// Reads the octets as a message and answers it. Another library reads each reply to its end; it repeats the
