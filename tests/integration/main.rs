@@ -24,6 +24,7 @@ mod lost;
 mod malformed;
 mod many;
 mod members;
+mod misbehaving;
 mod outage;
 mod output;
 mod pipes;

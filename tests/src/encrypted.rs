@@ -75,7 +75,16 @@ impl Certificate {
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
-        let name = ServerName::IpAddress(server.ip().into());
+        self.handshake(stream, protocol).await
+    }
+
+    /// Begins TLS on a connection.
+    pub async fn handshake(
+        &self,
+        stream: TcpStream,
+        protocol: &[u8],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::IpAddress(stream.peer_addr()?.ip().into());
         let connector = TlsConnector::from(Arc::new(self.client(protocol)));
         connector.connect(name, stream).await
     }

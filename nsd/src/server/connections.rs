@@ -37,6 +37,9 @@ const WRITE: Duration = Duration::from_secs(10);
 /// The limit for what all connections together keep: unfinished queries, and responses that clients do not accept yet.
 const HELD_OCTETS: usize = 32 << 20;
 
+/// Messages up to this length do not count as kept: a connection has few of them at a time, and each would take the lock.
+const SHORT: usize = 4 << 10;
+
 /// How many connections may be closing beyond the limit. A connection closes only when its task runs next; the one
 /// that replaces it does not wait for that.
 pub(crate) const LEAVING_MAX: usize = 64;
@@ -355,11 +358,12 @@ impl Seat {
 
     /// Keeps this many octets more until the result is dropped. For connections on which several requests are open.
     pub(super) fn keep(self: &Arc<Self>, octets: usize) -> Kept {
-        self.change_held(|held| held + octets);
-        Kept {
+        let mut kept = Kept {
             seat: self.clone(),
-            octets,
-        }
+            octets: 0,
+        };
+        kept.grow(octets);
+        kept
     }
 
     fn change_held(&self, change: impl FnOnce(usize) -> usize) {
@@ -400,9 +404,20 @@ pub(super) struct Kept {
     octets: usize,
 }
 
+impl Kept {
+    /// Keeps this many octets in all. What is as short as most messages does not count.
+    pub(super) fn grow(&mut self, octets: usize) {
+        let (before, octets) = (self.octets, if octets > SHORT { octets } else { 0 });
+        if octets != before {
+            self.octets = octets;
+            self.seat.change_held(|held| held - before + octets);
+        }
+    }
+}
+
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.seat.change_held(|held| held - self.octets);
+        self.grow(0);
     }
 }
 

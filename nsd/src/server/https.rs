@@ -221,15 +221,14 @@ async fn body_of(request: Request<Incoming>, seat: &Arc<Seat>) -> Result<Vec<u8>
         return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
     let mut body = request.into_body();
-    let longest = body.size_hint().upper().unwrap_or(OCTETS_MAX as u64);
-    let _kept = seat.keep((longest as usize).min(OCTETS_MAX));
-    let (mut message, mut came) = (Vec::new(), 0);
+    let (mut message, mut came, mut kept) = (Vec::new(), 0, seat.keep(0));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal(StatusCode::BAD_REQUEST))?;
         let octets = frame.into_data().unwrap_or_default();
         came += octets.len();
         if came <= OCTETS_MAX {
             message.extend_from_slice(&octets);
+            kept.grow(message.len());
         } else if came > DISCARDED_MAX {
             break;
         }

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream, VarInt,
+    Connection, Endpoint, EndpointConfig, Incoming, ReadError, RecvStream, SendStream, VarInt,
     WriteError,
 };
 use tokio::task::JoinSet;
@@ -85,10 +86,13 @@ pub(super) async fn serve(
         let seat = connections.seat(incoming.remote_address().ip()).await;
         let (handler, limits, stop) = (handler.clone(), connections.limits, stop.clone());
         open.spawn(async move {
-            let Some(connection) = begin(incoming, &handler, limits, &stop).await else {
-                return;
+            let mut dismissed = pin!(seat.dismissed());
+            let begun = tokio::select! {
+                begun = begin(incoming, &handler, limits, &stop) => begun,
+                () = &mut dismissed => None,
             };
-            let (dismissed, seat) = (seat.dismissed(), Arc::new(seat));
+            let Some(connection) = begun else { return };
+            let seat = Arc::new(seat);
             let code = tokio::select! {
                 biased;
                 code = converse(&connection, &handler, &seat, limits, &stop) => code,
@@ -170,16 +174,25 @@ async fn exchange(
     seat: &Arc<Seat>,
     limits: ConnectionLimits,
 ) -> Result<(), VarInt> {
-    let kept = seat.keep(FRAME_MAX);
-    let Ok(read) = timeout(limits.query, receive.read_to_end(FRAME_MAX)).await else {
-        let _ = receive.stop(EXCESSIVE_LOAD);
-        return Ok(());
+    let (mut frame, mut kept) = (Vec::new(), seat.keep(0));
+    let read = async {
+        while let Some(chunk) = receive.read_chunk(FRAME_MAX, true).await? {
+            frame.extend_from_slice(&chunk.bytes);
+            kept.grow(frame.len());
+            if frame.len() > FRAME_MAX {
+                break;
+            }
+        }
+        Ok::<_, ReadError>(())
     };
-    let frame = match read {
-        Ok(frame) => frame,
-        Err(ReadToEndError::TooLong) => return Err(PROTOCOL_ERROR),
-        Err(ReadToEndError::Read(_)) => return Ok(()),
-    };
+    match timeout(limits.query, read).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => return Ok(()),
+        Err(_) => {
+            let _ = receive.stop(EXCESSIVE_LOAD);
+            return Ok(());
+        }
+    }
     let query = message_of(&frame).ok_or(PROTOCOL_ERROR)?;
     // A message without a response is not a query.
     let response = handler.respond(query.to_vec(), client).await;
