@@ -92,9 +92,10 @@ pub(crate) fn kxdpgun_from(
     })
 }
 
-/// Queries over TCP, many on each of 20 connections; queries answered a second.
-pub(crate) fn dnsperf_tcp(
+/// Queries over a transport (tcp, dot or doh), many on each of 20 connections; queries answered a second.
+pub(crate) fn dnsperf(
     net: &Net,
+    mode: &str,
     address: &str,
     data: &Data,
     seconds: u32,
@@ -106,7 +107,7 @@ pub(crate) fn dnsperf_tcp(
         CLIENT_CORE,
         Path::new("dnsperf"),
         &[
-            "-m", "tcp", "-s", address, "-d", queries, "-l", &seconds, "-c", "20", "-q", "1000",
+            "-m", mode, "-s", address, "-d", queries, "-l", &seconds, "-c", "20", "-q", "1000",
             "-e",
         ],
     )?;

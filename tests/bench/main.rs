@@ -12,6 +12,7 @@ mod cores;
 mod data;
 mod delay;
 mod echo;
+mod encrypted;
 mod generator;
 mod linearizable;
 mod load;
@@ -73,6 +74,8 @@ enum Table {
         #[arg(long, value_delimiter = ',', value_name = "SERVER")]
         only: Vec<server::Kind>,
     },
+    /// Answers a second over TLS and HTTPS, beside BIND.
+    Encrypted,
     /// Answers a second of 1 to 12 front-ends that have a share of the CPU each.
     Nodes,
     /// Answers a second by the rate and the cores of the generator.
@@ -134,6 +137,7 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
         .map_err(|error| format!("cannot make {}: {error}", run.results.display()))?;
     match table {
         Table::Peers { only } => peers::run(run, only),
+        Table::Encrypted => encrypted::run(run),
         Table::Nodes => nodes::run(run),
         Table::Cores => cores::run(run),
         Table::Propagation(options) => propagation::run(run, options),
@@ -142,6 +146,7 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
         Table::Scale => scale::run(run),
         _ => {
             peers::run(run, &[])?;
+            encrypted::run(run)?;
             nodes::run(run)?;
             cores::run(run)?;
             updates::run(run)?;

@@ -100,7 +100,7 @@ fn measure(
         }
         readings
             .tcp
-            .push(generator::dnsperf_tcp(net, &address, data, seconds)?);
+            .push(generator::dnsperf(net, "tcp", &address, data, seconds)?);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use tests::encrypted::Certificate;
 use tests::{Process, TempDir, binary};
 
 use crate::data::{Data, ZONE};
@@ -175,6 +176,42 @@ impl Kind {
         answers(net, &address, &mut server)?;
         Ok(server)
     }
+}
+
+/// Starts this or BIND with TLS and HTTPS, too, at their usual ports.
+pub(crate) fn start_encrypted(
+    kind: Kind,
+    net: &Net,
+    data: &Data,
+    certificate: &Certificate,
+) -> Result<Server, String> {
+    let (folder, address) = (TempDir::new(), net::address(0));
+    if kind == Kind::Ours {
+        let [tls, https] = [853, 443].map(|port| format!("{address}:{port}"));
+        let mut more = certificate.options();
+        more.extend(["--tls-listen".into(), tls, "--https-listen".into(), https]);
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        let listen = format!("{address}:53");
+        return ours(net, "1", SERVER_CORE, &[&listen], 9053, &more, folder);
+    }
+    let (home, zone) = (folder.path().display(), data.zone.display());
+    let (chain, key) = (certificate.certificate.display(), certificate.key.display());
+    let conf = format!(
+        "tls own {{ cert-file \"{chain}\"; key-file \"{key}\"; }};\n\
+         options {{ directory \"{home}\"; listen-on {{ {address}; }}; listen-on port 853 tls own {{ {address}; }}; \
+         listen-on port 443 tls own http default {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no; \
+         pid-file none; session-keyfile none; querylog no; minimal-responses no-auth; tcp-clients 1000; }};\n\
+         logging {{ category default {{ null; }}; }};\ncontrols {{ }};\n\
+         zone \"{ZONE}\" {{ type primary; file \"{zone}\"; }};\n"
+    );
+    let conf = folder.write("named.conf", &conf).display().to_string();
+    let args = ["-f", "-c", &conf, "-n", "1", "-U", "1", "-4"];
+    let mut server = Server {
+        process: net.start(Side::Server, SERVER_CORE, Path::new("named"), &args),
+        _folder: folder,
+    };
+    answers(net, &address, &mut server)?;
+    Ok(server)
 }
 
 /// Starts a front-end with more options and waits until it answers. The store or a snapshot has the zone.
