@@ -19,6 +19,7 @@ mod harness;
 mod hidden;
 mod leader;
 mod leftovers;
+mod limits;
 mod listen;
 mod lost;
 mod malformed;
