@@ -176,7 +176,7 @@ pub(super) struct OptRecord<'o> {
     idle: Option<Duration>,
     ede: Option<u16>,
     /// It is never left out: a client that expects it would take the response for a forged one.
-    cookie: Option<[u8; COOKIE_LEN]>,
+    cookie: Option<&'o [u8; COOKIE_LEN]>,
     is_padded: bool,
 }
 
@@ -184,8 +184,8 @@ impl<'o> OptRecord<'o> {
     /// The OPT record for the response to a query with `query`. If it does not fit into `room` octets, options are left
     /// out in this order: NSID, ZONEVERSION, the idle time, EDE.
     pub(super) fn new(
-        query: Edns,
-        ours: &ServerEdns<'o>,
+        query: &Edns,
+        ours: &'o ServerEdns<'o>,
         rcode: Rcode,
         ede: Option<u16>,
         zone_version: Option<ZoneVersion>,
@@ -199,7 +199,7 @@ impl<'o> OptRecord<'o> {
             zone_version,
             idle: ours.idle.filter(|_| query.wants_keepalive),
             ede,
-            cookie: ours.cookie,
+            cookie: ours.cookie.as_ref(),
             is_padded: query.wants_padding && ours.pads,
         };
         if record.len() > room {
@@ -274,7 +274,7 @@ impl<'o> OptRecord<'o> {
         if !self.nsid.is_empty() {
             put_option(out, NSID, self.nsid)?;
         }
-        if let Some(cookie) = &self.cookie {
+        if let Some(cookie) = self.cookie {
             put_option(out, COOKIE, cookie)?;
         }
         if let Some(version) = self.zone_version {

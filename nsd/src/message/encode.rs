@@ -44,7 +44,7 @@ pub fn encode(
         rcode: answer.rcode,
         ede: answer.ede,
         question: query.question,
-        edns: query.edns,
+        edns: query.edns.as_ref(),
         zone_version: zone_version(answer, query),
         tail: 0,
     };
@@ -75,9 +75,10 @@ pub fn encode_chaos(
     limit: usize,
     out: &mut [u8],
 ) -> usize {
+    let repeated = query.error_reply(Rcode::NOERROR, None);
     let head = ReplyFields {
         is_authoritative: true,
-        ..ReplyFields::of(&query.error_reply(Rcode::NOERROR, None))
+        ..ReplyFields::of(&repeated)
     };
     let text = &text[..text.len().min(255)];
     encode_with(&head, edns, limit, out, |out| {
@@ -145,7 +146,7 @@ struct ReplyFields<'p> {
     rcode: Rcode,
     ede: Option<u16>,
     question: &'p [u8],
-    edns: Option<Edns>,
+    edns: Option<&'p Edns>,
     zone_version: Option<ZoneVersion>,
     /// How many octets will be appended.
     tail: usize,
@@ -160,7 +161,7 @@ struct ReplyRecords {
 }
 
 impl<'p> ReplyFields<'p> {
-    fn of(refusal: &ErrorReply<'p>) -> Self {
+    fn of(refusal: &'p ErrorReply<'p>) -> Self {
         ReplyFields {
             id: refusal.id,
             opcode: refusal.opcode,
@@ -169,7 +170,7 @@ impl<'p> ReplyFields<'p> {
             rcode: refusal.rcode,
             ede: refusal.ede,
             question: refusal.question,
-            edns: refusal.edns,
+            edns: refusal.edns.as_ref(),
             zone_version: None,
             tail: refusal.tsig.map_or(0, |tsig| tsig.reply_len()),
         }
