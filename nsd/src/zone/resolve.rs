@@ -101,9 +101,7 @@ impl<'v> Resolver<'v, '_> {
         // A refusal keeps these promises too: the zone's lists may just have been changed.
         self.answer.consistency = zone.consistency();
         self.answer.is_held = zone.is_held();
-        if let Decision::Refuse(ede) = self.decide(zone) {
-            self.answer.rcode = Rcode::REFUSED;
-            self.answer.ede = Some(ede);
+        if !zone.rules().are_open() && self.is_refused(zone) {
             return;
         }
         self.answer.zone = Some(zone);
@@ -125,7 +123,7 @@ impl<'v> Resolver<'v, '_> {
             let Some((zone, apex)) = self.find(name) else {
                 return;
             };
-            if self.decide(zone) != Decision::Allow {
+            if !zone.rules().are_open() && (self.admits)(zone) != Decision::Allow {
                 return;
             }
             self.answer.consistency = self.answer.consistency.stricter(zone.consistency());
@@ -140,13 +138,15 @@ impl<'v> Resolver<'v, '_> {
         }
     }
 
-    /// Whether the client may ask this zone.
-    #[inline]
-    fn decide(&self, zone: &Zone) -> Decision {
-        match zone.rules().are_open() {
-            true => Decision::Allow,
-            false => (self.admits)(zone),
-        }
+    /// Makes the answer a refusal if the client may not ask this zone. Returns whether it is one.
+    #[cold]
+    fn is_refused(&mut self, zone: &Zone) -> bool {
+        let Decision::Refuse(ede) = (self.admits)(zone) else {
+            return false;
+        };
+        self.answer.rcode = Rcode::REFUSED;
+        self.answer.ede = Some(ede);
+        true
     }
 
     /// The zone to answer from: the nearest one. DS records at its apex are in the parent zone (RFC 4035 3.1.4.1), so
