@@ -717,6 +717,24 @@ fn a_zone_has_the_rules_of_its_settings() {
 }
 
 #[test]
+fn a_list_that_lacks_the_settings_does_not_open_a_zone() {
+    let listed = |settings: Option<&str>| {
+        let mut items = addresses_listed(20);
+        let lists = format!(r#"{{"deny_query":["{}"],"#, settings.unwrap_or_default());
+        items[0].value = ZONE.replacen('{', &lists, 1).into();
+        items.split_off(usize::from(settings.is_none()))
+    };
+    let denied = Rules::new(&[], &["192.0.2.0/24".parse().expect("a prefix")]);
+    // They cannot be read, or are not there.
+    for (settings, is_held) in [(Some("192.0.2.1/24"), false), (None, true)] {
+        let mut builder = with(listed(Some("192.0.2.0/24")));
+        relist(&mut builder, 6, listed(settings));
+        let zone = builder.view().zone(&name("x")).expect("the zone");
+        assert_eq!((zone.rules(), zone.is_held()), (&denied, is_held));
+    }
+}
+
+#[test]
 fn without_a_guard_nothing_is_held_back() {
     let guard = Guard { percent: 100 };
     let mut builder = Builder::new(Prefix::default(), Consistency::default(), guard);
