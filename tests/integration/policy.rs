@@ -13,12 +13,13 @@ const MAKE: &str = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-25
                     -keyout dns.key -out dns.pem -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1";
 
 /// The transports, as dig calls them.
-const TRANSPORTS: [&str; 3] = ["+notcp", "+tcp", "+tls"];
+const TRANSPORTS: [&str; 4] = ["+notcp", "+tcp", "+tls", "+https"];
 
 /// Where to ask for what.
 struct Asked {
     dns: SocketAddr,
     tls: SocketAddr,
+    https: SocketAddr,
 }
 
 /// What dig tells.
@@ -28,10 +29,10 @@ struct Told(String);
 impl Asked {
     /// Asks from this address, which is one of the host's: all of 127.0.0.0/8 are.
     fn dig(&self, transport: &str, from: &str, name: &str) -> Told {
-        let server = if transport == "+tls" {
-            self.tls
-        } else {
-            self.dns
+        let server = match transport {
+            "+tls" => self.tls,
+            "+https" => self.https,
+            _ => self.dns,
         };
         let port = server.port().to_string();
         let options = [
@@ -127,22 +128,22 @@ impl Server {
         nsctl
             .write("add alias.open.test CNAME www.listed.test")
             .await;
-        let tls = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let (tls_text, path) = (tls.to_string(), |name: &str| folder.path().join(name));
+        let [tls, https] = [(); 2].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+        let listen = [tls, https].map(|address| address.to_string());
+        let path = |name: &str| folder.path().join(name);
         write(&path("nsd.toml"), config);
         let files = ["nsd.toml", "dns.pem", "dns.key"].map(|name| path(name).display().to_string());
         let options = [
             ["--config", &files[0]],
-            ["--tls-listen", &tls_text],
+            ["--tls-listen", &listen[0]],
+            ["--https-listen", &listen[1]],
             ["--tls-cert", &files[1]],
             ["--tls-key", &files[2]],
         ];
         let frontend = Frontend::start_by_file("fe1", &endpoints, options.as_flattened()).await;
         frontend.ready().await;
-        let asked = Asked {
-            dns: frontend.dns,
-            tls,
-        };
+        let dns = frontend.dns;
+        let asked = Asked { dns, tls, https };
         Some(Server {
             etcd,
             nsctl,
@@ -190,7 +191,7 @@ async fn a_front_end_refuses_clients_and_changes_its_lists_while_it_serves() {
     asked.check("127.0.0.9", "www.open.test", true);
     asked.check("127.0.0.9", "www.elsewhere.test", true);
     let metrics = server.frontend.get("/metrics").await.expect("metrics").body;
-    for transport in ["udp", "tcp", "tls"] {
+    for transport in ["udp", "tcp", "tls", "https"] {
         let line = format!("nsd_refused_by_policy_total{{transport=\"{transport}\"}} 2\n");
         assert!(metrics.contains(&line), "{line}{metrics}");
     }
