@@ -188,8 +188,13 @@ async fn bad_input_gets_the_error_of_its_protocol() {
     );
     let failed = site.metric("nsd_handshakes_failed", "tls").await;
     assert_eq!(failed, 3);
-    // A query over QUIC has the id 0, and comes alone; otherwise the connection ends (RFC 9250 4.2.1, 4.3.3).
-    for message in [&query[..], b""] {
+    // A query over QUIC has the id 0, comes alone, and does not ask for TCP's idle time; otherwise the connection ends
+    // (RFC 9250 4.2.1, 4.3.3, 5.5.2).
+    let mut keepalive = dns::query(0, NAME, Rtype::A);
+    // The OPT record is the last one, and has no option yet.
+    *keepalive.last_mut().expect("a message") = 4;
+    keepalive.extend(b"\0\x0b\0\0");
+    for message in [&query[..], b"", &keepalive] {
         let client = site
             .certificate
             .connect_quic(site.quic)

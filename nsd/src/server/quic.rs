@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::connections::{ConnectionLimits, Connections, Seat};
 use super::handler::Handler;
 use crate::answer::OCTETS_MAX;
+use crate::message;
 
 /// The protocol that the listener offers (ALPN).
 pub(super) const PROTOCOLS: [&[u8]; 1] = [b"doq"];
@@ -194,6 +195,11 @@ async fn exchange(
         }
     }
     let query = message_of(&frame).ok_or(PROTOCOL_ERROR)?;
+    // QUIC has an idle time of its own; a client must not ask for that of TCP (RFC 9250 5.5.2).
+    if message::parse(query).is_ok_and(|query| query.edns.is_some_and(|edns| edns.wants_keepalive))
+    {
+        return Err(PROTOCOL_ERROR);
+    }
     // A message without a response is not a query.
     let response = handler.respond(query.to_vec(), client).await;
     let response = response.ok_or(PROTOCOL_ERROR)?;
