@@ -371,6 +371,11 @@ mod tests {
     fn classes_and_names_have_limits_of_their_own() {
         let other = |class| is_shared("192.0.2.1", class);
         assert!(other(ResponseClass::Answer(b"\x03WwW\x07eXample\x03ORG\0")));
+        let limiter = limiter();
+        let short = |name| limiter.count(&ALL_ONE, ip("::1"), ResponseClass::Answer(name), 0);
+        assert_eq!(short(b"\x02aB\0"), None);
+        assert!(short(b"\x02Ab\0").is_some(), "spelling makes no difference");
+        assert_eq!(short(b"\x02AbX\0"), None);
         for name in [
             &b"\x03wwx\x07example\x03org\0"[..],
             b"\x03www\x07example\x03net\0",
@@ -403,8 +408,22 @@ mod tests {
         }
         // Only those whose part of the hash equals another one's.
         assert!(limited < 50, "{limited} were limited");
-        // A full set keeps those that have spent the most.
         assert_eq!(sent(&limiter, &rates, 5, 10), 1);
+    }
+
+    #[test]
+    fn whoever_has_spent_the_most_keeps_its_bucket() {
+        let limiter = limiter();
+        let rates = Rates {
+            nxdomains: 1000,
+            ..ALL_ONE
+        };
+        assert_eq!(sent(&limiter, &rates, 5, 10), 1);
+        for network in 0..2u32 << (SETS_LOG2 + 3) {
+            let peer = IpAddr::V4((network << 8).into());
+            limiter.count(&rates, peer, ResponseClass::Nxdomain(APEX), 5);
+        }
+        assert_eq!(sent(&limiter, &rates, 5, 10), 0);
     }
 
     #[test]
