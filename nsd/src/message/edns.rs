@@ -90,52 +90,61 @@ pub struct ServerEdns<'o> {
 
 /// The version of the zone that answers: its SOA serial (RFC 9660 2.1).
 #[derive(Clone, Copy)]
-pub(super) struct ZoneVersion {
+struct ZoneVersion {
     label_count: u8,
     serial: u32,
 }
 
 impl Edns {
-    /// Parses an OPT record's class, TTL and rdata. Also returns whether all options could be read. If not, the
-    /// response needs an OPT record all the same (RFC 6891 6.1.1).
+    /// Parses an OPT record's class and TTL.
     #[inline]
-    pub(super) fn parse(class: u16, ttl: [u8; 4], mut rdata: &[u8]) -> (Self, bool) {
+    pub(super) fn of(class: u16, ttl: [u8; 4]) -> Self {
         let [_, version, flags, _] = ttl;
-        let mut edns = Edns {
+        Edns {
             udp_size: class,
             version,
             is_dnssec_ok: flags & 0x80 != 0,
             ..Edns::default()
-        };
+        }
+    }
+
+    /// Parses the options in an OPT record's rdata. Returns false if one is malformed.
+    #[inline(never)]
+    pub(super) fn read_options(&mut self, mut rdata: &[u8]) -> bool {
         // Another version may mean another layout.
-        while version == 0 && !rdata.is_empty() {
+        while self.version == 0 && !rdata.is_empty() {
             let option = rdata.split_first_chunk().and_then(|([a, b, c, d], rest)| {
                 let len = usize::from(u16::from_be_bytes([*c, *d]));
                 let (value, rest) = rest.split_at_checked(len)?;
                 Some((u16::from_be_bytes([*a, *b]), value, rest))
             });
             let Some((code, value, rest)) = option else {
-                return (edns, false);
+                return false;
             };
             match code {
-                NSID => edns.wants_nsid = true,
-                PADDING => edns.wants_padding = true,
+                NSID => self.wants_nsid = true,
+                PADDING => self.wants_padding = true,
                 // In queries these two are empty (RFC 7828 3.2.1, RFC 9660 2.1).
-                TCP_KEEPALIVE | ZONEVERSION if !value.is_empty() => return (edns, false),
-                TCP_KEEPALIVE => edns.wants_keepalive = true,
-                ZONEVERSION => edns.wants_zone_version = true,
+                TCP_KEEPALIVE | ZONEVERSION if !value.is_empty() => return false,
+                TCP_KEEPALIVE => self.wants_keepalive = true,
+                ZONEVERSION => self.wants_zone_version = true,
                 // Others than the first are ignored (RFC 7873 5.2).
-                COOKIE if edns.cookie.is_none() => {
-                    edns.cookie = Cookie::parse(value);
-                    if edns.cookie.is_none() {
-                        return (edns, false);
+                COOKIE if self.cookie.is_none() => {
+                    self.cookie = Cookie::parse(value);
+                    if self.cookie.is_none() {
+                        return false;
                     }
                 }
                 _ => {}
             }
             rdata = rest;
         }
-        (edns, true)
+        true
+    }
+
+    /// Whether there may be options in the response.
+    fn wants_options(&self) -> bool {
+        self.wants_nsid | self.wants_padding | self.wants_keepalive | self.wants_zone_version
     }
 }
 
@@ -157,7 +166,7 @@ impl Cookie {
 
 impl ZoneVersion {
     /// The version for a response from this zone.
-    pub(super) fn of(zone: &Zone) -> Self {
+    fn of(zone: &Zone) -> Self {
         ZoneVersion {
             // A name has 127 labels at most.
             label_count: zone.apex().label_count() as u8,
@@ -178,47 +187,77 @@ pub(super) struct OptRecord<'o> {
     /// It is never left out: a client that expects it would take the response for a forged one.
     cookie: Option<&'o [u8; COOKIE_LEN]>,
     is_padded: bool,
+    /// The length of all options without padding, counted once.
+    options_len: usize,
 }
 
 impl<'o> OptRecord<'o> {
-    /// The OPT record for the response to a query with `query`. If it does not fit into `room` octets, options are left
-    /// out in this order: NSID, ZONEVERSION, the idle time, EDE.
+    /// The OPT record for the response to a query with `query`, from `zone`. If it does not fit into `room` octets,
+    /// options are left out in this order: NSID, ZONEVERSION, the idle time, EDE; never the cookie.
     pub(super) fn new(
         query: &Edns,
         ours: &'o ServerEdns<'o>,
         rcode: Rcode,
         ede: Option<u16>,
-        zone_version: Option<ZoneVersion>,
+        zone: Option<&Zone>,
         room: usize,
     ) -> Self {
         let mut record = OptRecord {
             udp_size: ours.udp_size,
             rcode,
             is_dnssec_ok: query.is_dnssec_ok,
-            nsid: if query.wants_nsid { ours.nsid } else { &[] },
-            zone_version,
-            idle: ours.idle.filter(|_| query.wants_keepalive),
+            nsid: &[],
+            zone_version: None,
+            idle: None,
             ede,
-            cookie: ours.cookie.as_ref(),
-            is_padded: query.wants_padding && ours.pads,
+            cookie: None,
+            is_padded: false,
+            options_len: if ede.is_some() { OPTION_LEN + 2 } else { 0 },
         };
-        if record.len() > room {
-            record.nsid = &[];
+        if query.wants_options() || ours.cookie.is_some() {
+            record.add_options(query, ours, zone);
         }
         if record.len() > room {
-            record.zone_version = None;
-        }
-        if record.len() > room {
-            record.idle = None;
-        }
-        if record.len() > room {
-            record.ede = None;
+            record.leave_out(room);
         }
         record
     }
 
-    /// The length of all options without padding.
-    fn options_len(&self) -> usize {
+    /// Adds what the client asks for, and the cookie. Most ask for nothing, and do not pay for it.
+    #[inline(never)]
+    fn add_options(&mut self, query: &Edns, ours: &'o ServerEdns<'o>, zone: Option<&Zone>) {
+        if query.wants_nsid {
+            self.nsid = ours.nsid;
+        }
+        if query.wants_zone_version && self.rcode != Rcode::REFUSED {
+            self.zone_version = zone.map(ZoneVersion::of);
+        }
+        if query.wants_keepalive {
+            self.idle = ours.idle;
+        }
+        self.cookie = ours.cookie.as_ref();
+        self.is_padded = query.wants_padding && ours.pads;
+        self.options_len = self.count_options();
+    }
+
+    #[cold]
+    fn leave_out(&mut self, room: usize) {
+        let steps: [fn(&mut Self); 4] = [
+            |record| record.nsid = &[],
+            |record| record.zone_version = None,
+            |record| record.idle = None,
+            |record| record.ede = None,
+        ];
+        for step in steps {
+            step(self);
+            self.options_len = self.count_options();
+            if self.len() <= room {
+                return;
+            }
+        }
+    }
+
+    fn count_options(&self) -> usize {
         let nsid = if self.nsid.is_empty() {
             0
         } else {
@@ -237,27 +276,19 @@ impl<'o> OptRecord<'o> {
 
     /// The length in octets without padding, to reserve for it. Padding takes only what the records leave.
     pub(super) fn len(&self) -> usize {
-        OPT_LEN + self.options_len()
-    }
-
-    /// How many octets of padding to put after a message of `len` octets, this record included, of which `room` are
-    /// left: as many as make it a multiple of [`PADDED_BLOCK`], or else fill the room. `None` without room for the
-    /// option.
-    fn padding(&self, len: usize, room: usize) -> Option<usize> {
-        if !self.is_padded {
-            return None;
-        }
-        let least = len + OPTION_LEN;
-        let padded = least.next_multiple_of(PADDED_BLOCK).min(len + room);
-        padded.checked_sub(least)
+        OPT_LEN + self.options_len
     }
 
     /// Writes the record. `tail` octets will follow it, and count for the padding.
     pub(super) fn write(&self, out: &mut Writer<'_>, tail: usize) -> Result<(), Full> {
         let flags = if self.is_dnssec_ok { 0x80 } else { 0 };
-        let len = self.len() + tail;
-        let padding = self.padding(out.len() + len, out.room().saturating_sub(len));
-        let rdata_len = self.options_len() + padding.map_or(0, |padding| OPTION_LEN + padding);
+        let mut rdata_len = self.options_len;
+        let mut padding = None;
+        if self.is_padded {
+            let len = self.len() + tail;
+            padding = padding_len(out.len() + len, out.room().saturating_sub(len));
+            rdata_len += padding.map_or(0, |padding| OPTION_LEN + padding);
+        }
         let ([a, b], [c, d]) = (
             self.udp_size.to_be_bytes(),
             (rdata_len as u16).to_be_bytes(),
@@ -284,10 +315,10 @@ impl<'o> OptRecord<'o> {
         }
         if let Some(idle) = self.idle {
             let tenths = u16::try_from(idle.as_millis() / 100).unwrap_or(u16::MAX);
-            put_option(out, TCP_KEEPALIVE, &tenths.to_be_bytes())?;
+            put_number(out, TCP_KEEPALIVE, tenths)?;
         }
         if let Some(code) = self.ede {
-            put_option(out, EDE, &code.to_be_bytes())?;
+            put_number(out, EDE, code)?;
         }
         if let Some(padding) = padding {
             out.put_u16(PADDING)?;
@@ -296,6 +327,19 @@ impl<'o> OptRecord<'o> {
         }
         Ok(())
     }
+}
+
+/// How many octets of padding to put after a message of `len` octets, its OPT record included, of which `room` are
+/// left: as many as make it a multiple of [`PADDED_BLOCK`], or else fill the room. `None` without room for the option.
+fn padding_len(len: usize, room: usize) -> Option<usize> {
+    let least = len + OPTION_LEN;
+    let padded = least.next_multiple_of(PADDED_BLOCK).min(len + room);
+    padded.checked_sub(least)
+}
+
+fn put_number(out: &mut Writer<'_>, code: u16, value: u16) -> Result<(), Full> {
+    let ([a, b], [c, d]) = (code.to_be_bytes(), value.to_be_bytes());
+    out.put(&[a, b, 0, 2, c, d])
 }
 
 fn put_option(out: &mut Writer<'_>, code: u16, value: &[u8]) -> Result<(), Full> {

@@ -1,13 +1,13 @@
 //! Writes answers and refusals.
 
 use super::compress::WrittenNames;
-use super::edns::{Edns, OptRecord, ServerEdns, ZoneVersion};
+use super::edns::{Edns, OptRecord, ServerEdns};
 use super::header::{AA, HEADER_LEN, QR, RD, TC};
 use super::query::{ErrorReply, Query};
 use super::writer::{Full, Writer};
 use crate::model::Rtype;
 use crate::model::compression::layout;
-use crate::zone::{Answer, AnswerRdata, AnswerRrset, Owner, Rcode, Section, name_prefix};
+use crate::zone::{Answer, AnswerRdata, AnswerRrset, Owner, Rcode, Section, Zone, name_prefix};
 
 const CLASS_IN: u16 = 1;
 const CLASS_CHAOS: u16 = 3;
@@ -45,7 +45,7 @@ pub fn encode(
         ede: answer.ede,
         question: query.question,
         edns: query.edns.as_ref(),
-        zone_version: zone_version(answer, query),
+        zone: answer.zone,
         tail: 0,
     };
     encode_with(&head, edns, limit, out, |out| {
@@ -127,16 +127,6 @@ pub fn encode_truncated(refusal: &ErrorReply<'_>, edns: &ServerEdns<'_>, out: &m
     })
 }
 
-/// The version of the zone of the name in the question, if the client wants it. It is part of every response of that
-/// zone, also of referrals, denials and SERVFAIL (RFC 9660 3.2), but not of refusals.
-fn zone_version(answer: &Answer<'_>, query: &Query<'_>) -> Option<ZoneVersion> {
-    let is_wanted = query.edns.is_some_and(|edns| edns.wants_zone_version);
-    let zone = answer
-        .zone
-        .filter(|_| is_wanted && answer.rcode != Rcode::REFUSED)?;
-    Some(ZoneVersion::of(zone))
-}
-
 /// The fields of header, question and OPT record.
 struct ReplyFields<'p> {
     id: u16,
@@ -147,7 +137,9 @@ struct ReplyFields<'p> {
     ede: Option<u16>,
     question: &'p [u8],
     edns: Option<&'p Edns>,
-    zone_version: Option<ZoneVersion>,
+    /// The zone of the name in the question. Its version may be part of every response, also of referrals, denials and
+    /// SERVFAIL (RFC 9660 3.2), but not of REFUSED.
+    zone: Option<&'p Zone>,
     /// How many octets will be appended.
     tail: usize,
 }
@@ -171,7 +163,7 @@ impl<'p> ReplyFields<'p> {
             ede: refusal.ede,
             question: refusal.question,
             edns: refusal.edns.as_ref(),
-            zone_version: None,
+            zone: None,
             tail: refusal.tsig.map_or(0, |tsig| tsig.reply_len()),
         }
     }
@@ -224,7 +216,7 @@ fn encode_with(
     let room = out.room();
     let opt = head
         .edns
-        .map(|query| OptRecord::new(query, edns, head.rcode, head.ede, head.zone_version, room));
+        .map(|query| OptRecord::new(query, edns, head.rcode, head.ede, head.zone, room));
     let opt = opt.filter(|opt| opt.len() <= room);
     let opt_len = opt.as_ref().map_or(0, OptRecord::len);
     out.reserve(opt_len);

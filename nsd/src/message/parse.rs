@@ -80,9 +80,9 @@ fn parse_body<'p>(
             if refusal.edns.is_some() || !record.is_at_root() {
                 return Err(Rcode::FORMERR);
             }
-            let (edns, is_whole) = Edns::parse(record.class, record.ttl, record.rdata);
-            refusal.edns = Some(edns);
-            if !is_whole {
+            let edns = refusal.edns.insert(Edns::of(record.class, record.ttl));
+            // If not all options can be read, the response needs an OPT record all the same (RFC 6891 6.1.1).
+            if !record.rdata.is_empty() && !edns.read_options(record.rdata) {
                 return Err(Rcode::FORMERR);
             }
             if edns.version != 0 {
