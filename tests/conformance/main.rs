@@ -3,6 +3,7 @@
 //! - `ferret_valid`, `ferret_invalid`: the Ferret data set, what four name servers answer and four checkers
 //!   refuse. In `../shared`, and only run where that is.
 //! - `differential`: random zones and queries, against Knot and NLnet Labs' NSD.
+//! - `transports`: whether every transport gives the same answers.
 //! - `clients`: whether dig, kdig, drill and delv read what we send.
 #![allow(
     clippy::unwrap_used,
@@ -16,4 +17,5 @@ mod ferret;
 mod ferret_invalid;
 mod ferret_valid;
 mod response;
+mod transports;
 mod zones;

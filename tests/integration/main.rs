@@ -26,6 +26,7 @@ mod malformed;
 mod many;
 mod members;
 mod misbehaving;
+mod options;
 mod outage;
 mod output;
 mod pipes;

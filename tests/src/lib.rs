@@ -43,6 +43,7 @@ mod nsctl;
 mod process;
 mod single;
 mod temp;
+pub mod transports;
 mod wait;
 mod world;
 

@@ -130,7 +130,7 @@ const COMPLAINTS: &[&str] = &[
 ];
 
 /// Records of every type that `etcd::model` knows the fields of, and more.
-const TYPES: &str = include_str!("types.zone");
+pub(crate) const TYPES: &str = include_str!("types.zone");
 
 /// Types that it must have, so that none is forgotten.
 const RTYPES: &str = "A AAAA NS CNAME DNAME PTR MX TXT SRV NAPTR CAA TLSA SMIMEA SSHFP OPENPGPKEY DS DNSKEY \
@@ -477,7 +477,7 @@ fn read(line: &str) -> Result<(Name, Rtype, Rdata), String> {
 }
 
 /// A zone with answers that datagrams have no room for; one of them as long as there can be.
-fn big() -> String {
+pub(crate) fn big() -> String {
     const STRINGS: usize = 1000;
     // What a set may have, and what a record has besides its rdata, as `etcd::model::Rrset` counts.
     const SET: usize = 65_535 - (12 + 259 + 64);
