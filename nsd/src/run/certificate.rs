@@ -39,11 +39,11 @@ impl CertificateFiles {
         self.shown.clone()
     }
 
-    /// Reads the files again. If they cannot be used, the pair in use stays.
-    pub(crate) fn reload(&self) -> Result<(), StoreError> {
+    /// Reads the files again. The result is what shows the new pair; until then, and if the files cannot be used, the
+    /// pair in use stays.
+    pub(crate) fn reload(&self) -> Result<impl FnOnce(), StoreError> {
         let pair = client::certified_key(&self.certificate, &self.key)?;
-        self.shown.replace(pair);
-        Ok(())
+        Ok(|| self.shown.replace(pair))
     }
 
     /// Reads the files again whenever they have changed, until `stop` is cancelled. Files that are replaced one after the
@@ -62,7 +62,8 @@ impl CertificateFiles {
             let is_settling = now == seen;
             seen = now;
             match self.reload() {
-                Ok(()) => {
+                Ok(show) => {
+                    show();
                     is_settled = true;
                     info!(certificate = %self.certificate.display(), "using the new certificate");
                 }

@@ -76,12 +76,13 @@ impl Reload {
         let config = self.typed.clone().complete()?;
         let differences = self.typed.merged()?.differences(&self.started_with)?;
         self.store.tls.check()?;
-        if let Some(files) = certificate {
-            files.reload()?;
-        }
+        let show = certificate.map(CertificateFiles::reload).transpose()?;
         let next = config.policy.after(&policy.load(), random_seed()?);
         self.log_level.set(&config.log_level)?;
         policy.store(Arc::new(next));
+        if let Some(show) = show {
+            show();
+        }
         let later: Vec<String> = differences
             .into_iter()
             .filter(|name| !RELOADED.contains(&name.as_str()))

@@ -390,7 +390,12 @@ impl Seat {
         }
     }
 
-    /// Completes when the connection has to close to make room.
+    /// Closes the connection.
+    pub(super) fn dismiss(&self) {
+        self.connections.lock().dismiss(self.number);
+    }
+
+    /// Completes when the connection has to close, to make room for another one.
     pub(super) fn dismissed(&self) -> impl Future<Output = ()> + Send + use<> {
         let pulse = self.pulse.clone();
         async move { pulse.leave.notified().await }

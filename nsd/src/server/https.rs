@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use data_encoding::BASE64URL_NOPAD;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::bytes::Bytes;
@@ -40,7 +41,11 @@ const HEAD_OCTETS: usize = 16 << 10;
 /// How much a client may send on a connection before it is read, in octets.
 const WINDOW: u32 = 64 << 10;
 
-/// How many octets of a body that is too long are read, and thrown away, before the client is told.
+/// A long body goes out in parts of this many octets. The library keeps one for each stream whose client does not take it,
+/// and that does not count for the connection.
+const CHUNK: usize = 2 << 10;
+
+/// How many octets of a body that is not wanted are read, and thrown away, before the client is told.
 const DISCARDED_MAX: usize = 1 << 20;
 
 /// How much is buffered for a client that does not accept it, for each stream, in octets.
@@ -84,11 +89,11 @@ impl Https {
             async move {
                 let query = timeout(limits.query, read(request, &https.path, &seat)).await;
                 let response = match query {
-                    Ok(Ok(query)) => https.answer(query, client).await,
+                    Ok(Ok((query, _kept))) => https.answer(query, client).await,
                     Ok(Err(refusal)) => refusal.response(),
                     Err(_) => Refusal(StatusCode::REQUEST_TIMEOUT).response(),
                 };
-                Ok::<_, Infallible>(response.map(|octets| Held::new(octets, &seat)))
+                Ok::<_, Infallible>(response.map(|octets| Held::new(octets, &seat, limits)))
             }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -135,15 +140,30 @@ impl Https {
 
 /// The body of a response, which counts for its connection until the client has taken it.
 struct Held {
-    octets: Full<Bytes>,
+    octets: Bytes,
     _kept: Kept,
+    /// Dropped with the body, to tell that the client has taken it.
+    _taken: Option<oneshot::Sender<()>>,
 }
 
 impl Held {
-    fn new(octets: Vec<u8>, seat: &Arc<Seat>) -> Self {
+    /// A client that does not take a long body within the limit loses its connection: HTTP/2 lets it hold up one stream
+    /// and use others.
+    fn new(octets: Vec<u8>, seat: &Arc<Seat>, limits: ConnectionLimits) -> Self {
+        let taken = (octets.len() > CHUNK).then(|| {
+            let (sender, receiver) = oneshot::channel::<()>();
+            let seat = seat.clone();
+            tokio::spawn(async move {
+                if timeout(limits.write, receiver).await.is_err() {
+                    seat.dismiss();
+                }
+            });
+            sender
+        });
         Held {
             _kept: seat.keep(octets.len()),
-            octets: Full::new(octets.into()),
+            octets: octets.into(),
+            _taken: taken,
         }
     }
 }
@@ -154,17 +174,19 @@ impl Body for Held {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.octets).poll_frame(context)
+        let len = self.octets.len().min(CHUNK);
+        let chunk = self.octets.split_to(len);
+        Poll::Ready((len > 0).then_some(Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.octets.is_end_stream()
+        self.octets.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.octets.size_hint()
+        SizeHint::with_exact(self.octets.len() as u64)
     }
 }
 
@@ -185,20 +207,42 @@ impl Refusal {
     }
 }
 
-/// The DNS message in a request (RFC 8484 4.1).
+/// The DNS message in a request (RFC 8484 4.1), and what it takes.
 async fn read(
     request: Request<Incoming>,
     path: &str,
     seat: &Arc<Seat>,
-) -> Result<Vec<u8>, Refusal> {
-    if request.uri().path() != path {
-        return Err(Refusal(StatusCode::NOT_FOUND));
+) -> Result<(Vec<u8>, Option<Kept>), Refusal> {
+    let (head, mut body) = request.into_parts();
+    let read = if head.uri.path() != path {
+        Err(Refusal(StatusCode::NOT_FOUND))
+    } else {
+        match head.method {
+            Method::GET => {
+                query_of(head.uri.query().unwrap_or_default()).map(|query| (query, None))
+            }
+            Method::POST if is_dns_message(&head.headers) => body_of(&mut body, seat).await,
+            Method::POST => Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE)),
+            _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED)),
+        }
+    };
+    if read.is_err() {
+        // Some clients read nothing before they have sent all.
+        let mut discarded = 0;
+        while discarded < DISCARDED_MAX
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            discarded += frame.data_ref().map_or(0, Bytes::len);
+        }
     }
-    match *request.method() {
-        Method::GET => query_of(request.uri().query().unwrap_or_default()),
-        Method::POST => body_of(request, seat).await,
-        _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED)),
-    }
+    read
+}
+
+fn is_dns_message(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(DNS_MESSAGE)
 }
 
 /// The message in the variable `dns` of a URL.
@@ -213,31 +257,21 @@ fn query_of(variables: &str) -> Result<Vec<u8>, Refusal> {
         .map_err(|_| Refusal(StatusCode::BAD_REQUEST))
 }
 
-async fn body_of(request: Request<Incoming>, seat: &Arc<Seat>) -> Result<Vec<u8>, Refusal> {
-    let kind = request.headers().get(CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case(DNS_MESSAGE) {
-        return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-    }
-    let mut body = request.into_body();
-    let (mut message, mut came, mut kept) = (Vec::new(), 0, seat.keep(0));
+/// The message in a body.
+async fn body_of(
+    body: &mut Incoming,
+    seat: &Arc<Seat>,
+) -> Result<(Vec<u8>, Option<Kept>), Refusal> {
+    let (mut message, mut kept) = (Vec::new(), seat.keep(0));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal(StatusCode::BAD_REQUEST))?;
-        let octets = frame.into_data().unwrap_or_default();
-        came += octets.len();
-        if came <= OCTETS_MAX {
-            message.extend_from_slice(&octets);
-            kept.grow(message.len());
-        } else if came > DISCARDED_MAX {
-            break;
+        message.extend_from_slice(&frame.into_data().unwrap_or_default());
+        kept.grow(message.len());
+        if message.len() > OCTETS_MAX {
+            return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE));
         }
     }
-    // Said once all of it has come, as some clients read nothing before they have sent all.
-    match came <= OCTETS_MAX {
-        true => Ok(message),
-        false => Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE)),
-    }
+    Ok((message, Some(kept)))
 }
 
 #[cfg(test)]

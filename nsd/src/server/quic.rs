@@ -13,7 +13,7 @@ use quinn::{
     WriteError,
 };
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,6 +32,10 @@ const STREAMS_MAX: u32 = 32;
 /// How much a client may send on a connection before it is read, and how much is kept for one that does not accept it, in
 /// octets: a long message, at least.
 const WINDOW: u32 = 72 << 10;
+
+/// How many handshakes may wait for a seat, and how many octets of them.
+const INCOMING_MAX: usize = 1024;
+const INCOMING_OCTETS: u64 = 2 << 20;
 
 /// The longest message with its length in front.
 const FRAME_MAX: usize = 2 + OCTETS_MAX;
@@ -59,7 +63,10 @@ pub(super) fn listen(
         .receive_window(WINDOW.into())
         .send_window(WINDOW.into())
         .max_idle_timeout(Some(idle));
-    config.transport_config(Arc::new(transport));
+    config
+        .transport_config(Arc::new(transport))
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size_total(INCOMING_OCTETS);
     let runtime = Arc::new(quinn::TokioRuntime);
     Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)
 }
@@ -89,7 +96,7 @@ pub(super) async fn serve(
         open.spawn(async move {
             let mut dismissed = pin!(seat.dismissed());
             let begun = tokio::select! {
-                begun = begin(incoming, &handler, limits, &stop) => begun,
+                begun = begin(incoming, &handler, limits) => begun,
                 () = &mut dismissed => None,
             };
             let Some(connection) = begun else { return };
@@ -114,11 +121,9 @@ async fn begin(
     incoming: Incoming,
     handler: &Handler,
     limits: ConnectionLimits,
-    stop: &CancellationToken,
 ) -> Option<Connection> {
-    let handshake = timeout(limits.handshake, incoming);
-    match stop.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(connection))) => Some(connection),
+    match timeout(limits.handshake, incoming).await {
+        Ok(Ok(connection)) => Some(connection),
         _ => {
             let failed = &handler.counters.handshakes_failed;
             failed.fetch_add(1, Ordering::Relaxed);
@@ -127,8 +132,8 @@ async fn begin(
     }
 }
 
-/// Answers the queries of a connection, each on its stream, until the client ends it or `stop` is cancelled. Returns the
-/// code to close it with.
+/// Answers the queries of a connection, each on its stream, until the client ends it, it is idle for too long, or `stop` is
+/// cancelled. Returns the code to close it with.
 async fn converse(
     connection: &Connection,
     handler: &Handler,
@@ -140,18 +145,24 @@ async fn converse(
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
+            // In this order what has come before the end is answered.
+            biased;
+            Some(ended) = open.join_next() => {
+                // After a panic the stream is reset, and the others go on.
+                if let Ok(Err(code)) = ended {
+                    return code;
+                }
+            }
             accepted = connection.accept_bi() => {
                 let Ok((send, receive)) = accepted else { return NO_ERROR };
-                seat.mark_used();
                 let (handler, seat) = (handler.clone(), seat.clone());
                 open.spawn(async move {
                     exchange(send, receive, client, &handler, &seat, limits).await
                 });
             }
-            Some(ended) = open.join_next() => {
-                // After a panic the stream is reset, and the others go on.
-                if let Ok(Err(code)) = ended {
-                    return code;
+            () = sleep_until(seat.last_used() + limits.idle), if open.is_empty() => {
+                if seat.last_used() + limits.idle <= Instant::now() {
+                    return NO_ERROR;
                 }
             }
             () = stop.cancelled() => break,
@@ -168,13 +179,14 @@ async fn converse(
 /// Reads a query from a stream, and writes the response. An error is the code to close the connection with; a client that
 /// resets the stream, or is too slow, loses only that.
 async fn exchange(
-    mut send: SendStream,
+    send: SendStream,
     mut receive: RecvStream,
     client: SocketAddr,
     handler: &Handler,
     seat: &Arc<Seat>,
     limits: ConnectionLimits,
 ) -> Result<(), VarInt> {
+    let mut send = Sending(send);
     let (mut frame, mut kept) = (Vec::new(), seat.keep(0));
     let read = async {
         while let Some(chunk) = receive.read_chunk(FRAME_MAX, true).await? {
@@ -200,22 +212,34 @@ async fn exchange(
     {
         return Err(PROTOCOL_ERROR);
     }
+    seat.mark_used();
+    frame.drain(..2);
     // A message without a response is not a query.
-    let response = handler.respond(query.to_vec(), client).await;
+    let response = handler.respond(frame, client).await;
     let response = response.ok_or(PROTOCOL_ERROR)?;
-    drop(kept);
-    let _kept = seat.keep(response.len());
+    kept.grow(response.len());
     let len = (response.len() as u16).to_be_bytes();
     let written = async {
-        send.write_all(&[&len[..], &response].concat()).await?;
-        let _ = send.finish();
+        send.0.write_all(&len).await?;
+        send.0.write_all(&response).await?;
+        let _ = send.0.finish();
         // Returns once the client has received all of it.
-        let _ = send.stopped().await;
+        let _ = send.0.stopped().await;
         Ok::<_, WriteError>(())
     };
     let _ = timeout(limits.write, written).await;
-    seat.mark_used();
     Ok(())
+}
+
+/// A stream to a client. Dropped before the client has received all of it, it is reset: otherwise it would end as if all had
+/// been sent.
+struct Sending(SendStream);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        // An error says that nothing is left to reset.
+        let _ = self.0.reset(EXCESSIVE_LOAD);
+    }
 }
 
 /// The message in a stream: its length is right, and its id is 0 (RFC 9250 4.2, 4.2.1).

@@ -173,10 +173,10 @@ impl Opened {
         let handshake = acceptor.accept_with(stream, |connection| {
             connection.set_buffer_limit(Some(TLS_BUFFER));
         });
-        let handshake = timeout(self.limits.handshake, handshake);
-        let begun = match self.stop.run_until_cancelled(handshake).await {
-            Some(Ok(begun)) => begun,
-            _ => Err(io::ErrorKind::TimedOut.into()),
+        // Also at shutdown, for queries that are on their way; the grace period ends all of it.
+        let begun = match timeout(self.limits.handshake, handshake).await {
+            Ok(begun) => begun,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
         if begun.is_err() {
             let failed = &self.counters.handshakes_failed;
