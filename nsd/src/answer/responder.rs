@@ -81,11 +81,20 @@ impl<'v> Responder<'v> {
         let admits = |zone: &Zone| decide(zone.rules(), request);
         zone::resolve_into(self.view, &query.question(), &admits, &mut self.answer);
         if !self.check_promise(request.confirmation, tally) {
+            // Now, and not once it is confirmed: those that wait take room from others.
+            if let Some(limited) = self.limit(&exchange, || class_of(&self.answer, &query), tally) {
+                tally.queries += 1;
+                let short = query.error_reply(Rcode::NOERROR, None);
+                return limited_reply(limited, &short, &exchange, tally, out);
+            }
             return Reply::NeedsConfirmation;
         }
         tally.queries += 1;
         tally.refused_by_policy += u64::from(self.answer.ede == Some(ede::PROHIBITED));
-        if let Some(limited) = self.limit(&exchange, || class_of(&self.answer, &query), tally) {
+        // One that has waited was counted before.
+        if request.confirmation == Confirmation::Unasked
+            && let Some(limited) = self.limit(&exchange, || class_of(&self.answer, &query), tally)
+        {
             let short = query.error_reply(Rcode::NOERROR, None);
             return limited_reply(limited, &short, &exchange, tally, out);
         }

@@ -153,6 +153,48 @@ fn each_class_has_its_limit() {
 }
 
 #[test]
+fn queries_that_would_wait_are_limited_before_and_counted_once() {
+    let (publisher, service) = service_with(Limits {
+        rates: Rates {
+            slip: 0,
+            ..one_each().rates
+        },
+        ..one_each()
+    });
+    let mut view = view("zone test. 300 300\nwww.test. A 192.0.2.1\nmail.test. A 192.0.2.1\n");
+    let zone = view
+        .zone(&"test.".parse().expect("a name"))
+        .expect("a zone");
+    let zone = (**zone).clone().with_consistency(Consistency::Linearizable);
+    view.put_zone(Arc::new(zone));
+    publisher.publish(view, Vec::new());
+    let ask = |name: &str, confirmation| {
+        let (proof, view) = (service.served.proof(), service.served.view());
+        let mut responder = service.responder(proof, &view);
+        // Time stands still.
+        responder.now -= service.served.uptime(responder.now);
+        let request = Request {
+            octets: &query(name),
+            peer: &SocketAddr::from((IpAddr::from(CLIENT), 5300)),
+            transport: Transport::Udp,
+            confirmation,
+        };
+        match responder.respond(&request, &mut Tally::default(), &mut [0; 512]) {
+            Reply::Ready(_) => "answered",
+            Reply::NeedsConfirmation => "waits",
+            Reply::Silent => "dropped",
+            Reply::Stream(_) => "a stream",
+        }
+    };
+    for name in ["www.test.", "mail.test."] {
+        assert_eq!(ask(name, Confirmation::Unasked), "waits");
+        assert_eq!(ask(name, Confirmation::Unasked), "dropped");
+        // The first one has waited, and is not counted a second time.
+        assert_eq!(ask(name, Confirmation::Answered(true)), "answered");
+    }
+}
+
+#[test]
 fn a_truncated_response_is_not_longer_than_the_query() {
     let slip = Rates {
         slip: 1,
