@@ -327,7 +327,7 @@ impl Scene {
             (digs, "many.big.test", "A", CUT, "flags: qr aa tc;"),
             (no_delv, "many.big.test", "A", PLAIN, "ANSWER: 200,"),
             (no_delv, "big.test", "TXT", PLAIN, "ANSWER: 65,"),
-            (no_delv, "big.test", "TXT", TCP, "MSG SIZE  rcvd: 65237"),
+            (no_delv, "big.test", "TXT", TCP, "MSG SIZE  rcvd: 65265"),
             (no_delv, "x.wide.big.test", "A", CUT, "tc;"),
             (no_delv, "x.wide.big.test", "A", TCP, "ADDITIONAL: 201"),
             (
