@@ -160,14 +160,14 @@ pub(crate) enum CookieCommand {
     /// Adds a new secret, which all front-ends share.
     ///
     /// Front-ends accept cookies of the new secret at once, and make cookies with it once --after has passed, so that
-    /// each of them accepts the cookies of all others at any time. The first secret, and one that revokes the others, is
-    /// used at once.
+    /// each of them accepts the cookies of all others meanwhile. The first secret, and one that revokes the others, is used
+    /// at once: clients then need new cookies.
     Rotate {
         /// Time after which the new secret is used. By then every front-end has to know it; with less than the 1h that
         /// cookies are valid, two rotations in a row may make some of them invalid.
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
         after: Duration,
-        /// Replace all secrets at once, because one is known to somebody else. Clients then need new cookies.
+        /// Drop all old secrets and use the new one immediately, because one is known to somebody else.
         #[arg(long)]
         revoke: bool,
         #[command(flatten)]

@@ -73,7 +73,7 @@ async fn show(context: &Context) -> Result<(), Error> {
     }
     let Some(report) = report else {
         return output::print(
-            "no secret in etcd: each front-end uses one of its own until nsctl cookie rotate is run\n",
+            "no secret in etcd: each front-end uses one of its own, or the last shared one, until nsctl cookie rotate is run\n",
         );
     };
     let now = now();

@@ -70,10 +70,11 @@ pub struct ServeOptions {
     /// Number of threads that answer UDP, for each address [default: one for each core].
     #[arg(long, value_name = "COUNT", help_heading = "Service")]
     pub udp_workers: Option<usize>,
-    /// Maximum number of TCP connections; one client may have a quarter of them [default: 1000].
+    /// Maximum number of connections over TCP, TLS, HTTPS and QUIC together; one client (a /64 of IPv6) may have a quarter
+    /// of them [default: 1000].
     #[arg(long, value_name = "COUNT", help_heading = "Service")]
     pub tcp_connections: Option<usize>,
-    /// Close a TCP connection after this idle time, from 1s to 1h [default: 10s].
+    /// Close a connection after this idle time, from 1s to 1h [default: 10s].
     #[arg(long, value_name = "TIME", help_heading = "Service")]
     pub tcp_idle: Option<Time>,
     /// How long to keep answering after SIGTERM while /readyz returns 503, so that load balancers can take it out of
@@ -111,13 +112,13 @@ pub struct ServeOptions {
     #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
     pub rrl_errors: Option<u32>,
     /// Send one of so many responses over a limit, truncated, so that real clients ask again over TCP: 1 sends all of
-    /// them, 0 none [default: 2].
+    /// them, 0 none; at most 10 [default: 2].
     #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
     pub rrl_slip: Option<u8>,
     /// Prefixes of clients without rate limits [default: none].
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", help_heading = "Rate limits")]
     pub rrl_exempt: Option<Vec<AddressPrefix>>,
-    /// Send responses over a limit all the same, and only count them in nsd_rrl_would [default: false].
+    /// Send responses over a limit all the same, and only count them in nsd_rrl_would_total [default: false].
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Rate limits")]
     pub rrl_log_only: Option<bool>,
 
