@@ -118,6 +118,26 @@ pub(crate) fn dnsperf(
         .ok_or_else(|| format!("dnsperf says: {text}"))
 }
 
+/// One query over HTTPS again and again, many on each of 20 connections; queries answered a second. dnsperf loses
+/// responses of which several come in one TLS record.
+pub(crate) fn h2load(net: &Net, address: &str, query: &Path, seconds: u32) -> Result<f64, String> {
+    let (seconds, query) = (seconds.to_string(), query.display().to_string());
+    let url = format!("https://{address}/dns-query");
+    let kind = "content-type: application/dns-message";
+    let args = [
+        "-D", &seconds, "-c", "20", "-m", "20", "-t", "1", "-d", &query, "-H", kind, &url,
+    ];
+    let text = net.run(Side::Client(0), CLIENT_CORE, Path::new("h2load"), &args)?;
+    // "finished in 5.00s, 12345.67 req/s, 1.23MB/s"
+    let rate = text.lines().find_map(|line| {
+        let rate = line.strip_prefix("finished in ")?.split(", ").nth(1)?;
+        rate.strip_suffix(" req/s")?.parse().ok()
+    });
+    let all_succeeded = text.contains(" 0 failed, 0 errored, 0 timeout");
+    rate.filter(|_| all_succeeded)
+        .ok_or_else(|| format!("h2load says: {text}"))
+}
+
 /// What came of a steady load.
 #[derive(Clone, Copy)]
 pub(crate) struct Steady {

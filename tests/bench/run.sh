@@ -34,6 +34,7 @@ peer ip iproute2
 peer taskset util-linux
 peer kxdpgun knot-dnsutils
 peer dnsperf dnsperf
+peer h2load nghttp2-client
 peer knotd knot
 peer /usr/sbin/nsd nsd
 peer named bind9
@@ -41,7 +42,7 @@ peer named bind9
 compgen -G '/usr/lib/*/pdns/libbindbackend.so' >/dev/null || peer pdns-backend-bind "pdns-server pdns-backend-bind"
 [ -z "$policy" ] || as_root rm /usr/sbin/policy-rc.d
 
-for tool in ip taskset kxdpgun dnsperf; do
+for tool in ip taskset kxdpgun dnsperf h2load; do
   have "$tool" && continue
   case " $* " in
     *" --quick "*)
