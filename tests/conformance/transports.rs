@@ -9,7 +9,7 @@ use etcd::model::Name;
 use etcd::schema::Prefix;
 use nsd::answer::Transport;
 use tests::dns::{self, PATIENCE};
-use tests::transports::{TRANSPORTS, Transports};
+use tests::transports::Transports;
 use tests::{Cluster, Frontend};
 
 use crate::clients::{TYPES, big};
@@ -22,7 +22,7 @@ pub(crate) async fn ask_all(
     query: &[u8],
 ) -> Result<Vec<u8>, String> {
     let expected = transports.ask(frontend, Transport::Tcp, query).await?;
-    for transport in TRANSPORTS {
+    for transport in Transport::ALL {
         let got = transports.ask(frontend, transport, query).await?;
         let is_same = match transport {
             Transport::Udp => is_cut_from(&got, &expected, udp_limit(query)),

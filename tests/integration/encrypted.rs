@@ -1,10 +1,10 @@
 //! DNS over TLS, HTTPS and QUIC: other people's clients, bad input, and certificates that change.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
 use tests::encrypted::{Certificate, exchange_framed};
+use tests::transports::Transports;
 use tests::{
     Frontend, Nsctl, Process, Single, TempDir, binary, dns, ensure, eventually, free_port,
 };
@@ -13,13 +13,11 @@ use tokio::process::Command;
 
 /// A front-end that answers over all transports.
 struct Site {
-    etcd: Single,
     frontend: Frontend,
+    transports: Transports,
+    /// For what the tests write.
     folder: TempDir,
-    certificate: Certificate,
-    tls: SocketAddr,
-    https: SocketAddr,
-    quic: SocketAddr,
+    _etcd: Single,
 }
 
 const NAME: &str = "www.example.org";
@@ -31,25 +29,14 @@ impl Site {
         let nsctl = Nsctl::new(&endpoints);
         nsctl.ok("zone add example.org --ns ns1.example.org").await;
         nsctl.ok("add www.example.org A 192.0.2.1 192.0.2.2").await;
-        let folder = TempDir::new();
-        let certificate = Certificate::make(folder.path());
-        let address = || SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let [tls, https, quic] = [address(), address(), address()];
-        let mut options = certificate.options();
-        for (option, address) in [("tls", tls), ("https", https), ("quic", quic)] {
-            options.extend([format!("--{option}-listen"), address.to_string()]);
-        }
-        let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        let frontend = Frontend::start("fe1", &endpoints, &options).await;
+        let transports = Transports::choose();
+        let frontend = transports.start("fe1", &endpoints, &[]).await;
         frontend.ready().await;
         Site {
-            etcd,
             frontend,
-            folder,
-            certificate,
-            tls,
-            https,
-            quic,
+            transports,
+            folder: TempDir::new(),
+            _etcd: etcd,
         }
     }
 
@@ -81,7 +68,11 @@ async fn run(program: &str, arguments: &str) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_transports_give_the_same_octets_and_well_known_clients_read_them() {
     let site = Site::start().await;
-    let (ip, tls, https) = ("127.0.0.1", site.tls.port(), site.https.port());
+    let (ip, tls, https) = (
+        "127.0.0.1",
+        site.transports.tls.port(),
+        site.transports.https.port(),
+    );
     for (program, arguments) in [
         ("kdig", format!("@{ip} -p {tls} +tls {NAME} A +short")),
         ("dig", format!("@{ip} -p {tls} +tls {NAME} A +short")),
@@ -99,11 +90,16 @@ async fn all_transports_give_the_same_octets_and_well_known_clients_read_them() 
     let query = dns::query(0, NAME, Rtype::A);
     let plain = dns::exchange_udp(site.frontend.dns, &query, dns::PATIENCE).await;
     let plain = plain.expect("exchanged").expect("a response");
-    let over_tls = site.certificate.over_tls(site.tls, &query).await;
+    let over_tls = site
+        .transports
+        .certificate
+        .over_tls(site.transports.tls, &query)
+        .await;
     assert_eq!(over_tls.as_ref(), Ok(&plain));
     let connection = site
+        .transports
         .certificate
-        .connect_quic(site.quic)
+        .connect_quic(site.transports.quic)
         .await
         .expect("QUIC");
     let (one, other) = tokio::join!(connection.exchange(&query), connection.exchange(&query));
@@ -115,7 +111,7 @@ async fn all_transports_give_the_same_octets_and_well_known_clients_read_them() 
         let arguments = format!(
             "-s {version} --cacert {} -D - -o {} -H content-type:application/dns-message \
              --data-binary @{} https://localhost:{https}/dns-query --resolve localhost:{https}:{ip}",
-            site.certificate.certificate.display(),
+            site.transports.certificate.certificate.display(),
             body.display(),
             file.display()
         );
@@ -138,7 +134,7 @@ async fn all_transports_give_the_same_octets_and_well_known_clients_read_them() 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_gets_the_error_of_its_protocol() {
     let site = Site::start().await;
-    let url = format!("https://127.0.0.1:{}", site.https.port());
+    let url = format!("https://127.0.0.1:{}", site.transports.https.port());
     let large = site.folder.path().join("large");
     std::fs::write(&large, vec![0; 70_000]).expect("written");
     let kind = "-H content-type:application/dns-message";
@@ -168,7 +164,7 @@ async fn bad_input_gets_the_error_of_its_protocol() {
         [&[0, query.len() as u8], &query[..]].concat(),
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
     ] {
-        let mut stream = tokio::net::TcpStream::connect(site.tls)
+        let mut stream = tokio::net::TcpStream::connect(site.transports.tls)
             .await
             .expect("open");
         stream.write_all(&garbage).await.expect("sent");
@@ -178,8 +174,9 @@ async fn bad_input_gets_the_error_of_its_protocol() {
         assert!(told.is_empty() || told[0] == 21, "{told:02x?}");
     }
     let refused = site
+        .transports
         .certificate
-        .connect(site.tls, b"h2")
+        .connect(site.transports.tls, b"h2")
         .await
         .expect_err("no such protocol");
     assert!(
@@ -196,8 +193,9 @@ async fn bad_input_gets_the_error_of_its_protocol() {
     keepalive.extend(b"\0\x0b\0\0");
     for message in [&query[..], b"", &keepalive] {
         let client = site
+            .transports
             .certificate
-            .connect_quic(site.quic)
+            .connect_quic(site.transports.quic)
             .await
             .expect("QUIC");
         client
@@ -212,8 +210,9 @@ async fn bad_input_gets_the_error_of_its_protocol() {
     }
     // Whoever comes next is served.
     let client = site
+        .transports
         .certificate
-        .connect_quic(site.quic)
+        .connect_quic(site.transports.quic)
         .await
         .expect("QUIC");
     let query = dns::query(0, NAME, Rtype::A);
@@ -224,9 +223,9 @@ async fn bad_input_gets_the_error_of_its_protocol() {
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_replaced_while_connections_stay() {
     let site = Site::start().await;
-    let old = site.certificate.clone();
+    let old = site.transports.certificate.clone();
     let query = dns::query(7, NAME, Rtype::A);
-    let mut open = old.connect(site.tls, b"dot").await.expect("TLS");
+    let mut open = old.connect(site.transports.tls, b"dot").await.expect("TLS");
     exchange_framed(&mut open, &query)
         .await
         .expect("a response");
@@ -253,16 +252,16 @@ async fn certificates_are_replaced_while_connections_stay() {
     })
     .await;
     std::fs::write(&old.key, key).expect("written");
-    let again = old.connect(site.tls, b"dot").await.expect("TLS");
+    let again = old.connect(site.transports.tls, b"dot").await.expect("TLS");
     assert_eq!(shown(&again), before);
     // A new pair is noticed without a signal.
-    Certificate::make(site.folder.path());
+    Certificate::make(old.certificate.parent().expect("a folder"));
     eventually(
         "the new one is shown",
         Duration::from_secs(10),
         async || {
             let stream = old
-                .connect(site.tls, b"dot")
+                .connect(site.transports.tls, b"dot")
                 .await
                 .map_err(|error| error.to_string())?;
             ensure(shown(&stream) != before, || "the old certificate".into())
@@ -272,7 +271,6 @@ async fn certificates_are_replaced_while_connections_stay() {
     exchange_framed(&mut open, &query)
         .await
         .expect("the connection has stayed");
-    drop(site.etcd);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::base::iana::Rtype;
 use tests::{Frontend, Nsctl, Single, TempDir, binary, dns, ensure, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -39,20 +39,12 @@ fn framed(id: u16) -> Vec<u8> {
     [&(query.len() as u16).to_be_bytes(), &query[..]].concat()
 }
 
-async fn connect_from(source: Ipv4Addr, server: SocketAddr) -> std::io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    // So that what is not read stays with the server.
-    socket.set_recv_buffer_size(4096)?;
-    socket.bind(SocketAddr::new(source.into(), 0))?;
-    socket.connect(server).await
-}
-
 impl Attack {
     /// Keeps one connection open, and opens another one whenever that is closed.
     async fn run(self, source: Ipv4Addr, server: SocketAddr) {
         loop {
             // A port of this address may be missing for a moment; a connection may be closed at any time.
-            if let Ok(mut stream) = connect_from(source, server).await {
+            if let Ok(mut stream) = dns::connect_from(source, server).await {
                 let _ = self.occupy(&mut stream).await;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -137,7 +129,7 @@ async fn half_queries_and_deaf_clients_are_closed_before_the_idle_time() {
     let mut half = TcpStream::connect(frontend.dns).await.expect("it listens");
     half.write_all(&framed(1)[..5]).await.expect("sent");
     let source = Ipv4Addr::LOCALHOST;
-    let mut deaf = connect_from(source, frontend.dns)
+    let mut deaf = dns::connect_from(source, frontend.dns)
         .await
         .expect("it listens");
     // Ends when the front-end closes it.

@@ -1,16 +1,15 @@
 //! Clients of the encrypted transports that take what they can get, thousands of them and in every way there is at
 //! once, and others that are answered all the same. No etcd is needed: SERVFAIL is an answer.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tests::encrypted::Certificate;
-use tests::{Frontend, TempDir, dns, ensure, eventually, free_port};
+use tests::transports::Transports;
+use tests::{Frontend, dns, ensure, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -59,37 +58,21 @@ const ATTACKS: [Attack; 8] = [
     Attack::HalfRequest,
 ];
 
-/// A site under attack.
-struct Target {
-    certificate: Certificate,
-    tls: SocketAddr,
-    https: SocketAddr,
-    quic: SocketAddr,
-}
-
-async fn connect_from(source: Ipv4Addr, server: SocketAddr) -> std::io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    // So that what is not read stays with the server.
-    socket.set_recv_buffer_size(4096)?;
-    socket.bind(SocketAddr::new(source.into(), 0))?;
-    socket.connect(server).await
-}
-
 impl Attack {
     /// Keeps one connection open, and opens another one whenever that is closed.
-    async fn run(self, source: Ipv4Addr, target: Arc<Target>) {
+    async fn run(self, source: Ipv4Addr, target: Arc<Transports>) {
         loop {
             let _ = self.occupy(source, &target).await;
             sleep(AGAIN).await;
         }
     }
 
-    async fn occupy(self, source: Ipv4Addr, target: &Target) -> std::io::Result<()> {
+    async fn occupy(self, source: Ipv4Addr, target: &Transports) -> std::io::Result<()> {
         let (server, protocol) = match self {
             Attack::HalfRequest => (target.https, &b"http/1.1"[..]),
             _ => (target.tls, &b"dot"[..]),
         };
-        let mut stream = connect_from(source, server).await?;
+        let mut stream = dns::connect_from(source, server).await?;
         match self {
             Attack::Idle => {}
             Attack::HalfHandshake => stream.write_all(b"\x16\x03\x01\x02\0\x01\0\x01").await?,
@@ -131,7 +114,7 @@ impl Attack {
 }
 
 /// Opens QUIC connections, and streams on them that never end.
-async fn abuse_quic(target: Arc<Target>) {
+async fn abuse_quic(target: Arc<Transports>) {
     loop {
         if let Ok(client) = target.certificate.connect_quic(target.quic).await {
             while let Ok((mut send, _receive)) = client.connection.open_bi().await {
@@ -171,25 +154,9 @@ async fn others_are_served_while_thousands_misbehave_and_nothing_is_left_of_them
         tests::skipped!("too few open files are allowed here: {CONNECTIONS} connections at once");
         return;
     }
-    let folder = TempDir::new();
-    let address = || SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let target = Arc::new(Target {
-        certificate: Certificate::make(folder.path()),
-        tls: address(),
-        https: address(),
-        quic: address(),
-    });
-    let mut options = target.certificate.options();
-    for (option, address) in [
-        ("tls", target.tls),
-        ("https", target.https),
-        ("quic", target.quic),
-    ] {
-        options.extend([format!("--{option}-listen"), address.to_string()]);
-    }
-    options.extend(["--tcp-connections".into(), SEATS.into()]);
-    let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let frontend = Frontend::start("fe1", &[NOWHERE.into()], &options).await;
+    let target = Arc::new(Transports::choose());
+    let options = ["--tcp-connections", SEATS];
+    let frontend = target.start("fe1", &[NOWHERE.into()], &options).await;
 
     // On threads of their own, so that others wait only for the front-end.
     let threads = tokio::runtime::Builder::new_multi_thread()

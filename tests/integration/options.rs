@@ -6,7 +6,7 @@ use domain::base::iana::{OptionCode, Rtype};
 use domain::base::opt::UnknownOptData;
 use domain::base::{Message, MessageBuilder, Name, Question};
 use nsd::answer::Transport;
-use tests::transports::{TRANSPORTS, Transports};
+use tests::transports::Transports;
 use tests::{Frontend, Nsctl, Single};
 use tokio::process::Command;
 
@@ -89,7 +89,7 @@ async fn every_transport_tells_what_its_clients_may_ask() {
         .await;
     let serial = u32::try_from(written).expect("a new store").to_be_bytes();
     let version = [&[2, 0][..], &serial].concat();
-    for transport in TRANSPORTS {
+    for transport in Transport::ALL {
         let ask = async |name, options| told(&site.ask(transport, &asking(name, options)).await);
         // What nobody asks for is not told.
         assert_eq!(ask(NAME, &[]).await, [], "{transport:?}");

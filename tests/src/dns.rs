@@ -1,6 +1,6 @@
 //! Queries and answers, by NLnet Labs' `domain` and not by our own code.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use domain::base::iana::{OptRcode, Rtype};
@@ -9,7 +9,7 @@ use domain::base::name::Name;
 use domain::base::{Message, ParsedName, ParsedRecord, Question};
 use domain::rdata::AllRecordData;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 /// How long an answer may take.
@@ -105,6 +105,14 @@ pub async fn exchange_udp(
     exchanged
         .await
         .map_err(|error: std::io::Error| format!("{server} over UDP: {error}"))
+}
+
+/// Opens a connection from this address, with so small a buffer that what is not read stays with the server.
+pub async fn connect_from(source: Ipv4Addr, server: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4096)?;
+    socket.bind(SocketAddr::new(source.into(), 0))?;
+    socket.connect(server).await
 }
 
 /// Sends a message with its length before it.

@@ -157,7 +157,10 @@ pub async fn exchange_framed(
     Ok(response)
 }
 
-async fn in_time<T>(exchange: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
+/// What an exchange gives, or why it does not.
+pub(crate) async fn in_time<T>(
+    exchange: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, String> {
     let limit: Duration = PATIENCE;
     match timeout(limit, exchange).await {
         Ok(exchanged) => exchanged.map_err(|error| error.to_string()),

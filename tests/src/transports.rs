@@ -6,20 +6,10 @@ use nsd::answer::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
 
 use crate::dns::{self, PATIENCE};
-use crate::encrypted::{Certificate, Quic, exchange_framed};
+use crate::encrypted::{Certificate, Quic, exchange_framed, in_time};
 use crate::{Frontend, TempDir, free_port};
-
-/// Every transport that a front-end has. A new one is added here, and to [`Transports::ask`].
-pub const TRANSPORTS: [Transport; 5] = [
-    Transport::Udp,
-    Transport::Tcp,
-    Transport::Tls,
-    Transport::Https,
-    Transport::Quic,
-];
 
 /// Where a front-end answers over encrypted transports, and with which certificate.
 pub struct Transports {
@@ -128,11 +118,4 @@ fn body(response: Vec<u8>) -> Result<Vec<u8>, String> {
         return Err(format!("{head}{} octets", body.len()));
     }
     Ok(body.to_vec())
-}
-
-async fn in_time<T>(exchange: impl Future<Output = std::io::Result<T>>) -> Result<T, String> {
-    match timeout(PATIENCE, exchange).await {
-        Ok(exchanged) => exchanged.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no response within {PATIENCE:?}")),
-    }
 }

@@ -45,6 +45,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// All of them.
+    pub const ALL: [Transport; 5] = [
+        Transport::Udp,
+        Transport::Tcp,
+        Transport::Tls,
+        Transport::Https,
+        Transport::Quic,
+    ];
+
     /// Whether nobody on the way can read the messages.
     pub fn is_encrypted(self) -> bool {
         matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
@@ -173,14 +182,6 @@ impl Policy {
 mod tests {
     use super::*;
 
-    const TRANSPORTS: [Transport; 5] = [
-        Transport::Udp,
-        Transport::Tcp,
-        Transport::Tls,
-        Transport::Https,
-        Transport::Quic,
-    ];
-
     fn prefixes(texts: &[&str]) -> Vec<AddressPrefix> {
         let parsed = texts.iter().map(|text| text.parse().expect("a prefix"));
         parsed.collect()
@@ -207,7 +208,7 @@ mod tests {
             (client, everybody, false),
         ] {
             let rules = Rules::new(&prefixes(allow), &prefixes(deny));
-            for transport in TRANSPORTS {
+            for transport in Transport::ALL {
                 for key in [None, Some(&name)] {
                     let client = Client {
                         address: IpAddr::from([192, 0, 2, 7]),

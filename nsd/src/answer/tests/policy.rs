@@ -5,14 +5,6 @@ use core::net::IpAddr;
 use super::*;
 use crate::policy::Rules;
 
-const TRANSPORTS: [Transport; 5] = [
-    Transport::Udp,
-    Transport::Tcp,
-    Transport::Tls,
-    Transport::Https,
-    Transport::Quic,
-];
-
 const CLIENT: &str = "192.0.2.1";
 
 fn rules(allow: &[&str], deny: &[&str]) -> Rules {
@@ -91,7 +83,7 @@ fn refused(query: &[u8], has_opt: bool) -> (Vec<u8>, u64) {
 #[test]
 fn the_server_refuses_whatever_is_asked() {
     let (_publisher, service) = service_with(rules(&["198.51.100.0/24", "2001:db8::/32"], &[]));
-    for transport in TRANSPORTS {
+    for transport in Transport::ALL {
         for has_opt in [true, false] {
             for (name, rtype, class) in [
                 ("www.test.", 1, 1),
@@ -192,7 +184,7 @@ const ALLOWED: &str = "198.51.100.7";
 #[test]
 fn a_zone_refuses_whatever_is_asked_of_it() {
     let (_publisher, service) = service_with_zones();
-    for transport in TRANSPORTS {
+    for transport in Transport::ALL {
         for has_opt in [true, false] {
             for (name, rtype) in [
                 ("www.listed.", 1),
