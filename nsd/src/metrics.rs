@@ -104,7 +104,7 @@ impl Counters {
     }
 }
 
-/// TCP connections, of all listeners.
+/// Connections over TCP, TLS, HTTPS and QUIC.
 #[derive(Debug, Default)]
 pub struct Seats {
     /// How many are open, without those that are closing.
@@ -296,7 +296,7 @@ const RCODE_NAMES: [&str; RCODES] = [
 const COUNTERS: [Metric<u64>; 5] = [
     (
         "nsd_tcp_dismissed",
-        "TCP connections closed to make room for others",
+        "Connections over TCP, TLS, HTTPS and QUIC closed to make room for others",
         |m| m.seats.dismissed.load(Ordering::Relaxed),
     ),
     (
@@ -324,7 +324,7 @@ const COUNTERS: [Metric<u64>; 5] = [
 const GAUGES: [Metric<f64>; 13] = [
     (
         "nsd_tcp_connections",
-        "TCP connections that are open",
+        "Connections over TCP, TLS, HTTPS and QUIC that are open",
         |m| m.seats.taken.load(Ordering::Relaxed) as f64,
     ),
     ("nsd_ready", "Whether there is something to serve", |m| {

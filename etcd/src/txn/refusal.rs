@@ -196,7 +196,7 @@ impl fmt::Display for Refusal {
             Refusal::CookieUnderWay(seconds) => write!(
                 f,
                 "the secret that was added last is used in {seconds} s: until then front-ends may not all know it. Try again \
-                 after that; --revoke replaces all secrets at once"
+                 after that; --revoke drops all old secrets"
             ),
             Refusal::Setting(setting) => {
                 write!(f, "the {setting} is over 2147483647 (RFC 2181, 8)")

@@ -54,7 +54,7 @@ impl Responder<'_> {
     /// Counts a response, and says what becomes of it. Only responses over UDP without a valid cookie are limited: others
     /// go to clients that are where they say they are.
     #[inline]
-    pub(super) fn limit<'n>(
+    fn limit<'n>(
         &self,
         exchange: &Exchange<'_>,
         class: impl FnOnce() -> ResponseClass<'n>,
@@ -76,6 +76,21 @@ impl Responder<'_> {
             return None;
         }
         Some(verdict)
+    }
+
+    /// The reply in the place of a response with records, if that would be one too many.
+    #[inline]
+    pub(super) fn instead_of<'n>(
+        &self,
+        exchange: &Exchange<'_>,
+        query: &Query<'_>,
+        class: impl FnOnce() -> ResponseClass<'n>,
+        tally: &mut Tally,
+        out: &mut [u8],
+    ) -> Option<Reply> {
+        let limited = self.limit(exchange, class, tally)?;
+        let short = query.error_reply(Rcode::NOERROR, None);
+        Some(limited_reply(limited, &short, exchange, tally, out))
     }
 
     /// Replies without records, unless that is over the limit for errors.
@@ -135,7 +150,7 @@ pub(super) fn class_of<'n>(answer: &Answer<'n>, query: &Query<'n>) -> ResponseCl
 
 /// Replies to a query whose response is over a limit. `refusal` has what a short reply repeats.
 #[cold]
-pub(super) fn limited_reply(
+fn limited_reply(
     limited: Limited,
     refusal: &ErrorReply<'_>,
     exchange: &Exchange<'_>,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 
-use super::limit::{Exchange, class_of, limited_reply};
+use super::limit::{Exchange, class_of};
 use super::{Confirmation, OCTETS_MAX, Reply, Request, Service, Transport, UDP_OCTETS_MAX};
 use crate::message::{self, Chaos, Class, Query, Reject, ServerEdns};
 use crate::metrics::Tally;
@@ -82,21 +82,21 @@ impl<'v> Responder<'v> {
         zone::resolve_into(self.view, &query.question(), &admits, &mut self.answer);
         if !self.check_promise(request.confirmation, tally) {
             // Now, and not once it is confirmed: those that wait take room from others.
-            if let Some(limited) = self.limit(&exchange, || class_of(&self.answer, &query), tally) {
-                tally.queries += 1;
-                let short = query.error_reply(Rcode::NOERROR, None);
-                return limited_reply(limited, &short, &exchange, tally, out);
-            }
-            return Reply::NeedsConfirmation;
+            let class = || class_of(&self.answer, &query);
+            let Some(reply) = self.instead_of(&exchange, &query, class, tally, out) else {
+                return Reply::NeedsConfirmation;
+            };
+            tally.queries += 1;
+            return reply;
         }
         tally.queries += 1;
         tally.refused_by_policy += u64::from(self.answer.ede == Some(ede::PROHIBITED));
         // One that has waited was counted before.
+        let class = || class_of(&self.answer, &query);
         if request.confirmation == Confirmation::Unasked
-            && let Some(limited) = self.limit(&exchange, || class_of(&self.answer, &query), tally)
+            && let Some(reply) = self.instead_of(&exchange, &query, class, tally, out)
         {
-            let short = query.error_reply(Rcode::NOERROR, None);
-            return limited_reply(limited, &short, &exchange, tally, out);
+            return reply;
         }
         tally.response(self.answer.rcode);
         let limit = octets_max(request.transport, &query);
@@ -153,9 +153,8 @@ impl<'v> Responder<'v> {
             return self.reject(exchange, &refusal, tally, out);
         }
         let class = || ResponseClass::Answer(query.name());
-        if let Some(limited) = self.limit(exchange, class, tally) {
-            let short = query.error_reply(Rcode::NOERROR, None);
-            return limited_reply(limited, &short, exchange, tally, out);
+        if let Some(reply) = self.instead_of(exchange, query, class, tally, out) {
+            return reply;
         }
         tally.response(Rcode::NOERROR);
         let limit = octets_max(exchange.request.transport, query);

@@ -32,7 +32,7 @@ pub struct Config {
     pub udp_workers: usize,
     /// Age from which answers are marked as stale; `None` for never.
     pub stale_after: Option<Duration>,
-    /// Maximum number of TCP connections.
+    /// Maximum number of connections.
     pub tcp_connections: usize,
     /// Idle time after which a TCP connection is closed.
     pub tcp_idle: Duration,
@@ -70,7 +70,7 @@ pub struct Encrypted {
 /// Maximum length of NSID, CHAOS answers and names in the fleet: that of a character string (RFC 1035 3.3).
 const TEXT_OCTETS_MAX: usize = 255;
 
-/// Allowed idle times of TCP connections.
+/// Allowed idle times of connections.
 const TCP_IDLE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
 impl ServeOptions {
@@ -147,8 +147,11 @@ impl ServeOptions {
             quic: self.quic_listen.clone().unwrap_or_default(),
         };
         let https_path = self.https_path.as_deref().unwrap_or("/dns-query");
-        if !https_path.starts_with('/') || https_path.contains(['?', '#', ' ']) {
-            bail!("https-path must begin with / and have no space, ? or #");
+        let is_plain = |c: char| c.is_ascii_graphic() && !['?', '#'].contains(&c);
+        if !https_path.starts_with('/') || !https_path.chars().all(is_plain) {
+            bail!(
+                "https-path must begin with /, and have only ASCII characters, but no space, ? or #"
+            );
         }
         let names = "tls-listen, https-listen or quic-listen";
         let pair = (self.tls_cert.clone(), self.tls_key.clone());

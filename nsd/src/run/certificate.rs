@@ -18,19 +18,24 @@ pub(crate) struct CertificateFiles {
     certificate: PathBuf,
     key: PathBuf,
     shown: Certificate,
+    /// Of the files as they were read first.
+    first: [Stamp; 2],
 }
 
-/// When a file was changed last, and its length: both change if its content does.
+/// When a file was changed last, and its length: one of them changes, as a rule, if the content does.
 type Stamp = Option<(SystemTime, u64)>;
 
 impl CertificateFiles {
     /// Reads the files for the first time.
     pub(crate) fn open(certificate: &Path, key: &Path) -> Result<Self, StoreError> {
+        // Before they are read, so that no change is missed.
+        let first = stamps(certificate, key);
         let shown = Certificate::new(client::certified_key(certificate, key)?);
         Ok(CertificateFiles {
             certificate: certificate.into(),
             key: key.into(),
             shown,
+            first,
         })
     }
 
@@ -49,13 +54,13 @@ impl CertificateFiles {
     /// Reads the files again whenever they have changed, until `stop` is cancelled. Files that are replaced one after the
     /// other do not match for a moment: what cannot be used is logged once it has not changed for [`LOOK`].
     pub(crate) async fn watch(self, stop: CancellationToken) {
-        let (mut seen, mut is_settled) = (self.stamps(), true);
+        let (mut seen, mut is_settled) = (self.first, true);
         loop {
             let look = tokio::time::sleep(LOOK);
             if stop.run_until_cancelled(look).await.is_none() {
                 return;
             }
-            let now = self.stamps();
+            let now = stamps(&self.certificate, &self.key);
             if now == seen && is_settled {
                 continue;
             }
@@ -76,11 +81,11 @@ impl CertificateFiles {
             }
         }
     }
+}
 
-    fn stamps(&self) -> [Stamp; 2] {
-        [&self.certificate, &self.key].map(|path| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        })
-    }
+fn stamps(certificate: &Path, key: &Path) -> [Stamp; 2] {
+    [certificate, key].map(|path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    })
 }

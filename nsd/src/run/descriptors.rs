@@ -16,7 +16,7 @@ const OTHERS: usize = 96;
 /// The descriptors that TCP clients do not get. Clients that are being disconnected still need theirs.
 const RESERVE: usize = OTHERS + admin::CONNECTIONS_MAX + LEAVING_MAX;
 
-/// With fewer TCP connections than this the front-end does not start.
+/// With fewer connections than this the front-end does not start.
 const CONNECTIONS_MIN: usize = 16;
 
 /// Raises the soft limit of open files to the hard one. Returns the limit that applies then; none without a limit.
@@ -35,7 +35,7 @@ pub(crate) fn raise_limit() -> Option<u64> {
     }
 }
 
-/// How many TCP connections there may be: as many as `wanted`, or fewer if the limit of open files requires that. `sockets`
+/// How many connections there may be: as many as `wanted`, or fewer if the limit of open files requires that. `sockets`
 /// is how many are always open.
 pub(crate) fn connections(
     limit: Option<u64>,
@@ -48,8 +48,8 @@ pub(crate) fn connections(
     let left = limit.saturating_sub(needed);
     if left < CONNECTIONS_MIN.min(wanted) {
         bail!(
-            "the limit of {limit} open files is too low: the UDP and TCP sockets need {sockets}, etcd and the admin \
-             listener {RESERVE}, and {CONNECTIONS_MIN} TCP connections have to be possible: {remedy}, or use fewer \
+            "the limit of {limit} open files is too low: the sockets need {sockets}, etcd and the admin \
+             listener {RESERVE}, and {CONNECTIONS_MIN} connections have to be possible: {remedy}, or use fewer \
              --udp-workers or addresses"
         );
     }
@@ -58,7 +58,7 @@ pub(crate) fn connections(
             tcp_connections = left,
             wanted,
             limit,
-            "serving fewer TCP connections than --tcp-connections, because the limit of open files is low: {remedy}"
+            "serving fewer connections than --tcp-connections, because the limit of open files is low: {remedy}"
         );
     }
     Ok(wanted.min(left))

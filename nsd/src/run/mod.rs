@@ -345,7 +345,7 @@ async fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener.map_err(|error| anyhow!("admin listener: {}", reason(error)))
 }
 
-/// Binds the addresses for DNS, and decides how many TCP connections there may be.
+/// Binds the addresses for DNS, and decides how many connections there may be.
 fn bind(config: &Config, metrics: &Metrics) -> anyhow::Result<(Sockets, Arc<Connections>)> {
     let limit = descriptors::raise_limit();
     let (listen, workers) = (&config.listen, config.udp_workers);

@@ -174,3 +174,37 @@ impl ResponseHandler for ResponseSlot {
         Ok(info)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UdpSocket;
+
+    use super::*;
+    use crate::answer::tests::{QUERY, service_without_data};
+
+    #[tokio::test]
+    async fn it_gives_the_same_response_in_a_server_of_hickory() {
+        let (_publisher, service) = service_without_data();
+        let handler = Handler {
+            service,
+            transport: Transport::Https,
+            counters: Arc::default(),
+        };
+        let client = SocketAddr::from(([192, 0, 2, 1], 5300));
+        let ours = handler.respond(QUERY.to_vec(), client).await;
+        let ours = ours.expect("a response");
+        // There are no zones yet: SERVFAIL.
+        assert_eq!((&ours[..2], ours[3] & 15), (&QUERY[..2], 2));
+
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let address = socket.local_addr().expect("an address");
+        let mut server = hickory::Server::new(handler);
+        server.register_socket(socket);
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        socket.send_to(&QUERY, address).await.expect("sent");
+        let mut theirs = [0; 512];
+        let (len, _) = socket.recv_from(&mut theirs).await.expect("a response");
+        assert_eq!(theirs[..len], ours);
+        server.shutdown_gracefully().await.expect("it ends");
+    }
+}

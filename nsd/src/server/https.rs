@@ -54,7 +54,7 @@ const SEND_OCTETS: usize = 64 << 10;
 /// What the listeners for HTTPS share.
 #[derive(Clone)]
 pub(super) struct Https {
-    pub(super) handler: Handler,
+    pub(super) handler: Arc<Handler>,
     /// The path at which queries are answered.
     pub(super) path: Arc<str>,
 }

@@ -44,25 +44,28 @@ pub struct Sockets {
 impl Sockets {
     /// Binds these addresses for the encrypted transports.
     pub fn bind_encrypted(&mut self, addresses: &EncryptedAddresses) -> io::Result<()> {
-        let failed =
-            |protocol, address| move |error| BindError { protocol, error }.into_error(address);
-        for &address in &addresses.tls {
-            let bound = bind_tcp(address).map_err(failed("TCP", address))?;
-            self.encrypted.tls.push(bound.local_addr()?);
-            self.tls.push(bound);
-        }
-        for &address in &addresses.https {
-            let bound = bind_tcp(address).map_err(failed("TCP", address))?;
-            self.encrypted.https.push(bound.local_addr()?);
-            self.https.push(bound);
-        }
-        for &address in &addresses.quic {
-            let bound = bind_quic(address).map_err(failed("UDP", address))?;
-            self.encrypted.quic.push(bound.local_addr()?);
-            self.quic.push(bound);
-        }
+        let tcp = |address| bind_tcp(address).map_err(|error| ("TCP", error));
+        let udp = |address| bind_quic(address).map_err(|error| ("UDP", error));
+        (self.encrypted.tls, self.tls) = bind_all(&addresses.tls, tcp, TcpListener::local_addr)?;
+        (self.encrypted.https, self.https) =
+            bind_all(&addresses.https, tcp, TcpListener::local_addr)?;
+        (self.encrypted.quic, self.quic) = bind_all(&addresses.quic, udp, UdpSocket::local_addr)?;
         Ok(())
     }
+}
+
+/// Binds all of these. Returns the addresses, too, with the ports that the system chose.
+fn bind_all<S>(
+    addresses: &[SocketAddr],
+    bind: impl Fn(SocketAddr) -> Result<S, (&'static str, io::Error)>,
+    local: impl Fn(&S) -> io::Result<SocketAddr>,
+) -> io::Result<(Vec<SocketAddr>, Vec<S>)> {
+    let bound = addresses.iter().map(|&address| {
+        let socket = bind(address)
+            .map_err(|(protocol, error)| BindError { protocol, error }.into_error(address))?;
+        Ok((local(&socket)?, socket))
+    });
+    bound.collect()
 }
 
 impl fmt::Display for EncryptedAddresses {

@@ -1,4 +1,4 @@
-//! Listening, sockets and framing: UDP and TCP. What a request is answered with is decided in `answer`.
+//! Listening, sockets and framing of all transports. What a request is answered with is decided in `answer`.
 
 #[cfg(target_os = "linux")]
 mod batch;
@@ -25,12 +25,15 @@ pub use listen::{EncryptedAddresses, Sockets, bind};
 pub(crate) use listen_error::cannot_listen;
 pub use tls::Certificate;
 
-use crate::answer::{Service, Transport};
+use crate::answer::{OCTETS_MAX, Service, Transport};
 use crate::metrics::{Counters, Metrics};
 use crate::supervisor::Supervisor;
 use handler::Handler;
 use https::Https;
 use tcp::{StreamListener, StreamProtocol};
+
+/// The longest message with its length in front.
+const FRAME_MAX: usize = 2 + OCTETS_MAX;
 
 /// What the encrypted transports need.
 pub struct Encryption {
@@ -40,7 +43,7 @@ pub struct Encryption {
     pub https_path: String,
 }
 
-/// Answers on these sockets until the supervisor ends. Without `encryption` those for encrypted transports are left.
+/// Answers on these sockets until the supervisor ends. Without `encryption` those for encrypted transports are not served.
 pub fn serve(
     supervisor: &mut Supervisor,
     service: &Service,
@@ -81,10 +84,12 @@ pub fn serve(
         let config = tls::server_config(&encryption.certificate, protocols);
         config.map_err(io::Error::other)
     };
-    let handler = |transport, counters| Handler {
-        service: service.clone(),
-        transport,
-        counters,
+    let handler = |transport, counters| {
+        Arc::new(Handler {
+            service: service.clone(),
+            transport,
+            counters,
+        })
     };
     let acceptor = TlsAcceptor::from(Arc::new(tls(&[b"dot"])?));
     for listener in sockets.tls {

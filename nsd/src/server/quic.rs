@@ -18,9 +18,9 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::FRAME_MAX;
 use super::connections::{ConnectionLimits, Connections, Seat};
 use super::handler::Handler;
-use crate::answer::OCTETS_MAX;
 use crate::message;
 
 /// The protocol that the listener offers (ALPN).
@@ -36,9 +36,6 @@ const WINDOW: u32 = 72 << 10;
 /// How many handshakes may wait for a seat, and how many octets of them.
 const INCOMING_MAX: usize = 1024;
 const INCOMING_OCTETS: u64 = 2 << 20;
-
-/// The longest message with its length in front.
-const FRAME_MAX: usize = 2 + OCTETS_MAX;
 
 /// Error codes (RFC 9250 8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -74,7 +71,7 @@ pub(super) fn listen(
 /// Accepts connections until `stop` is cancelled; then answers what has come, within the grace period of the limits.
 pub(super) async fn serve(
     endpoint: Endpoint,
-    handler: Handler,
+    handler: Arc<Handler>,
     connections: Arc<Connections>,
     stop: CancellationToken,
 ) {
@@ -136,7 +133,7 @@ async fn begin(
 /// cancelled. Returns the code to close it with.
 async fn converse(
     connection: &Connection,
-    handler: &Handler,
+    handler: &Arc<Handler>,
     seat: &Arc<Seat>,
     limits: ConnectionLimits,
     stop: &CancellationToken,

@@ -29,11 +29,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::FRAME_MAX;
 use super::connections::{ConnectionLimits, Connections, Seat};
 use super::https::Https;
 use super::listen::BACKLOG;
 use super::log_limit::LogLimit;
-use crate::answer::{Barrier, Confirmation, Messages, OCTETS_MAX, Request, Service, Transport};
+use crate::answer::{Barrier, Confirmation, Messages, Request, Service, Transport};
 use crate::metrics::{Counters, Tally};
 use frames::{Answered, Next, answer};
 use turn::Leftovers;
@@ -43,9 +44,6 @@ const LINGER: Duration = Duration::from_millis(100);
 
 /// How many octets of plain text a TLS connection buffers for a client that does not accept them.
 const TLS_BUFFER: usize = 16 << 10;
-
-/// The longest message with its length in front.
-const FRAME_MAX: usize = 2 + OCTETS_MAX;
 
 /// A listener, and what its connections speak.
 #[derive(Clone)]
@@ -212,7 +210,7 @@ async fn pause_after(error: &io::Error, connections: &Connections) {
         return;
     }
     if let Some(times) = LIMIT.count() {
-        warn!(%error, times, "cannot accept TCP connections: closing idle ones, and trying again");
+        warn!(%error, times, "cannot accept connections: closing idle ones, and trying again");
     }
     // Most likely the process is out of file descriptors or memory: closing a connection frees some.
     connections.dismiss_idlest();

@@ -24,7 +24,7 @@ impl Certificate {
         self.0.store(Arc::new(pair));
     }
 
-    /// The chain of certificates in use, the server's own first.
+    /// The pair in use.
     pub fn pair(&self) -> Arc<CertifiedKey> {
         self.0.load_full()
     }

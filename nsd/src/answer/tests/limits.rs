@@ -89,6 +89,7 @@ fn respond(service: &Service, octets: &[u8], client: [u8; 4], by: Transport) -> 
     let mut responder = service.responder(proof, &view);
     // Time stands still.
     responder.now -= service.served.uptime(responder.now);
+    responder.cookies = Some((service.served.cookie(), 1_800_000_000));
     let request = Request {
         octets,
         peer: &SocketAddr::from((IpAddr::from(client), 5300)),
@@ -179,18 +180,20 @@ fn queries_that_would_wait_are_limited_before_and_counted_once() {
             transport: Transport::Udp,
             confirmation,
         };
-        match responder.respond(&request, &mut Tally::default(), &mut [0; 512]) {
+        let mut tally = Tally::default();
+        let fate = match responder.respond(&request, &mut tally, &mut [0; 512]) {
             Reply::Ready(_) => "answered",
             Reply::NeedsConfirmation => "waits",
             Reply::Silent => "dropped",
             Reply::Stream(_) => "a stream",
-        }
+        };
+        (fate, tally.queries)
     };
     for name in ["www.test.", "mail.test."] {
-        assert_eq!(ask(name, Confirmation::Unasked), "waits");
-        assert_eq!(ask(name, Confirmation::Unasked), "dropped");
+        assert_eq!(ask(name, Confirmation::Unasked), ("waits", 0));
+        assert_eq!(ask(name, Confirmation::Unasked), ("dropped", 1));
         // The first one has waited, and is not counted a second time.
-        assert_eq!(ask(name, Confirmation::Answered(true)), "answered");
+        assert_eq!(ask(name, Confirmation::Answered(true)), ("answered", 1));
     }
 }
 

@@ -201,7 +201,8 @@ fn a_zone_refuses_whatever_is_asked_of_it() {
                     assert_eq!(told, refused(&query, has_opt), "{name} {client}");
                 }
                 let (told, refusals) = reply(&service, &query, ALLOWED, transport);
-                assert_ne!((told[3] & 15, refusals), (5, 1), "{name}");
+                assert_ne!(told[3] & 15, 5, "{name}");
+                assert_eq!(refusals, 0, "{name}");
             }
             for name in ["www.open.", "no.open.", "a.sub.open.", "no.zone."] {
                 let query = query(name, 1, 1, has_opt);

@@ -160,3 +160,30 @@ fn what_is_kept_for_slow_clients_is_limited() {
     let table = open.lock();
     assert!(table.held_octets == 0 && table.holders.is_empty());
 }
+
+#[tokio::test]
+async fn what_several_requests_keep_counts_until_they_are_done() {
+    let open = connections(8);
+    let held = || open.lock().held_octets;
+    let [busy, other] = [1, 2].map(|last| Arc::new(seat(&open, client(last), 10).expect("a seat")));
+    // As long as most messages are, and so not counted.
+    let short = other.keep(SHORT);
+    assert_eq!(held(), 0);
+    let mut first = busy.keep(SHORT + 1);
+    let second = busy.keep(SHORT + 2);
+    assert_eq!(held(), 2 * SHORT + 3);
+    first.grow(SHORT + 10);
+    assert_eq!(held(), 2 * SHORT + 12);
+    drop(first);
+    assert_eq!(held(), SHORT + 2);
+    // Over the limit for all: the one that is idle longest and keeps some has to leave.
+    assert!(!has_to_leave(&busy));
+    let large = other.keep(SHORT + 5);
+    assert!(has_to_leave(&busy) && !has_to_leave(&other));
+    assert_eq!(held(), SHORT + 5);
+    drop((second, short, large));
+    assert_eq!(held(), 0);
+    other.dismiss();
+    assert!(has_to_leave(&other));
+    assert!(!open.is_busy());
+}

@@ -4,8 +4,8 @@ use tokio::net::TcpStream;
 
 use super::frames::write_messages;
 use super::*;
-use crate::answer::Reply;
 use crate::answer::tests::{QUERY, service_without_data};
+use crate::answer::{OCTETS_MAX, Reply};
 use std::task::{Context, Poll};
 
 fn word(next: &Next) -> &'static str {
