@@ -232,10 +232,21 @@ async fn a_zone_of_some_hundred_records_is_held_back_and_written_out() {
     let checked = nsctl.run(&format!("zone check {file}")).await.expect(0);
     assert!(checked.stdout.contains("335 records"), "{}", checked.stdout);
 
+    // What was changed after the export is not overwritten by accident.
+    nsctl.write("add late.large.test A 192.0.2.4 --wait").await;
+    let import = format!("zone import large.test {file} --replace");
+    let refused = nsctl.run(&import).await.expect(3);
+    assert!(
+        refused.complaint().contains("has changed since"),
+        "{}",
+        refused.stderr
+    );
+    nsctl.write("remove late.large.test A --wait").await;
+
     // Written back, it is held back no more.
-    nsctl
-        .write(&format!("zone import large.test {file} --replace --wait"))
-        .await;
+    std::fs::remove_file(&file).expect("it is there");
+    nsctl.run(&export).await.expect(0);
+    nsctl.write(&format!("{import} --wait")).await;
     for frontend in &world.frontends {
         let status = frontend.status().await;
         assert!(status["held"].is_null(), "{status}");

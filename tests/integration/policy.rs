@@ -272,7 +272,7 @@ async fn a_zone_has_lists_of_its_own() {
         }
     }
 
-    server.set("--allow-query none").await;
+    server.set("--allow-query any").await;
     asked.check("127.0.0.1", "www.listed.test", false);
     asked.check("127.0.0.3", "www.listed.test", true);
     let shown = nsctl.ok("zone show listed.test").await;

@@ -16,8 +16,10 @@ pub(crate) struct Promise(pub(crate) Option<Consistency>);
 /// A word of a list of prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PrefixWord {
-    /// `none`, which stands for no list.
-    NoList,
+    /// `any`: all clients. For --allow-query this means no list.
+    Any,
+    /// `none`: no client. For --deny-query this means no list.
+    Nobody,
     Prefix(AddressPrefix),
 }
 
@@ -86,7 +88,8 @@ pub(super) fn promise(text: &str) -> Result<Promise, <Consistency as FromStr>::E
 
 pub(super) fn prefix(text: &str) -> Result<PrefixWord, AddressPrefixError> {
     match text {
-        "none" => Ok(PrefixWord::NoList),
+        "any" => Ok(PrefixWord::Any),
+        "none" => Ok(PrefixWord::Nobody),
         _ => text.parse().map(PrefixWord::Prefix),
     }
 }

@@ -12,6 +12,7 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
+use etcd::client::Exported;
 use etcd::schema::HeldZone;
 use serde::Deserialize;
 use tokio::runtime::Handle;
@@ -67,7 +68,20 @@ pub(super) async fn zone(State(shared): State<Shared>, Query(query): Query<ZoneQ
     };
     let (id, apex) = (shared.id.clone(), query.zone);
     let reason = format!("{apex} is not held back\n");
-    let (settings, zone) = match shared.read(move |builder| builder.held_zone(&apex)).await {
+    let cluster_id = shared.served.standing.borrow().cluster_id;
+    let read = move |builder: &Builder| {
+        let (settings, zone) = builder.held_zone(&apex)?;
+        // So that an import notices what `nsctl` has changed since.
+        let exported = cluster_id.zip(builder.revision());
+        let exported = exported.map(|(cluster_id, revision)| Exported {
+            zone: apex,
+            revision,
+            cluster_id,
+            prefix: builder.prefix().clone(),
+        });
+        Some((settings, zone, exported))
+    };
+    let (settings, zone, exported) = match shared.read(read).await {
         Ok(Some(found)) => found,
         Ok(None) => return (StatusCode::NOT_FOUND, reason).into_response(),
         Err(code) => return code.into_response(),
@@ -80,7 +94,7 @@ pub(super) async fn zone(State(shared): State<Shared>, Query(query): Query<ZoneQ
             sender,
         };
         // It fails if the client goes away, and then nobody needs the rest.
-        let _ = write(&mut out, &id, &settings, &zone);
+        let _ = write(&mut out, &id, exported.as_ref(), &settings, &zone);
     });
     let kind = "text/dns; charset=utf-8";
     let body = Body::from_stream(ReceiverStream::new(chunks));
@@ -112,12 +126,21 @@ impl Write for Chunks {
 }
 
 /// Writes a zone, in canonical order.
-fn write(out: &mut Chunks, id: &Arc<str>, settings: &ZoneSettings, zone: &Zone) -> fmt::Result {
+fn write(
+    out: &mut Chunks,
+    id: &Arc<str>,
+    exported: Option<&Exported>,
+    settings: &ZoneSettings,
+    zone: &Zone,
+) -> fmt::Result {
     let apex = zone.apex();
     writeln!(
         out,
         "; {apex} as the front-end {id} serves it; etcd has lost part of it"
     )?;
+    if let Some(exported) = exported {
+        writeln!(out, "{exported}")?;
+    }
     write_soa(out, apex, settings, zone.serial())?;
     let mut records = 1;
     for (owner, rtype, rrset) in zone.contents().iter_canonical() {

@@ -196,10 +196,14 @@ impl Set {
         let (mut at, mut seen) = self.find(tag, now);
         for _ in 0..ATTEMPTS {
             let is_ours = seen >> TAG_SHIFT == tag;
-            let spent = if is_ours { spent_us(seen, now) } else { 0 };
+            let (spent, slips) = match is_ours {
+                true => (spent_us(seen, now), seen & (SLIP_MASK << TIME_BITS)),
+                false => (0, 0),
+            };
             let (bucket, verdict) = if spent + cost_us <= BURST_US {
+                // Whoever is over the limit only now and then is told to use TCP all the same.
                 let until = (now + spent + cost_us) & TIME_MASK;
-                (tag << TAG_SHIFT | until, None)
+                (tag << TAG_SHIFT | slips | until, None)
             } else {
                 limit(seen, slip)
             };
@@ -275,6 +279,24 @@ mod tests {
             verdict.is_none()
         };
         (0..count).filter(count_one).count()
+    }
+
+    #[test]
+    fn a_client_that_is_a_little_over_the_limit_is_slipped_too() {
+        let (limiter, rates) = (limiter(), Rates { slip: 2, ..ALL_ONE });
+        let fates = (0..4u64).map(|second| {
+            let now = 1_000_000 + second * 1_100_000;
+            let class = || ResponseClass::Answer(WWW);
+            [(); 2].map(|()| limiter.count(&rates, ip("192.0.2.1"), class(), now))
+        });
+        let (drop, truncate) = (Some(Limited::Drop), Some(Limited::Truncate));
+        let expected = [
+            [None, drop],
+            [None, truncate],
+            [None, drop],
+            [None, truncate],
+        ];
+        assert_eq!(fates.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -15,20 +15,39 @@ struct GivenLists {
     deny_query: Option<Vec<AddressPrefix>>,
 }
 
-/// The list of prefixes that an option was given, sorted and each of them once; empty for `none`.
+/// The options with access lists, and the word that removes the list: everybody is allowed, or nobody denied.
+const ALLOW: (&str, PrefixWord) = ("--allow-query", PrefixWord::Any);
+const DENY: (&str, PrefixWord) = ("--deny-query", PrefixWord::Nobody);
+
+/// The list of prefixes that an option was given, sorted and each of them once; empty for the word that removes the list.
 fn prefixes(
-    option: &str,
+    (option, removing): (&str, PrefixWord),
     given: Option<&Vec<PrefixWord>>,
 ) -> Result<Option<Vec<AddressPrefix>>, Error> {
     let Some(words) = given else { return Ok(None) };
-    let prefixes = words.iter().filter_map(|word| match word {
-        PrefixWord::NoList => None,
-        PrefixWord::Prefix(prefix) => Some(*prefix),
-    });
-    let mut prefixes: Vec<_> = prefixes.collect();
+    let (mut prefixes, word) = (
+        Vec::new(),
+        match removing {
+            PrefixWord::Any => "any",
+            _ => "none",
+        },
+    );
+    for given in words {
+        match given {
+            PrefixWord::Prefix(prefix) => prefixes.push(*prefix),
+            given if *given == removing => {}
+            // Other servers take it for the opposite, so it is not guessed what is meant.
+            _ => {
+                return Err(Error::usage(format!(
+                    "{option}: {word} removes the list, so that nobody is refused by it; to refuse everybody, use \
+                     --deny-query 0.0.0.0/0 ::/0"
+                )));
+            }
+        }
+    }
     if prefixes.len() < words.len() && words.len() > 1 {
         return Err(Error::usage(format!(
-            "{option}: none removes the list, so it cannot stand beside other values"
+            "{option}: {word} removes the list, so it cannot stand beside other values"
         )));
     }
     prefixes.sort_unstable();
@@ -40,8 +59,8 @@ impl SettingOptions {
     /// The access lists, checked.
     fn lists(&self) -> Result<GivenLists, Error> {
         Ok(GivenLists {
-            allow_query: prefixes("--allow-query", self.allow_query.as_ref())?,
-            deny_query: prefixes("--deny-query", self.deny_query.as_ref())?,
+            allow_query: prefixes(ALLOW, self.allow_query.as_ref())?,
+            deny_query: prefixes(DENY, self.deny_query.as_ref())?,
         })
     }
 
@@ -194,7 +213,8 @@ mod tests {
 
     fn words(texts: &[&str]) -> Vec<PrefixWord> {
         let word = |text: &&str| match *text {
-            "none" => PrefixWord::NoList,
+            "any" => PrefixWord::Any,
+            "none" => PrefixWord::Nobody,
             _ => PrefixWord::Prefix(text.parse().expect("a prefix")),
         };
         texts.iter().map(word).collect()
@@ -203,19 +223,28 @@ mod tests {
     #[test]
     fn lists_of_prefixes() {
         for (given, expected) in [
-            (&["none"][..], "no list"),
+            (&["any"][..], "no list"),
             (&["192.0.2.0/24"], "192.0.2.0/24"),
             (
                 &["2001:db8::/32", "192.0.2.1", "192.0.2.1/32"],
                 "192.0.2.1/32 2001:db8::/32",
             ),
         ] {
-            let list = prefixes("--allow-query", Some(&words(given))).expect("a list");
+            let list = prefixes(ALLOW, Some(&words(given))).expect("a list");
             assert_eq!(listed_prefixes(&list.expect("it was given")), expected);
         }
-        assert!(matches!(prefixes("--allow-query", None), Ok(None)));
-        for given in [&["none", "192.0.2.1"][..], &["none", "none"]] {
-            assert!(prefixes("--allow-query", Some(&words(given))).is_err());
+        assert!(matches!(prefixes(ALLOW, None), Ok(None)));
+        assert!(
+            matches!(prefixes(DENY, Some(&words(&["none"]))), Ok(Some(list)) if list.is_empty())
+        );
+        for (option, given) in [
+            (ALLOW, &["any", "192.0.2.1"][..]),
+            (DENY, &["none", "none"]),
+            // What other servers take for the opposite.
+            (ALLOW, &["none"]),
+            (DENY, &["any"]),
+        ] {
+            assert!(prefixes(option, Some(&words(given))).is_err());
         }
     }
 }

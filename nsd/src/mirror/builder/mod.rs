@@ -169,6 +169,11 @@ impl Builder {
         Some((kept.settings.clone(), zone.clone()))
     }
 
+    /// The prefix of all keys.
+    pub fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
     /// Keys whose values cannot be used, and why.
     pub fn quarantine(&self) -> &BTreeMap<Vec<u8>, String> {
         &self.tables.quarantine
