@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use etcd::client::Unreadable;
-use etcd::model::Name;
 use etcd::model::zonefile::Finding;
+use etcd::model::{Name, shown};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -129,8 +129,10 @@ pub(crate) fn readable(text: &str) -> String {
         let unicode = word.parse().ok().and_then(|name: Name| name.unicode());
         names.extend(unicode.filter(|name| !names.contains(name)));
     }
+    // What others have put into etcd must not steer the terminal.
+    let text = shown(text.as_bytes());
     match names.is_empty() {
-        true => text.to_string(),
+        true => text,
         false => format!("{text} ({})", names.join(", ")),
     }
 }
@@ -166,6 +168,7 @@ mod tests {
     fn names_with_a_labels_are_followed_by_their_unicode_form() {
         for (text, shown) in [
             ("xn--tda.example.", "xn--tda.example. (ü.example.)"),
+            ("fe\n1\u{1b}[31m", r"fe\n1\u{1b}[31m"),
             (
                 "+ xn--tda.x. 300 MX 10 mail.xn--tda.x.",
                 "+ xn--tda.x. 300 MX 10 mail.xn--tda.x. (ü.x., mail.ü.x.)",

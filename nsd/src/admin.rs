@@ -17,6 +17,7 @@
 mod held;
 mod listen;
 
+use etcd::schema::key_text;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,7 +191,7 @@ async fn status(
     let named = |builder: &Builder| {
         let keys = builder.quarantine().iter().take(NAMED_MAX);
         let named = keys.map(|(key, reason)| Quarantined {
-            key: String::from_utf8_lossy(key).into_owned(),
+            key: key_text(key),
             reason: reason.clone(),
         });
         let held = held::zones(builder, NAMED_MAX);

@@ -254,6 +254,23 @@ async fn certificates_are_replaced_while_connections_stay() {
     std::fs::write(&old.key, key).expect("written");
     let again = old.connect(site.transports.tls, b"dot").await.expect("TLS");
     assert_eq!(shown(&again), before);
+    // Whoever opens a pipe waits until somebody writes: nobody else waits for that.
+    let pem = std::fs::read(&old.certificate).expect("a certificate");
+    std::fs::remove_file(&old.certificate).expect("removed");
+    let path = old.certificate.display().to_string();
+    run("mkfifo", &path).await.expect("mkfifo");
+    site.frontend.signal("HUP");
+    eventually("the log says why", Duration::from_secs(10), async || {
+        is_told("is not a regular file")
+    })
+    .await;
+    exchange_framed(&mut open, &query)
+        .await
+        .expect("a response");
+    let health = site.frontend.get("/healthz").await.expect("health");
+    assert_eq!(health.code, 200);
+    std::fs::remove_file(&old.certificate).expect("removed");
+    std::fs::write(&old.certificate, pem).expect("written");
     // A new pair is noticed without a signal.
     Certificate::make(old.certificate.parent().expect("a folder"));
     eventually(

@@ -229,7 +229,7 @@ async fn more_sockets_than_the_soft_limit_allows() {
     let frontend = Frontend::start_program(&nsd, "fe1", &[NOWHERE.into()], &options).await;
     let answer = dns::udp(frontend.dns, "www.example.org", Rtype::A).await;
     assert_eq!(answer.expect("an answer").rcode, "SERVFAIL");
-    assert!(logged(&frontend.log(), "fewer TCP connections").is_empty());
+    assert!(logged(&frontend.log(), "serving fewer connections").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -244,7 +244,10 @@ async fn clients_leave_descriptors_for_etcd() {
     let endpoints = [etcd.endpoint().to_string()];
     let frontend = Frontend::start_program(&nsd, "fe1", &endpoints, &["--udp-workers", "2"]).await;
     frontend.ready().await;
-    assert_eq!(logged(&frontend.log(), "fewer TCP connections").len(), 1);
+    assert_eq!(
+        logged(&frontend.log(), "serving fewer connections").len(),
+        1
+    );
     let _attackers = attack(frontend.dns, Attack::Silent);
     eventually("many are taken", Duration::from_secs(30), async || {
         let taken = seats_taken(&frontend).await;

@@ -191,6 +191,19 @@ fn token(
     Ok((token, len))
 }
 
+/// Octets from outside, for a message: control characters are escaped, so that they neither reach a terminal nor begin a
+/// line of a log.
+pub fn shown(octets: &[u8]) -> String {
+    let mut text = String::new();
+    for c in String::from_utf8_lossy(octets).chars() {
+        match c.is_control() {
+            true => text.extend(c.escape_default()),
+            false => text.push(c),
+        }
+    }
+    text
+}
+
 /// How an argument of a command line is split into tokens. The shell has already removed its own quotes. Comments and
 /// parentheses have no meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,6 +353,18 @@ mod tests {
                 ok(false, &["q", "a ; b\\\"", "k=\"v w\"", "e\\;f"]),
             ]
         );
+    }
+
+    #[test]
+    fn control_characters_are_not_shown() {
+        for (octets, expected) in [
+            (&b"a/b.c"[..], "a/b.c"),
+            ("ü 中".as_bytes(), "ü 中"),
+            (b"a\nb\x1b[31m\t\x7f", r"a\nb\u{1b}[31m\t\u{7f}"),
+            (b"\xc2\x9b\xff", "\\u{9b}\u{fffd}"),
+        ] {
+            assert_eq!(shown(octets), expected);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use super::Attempt;
-use crate::model::{Name, Rtype, write_label};
+use crate::model::{Name, Rtype, shown, write_label};
 
 /// The key of the secrets for DNS cookies. It has a folder of its own, so that etcd's permissions can leave it out.
 const COOKIE: &str = "secret/cookie";
@@ -13,6 +13,11 @@ const COOKIE: &str = "secret/cookie";
 /// The prefix that all keys of one installation share, `/ns` by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
+
+/// A key, for a message: it may be anything that others have put into etcd.
+pub fn key_text(key: &[u8]) -> String {
+    shown(key)
+}
 
 /// What a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

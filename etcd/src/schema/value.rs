@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CookieSecrets, Rdata, RdataError, Rrset, RrsetError, Rtype, ZoneSettings};
+use crate::model::{
+    CookieSecrets, Rdata, RdataError, Rrset, RrsetError, Rtype, ZoneSettings, shown,
+};
 
 /// The registration of a front-end, stored under its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +102,7 @@ impl fmt::Display for ValueError {
                 write!(f, "the value is not the JSON that belongs here: {error}")
             }
             ValueError::Rdata(text, error) => {
+                let text = shown(text.as_bytes());
                 write!(f, "'{text}' is no rdata of this type: {error}")
             }
             ValueError::Rrset(error) => error.fmt(f),

@@ -4,6 +4,7 @@
 //! delegation is not hidden: NS and DS records at the apex (DS queries are answered from the parent, RFC 4035 3.1.4.1),
 //! and the addresses of the name servers that the NS records name.
 
+use crate::schema::key_text;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
@@ -254,7 +255,7 @@ fn moved(
                 owner: owner.clone(),
                 rtype: read.rtype,
             };
-            let key = String::from_utf8_lossy(&prefix.encode(&key)).into_owned();
+            let key = key_text(&prefix.encode(&key));
             Refusal::Stored(key, error.clone())
         })?;
         let mut rdata = new.map_or_else(Vec::new, |new| new.rdata().to_vec());

@@ -2,6 +2,7 @@
 
 use crate::model::rules::{self, Around, Condition, Violation};
 use crate::model::{Name, Rdata, Rrset, RrsetError, Rtype};
+use crate::schema::key_text;
 use crate::schema::{Key, Prefix, encode};
 
 use super::{Compare, Plan, Planned, Refusal, RrsetRead, ZoneRead, changed_records};
@@ -217,8 +218,7 @@ impl Site<'_> {
             None => Ok(None),
             Some(Ok(rrset)) => Ok(Some(rrset)),
             Some(Err(error)) => {
-                let key =
-                    String::from_utf8_lossy(&self.prefix.encode(&self.key(rtype))).into_owned();
+                let key = key_text(&self.prefix.encode(&self.key(rtype)));
                 Err(Refusal::Stored(key, error.clone()))
             }
         }

@@ -4,6 +4,7 @@
 //!
 //! A value that cannot be used is quarantined: the last good value of its key stays, and everything else goes on.
 
+use etcd::schema::key_text;
 use std::collections::{BTreeMap, HashMap};
 
 use etcd::schema::{Accepted, Key, Prefix};
@@ -317,7 +318,7 @@ impl Tables {
 
     /// Returns whether the key was not in quarantine yet.
     fn quarantine(&mut self, key: &[u8], reason: &Unusable) -> bool {
-        let shown = String::from_utf8_lossy(key);
+        let shown = key_text(key);
         warn!(key = %shown, %reason, "value quarantined: the last good value of this key stays in service");
         self.quarantine
             .insert(key.to_vec(), reason.to_string())
@@ -328,7 +329,7 @@ impl Tables {
     fn release(&mut self, key: &[u8]) -> bool {
         let was_quarantined = !self.quarantine.is_empty() && self.quarantine.remove(key).is_some();
         if was_quarantined {
-            info!(key = %String::from_utf8_lossy(key), "no longer quarantined: the value is readable again, or deleted");
+            info!(key = %key_text(key), "no longer quarantined: the value is readable again, or deleted");
         }
         was_quarantined
     }

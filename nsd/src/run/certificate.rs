@@ -25,6 +25,14 @@ pub(crate) struct CertificateFiles {
 /// When a file was changed last, and its length: one of them changes, as a rule, if the content does.
 type Stamp = Option<(SystemTime, u64)>;
 
+/// What was seen of the files last.
+#[derive(Clone, Copy)]
+struct Seen {
+    stamps: [Stamp; 2],
+    /// Whether what is in the files then is used, or was said to be unusable.
+    is_settled: bool,
+}
+
 impl CertificateFiles {
     /// Reads the files for the first time.
     pub(crate) fn open(certificate: &Path, key: &Path) -> Result<Self, StoreError> {
@@ -54,32 +62,46 @@ impl CertificateFiles {
     /// Reads the files again whenever they have changed, until `stop` is cancelled. Files that are replaced one after the
     /// other do not match for a moment: what cannot be used is logged once it has not changed for [`LOOK`].
     pub(crate) async fn watch(self, stop: CancellationToken) {
-        let (mut seen, mut is_settled) = (self.first, true);
+        let mut seen = Seen {
+            stamps: self.first,
+            is_settled: true,
+        };
         loop {
-            let look = tokio::time::sleep(LOOK);
-            if stop.run_until_cancelled(look).await.is_none() {
-                return;
-            }
-            let now = stamps(&self.certificate, &self.key);
-            if now == seen && is_settled {
-                continue;
-            }
-            let is_settling = now == seen;
-            seen = now;
-            match self.reload() {
-                Ok(show) => {
-                    show();
-                    is_settled = true;
-                    info!(certificate = %self.certificate.display(), "using the new certificate");
-                }
-                Err(error) => {
-                    is_settled = is_settling;
-                    if is_settling {
-                        warn!(%error, "the new certificate cannot be used: the one in use stays");
-                    }
-                }
+            let look = async {
+                tokio::time::sleep(LOOK).await;
+                // On a thread of its own: the files may lie on a disk that hangs.
+                let files = self.clone();
+                tokio::task::spawn_blocking(move || files.look(seen)).await
+            };
+            match stop.run_until_cancelled(look).await {
+                Some(Ok(next)) => seen = next,
+                Some(Err(_)) => {}
+                None => return,
             }
         }
+    }
+
+    /// Reads the files again if they have changed since they were seen last.
+    fn look(&self, seen: Seen) -> Seen {
+        let stamps = stamps(&self.certificate, &self.key);
+        let is_settling = stamps == seen.stamps;
+        if is_settling && seen.is_settled {
+            return seen;
+        }
+        let is_settled = match self.reload() {
+            Ok(show) => {
+                show();
+                info!(certificate = %self.certificate.display(), "using the new certificate");
+                true
+            }
+            Err(error) => {
+                if is_settling {
+                    warn!(%error, "the new certificate cannot be used: the one in use stays");
+                }
+                is_settling
+            }
+        };
+        Seen { stamps, is_settled }
     }
 }
 

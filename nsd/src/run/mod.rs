@@ -60,13 +60,15 @@ pub fn run_with(
     alter: impl FnOnce(Service) -> Service,
 ) -> anyhow::Result<()> {
     let (reload, config) = Reload::start(options)?;
+    let reload = Arc::new(reload);
     block_on(async {
         // From here on a signal leads to an orderly end; one that comes during the start takes effect after it.
         let mut signals = Signals::listen()?;
         let lameduck = config.lameduck;
         let frontend = Running::start(config, alter).await?;
         while signals.next().await == Effect::Reload {
-            reload.reload(frontend.certificate.as_ref(), &frontend.policy);
+            let (certificate, policy) = (frontend.certificate.clone(), frontend.policy.clone());
+            reload.reload_aside(certificate, policy).await;
         }
         if !lameduck.is_zero() {
             info!(

@@ -4,9 +4,11 @@
 //! clients. Either all of it is valid and used from then on, or nothing changes and the log says why.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use etcd::client;
+use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use super::certificate::CertificateFiles;
@@ -14,6 +16,9 @@ use super::logs::LogLevel;
 use super::random_seed;
 use crate::config::{Config, ServeOptions};
 use crate::policy::Policy;
+
+/// How long a reload may take before the log says that it has not been done.
+const RELOAD: Duration = Duration::from_secs(5);
 
 /// The settings that are reloaded. The others need a restart.
 const RELOADED: [&str; 10] = [
@@ -37,6 +42,8 @@ pub(crate) struct Reload {
     started_with: ServeOptions,
     store: client::Config,
     log_level: LogLevel,
+    /// One reload at a time.
+    turn: Arc<Semaphore>,
 }
 
 impl Reload {
@@ -49,12 +56,35 @@ impl Reload {
             started_with,
             store: config.mirror.store.clone(),
             log_level: LogLevel::start(&config.log_level, config.log_format)?,
+            turn: Arc::new(Semaphore::new(1)),
         };
         Ok((reload, config))
     }
 
-    /// Reads the settings again.
-    pub(crate) fn reload(&self, certificate: Option<&CertificateFiles>, policy: &ArcSwap<Policy>) {
+    /// Reads the settings again, on a thread of its own: a file may lie on a disk that hangs. Returns once that is done,
+    /// or after [`RELOAD`]; then it is done later, and no other reload begins before.
+    pub(crate) async fn reload_aside(
+        self: &Arc<Self>,
+        certificate: Option<CertificateFiles>,
+        policy: Arc<ArcSwap<Policy>>,
+    ) {
+        let Ok(permit) = self.turn.clone().try_acquire_owned() else {
+            error!("not reloaded: the last reload still waits for a file that the settings name");
+            return;
+        };
+        let reload = self.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            reload.reload(certificate.as_ref(), &policy);
+        });
+        if tokio::time::timeout(RELOAD, work).await.is_err() {
+            warn!(
+                "not reloaded yet: waiting for a file that the settings name, as on a disk that hangs"
+            );
+        }
+    }
+
+    fn reload(&self, certificate: Option<&CertificateFiles>, policy: &ArcSwap<Policy>) {
         match self.try_reload(certificate, policy) {
             Ok(log_level) => info!(
                 log_level,

@@ -1,5 +1,6 @@
 //! Errors of requests to etcd.
 
+use crate::schema::key_text;
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub struct Unreadable {
 impl Unreadable {
     pub(crate) fn new(key: &[u8], reason: impl fmt::Display) -> Self {
         Unreadable {
-            key: String::from_utf8_lossy(key).into_owned(),
+            key: key_text(key),
             reason: reason.to_string(),
         }
     }

@@ -190,6 +190,13 @@ pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn read_octets(path: &Path) -> Result<Vec<u8>, StoreError> {
+    // To open a pipe may take for ever.
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(StoreError::Config(format!(
+            "cannot read {}: it is not a regular file",
+            path.display()
+        )));
+    }
     let octets = read_small(path)
         .map_err(|error| StoreError::Config(format!("cannot read {}: {error}", path.display())))?;
     match octets.is_empty() {

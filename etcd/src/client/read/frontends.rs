@@ -1,5 +1,6 @@
 //! The registered front-ends.
 
+use crate::schema::key_text;
 use std::fmt;
 
 use crate::client::connect::{Store, StoreError};
@@ -55,7 +56,7 @@ impl Store {
                 Ok(Key::Frontend(id)) => Some((id, told.map_err(UnreadableFrontend::Value))),
                 Ok(_) => None,
                 Err(error) => {
-                    let key = String::from_utf8_lossy(&item.key).into_owned();
+                    let key = key_text(&item.key);
                     Some((key, Err(UnreadableFrontend::Key(error))))
                 }
             }

@@ -1,5 +1,6 @@
 //! The RRsets of zones.
 
+use crate::schema::key_text;
 use std::collections::HashMap;
 
 use super::Zones;
@@ -166,6 +167,6 @@ impl Store {
             owner: owner.clone(),
             rtype,
         };
-        String::from_utf8_lossy(&self.prefix().encode(&key)).into_owned()
+        key_text(&self.prefix().encode(&key))
     }
 }

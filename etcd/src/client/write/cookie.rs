@@ -4,6 +4,7 @@ use super::ChangeError;
 use super::attempts::Attempts;
 use crate::client::connect::{Store, StoreError};
 use crate::model::{CookieSecret, CookieSecrets, Name};
+use crate::schema::key_text;
 use crate::schema::{Key, ValueError, decode_cookie};
 use crate::txn::{self, Refusal};
 
@@ -63,7 +64,7 @@ impl Store {
                     ChangeError::Refused(Refusal::CookieUnderWay(until.saturating_sub(now)))
                 })?,
                 Some(Err(error)) => {
-                    let key = String::from_utf8_lossy(&self.prefix().encode(&Key::Cookie)).into();
+                    let key = key_text(&self.prefix().encode(&Key::Cookie));
                     return Err(ChangeError::Refused(Refusal::Unreadable(key, error)));
                 }
             };

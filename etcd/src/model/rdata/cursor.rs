@@ -1,5 +1,6 @@
 //! Reading the tokens of one rdata.
 
+use super::super::text::shown;
 use std::borrow::Cow;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -125,7 +126,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
         name::parse_onto(token.raw, self.origin, out).or_else(|error| {
             self.fail(format!(
                 "'{}' is not a domain name: {error}",
-                String::from_utf8_lossy(token.raw)
+                shown(token.raw)
             ))
         })
     }

@@ -137,7 +137,7 @@ impl Rdata {
                     token.at,
                     format!(
                         "'{}' is not in double quotes, as the text before it is",
-                        String::from_utf8_lossy(token.raw)
+                        text::shown(token.raw)
                     ),
                 )),
                 None => Rdata::from_tokens(rtype, &tokens, None, at),

@@ -1,5 +1,6 @@
 //! Reads, checks and prints rdata field by field, as listed in [`table`](super::table).
 
+use super::super::text::shown;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -48,7 +49,7 @@ pub(super) fn parse(
         field.parse(&mut cursor, out)?;
     }
     if let Some(extra) = cursor.peek() {
-        let extra_text = String::from_utf8_lossy(extra.raw);
+        let extra_text = shown(extra.raw);
         return Err(RdataError::new(
             extra.at,
             format!("'{extra_text}' is more than {rtype} rdata has room for"),

@@ -1,5 +1,6 @@
 //! The parameters of SVCB and HTTPS (RFC 9460 2.1 and appendix A).
 
+use super::super::text::shown;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -129,10 +130,7 @@ fn param(cursor: &mut Cursor<'_, '_>) -> Result<(u16, Vec<u8>), RdataError> {
         None => (raw, &[][..]),
     };
     let Some((key, form)) = key(name) else {
-        return cursor.fail(format!(
-            "'{}' is not a SVCB parameter key",
-            String::from_utf8_lossy(name)
-        ));
+        return cursor.fail(format!("'{}' is not a SVCB parameter key", shown(name)));
     };
     let Some(value) = unquoted(value) else {
         return cursor.fail("quotes stand around a whole value (RFC 9460, 2.1)");
@@ -141,10 +139,7 @@ fn param(cursor: &mut Cursor<'_, '_>) -> Result<(u16, Vec<u8>), RdataError> {
         Ok(octets) if octets.len() > 65_535 => cursor.fail("the value is longer than 65535 octets"),
         // Mandatory keys are checked when all keys have been read.
         Ok(octets) if value_is_sound(key, &octets) => Ok((key, octets)),
-        Ok(_) => cursor.fail(format!(
-            "'{}' has no such value",
-            String::from_utf8_lossy(name)
-        )),
+        Ok(_) => cursor.fail(format!("'{}' has no such value", shown(name))),
         Err(reason) => cursor.fail(reason),
     }
 }

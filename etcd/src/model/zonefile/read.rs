@@ -95,7 +95,7 @@ fn fail<T>(at: Position, reason: impl Into<String>) -> Result<T, Failure> {
 }
 
 fn shown(token: &Token<'_>) -> String {
-    String::from_utf8_lossy(token.raw).into_owned()
+    super::super::text::shown(token.raw)
 }
 
 /// Whether these are TTL, class and type of a TSIG record. `dig` and `kdig` print one after a zone from a signed
