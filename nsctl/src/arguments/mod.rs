@@ -168,7 +168,7 @@ pub(crate) enum CookieCommand {
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
         after: Duration,
         /// Drop all old secrets and use the new one immediately, because one is known to somebody else.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "after")]
         revoke: bool,
         #[command(flatten)]
         writing: Writing,
