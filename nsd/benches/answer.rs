@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo bench -p nsd --no-default-features     # times
+//! cargo bench -p nsd request_of_hickory        # needs all features
 //! bash tests/bench/instructions.sh             # instructions, which do not move with the load of the machine
 //! ```
 #![allow(
@@ -244,6 +245,19 @@ fn resolve(bencher: divan::Bencher<'_, '_>, case: &str) {
 #[divan::bench(args = cases())]
 fn encode(bencher: divan::Bencher<'_, '_>, case: &str) {
     bencher.bench_local(stage("encode", case));
+}
+
+/// What requests over HTTPS and QUIC pass through in addition: hickory-server's `Request`, made of a copy of the octets.
+#[cfg(feature = "daemon")]
+#[divan::bench(args = cases())]
+fn request_of_hickory(bencher: divan::Bencher<'_, '_>, case: &str) {
+    use hickory_server::net::xfer::Protocol;
+    let client = ([192, 0, 2, 1], 5300).into();
+    let octets = queries(case)[0];
+    bencher.bench_local(|| {
+        let octets = black_box(octets).to_vec();
+        hickory_server::server::Request::from_bytes(octets, client, Protocol::Https).unwrap()
+    });
 }
 
 #[divan::bench(name = "publish", args = [1, 1000])]

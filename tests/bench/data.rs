@@ -8,6 +8,9 @@ use tests::TempDir;
 /// The zone.
 pub(crate) const ZONE: &str = "bench.test";
 
+/// A name with a large TXT RRset, of which much is sent for a little that is asked.
+pub(crate) const ATTACKED: &str = "large.bench.test";
+
 /// A zone and questions about it, as files.
 pub(crate) struct Data {
     _folder: TempDir,
@@ -17,6 +20,8 @@ pub(crate) struct Data {
     pub(crate) queries: PathBuf,
     /// The questions without the flag, as dnsperf reads them.
     pub(crate) plain: PathBuf,
+    /// The questions of a flood, without the flag.
+    pub(crate) attack: PathBuf,
 }
 
 impl Data {
@@ -24,6 +29,8 @@ impl Data {
     /// in ten is for a name that is not there.
     pub(crate) fn mixed(names: usize) -> Self {
         let mut zone = head();
+        let text = format!("\"{}\" ", "x".repeat(200)).repeat(5);
+        writeln!(zone, "{ATTACKED}. TXT {text}").expect("a string takes it");
         let mut questions = Vec::new();
         for index in 0..names {
             let (low, high) = (index & 255, index >> 8);
@@ -66,6 +73,7 @@ impl Data {
         let folder = TempDir::new();
         Data {
             zone: folder.write("bench.zone", zone),
+            attack: folder.write("attack", &attack()),
             queries: folder.write("queries", queries),
             plain: folder.write("plain", plain),
             _folder: folder,
@@ -77,6 +85,12 @@ fn head() -> String {
     format!(
         "$ORIGIN {ZONE}.\n$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 86400 300\n@ NS ns1\nns1 A 192.0.2.1\n"
     )
+}
+
+/// Half of it asks for much, the other half for names that are not there.
+fn attack() -> String {
+    let pair = |index| format!("{ATTACKED}. TXT\nforged{index}.{ZONE}. A\n");
+    (0..10_000).map(pair).collect()
 }
 
 fn gcd(a: usize, b: usize) -> usize {

@@ -1,9 +1,16 @@
-//! Answers a second over TLS and HTTPS: this and BIND, in turns, with the same certificate.
+//! Answers a second over TLS, HTTPS and QUIC: this and BIND, which has no QUIC, in turns, with the same certificate.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
 use domain::base::iana::Rtype;
 use tests::TempDir;
 use tests::dns;
-use tests::encrypted::Certificate;
+use tests::encrypted::{Certificate, Quic};
+use tokio::task::JoinSet;
 
 use crate::Run;
 use crate::data::{Data, ZONE};
@@ -15,8 +22,26 @@ use crate::store::{self, Store};
 
 const KINDS: [Kind; 2] = [Kind::Ours, Kind::Bind];
 
-/// What dnsperf calls the transports, and we. h2load asks over HTTPS.
-const MODES: [(&str, &str); 3] = [("tcp", "TCP"), ("dot", "TLS"), ("", "HTTPS (HTTP/2, POST)")];
+/// What asks, and what the transport is called.
+const MODES: [(Generator, &str); 4] = [
+    (Generator::Dnsperf("tcp"), "TCP"),
+    (Generator::Dnsperf("dot"), "TLS"),
+    (Generator::H2load, "HTTPS (HTTP/2, POST)"),
+    (Generator::Quinn, "QUIC"),
+];
+
+#[derive(Clone, Copy)]
+enum Generator {
+    /// dnsperf, with what it calls the transport.
+    Dnsperf(&'static str),
+    H2load,
+    /// Our own.
+    Quinn,
+}
+
+/// Connections of our own generator, and queries that each has under way.
+const CONNECTIONS: usize = 20;
+const STREAMS: usize = 50;
 
 pub(crate) fn run(run: &Run) -> Result<(), String> {
     let (rounds, seconds) = run.pick((3, 5), (1, 1));
@@ -29,7 +54,7 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
     let query = dns::query(0, &format!("ns1.{ZONE}"), Rtype::A);
     let path = folder.path().join("query");
     std::fs::write(&path, query).map_err(|error| error.to_string())?;
-    let mut rates = KINDS.map(|_| MODES.map(|_| Vec::new()));
+    let mut rates = KINDS.map(|_| MODES.map(|_| (Vec::new(), Vec::new())));
     for _ in 0..rounds {
         for (kind, rates) in KINDS.into_iter().zip(&mut rates) {
             if kind.version().is_none() {
@@ -40,12 +65,21 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
             if kind != Kind::Ours {
                 store.freeze();
             }
-            for ((mode, _), rates) in MODES.into_iter().zip(rates) {
+            for ((mode, _), (rates, cpus)) in MODES.into_iter().zip(rates) {
                 let address = net::address(0);
-                rates.push(match mode {
-                    "" => generator::h2load(&net, &address, &path, seconds)?,
-                    mode => generator::dnsperf(&net, mode, &address, &data, seconds)?,
-                });
+                let before = running.cpu();
+                let rate = match mode {
+                    Generator::Dnsperf(mode) => {
+                        generator::dnsperf(&net, mode, &address, &data, seconds)?
+                    }
+                    Generator::H2load => generator::h2load(&net, &address, &path, seconds)?,
+                    Generator::Quinn if kind == Kind::Bind => continue,
+                    Generator::Quinn => generator::quic(&net, &address, &certificate, seconds)?,
+                };
+                let after = running.cpu();
+                let cpu = after.user + after.system - before.user - before.system;
+                rates.push(rate);
+                cpus.push(cpu / (rate * f64::from(seconds)) * 1e6);
             }
             drop(running);
         }
@@ -53,23 +87,94 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
     let mut report = Report::new(
         "encrypted",
         "Answers a second over encrypted transports",
-        &["transport", "nsd (this)", "BIND", "this is"],
+        &[
+            "transport",
+            "nsd (this)",
+            "CPU us",
+            "BIND",
+            "CPU us",
+            "this is",
+        ],
     );
     let [ours, bind] = rates;
     for (((_, name), ours), bind) in MODES.into_iter().zip(ours).zip(bind) {
-        let (ours, bind) = (median(&ours), median(&bind));
-        report.row([
-            name.to_string(),
-            thousands(ours),
-            thousands(bind),
-            format!("{:.2} x", ours / bind),
-        ]);
+        let mut row = vec![name.to_string()];
+        for (rates, cpus) in [&ours, &bind] {
+            row.extend(match rates.is_empty() {
+                true => ["-".into(), "-".into()],
+                false => [thousands(median(rates)), format!("{:.1}", median(cpus))],
+            });
+        }
+        row.push(match bind.0.is_empty() {
+            true => "-".into(),
+            false => format!("{:.2} x", median(&ours.0) / median(&bind.0)),
+        });
+        report.row(row);
     }
     let bind = Kind::Bind
         .version()
         .unwrap_or_else(|| "not installed".into());
     report.note(format!(
-        "By dnsperf, and by h2load with one question over HTTPS; 20 connections that stay open, one core for each side; ECDSA P-256; BIND {bind}."
+        "By dnsperf, by h2load with one question over HTTPS, by a client of quinn over QUIC; 20 connections that stay open, one core for each \
+         side; ECDSA P-256; BIND {bind}. CPU is what the server takes for an answer: where the generator's core is full before it, \
+         the server could answer more."
     ));
     report.write(run)
+}
+
+#[derive(Args)]
+pub(crate) struct QuicOptions {
+    /// The server to ask.
+    #[arg(long)]
+    server: SocketAddr,
+    /// Its certificate.
+    #[arg(long)]
+    certificate: PathBuf,
+    #[arg(long)]
+    seconds: u32,
+}
+
+/// Asks one question over QUIC again and again: prints how many answers came in a second.
+pub(crate) fn ask_over_quic(options: &QuicOptions) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let certificate = Certificate {
+        certificate: options.certificate.clone(),
+        key: PathBuf::new(),
+    };
+    let query: Arc<[u8]> = dns::query(0, &format!("ns1.{ZONE}"), Rtype::A).into();
+    let limit = Duration::from_secs(options.seconds.into());
+    let answers: u64 = runtime.block_on(async {
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            connections.push(Arc::new(certificate.connect_quic(options.server).await?));
+        }
+        let end = Instant::now() + limit;
+        let mut streams = JoinSet::new();
+        for connection in connections.iter().cycle().take(CONNECTIONS * STREAMS) {
+            streams.spawn(ask_until(end, connection.clone(), query.clone()));
+        }
+        streams
+            .join_all()
+            .await
+            .into_iter()
+            .sum::<Result<u64, String>>()
+    })?;
+    println!("{}", answers as f64 / f64::from(options.seconds));
+    Ok(())
+}
+
+/// Asks again and again; how many answers came.
+async fn ask_until(end: Instant, connection: Arc<Quic>, query: Arc<[u8]>) -> Result<u64, String> {
+    let mut answers = 0;
+    while Instant::now() < end {
+        let answer = dns::parse(&connection.exchange(&query).await?)?;
+        if answer.answers.is_empty() {
+            return Err(format!("no answer: {answer:?}"));
+        }
+        answers += 1;
+    }
+    Ok(answers)
 }

@@ -13,12 +13,15 @@ mod data;
 mod delay;
 mod echo;
 mod encrypted;
+mod flood;
+mod forge;
 mod generator;
 mod linearizable;
 mod load;
 mod net;
 mod nodes;
 mod peers;
+mod policy;
 mod propagation;
 mod report;
 mod scale;
@@ -74,7 +77,7 @@ enum Table {
         #[arg(long, value_delimiter = ',', value_name = "SERVER")]
         only: Vec<server::Kind>,
     },
-    /// Answers a second over TLS and HTTPS, beside BIND.
+    /// Answers a second over TLS, HTTPS and QUIC, beside BIND.
     Encrypted,
     /// Answers a second of 1 to 12 front-ends that have a share of the CPU each.
     Nodes,
@@ -88,6 +91,10 @@ enum Table {
     Linearizable,
     /// Memory, first sync, import and one update, by the number of RRsets.
     Scale,
+    /// What clients get beside a flood with forged addresses, with response rate limiting and without.
+    Flood,
+    /// Answers a second with access lists, rate limits and cookies.
+    Policy,
     /// All of them.
     All,
     /// The floor: sends every datagram back with one bit turned.
@@ -99,6 +106,15 @@ enum Table {
     /// Sends queries at a rate, and measures the latency of each.
     #[command(hide = true)]
     Load(load::Options),
+    /// Asks over QUIC.
+    #[command(hide = true)]
+    Quic(encrypted::QuicOptions),
+    /// A flood with forged addresses.
+    #[command(hide = true)]
+    Forge(forge::Options),
+    /// The clients beside a flood.
+    #[command(hide = true)]
+    Clients(flood::Options),
     /// Prints what a front-end says of itself.
     #[command(hide = true)]
     Status {
@@ -119,6 +135,9 @@ fn main() -> ExitCode {
     let result = match arguments.table {
         Table::Echo { address } => echo::run(address),
         Table::Load(options) => load::run(&options),
+        Table::Quic(options) => encrypted::ask_over_quic(&options),
+        Table::Forge(options) => forge::run(&options),
+        Table::Clients(options) => flood::clients(&options),
         Table::Status { admin } => linearizable::status(admin),
         Table::Write(options) => updates::write(&options),
         table => measure(&run, &table),
@@ -144,6 +163,8 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
         Table::Updates => updates::run(run),
         Table::Linearizable => linearizable::run(run),
         Table::Scale => scale::run(run),
+        Table::Flood => flood::run(run),
+        Table::Policy => policy::run(run),
         _ => {
             peers::run(run, &[])?;
             encrypted::run(run)?;
@@ -151,6 +172,8 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
             cores::run(run)?;
             updates::run(run)?;
             linearizable::run(run)?;
+            flood::run(run)?;
+            policy::run(run)?;
             scale::run(run)?;
             propagation::run(run, &propagation::Options::default())
         }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
 use tests::Process;
 
 /// The core that servers are pinned to.
@@ -41,6 +42,24 @@ pub(crate) fn address(index: usize) -> String {
     address_for(0, index)
 }
 
+/// The own address of a generator.
+pub(crate) fn own_address(client: usize) -> String {
+    address_for(client, 253)
+}
+
+/// What went over the server's interfaces.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    pub(crate) received: Octets,
+    pub(crate) sent: Octets,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Octets {
+    pub(crate) octets: f64,
+    pub(crate) packets: f64,
+}
+
 impl Net {
     /// Makes them, with so many addresses on the server's side towards each of so many generators.
     pub(crate) fn new(addresses: usize, clients: usize) -> Result<Self, String> {
@@ -66,7 +85,7 @@ impl Net {
                 let address = format!("{}/24", address_for(number, index));
                 ip(&["-n", server, "addr", "add", &address, "dev", &near])?;
             }
-            let own = format!("{}/24", address_for(number, 253));
+            let own = format!("{}/24", own_address(number));
             ip(&["-n", client, "addr", "add", &own, "dev", CLIENT_INTERFACE])?;
             ip(&["-n", server, "link", "set", &near, "up"])?;
             ip(&["-n", client, "link", "set", CLIENT_INTERFACE, "up"])?;
@@ -112,6 +131,33 @@ impl Net {
         args: &[&str],
     ) -> Result<String, String> {
         output(Command::new("ip").args(self.inside(side, cores, program, args)))
+    }
+
+    /// Runs a shell command on one side.
+    pub(crate) fn shell(&self, side: Side, command: &str) -> Result<(), String> {
+        let cores = format!("{SERVER_CORE},{CLIENT_CORE}");
+        self.run(side, &cores, Path::new("sh"), &["-c", command])
+            .map(drop)
+    }
+
+    /// What has gone over the server's interfaces so far, but for the loopback interface.
+    pub(crate) fn traffic(&self) -> Result<Traffic, String> {
+        let args = ["-n", &self.server, "-s", "-j", "link", "show"];
+        let text = output(Command::new("ip").args(args))?;
+        let links: Value =
+            serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+        let mut traffic = Traffic::default();
+        for link in links.as_array().into_iter().flatten() {
+            if link["ifname"] == "lo" {
+                continue;
+            }
+            for (way, sum) in [("rx", &mut traffic.received), ("tx", &mut traffic.sent)] {
+                let number = |key: &str| link["stats64"][way][key].as_f64().unwrap_or(0.0);
+                sum.octets += number("bytes");
+                sum.packets += number("packets");
+            }
+        }
+        Ok(traffic)
     }
 }
 

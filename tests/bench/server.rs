@@ -178,7 +178,7 @@ impl Kind {
     }
 }
 
-/// Starts this or BIND with TLS and HTTPS, too, at their usual ports.
+/// Starts this or BIND with TLS and HTTPS, too, and this with QUIC, at their usual ports.
 pub(crate) fn start_encrypted(
     kind: Kind,
     net: &Net,
@@ -189,6 +189,7 @@ pub(crate) fn start_encrypted(
     if kind == Kind::Ours {
         let [tls, https] = [853, 443].map(|port| format!("{address}:{port}"));
         let mut more = certificate.options();
+        more.extend(["--quic-listen".into(), tls.clone()]);
         more.extend(["--tls-listen".into(), tls, "--https-listen".into(), https]);
         let more: Vec<&str> = more.iter().map(String::as_str).collect();
         let listen = format!("{address}:53");
@@ -208,6 +209,71 @@ pub(crate) fn start_encrypted(
     let args = ["-f", "-c", &conf, "-n", "1", "-U", "1", "-4"];
     let mut server = Server {
         process: net.start(Side::Server, SERVER_CORE, Path::new("named"), &args),
+        _folder: folder,
+    };
+    answers(net, &address, &mut server)?;
+    Ok(server)
+}
+
+/// Responses a second of one kind that a network gets from a server that limits them.
+pub(crate) const LIMIT: u32 = 20;
+
+/// Starts this, Knot or BIND, with response rate limiting or without. All of them have cookies.
+pub(crate) fn start_limiting(
+    kind: Kind,
+    is_limiting: bool,
+    net: &Net,
+    data: &Data,
+) -> Result<Server, String> {
+    let folder = TempDir::new();
+    let address = net::address(0);
+    let (home, zone) = (folder.path().display(), data.zone.display());
+    let (program, args) = match kind {
+        Kind::Ours => {
+            let rate = LIMIT.to_string();
+            let limits = ["--rrl-answers", "--rrl-nxdomains", "--rrl-errors"];
+            let limits = limits.into_iter().flat_map(|limit| [limit, &rate]);
+            let more: Vec<&str> = limits.filter(|_| is_limiting).collect();
+            let listen = format!("{address}:53");
+            return ours(net, "1", SERVER_CORE, &[&listen], 9053, &more, folder);
+        }
+        Kind::Knot => {
+            let modules = if is_limiting {
+                " global-module: [mod-cookies/all, mod-rrl/all]\n"
+            } else {
+                " global-module: mod-cookies/all\n"
+            };
+            let conf = format!(
+                "server:\n rundir: \"{home}\"\n udp-workers: 1\n tcp-workers: 1\n background-workers: 1\n listen: {address}@53\n\
+                 log:\n - target: stderr\n   any: error\n\
+                 database:\n storage: \"{home}/db\"\n\
+                 mod-cookies:\n - id: all\n\
+                 mod-rrl:\n - id: all\n   rate-limit: {LIMIT}\n   slip: 2\n\
+                 template:\n - id: default\n  {modules}\
+                 zone:\n - domain: {ZONE}\n   file: {zone}\n   zonefile-sync: -1\n   journal-content: none\n"
+            );
+            let conf = folder.write("knot.conf", &conf).display().to_string();
+            ("knotd", vec!["-c".to_string(), conf])
+        }
+        _ => {
+            let limits = match is_limiting {
+                true => format!("rate-limit {{ responses-per-second {LIMIT}; slip 2; }};"),
+                false => String::new(),
+            };
+            let conf = format!(
+                "options {{ directory \"{home}\"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no; \
+                 pid-file none; session-keyfile none; querylog no; minimal-responses no-auth; {limits} }};\n\
+                 logging {{ category default {{ null; }}; }};\ncontrols {{ }};\n\
+                 zone \"{ZONE}\" {{ type primary; file \"{zone}\"; }};\n"
+            );
+            let conf = folder.write("named.conf", &conf).display().to_string();
+            let args = ["-f", "-c", &conf, "-n", "1", "-U", "1", "-4"];
+            ("named", args.map(String::from).to_vec())
+        }
+    };
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut server = Server {
+        process: net.start(Side::Server, SERVER_CORE, Path::new(program), &args),
         _folder: folder,
     };
     answers(net, &address, &mut server)?;

@@ -102,7 +102,7 @@ impl Certificate {
     pub async fn connect_quic(&self, server: SocketAddr) -> Result<Quic, String> {
         let told = |error: &dyn std::fmt::Display| format!("{server} over QUIC: {error}");
         let crypto = QuicClientConfig::try_from(self.client(b"doq")).map_err(|e| told(&e))?;
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let any = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut endpoint = quinn::Endpoint::client(any).map_err(|error| told(&error))?;
         endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
         let connecting = endpoint

@@ -47,7 +47,8 @@ impl<'de> Deserialize<'de> for CookieSecret {
 /// The secrets of a fleet. Cookies made with any of them are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CookieSecrets {
-    /// Makes cookies, until `next` takes over.
+    /// Makes cookies until `next` takes over. From then on its cookies are only accepted, until a rotation makes it
+    /// `previous`.
     pub current: CookieSecret,
     /// Made cookies before `current`.
     #[serde(default)]
@@ -88,7 +89,7 @@ impl CookieSecrets {
         }
     }
 
-    /// All secrets, in the order in which they are likely.
+    /// All secrets: the current one, the next one, the previous one.
     pub fn all(&self) -> impl Iterator<Item = &CookieSecret> {
         let next = self.next.as_ref().map(|next| &next.secret);
         [Some(&self.current), next, self.previous.as_ref()]
@@ -96,8 +97,8 @@ impl CookieSecrets {
             .flatten()
     }
 
-    /// The secrets after another one was added, which is used from `from` on. Returns when the last one added takes over
-    /// if that is still to come: then front-ends may not all know it yet.
+    /// The secrets after another one was added, which is used from `from` on. Fails if the one that was added last is not
+    /// in use yet, as some front-ends may not know it; the error is the moment from which it is used.
     pub fn rotated(&self, added: CookieSecret, now: u64, from: u64) -> Result<Self, u64> {
         let (current, previous) = match self.next {
             None => (self.current, self.previous),

@@ -1,8 +1,9 @@
 //! Response rate limiting: what becomes of a response that would be one too many. And cookies, which exempt from it.
 
+use std::hint::black_box;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Reply, Request, Responder, Transport};
+use super::{Peer, Reply, Request, Responder, Transport};
 use crate::message::{self, COOKIE_LEN, Cookie, Edns, ErrorReply, Query, ServerCookie, ServerEdns};
 use crate::metrics::Tally;
 use crate::policy::{self, CLIENT_COOKIE_LEN, Limited, ResponseClass, Verdict};
@@ -49,6 +50,19 @@ impl Responder<'_> {
         option[CLIENT_COOKIE_LEN..].copy_from_slice(&checked.server);
         exchange.edns.cookie = Some(option);
         exchange.is_proved = checked.is_valid;
+    }
+
+    /// Reads what limiting the responses to a batch of queries will need, all at once: most of them are answers of the
+    /// name that is asked for.
+    pub fn warm_limits<'q>(&self, queries: impl Iterator<Item = (&'q [u8], impl Peer)>) {
+        let Some(limiter) = &self.policy.limiter else {
+            return;
+        };
+        let touched = queries.filter_map(|(query, peer)| {
+            let class = ResponseClass::Answer(message::question_name(query)?);
+            Some(limiter.touch(peer.address().ip(), class))
+        });
+        black_box(touched.fold(0, |all, one| all ^ one));
     }
 
     /// Counts a response, and says what becomes of it. Only responses over UDP without a valid cookie are limited: others

@@ -100,8 +100,8 @@ pub struct ServeOptions {
     pub cookies: Option<bool>,
 
     /// How many responses a second each client network (/24 of IPv4, /56 of IPv6) gets for the same name over UDP; 0
-    /// for any number. Wildcards, referrals and DNAME records have one limit for all of a zone's names. Like all of
-    /// these limits it is read again on SIGHUP [default: 0].
+    /// for any number. All names of a zone that a wildcard, a DNAME record or a referral answers share one limit. Like
+    /// all of these limits it is read again on SIGHUP [default: 0].
     #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
     pub rrl_answers: Option<u32>,
     /// How many NXDOMAIN responses a second each client network gets for names in the same zone; 0 for any number
@@ -111,8 +111,8 @@ pub struct ServeOptions {
     /// How many other errors a second each client network gets; 0 for any number [default: 0].
     #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
     pub rrl_errors: Option<u32>,
-    /// Send one of so many responses over a limit, truncated, so that real clients ask again over TCP: 1 sends all of
-    /// them, 0 none; at most 10 [default: 2].
+    /// Of the responses over a limit, send one in COUNT truncated, so that real clients ask again over TCP: 1 sends all
+    /// of them, 0 none; at most 10 [default: 2].
     #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
     pub rrl_slip: Option<u8>,
     /// Prefixes of clients without rate limits [default: none].

@@ -2,8 +2,8 @@
 //!
 //! Whoever sends queries with a forged source address makes servers send responses to somebody else. A resolver asks for
 //! the same again only when its cache has expired, so a network that seems to ask for the same many times a second is
-//! most likely the victim. Of the responses that are over the limit, most are dropped. The others are sent truncated,
-//! so that a real client asks again over TCP.
+//! most likely the victim. Some of the responses over the limit are dropped, the others sent truncated (`slip`), so
+//! that a real client asks again over TCP.
 //!
 //! ```text
 //! client prefix, class, name ──keyed hash──► set of 8 buckets ──► Send, Drop or Truncate
@@ -143,10 +143,21 @@ impl ResponseLimiter {
             rate => (BURST_US / u64::from(rate)).max(1),
         };
         let hash = self.hash(peer, class);
-        let set = &self.sets[(hash as usize) & ((1 << SETS_LOG2) - 1)];
         // No bucket in use has the tag 0, which empty ones have.
         let tag = (hash >> TAG_SHIFT).max(1);
-        set.count(tag, cost_us, rates.slip, now_us & TIME_MASK)
+        self.set(hash)
+            .count(tag, cost_us, rates.slip, now_us & TIME_MASK)
+    }
+
+    /// Reads a part of what [`count`](Self::count) will need for a response, so that it is in the cache by then. Memory
+    /// is slow, but it serves the reads of many responses at once, if nothing depends on their result.
+    pub fn touch(&self, peer: IpAddr, class: ResponseClass<'_>) -> u64 {
+        let hash = self.hash(peer, class);
+        self.set(hash).0[0].load(Ordering::Relaxed)
+    }
+
+    fn set(&self, hash: u64) -> &Set {
+        &self.sets[(hash as usize) & ((1 << SETS_LOG2) - 1)]
     }
 
     fn hash(&self, peer: IpAddr, class: ResponseClass<'_>) -> u64 {

@@ -109,10 +109,24 @@ impl Batch {
         }
     }
 
-    /// The first `count` queries.
-    pub(super) fn queries(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+    /// The first `count` queries, and who sent them.
+    pub(super) fn queries(&self, count: usize) -> impl Iterator<Item = (&[u8], Sender<'_>)> {
         let received = self.received.iter().zip(&self.queries).take(count);
-        received.map(|(header, query)| &query[..(header.msg_len as usize).min(QUERY_OCTETS_MAX)])
+        let senders = self.clients.iter().zip(&self.controls);
+        received
+            .zip(senders)
+            .map(|((header, query), (client, control))| {
+                let query = &query[..(header.msg_len as usize).min(QUERY_OCTETS_MAX)];
+                let header = &header.msg_hdr;
+                (
+                    query,
+                    Sender {
+                        header,
+                        client,
+                        control,
+                    },
+                )
+            })
     }
 
     /// Answers the first `count` queries. `answer` gets a query, its sender and room for the response, and returns the

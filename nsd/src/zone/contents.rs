@@ -20,6 +20,7 @@ pub struct Contents {
     apex: Name,
     nodes: Trie,
     rrset_count: usize,
+    /// How many RRsets hide what is below them: NS at zone cuts, and DNAME.
     divider_count: usize,
     dname_count: usize,
     digest: Digest,
@@ -192,9 +193,9 @@ impl Contents {
     /// says that they cannot coexist at one name.
     pub fn fill(&mut self, other: &Contents, exclude: fn(Rtype, Rtype) -> bool) {
         for (owner, rtype, rrset) in other.iter() {
-            let there = self.types(&owner);
-            let is_free = |there: &Rtype| *there != rtype && !exclude(*there, rtype);
-            if there.iter().all(is_free)
+            let here = self.types(&owner);
+            let is_free = |here: &Rtype| *here != rtype && !exclude(*here, rtype);
+            if here.iter().all(is_free)
                 && let Some(rrset) = Rrset::new(rrset.ttl, rrset.rdata())
             {
                 self.put(&owner, rtype, &rrset);
@@ -237,7 +238,7 @@ impl Contents {
         owner.expect("it was a name when it was put here")
     }
 
-    /// Begins to look up such a name.
+    /// Begins to look up a name, which is relative to the apex and in lower case.
     pub(super) fn probe(&self, name: &[u8]) -> Probe<'_> {
         self.nodes.probe(name)
     }

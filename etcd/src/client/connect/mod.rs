@@ -15,4 +15,4 @@ pub use fault::EndpointFault;
 pub use learned::Learned;
 pub use store::Store;
 pub use tls::{Tls, certified_key, read_small};
-pub(crate) use wire::{MESSAGE_MAX, from_watch, header, key_value, kv};
+pub(crate) use wire::{MESSAGE_MAX, from_watch, header, key_value, kv_client};

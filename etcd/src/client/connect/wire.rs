@@ -1,4 +1,4 @@
-//! Conversions from etcd-client's types to the mirror's.
+//! Conversions from etcd-client's types to the mirror's, and its client with our limits of messages.
 
 use etcd_client::{Client, KvClient, ResponseHeader, WatchResponse};
 
@@ -8,7 +8,7 @@ use crate::mirror::{Header, Input, KeyChange, KeyValue};
 /// No limit in practice: a page of long TXT records or a large transaction must fit.
 pub(crate) const MESSAGE_MAX: usize = 1 << 30;
 
-pub(crate) fn kv(client: &Client) -> KvClient {
+pub(crate) fn kv_client(client: &Client) -> KvClient {
     client
         .kv_client()
         .max_decoding_message_size(MESSAGE_MAX)

@@ -2,7 +2,7 @@
 
 use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
 
-use crate::client::connect::{Store, StoreError, header, key_value, kv};
+use crate::client::connect::{Store, StoreError, header, key_value, kv_client};
 use crate::mirror::{Header, KeyValue};
 use crate::schema::Key;
 
@@ -44,7 +44,7 @@ impl Store {
         let response = self
             .read(|client| {
                 let txn = txn.clone();
-                async move { kv(&client).txn(txn).await }
+                async move { kv_client(&client).txn(txn).await }
             })
             .await?;
         let responses = response.op_responses().into_iter();

@@ -6,7 +6,7 @@ use etcd_client::{GetOptions, GetResponse};
 use tokio::time::Instant;
 
 use super::page::{self, PageSize, next_key};
-use crate::client::connect::{Store, StoreError, kv};
+use crate::client::connect::{Store, StoreError, kv_client};
 use crate::mirror::{Header, KeyValue};
 use crate::schema::Census;
 
@@ -93,7 +93,7 @@ impl Store {
         }
         self.read(|client| {
             let (start, options) = (range.start.clone(), options.clone());
-            async move { kv(&client).get(start, Some(options)).await }
+            async move { kv_client(&client).get(start, Some(options)).await }
         })
         .await
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use etcd_client::{Client, GetOptions, WatchOptions, WatchStream};
 use tokio::task::JoinHandle;
 
-use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, kv};
+use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, kv_client};
 use crate::client::read::{PageSize, decode, next_key};
 use crate::mirror::Input;
 
@@ -57,7 +57,7 @@ impl Connection {
             .with_range(range.end)
             .with_limit(size.keys())
             .with_revision(revision.unwrap_or(0));
-        let (mut kv, endpoint) = (kv(&self.read), self.endpoint.clone());
+        let (mut kv, endpoint) = (kv_client(&self.read), self.endpoint.clone());
         aside(async move {
             let asked = Instant::now();
             let got = kv.get(start, Some(options)).await;
@@ -83,7 +83,7 @@ impl Connection {
             .with_revision(from - 1)
             .with_serializable()
             .with_count_only();
-        let (mut kv, watch) = (kv(&self.read), self.watch.watch_client());
+        let (mut kv, watch) = (kv_client(&self.read), self.watch.watch_client());
         let mut watch = watch.max_decoding_message_size(MESSAGE_MAX);
         let endpoint = self.endpoint.clone();
         let told = move |error| StoreError::from_etcd(error, &endpoint);
@@ -101,7 +101,7 @@ impl Connection {
 
     /// Reads the head key linearizably.
     pub(super) fn head(&self, key: Vec<u8>) -> Pending<Input> {
-        let (mut kv, endpoint) = (kv(&self.read), self.endpoint.clone());
+        let (mut kv, endpoint) = (kv_client(&self.read), self.endpoint.clone());
         let sent = Instant::now();
         Box::pin(async move {
             let got = kv.get(key, None).await;

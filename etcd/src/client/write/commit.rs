@@ -2,7 +2,7 @@
 
 use etcd_client::{Compare, CompareOp, DeleteOptions, Txn, TxnOp};
 
-use crate::client::connect::{Store, StoreError, kv};
+use crate::client::connect::{Store, StoreError, kv_client};
 use crate::txn::{self, Op, Plan};
 
 /// The result of a commit.
@@ -20,7 +20,7 @@ impl Store {
         let txn = to_txn(plan);
         let response = self.once(|client| {
             let txn = txn.clone();
-            async move { kv(&client).txn(txn).await }
+            async move { kv_client(&client).txn(txn).await }
         });
         let response = response.await?;
         Ok(if response.succeeded() {

@@ -14,8 +14,8 @@ use crate::answer::Messages;
 /// The most octets read at once, about a hundred queries. Then it is the other connections' turn.
 const READ: usize = 4 << 10;
 
-/// Room for what is read, and for the responses. The output has room for a whole message after any that fill half of
-/// it.
+/// Room for what is read, and for the responses. The output has room for two of the longest messages: as long as at most half
+/// of it is full, one more fits.
 struct Buffers {
     input: Box<[u8]>,
     output: Box<[u8]>,
@@ -39,7 +39,7 @@ pub(super) struct Leftovers {
     pub(super) output: Vec<u8>,
     /// Whether the stream still has octets that it has taken but not sent, as TLS may have.
     pub(super) is_unsent: bool,
-    /// Whether more has come than was read at once.
+    /// Whether the last read filled its room, so that more may have come.
     pub(super) left_behind: bool,
 }
 
