@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 
 use nsd::message::{self, Query, ServerEdns};
 use nsd::model::{Name, Rdata, Rtype};
-use nsd::policy::Decision;
+use nsd::policy::{Decision, Rates, ResponseClass, ResponseLimiter};
 use nsd::zone::{Answer, Contents, Rrset, SoaFields, View, Zone, resolve_into};
 
 /// Names in the zone besides those below: enough that a lookup is none of the first level of a map.
@@ -245,6 +245,36 @@ fn resolve(bencher: divan::Bencher<'_, '_>, case: &str) {
 #[divan::bench(args = cases())]
 fn encode(bencher: divan::Bencher<'_, '_>, case: &str) {
     bencher.bench_local(stage("encode", case));
+}
+
+/// Rate limits of as many names as there are answered, one at a time and a batch at a time.
+#[divan::bench(args = [1, 10_000, 100_000], consts = [1, 64])]
+fn limit<const BATCH: usize>(bencher: divan::Bencher<'_, '_>, names: usize) {
+    let limiter = ResponseLimiter::new([1, 2]);
+    let rates = Rates {
+        answers: Rates::RATE_MAX,
+        ..Rates::default()
+    };
+    let names: Vec<Name> = (0..names).map(host).collect();
+    let mut turn = (0..names.len())
+        .map(|index| index * 7919 % names.len())
+        .cycle();
+    let peer = [192, 0, 2, 1].into();
+    let mut now_us = 0;
+    bencher.counter(BATCH).bench_local(|| {
+        now_us += 3 * BATCH as u64;
+        let batch: [_; BATCH] = std::array::from_fn(|_| {
+            let index = turn.next().unwrap();
+            ResponseClass::Answer(names[index].wire())
+        });
+        if BATCH > 1 {
+            let touched = batch.iter().map(|class| limiter.touch(peer, *class));
+            black_box(touched.fold(0, |all, one| all ^ one));
+        }
+        for class in batch {
+            black_box(limiter.count(&rates, peer, class, now_us));
+        }
+    });
 }
 
 /// What requests over HTTPS and QUIC pass through in addition: hickory-server's `Request`, made of a copy of the octets.

@@ -21,31 +21,21 @@ pub(crate) fn route(net: &Net, client: usize) -> Result<(), String> {
     net.shell(Side::Server, &routes)
 }
 
-/// One client with an address that it does not have any more, and a cookie for that.
-pub(crate) struct Forged<'f> {
-    pub(crate) address: Ipv4Addr,
-    pub(crate) cookie: Option<&'f str>,
-}
-
-/// Starts it. Queries seem to come from all of the networks, or from one client.
+/// Starts it. Queries seem to come from all of the networks, or from one client with a cookie.
 pub(crate) fn start(
     net: &Net,
     client: usize,
     queries: &Path,
-    forged: Option<&Forged<'_>>,
+    one: Option<(Ipv4Addr, &str)>,
 ) -> Result<Process, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let server = format!("{}:53", net::address_for(client, 0));
     let queries = queries.to_str().ok_or("a path that is no text")?;
     let mut args = vec!["forge", "--server", &server, "--queries", queries];
-    let address = forged.map(|forged| forged.address.to_string());
-    args.extend(
-        address
-            .iter()
-            .flat_map(|address| ["--address", address.as_str()]),
-    );
-    let cookie = forged.and_then(|forged| forged.cookie);
-    args.extend(cookie.into_iter().flat_map(|cookie| ["--cookie", cookie]));
+    let address = one.map(|(address, _)| address.to_string());
+    if let (Some(address), Some((_, cookie))) = (&address, one) {
+        args.extend(["--address", address, "--cookie", cookie]);
+    }
     Ok(net.start(Side::Client(client), CLIENT_CORE, &program, &args))
 }
 

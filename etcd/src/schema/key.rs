@@ -26,7 +26,7 @@ pub enum Key {
     Zone(Name),
     /// The key whose revision gives a zone's serial.
     Serial(Name),
-    /// The key whose revision is that of the last transaction.
+    /// The key whose revision is that of the last change.
     Head,
     /// An RRset.
     Rrset {

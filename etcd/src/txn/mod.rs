@@ -4,9 +4,9 @@
 //! comparisons which ensure that nothing the plan relied on has changed since. The caller commits the plan in one
 //! transaction. If a comparison fails, it reads and plans again.
 //!
-//! Every plan that changes what is served writes the zone's serial key and the head key. The revision of the serial key
-//! is the zone's serial. Plans for single records compare neither key, so that such writers never conflict because of
-//! them.
+//! Every plan that changes a zone's records or settings writes the zone's serial key, whose revision makes its serial
+//! grow, and the head key. `accept` writes only the head key. Plans for single records compare neither key, so that such
+//! writers never conflict because of them.
 //!
 //! Comparisons alone do not prevent a change from being made twice: the state that a plan relied on may come back, for
 //! example if an absent RRset is written and removed again. A plan is therefore sent as an attempt that can be
@@ -178,7 +178,7 @@ pub struct RrsetRead {
 }
 
 impl Plan {
-    /// This plan as an attempt: it writes its number to the head key, and fails if the attempt was withdrawn.
+    /// This plan as an attempt: it writes the attempt's number to the head key, and fails if the attempt was withdrawn.
     pub fn attempted(&self, prefix: &Prefix, attempt: Attempt) -> Self {
         let mut plan = self.clone();
         plan.unchanged(prefix, &Key::Withdrawn(attempt), 0);
@@ -212,7 +212,8 @@ impl Plan {
         });
     }
 
-    /// Writes the keys whose revisions are the zone's serial and the proof of freshness.
+    /// Writes the zone's serial key, so that its serial grows, and the head key, so that a copy counts as complete only
+    /// with this change.
     fn touch(&mut self, prefix: &Prefix, zone: &Name) {
         self.put(prefix, &Key::Serial(zone.clone()), b"{}".to_vec());
         self.put(prefix, &Key::Head, b"{}".to_vec());

@@ -68,8 +68,8 @@ pub(crate) enum Command {
     /// Adds records to an RRset.
     ///
     /// RDATA is one record per argument, or one record made of all arguments, as in `nsctl add example.org MX 10
-    /// mail.example.org`. If both are possible, the command is refused. A TXT string without double quotes is taken
-    /// literally, whatever its length.
+    /// mail.example.org`. If both are possible, the command is refused; but each argument for TXT and similar types is
+    /// one record. A TXT string without double quotes is taken literally, whatever its length.
     Add(AddRecords),
     /// Replaces an RRset; without RDATA, changes its TTL.
     Set(SetRecords),
@@ -141,7 +141,7 @@ impl Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HeldCommand {
-    /// Writes each zone that is held back to a master file, as the front-ends serve it.
+    /// Writes a master file for each zone that is held back, with what the front-ends serve.
     ///
     /// Existing files are not overwritten. `nsctl zone import ZONE FILE` restores a zone from its file.
     Export {

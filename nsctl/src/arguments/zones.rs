@@ -218,11 +218,12 @@ pub(crate) struct SettingOptions {
     #[arg(long, value_name = "MODE", value_parser = promise)]
     pub(crate) consistency: Option<Promise>,
     /// Prefixes of the clients that may query the zone, as in 192.0.2.0/24; all others get REFUSED. The list replaces
-    /// the zone's list; any removes it, so that all but --deny-query may. The lists of each front-end (nsd
-    /// --allow-query) apply too.
+    /// the zone's list; the value `any` removes it: then all clients may query that --deny-query does not name. The
+    /// lists of each front-end (nsd --allow-query) apply too.
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", value_parser = prefix)]
     pub(crate) allow_query: Option<Vec<PrefixWord>>,
-    /// Prefixes of the clients that may not query the zone, whatever --allow-query says; none removes the list.
+    /// Prefixes of the clients that may not query the zone, whatever --allow-query says; the value `none`
+    /// removes the list.
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", value_parser = prefix)]
     pub(crate) deny_query: Option<Vec<PrefixWord>>,
 }

@@ -1,4 +1,4 @@
-//! Mnemonics of protocols and services for WKS (RFC 1010 and its successors), as systems of the time had them.
+//! Mnemonics of protocols and services for WKS: those of RFC 1010 and its successors, and later ones.
 
 pub(super) const PROTOCOLS: &[(u16, &str)] = &[
     (0, "ip"),
