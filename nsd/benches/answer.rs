@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo bench -p nsd --no-default-features     # times
-//! cargo bench -p nsd request_of_hickory        # needs all features
+//! cargo bench -p nsd request_of_hickory        # needs the default features
 //! bash tests/bench/instructions.sh             # instructions, which do not move with the load of the machine
 //! ```
 #![allow(
@@ -268,8 +268,7 @@ fn limit<const BATCH: usize>(bencher: divan::Bencher<'_, '_>, names: usize) {
             ResponseClass::Answer(names[index].wire())
         });
         if BATCH > 1 {
-            let touched = batch.iter().map(|class| limiter.touch(peer, *class));
-            black_box(touched.fold(0, |all, one| all ^ one));
+            limiter.prefetch(batch.iter().map(|class| (peer, *class)));
         }
         for class in batch {
             black_box(limiter.count(&rates, peer, class, now_us));

@@ -2,6 +2,7 @@
 //! queries are answered, what the flood gets for its octets, and the memory that the server takes.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,6 +10,7 @@ use domain::base::iana::Rtype;
 use serde_json::{Value, json};
 use tests::dns;
 use tokio::net::{TcpSocket, UdpSocket};
+use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
 use crate::Run;
@@ -30,8 +32,10 @@ const NETWORKS: u8 = 32;
 /// Queries a second of each client.
 const RATE: f64 = 10.0;
 
-/// How often a client asks over UDP (Unbound's default), and how long it waits each time.
+/// How often a client sends a query over UDP: Unbound's default.
 const TRIES: usize = 5;
+
+/// How long it waits each time.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long it waits over TCP.
@@ -78,12 +82,16 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
         for (kind, is_limiting, _, readings) in &mut all {
             store.thaw();
             let server = server::start_limiting(*kind, *is_limiting, &net, &data)?;
-            store.freeze();
-            measure(&net, &data, &server, seconds, readings)
+            if *kind != Kind::Ours {
+                store.freeze();
+            }
+            let amplification = measure(&net, &data, &server, seconds, readings)
                 .map_err(|error| format!("{}: {error}: {}", kind.label(), server.log()))?;
+            if !*is_limiting && amplification < 1.0 {
+                return Err("the flood is not answered: is it dropped on its way?".into());
+            }
         }
     }
-    store.thaw();
     report(run, &all)
 }
 
@@ -93,38 +101,37 @@ fn measure(
     server: &server::Server,
     seconds: u32,
     readings: &mut Readings,
-) -> Result<(), String> {
+) -> Result<f64, String> {
     // Everything has been asked for once before the memory is read.
     generator::kxdpgun(net, data, 100_000, 1)?;
     let memory = server.memory();
-    let before = net.traffic()?;
     let mut flood = forge::start(net, FLOOD, &data.attack, None)?;
     std::thread::sleep(Duration::from_secs(1));
-    let started = Instant::now();
+    let (before, started) = (net.traffic()?, Instant::now());
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let address = format!("{}:53", net::address_for(FLOOD, 0));
     let seconds = seconds.to_string();
     let args = ["clients", "--server", &address, "--seconds", &seconds];
     let text = net.run(Side::Client(CLIENTS), CLIENT_CORE, &program, &args)?;
-    let took = started.elapsed().as_secs_f64() + 1.0;
-    let (after, peak) = (net.traffic()?, server.memory());
+    let (after, took) = (net.traffic()?, started.elapsed().as_secs_f64());
+    let memory_after = server.memory();
     flood.check()?;
     drop(flood);
     let json: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
     let queries = after.received.packets - before.received.packets;
     let received = after.received.octets - before.received.octets;
-    let sent = after.sent.octets - before.sent.octets;
+    let amplification = (after.sent.octets - before.sent.octets) / received;
     readings.queries.push(queries / took);
-    readings.amplification.push(sent / received);
+    readings.amplification.push(amplification);
     for (index, kind) in ["without", "with"].into_iter().enumerate() {
         let number = |key: &str| json[kind][key].as_f64().unwrap_or(f64::NAN);
         readings.answered[index].push(number("answered") / number("asked"));
         readings.over_tcp[index].push(number("over_tcp") / number("asked"));
         readings.p99_ms[index].push(number("p99_ms"));
     }
-    readings.memory.push(peak);
-    readings.growth.push(peak - memory);
-    Ok(())
+    readings.memory.push(memory_after);
+    readings.growth.push(memory_after - memory);
+    Ok(amplification)
 }
 
 fn report(run: &Run, all: &[(Kind, bool, String, Readings)]) -> Result<(), String> {
@@ -136,14 +143,14 @@ fn report(run: &Run, all: &[(Kind, bool, String, Readings)]) -> Result<(), Strin
             "limits",
             "forged queries/s",
             "octets out per octet in",
-            "answered, no cookies",
-            "of all, over TCP",
+            "no cookies: answered",
+            "over TCP",
             "p99",
-            "answered, cookies",
-            "of all, over TCP",
-            "p99",
-            "memory",
-            "more than before",
+            "cookies: answered",
+            "over TCP ",
+            "p99 ",
+            "memory after",
+            "growth",
         ],
     );
     for (kind, is_limiting, version, readings) in all {
@@ -171,9 +178,10 @@ fn report(run: &Run, all: &[(Kind, bool, String, Readings)]) -> Result<(), Strin
     ));
     report.note(format!(
         "Clients: {NETWORKS} of the 256 networks have one without and one with cookies. Each sends {RATE} queries a second, half \
-         of them for what is attacked. A client asks up to {TRIES} times, waits {PATIENCE:?} each time, and goes on over TCP if told to."
+         of them for what is attacked. It sends a query up to {TRIES} times, as Unbound does by default, waits {PATIENCE:?} each time, and goes \
+         on over TCP if told to. p99 is of what is answered."
     ));
-    report.note("Octets are counted on the interfaces, those of the clients' queries and answers among them. One core for the server, one for flood, clients and their kernel.");
+    report.note("Octets are counted on the interfaces, those of the clients among them, and those of queries that a server is too slow to take. One core for the server, one for flood, clients and their kernel.");
     report.write(run)
 }
 
@@ -208,20 +216,18 @@ pub(crate) fn clients(options: &Options) -> Result<(), String> {
             let clients = (0..NETWORKS).map(move |network| Client {
                 server,
                 source: Ipv4Addr::new(100, 64, network, 53 + u8::from(has_cookies)).into(),
-                cookie: has_cookies.then(|| fastrand::u64(..).to_ne_bytes().to_vec()),
+                cookie: Mutex::new(has_cookies.then(|| fastrand::u64(..).to_ne_bytes().to_vec())),
             });
             clients
-                .map(|client| tokio::spawn(client.run(end)))
+                .map(|client| tokio::spawn(Arc::new(client).run(end)))
                 .collect::<Vec<_>>()
         };
         let mut tallies = [Tally::default(), Tally::default()];
-        for (tally, tasks) in tallies.iter_mut().zip([spawn(false), spawn(true)]) {
-            for task in tasks {
-                let one = task.await.map_err(|error| error.to_string())??;
-                tally.asked += one.asked;
-                tally.answered += one.answered;
-                tally.over_tcp += one.over_tcp;
-                tally.millis.extend(one.millis);
+        for (tally, clients) in tallies.iter_mut().zip([spawn(false), spawn(true)]) {
+            for client in clients {
+                for outcome in client.await.map_err(|error| error.to_string())? {
+                    tally.add(&outcome?);
+                }
             }
         }
         Ok::<_, String>(tallies)
@@ -240,79 +246,99 @@ pub(crate) fn clients(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
+/// What came of one query: how long it took and whether that was over TCP; `None` if it was not answered.
+type Outcome = Option<(Duration, bool)>;
+
+impl Tally {
+    fn add(&mut self, outcome: &Outcome) {
+        self.asked += 1;
+        if let Some((took, is_over_tcp)) = outcome {
+            self.answered += 1;
+            self.over_tcp += u64::from(*is_over_tcp);
+            self.millis.push(took.as_secs_f64() * 1e3);
+        }
+    }
+}
+
 /// A client with an address of its own, which asks as resolvers do.
 struct Client {
     server: SocketAddr,
     source: IpAddr,
     /// Its own cookie, and behind it the server's once it has one.
-    cookie: Option<Vec<u8>>,
+    cookie: Mutex<Option<Vec<u8>>>,
 }
 
 impl Client {
-    async fn run(mut self, end: Instant) -> Result<Tally, String> {
-        let told = |error: std::io::Error| format!("{}: {error}", self.source);
-        let socket = UdpSocket::bind((self.source, 0)).await.map_err(told)?;
-        socket.connect(self.server).await.map_err(told)?;
-        let mut tally = Tally::default();
+    /// Asks at its rate, whether answers come or not.
+    async fn run(self: Arc<Self>, end: Instant) -> Vec<Result<Outcome, String>> {
         let period = Duration::from_secs_f64(1.0 / RATE);
         // Not all at once.
         let mut due = Instant::now() + period.mul_f64(fastrand::f64());
+        let (mut queries, mut is_attacked) = (JoinSet::new(), false);
         while due < end {
             sleep_until(due.into()).await;
-            let (name, rtype) = match tally.asked % 2 {
-                0 => (ATTACKED.to_string(), Rtype::TXT),
-                _ => (format!("ns1.{ZONE}"), Rtype::A),
-            };
-            tally.asked += 1;
-            let started = Instant::now();
-            if let Some(is_over_tcp) = self.ask(&socket, &name, rtype).await {
-                tally.answered += 1;
-                tally.over_tcp += u64::from(is_over_tcp);
-                tally.millis.push(started.elapsed().as_secs_f64() * 1e3);
-            }
-            due = (due + period).max(Instant::now());
+            queries.spawn(self.clone().ask(due, is_attacked));
+            is_attacked = !is_attacked;
+            due += period;
         }
-        Ok(tally)
+        queries.join_all().await
     }
 
-    /// Asks until there is an answer; whether it came over TCP.
-    async fn ask(&mut self, socket: &UdpSocket, name: &str, rtype: Rtype) -> Option<bool> {
+    /// Asks until there is an answer.
+    async fn ask(self: Arc<Self>, due: Instant, is_attacked: bool) -> Result<Outcome, String> {
+        let told = |error: std::io::Error| format!("{}: {error}", self.source);
+        let socket = UdpSocket::bind((self.source, 0)).await.map_err(told)?;
+        socket.connect(self.server).await.map_err(told)?;
         for _ in 0..TRIES {
-            let query = self.query(name, rtype);
+            let query = self.query(is_attacked);
             // A full queue is as good as a lost query.
             let _ = socket.send(&query).await;
-            let Ok(response) = timeout(PATIENCE, response(socket, &query[..2])).await else {
+            let Ok(response) = timeout(PATIENCE, response(&socket, &query[..2])).await else {
                 continue;
             };
             self.learn(&response);
             let Ok(answer) = dns::parse(&response) else {
                 continue;
             };
+            let answered = |answer: dns::Answer, is_over_tcp| {
+                let is_answer = !answer.answers.is_empty();
+                is_answer.then(|| (due.elapsed(), is_over_tcp))
+            };
             if answer.tc {
-                let query = self.query(name, rtype);
+                let query = self.query(is_attacked);
                 let asked = timeout(TCP_PATIENCE, self.over_tcp(&query)).await;
-                let answer = asked.ok()?.ok()?;
-                return (!answer.answers.is_empty()).then_some(true);
+                return Ok(match asked {
+                    Ok(Ok(answer)) => answered(answer, true),
+                    _ => None,
+                });
             }
             // With a wrong cookie it has got a new one by now.
-            if !answer.answers.is_empty() {
-                return Some(false);
+            if let Some(answered) = answered(answer, false) {
+                return Ok(Some(answered));
             }
         }
-        None
+        Ok(None)
     }
 
-    fn query(&self, name: &str, rtype: Rtype) -> Vec<u8> {
-        let mut query = dns::query(fastrand::u16(..), name, rtype);
-        if let Some(cookie) = &self.cookie {
+    fn cookie(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.cookie.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn query(&self, is_attacked: bool) -> Vec<u8> {
+        let id = fastrand::u16(..);
+        let mut query = match is_attacked {
+            true => dns::query(id, ATTACKED, Rtype::TXT),
+            false => dns::query(id, &format!("ns1.{ZONE}"), Rtype::A),
+        };
+        if let Some(cookie) = &*self.cookie() {
             forge::add_cookie(&mut query, cookie);
         }
         query
     }
 
     /// Takes the server's cookie from a response: it is behind the client's.
-    fn learn(&mut self, response: &[u8]) {
-        if let Some(cookie) = &mut self.cookie
+    fn learn(&self, response: &[u8]) {
+        if let Some(cookie) = &mut *self.cookie()
             && let Some(at) = response
                 .windows(8)
                 .position(|octets| octets == &cookie[..8])

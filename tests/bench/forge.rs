@@ -12,11 +12,17 @@ use crate::net::{self, CLIENT_CORE, Net, Side};
 /// The networks that queries seem to come from: 256 of /24.
 pub(crate) const NETWORKS: &str = "100.64.0.0/16";
 
-/// Lets the server send its responses to forged addresses towards this generator, which drops them.
+/// Lets the server send its responses to forged addresses towards this generator, which drops them but for those to
+/// addresses that it has.
 pub(crate) fn route(net: &Net, client: usize) -> Result<(), String> {
     let gateway = net::own_address(client);
+    net.shell(
+        Side::Client(client),
+        &format!("ip route add blackhole {NETWORKS}"),
+    )?;
+    // Forged queries come in by another interface than responses go out by.
     let routes = format!(
-        "ip route add {NETWORKS} via {gateway} && sysctl -qw net.ipv4.conf.all.rp_filter=0"
+        "ip route add {NETWORKS} via {gateway} && for file in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$file; done"
     );
     net.shell(Side::Server, &routes)
 }

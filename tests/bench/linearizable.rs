@@ -129,20 +129,20 @@ fn measure(
 /// How often queries have waited for a read of etcd together.
 fn barriers(net: &Net) -> Result<u64, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let args = ["status", &format!("127.0.0.1:{ADMIN}")];
+    let args = ["fetch", &format!("127.0.0.1:{ADMIN}"), "/status"];
     let text = net.run(Side::Server, SERVER_CORE, &program, &args)?;
     let status: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
     let count = status["barriers"].as_u64();
     count.ok_or_else(|| format!("no count of barriers in {text}"))
 }
 
-/// Prints what a front-end says of itself.
-pub(crate) fn status(admin: SocketAddr) -> Result<(), String> {
+/// Prints what the admin listener of a front-end has at a path.
+pub(crate) fn fetch(admin: SocketAddr, path: &str) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let response = runtime.block_on(tests::get(admin, "/status"))?;
+    let response = runtime.block_on(tests::get(admin, path))?;
     println!("{}", response.body);
     Ok(())
 }

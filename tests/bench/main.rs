@@ -115,12 +115,9 @@ enum Table {
     /// The clients beside a flood.
     #[command(hide = true)]
     Clients(flood::Options),
-    /// Prints what a front-end says of itself.
+    /// Prints what the admin listener of a front-end has at a path.
     #[command(hide = true)]
-    Status {
-        /// Its admin listener.
-        admin: SocketAddr,
-    },
+    Fetch { admin: SocketAddr, path: String },
     /// Writes to etcd at a rate.
     #[command(hide = true)]
     Write(updates::Options),
@@ -138,7 +135,7 @@ fn main() -> ExitCode {
         Table::Quic(options) => encrypted::ask_over_quic(&options),
         Table::Forge(options) => forge::run(&options),
         Table::Clients(options) => flood::clients(&options),
-        Table::Status { admin } => linearizable::status(admin),
+        Table::Fetch { admin, path } => linearizable::fetch(admin, &path),
         Table::Write(options) => updates::write(&options),
         table => measure(&run, &table),
     };

@@ -50,12 +50,12 @@ pub(crate) fn own_address(client: usize) -> String {
 /// What went over the server's interfaces.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Traffic {
-    pub(crate) received: Octets,
-    pub(crate) sent: Octets,
+    pub(crate) received: Count,
+    pub(crate) sent: Count,
 }
 
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Octets {
+pub(crate) struct Count {
     pub(crate) octets: f64,
     pub(crate) packets: f64,
 }
@@ -106,13 +106,12 @@ impl Net {
             Side::Server => &self.server,
             Side::Client(index) => &self.clients[index],
         };
-        let front = ["netns", "exec", space, "taskset", "-c", cores].map(OsStr::new);
+        // It ends with us, however we end.
+        let guard = ["setpriv", "--pdeathsig", "KILL"];
+        let front = ["netns", "exec", space].into_iter().chain(guard);
+        let front = front.chain(["taskset", "-c", cores]).map(OsStr::new);
         let args = args.iter().map(OsStr::new);
-        front
-            .into_iter()
-            .chain([program.as_os_str()])
-            .chain(args)
-            .collect()
+        front.chain([program.as_os_str()]).chain(args).collect()
     }
 
     /// Starts a program on one side.

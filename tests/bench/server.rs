@@ -92,7 +92,7 @@ impl Kind {
         let address = net::address(0);
         let zone = data.zone.display();
         let home = folder.path().display();
-        let (program, args): (&str, Vec<String>) = match self {
+        let program: Program = match self {
             Kind::Echo => {
                 let program = std::env::current_exe().map_err(|error| error.to_string())?;
                 let process = net.start(
@@ -118,11 +118,8 @@ impl Kind {
                      remote-control:\n control-enable: no\n\
                      zone:\n name: {ZONE}\n zonefile: {zone}\n"
                 );
-                let conf = folder.write("nsd.conf", &conf);
-                (
-                    "/usr/sbin/nsd",
-                    vec!["-d".into(), "-c".into(), conf.display().to_string()],
-                )
+                let conf = folder.write("nsd.conf", &conf).display().to_string();
+                ("/usr/sbin/nsd", vec!["-d".into(), "-c".into(), conf])
             }
             Kind::Knot | Kind::KnotXdp => {
                 let listen = match self {
@@ -132,28 +129,9 @@ impl Kind {
                     }
                     _ => format!(" listen: {address}@53\n"),
                 };
-                let conf = format!(
-                    "server:\n rundir: \"{home}\"\n udp-workers: 1\n tcp-workers: 1\n background-workers: 1\n{listen}\
-                     log:\n - target: stderr\n   any: error\n\
-                     database:\n storage: \"{home}/db\"\n\
-                     zone:\n - domain: {ZONE}\n   file: {zone}\n   zonefile-sync: -1\n   journal-content: none\n"
-                );
-                let conf = folder.write("knot.conf", &conf);
-                ("knotd", vec!["-c".into(), conf.display().to_string()])
+                knot(&folder, data, &listen, "")
             }
-            Kind::Bind => {
-                let conf = format!(
-                    "options {{ directory \"{home}\"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no; \
-                     pid-file none; session-keyfile none; querylog no; minimal-responses no-auth; }};\n\
-                     logging {{ category default {{ null; }}; }};\ncontrols {{ }};\n\
-                     zone \"{ZONE}\" {{ type primary; file \"{zone}\"; }};\n"
-                );
-                let conf = folder.write("named.conf", &conf);
-                let mut args: Vec<String> =
-                    vec!["-f".into(), "-c".into(), conf.display().to_string()];
-                args.extend(["-n", "1", "-U", "1", "-4"].map(String::from));
-                ("named", args)
-            }
+            Kind::Bind => bind(&folder, data, "", ""),
             Kind::PowerDns => {
                 let named = format!("zone \"{ZONE}\" {{ type master; file \"{zone}\"; }};\n");
                 let named = folder.write("named.conf", &named);
@@ -167,15 +145,50 @@ impl Kind {
                 ("pdns_server", vec![format!("--config-dir={home}")])
             }
         };
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let process = net.start(Side::Server, SERVER_CORE, Path::new(program), &args);
-        let mut server = Server {
-            process,
-            _folder: folder,
-        };
-        answers(net, &address, &mut server)?;
-        Ok(server)
+        launch(net, &program, folder)
     }
+}
+
+/// A program and its arguments.
+type Program = (&'static str, Vec<String>);
+
+/// Starts it on the server's core and waits until it answers.
+fn launch(net: &Net, (program, args): &Program, folder: TempDir) -> Result<Server, String> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut server = Server {
+        process: net.start(Side::Server, SERVER_CORE, Path::new(program), &args),
+        _folder: folder,
+    };
+    answers(net, &net::address(0), &mut server)?;
+    Ok(server)
+}
+
+/// Knot, with the end of its `server` section and with modules for all zones.
+fn knot(folder: &TempDir, data: &Data, listen: &str, modules: &str) -> Program {
+    let (home, zone) = (folder.path().display(), data.zone.display());
+    let conf = format!(
+        "server:\n rundir: \"{home}\"\n udp-workers: 1\n tcp-workers: 1\n background-workers: 1\n{listen}\
+         log:\n - target: stderr\n   any: error\n\
+         database:\n storage: \"{home}/db\"\n{modules}\
+         zone:\n - domain: {ZONE}\n   file: {zone}\n   zonefile-sync: -1\n   journal-content: none\n"
+    );
+    let conf = folder.write("knot.conf", &conf).display().to_string();
+    ("knotd", vec!["-c".into(), conf])
+}
+
+/// BIND, with statements before its options and with more options.
+fn bind(folder: &TempDir, data: &Data, before: &str, options: &str) -> Program {
+    let (home, zone) = (folder.path().display(), data.zone.display());
+    let address = net::address(0);
+    let conf = format!(
+        "{before}options {{ directory \"{home}\"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no; \
+         pid-file none; session-keyfile none; querylog no; minimal-responses no-auth; {options} }};\n\
+         logging {{ category default {{ null; }}; }};\ncontrols {{ }};\n\
+         zone \"{ZONE}\" {{ type primary; file \"{zone}\"; }};\n"
+    );
+    let conf = folder.write("named.conf", &conf).display().to_string();
+    let args = ["-f", "-c", &conf, "-n", "1", "-U", "1", "-4"];
+    ("named", args.map(String::from).to_vec())
 }
 
 /// Starts this or BIND with TLS and HTTPS, too, and this with QUIC, at their usual ports.
@@ -195,28 +208,23 @@ pub(crate) fn start_encrypted(
         let listen = format!("{address}:53");
         return ours(net, "1", SERVER_CORE, &[&listen], 9053, &more, folder);
     }
-    let (home, zone) = (folder.path().display(), data.zone.display());
     let (chain, key) = (certificate.certificate.display(), certificate.key.display());
-    let conf = format!(
-        "tls own {{ cert-file \"{chain}\"; key-file \"{key}\"; }};\n\
-         options {{ directory \"{home}\"; listen-on {{ {address}; }}; listen-on port 853 tls own {{ {address}; }}; \
-         listen-on port 443 tls own http default {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no; \
-         pid-file none; session-keyfile none; querylog no; minimal-responses no-auth; tcp-clients 1000; }};\n\
-         logging {{ category default {{ null; }}; }};\ncontrols {{ }};\n\
-         zone \"{ZONE}\" {{ type primary; file \"{zone}\"; }};\n"
+    let tls = format!("tls own {{ cert-file \"{chain}\"; key-file \"{key}\"; }};\n");
+    let listen = format!(
+        "listen-on port 853 tls own {{ {address}; }}; listen-on port 443 tls own http default {{ {address}; }}; tcp-clients 1000;"
     );
-    let conf = folder.write("named.conf", &conf).display().to_string();
-    let args = ["-f", "-c", &conf, "-n", "1", "-U", "1", "-4"];
-    let mut server = Server {
-        process: net.start(Side::Server, SERVER_CORE, Path::new("named"), &args),
-        _folder: folder,
-    };
-    answers(net, &address, &mut server)?;
-    Ok(server)
+    let program = bind(&folder, data, &tls, &listen);
+    launch(net, &program, folder)
 }
 
 /// Responses a second of one kind that a network gets from a server that limits them.
 pub(crate) const LIMIT: u32 = 20;
+
+/// The options of a front-end that limits all kinds of responses to this rate.
+pub(crate) fn rate_limits(rate: &str) -> [&str; 6] {
+    let [answers, nxdomains, errors] = ["--rrl-answers", "--rrl-nxdomains", "--rrl-errors"];
+    [answers, rate, nxdomains, rate, errors, rate]
+}
 
 /// Starts this, Knot or BIND, with response rate limiting or without. All of them have cookies.
 pub(crate) fn start_limiting(
@@ -225,59 +233,30 @@ pub(crate) fn start_limiting(
     net: &Net,
     data: &Data,
 ) -> Result<Server, String> {
-    let folder = TempDir::new();
-    let address = net::address(0);
-    let (home, zone) = (folder.path().display(), data.zone.display());
-    let (program, args) = match kind {
+    let (folder, address) = (TempDir::new(), net::address(0));
+    let program = match kind {
         Kind::Ours => {
             let rate = LIMIT.to_string();
-            let limits = ["--rrl-answers", "--rrl-nxdomains", "--rrl-errors"];
-            let limits = limits.into_iter().flat_map(|limit| [limit, &rate]);
-            let more: Vec<&str> = limits.filter(|_| is_limiting).collect();
+            let limits = rate_limits(&rate);
+            let more: &[&str] = if is_limiting { &limits } else { &[] };
             let listen = format!("{address}:53");
-            return ours(net, "1", SERVER_CORE, &[&listen], 9053, &more, folder);
+            return ours(net, "1", SERVER_CORE, &[&listen], 9053, more, folder);
         }
         Kind::Knot => {
-            let modules = if is_limiting {
-                " global-module: [mod-cookies/all, mod-rrl/all]\n"
-            } else {
-                " global-module: mod-cookies/all\n"
-            };
-            let conf = format!(
-                "server:\n rundir: \"{home}\"\n udp-workers: 1\n tcp-workers: 1\n background-workers: 1\n listen: {address}@53\n\
-                 log:\n - target: stderr\n   any: error\n\
-                 database:\n storage: \"{home}/db\"\n\
-                 mod-cookies:\n - id: all\n\
-                 mod-rrl:\n - id: all\n   rate-limit: {LIMIT}\n   slip: 2\n\
-                 template:\n - id: default\n  {modules}\
-                 zone:\n - domain: {ZONE}\n   file: {zone}\n   zonefile-sync: -1\n   journal-content: none\n"
+            let limits = if is_limiting { ", mod-rrl/all" } else { "" };
+            let modules = format!(
+                "mod-cookies:\n - id: all\nmod-rrl:\n - id: all\n   rate-limit: {LIMIT}\n   slip: 2\n\
+                 template:\n - id: default\n   global-module: [mod-cookies/all{limits}]\n"
             );
-            let conf = folder.write("knot.conf", &conf).display().to_string();
-            ("knotd", vec!["-c".to_string(), conf])
+            knot(&folder, data, &format!(" listen: {address}@53\n"), &modules)
         }
-        _ => {
-            let limits = match is_limiting {
-                true => format!("rate-limit {{ responses-per-second {LIMIT}; slip 2; }};"),
-                false => String::new(),
-            };
-            let conf = format!(
-                "options {{ directory \"{home}\"; listen-on {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no; \
-                 pid-file none; session-keyfile none; querylog no; minimal-responses no-auth; {limits} }};\n\
-                 logging {{ category default {{ null; }}; }};\ncontrols {{ }};\n\
-                 zone \"{ZONE}\" {{ type primary; file \"{zone}\"; }};\n"
-            );
-            let conf = folder.write("named.conf", &conf).display().to_string();
-            let args = ["-f", "-c", &conf, "-n", "1", "-U", "1", "-4"];
-            ("named", args.map(String::from).to_vec())
+        Kind::Bind => {
+            let limits = format!("rate-limit {{ responses-per-second {LIMIT}; slip 2; }};");
+            bind(&folder, data, "", if is_limiting { &limits } else { "" })
         }
+        other => return Err(format!("no rate limits for {}", other.label())),
     };
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let mut server = Server {
-        process: net.start(Side::Server, SERVER_CORE, Path::new(program), &args),
-        _folder: folder,
-    };
-    answers(net, &address, &mut server)?;
-    Ok(server)
+    launch(net, &program, folder)
 }
 
 /// Starts a front-end with more options and waits until it answers. The store or a snapshot has the zone.

@@ -68,7 +68,7 @@ fn join_wait(typed: Vec<OsString>) -> Vec<OsString> {
             break;
         }
         let next = typed.peek().map(|next| next.to_string_lossy());
-        let ends = next.is_none_or(|next| next.starts_with("--") || next == "-o");
+        let ends = next.is_none_or(|next| next.starts_with('-'));
         let is_time = word.to_str().is_some_and(|word| {
             time(word).is_ok() && (ends || word.ends_with(|last: char| last.is_ascii_alphabetic()))
         });
@@ -164,7 +164,7 @@ mod tests {
                 "add --wait=10 -- x A 192.0.2.1",
             ),
             ("accept --wait 10 --expect 3", "accept --wait=10 --expect 3"),
-            ("accept --wait 10 -o json", "accept --wait=10 -o json"),
+            ("accept --wait 10 -ojson", "accept --wait=10 -ojson"),
             ("zone remove --wait x", "zone remove --wait x"),
             ("add x TXT -- --wait 1m", "add -- x TXT --wait 1m"),
         ] {

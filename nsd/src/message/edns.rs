@@ -30,6 +30,14 @@ pub const COOKIE_LEN: usize = 8 + 16;
 /// The length of a padded response is a multiple of this (RFC 8467 4.1).
 const PADDED_BLOCK: usize = 468;
 
+/// Whether a message seems to end in a COOKIE option as long as ours. Cheap, and for guesses only: the octets may be part
+/// of something else.
+pub fn ends_in_cookie(octets: &[u8]) -> bool {
+    let start = octets.len().checked_sub(COOKIE_LEN + OPTION_LEN);
+    let head = start.and_then(|start| octets[start..].first_chunk());
+    head == Some(&[0, COOKIE as u8, 0, COOKIE_LEN as u8])
+}
+
 /// The OPT record of a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edns {

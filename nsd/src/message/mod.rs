@@ -23,7 +23,7 @@ mod tests;
 mod tsig;
 mod writer;
 
-pub use edns::{COOKIE_LEN, Cookie, Edns, ServerCookie, ServerEdns};
+pub use edns::{COOKIE_LEN, Cookie, Edns, ServerCookie, ServerEdns, ends_in_cookie};
 pub use encode::{encode, encode_chaos, encode_reject, encode_truncated};
 pub use lifetime::lifetime;
 pub use parse::{parse, question_name};

@@ -17,6 +17,7 @@
 
 use core::fmt;
 use core::hash::Hasher;
+use core::hint::black_box;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -149,11 +150,11 @@ impl ResponseLimiter {
             .count(tag, cost_us, rates.slip, now_us & TIME_MASK)
     }
 
-    /// Reads a part of what [`count`](Self::count) will need for a response, so that it is in the cache by then. Memory
-    /// is slow, but it serves the reads of many responses at once, if nothing depends on their result.
-    pub fn touch(&self, peer: IpAddr, class: ResponseClass<'_>) -> u64 {
-        let hash = self.hash(peer, class);
-        self.set(hash).0[0].load(Ordering::Relaxed)
+    /// Brings the buckets of these responses into the cache. The waits for memory overlap, as no read depends on another.
+    pub fn prefetch<'n>(&self, responses: impl Iterator<Item = (IpAddr, ResponseClass<'n>)>) {
+        for (peer, class) in responses {
+            black_box(self.set(self.hash(peer, class)).0[0].load(Ordering::Relaxed));
+        }
     }
 
     fn set(&self, hash: u64) -> &Set {

@@ -95,7 +95,9 @@ fn answer(service: &Service, socket: &Arc<UdpSocket>, stop: &StopFlag, counters:
         let (proof, view) = (service.served.proof(), view.load());
         warm(view, batch.queries(count).map(|(query, _)| query));
         let mut responder = service.responder(proof, view);
-        responder.warm_limits(batch.queries(count));
+        if count > 1 {
+            responder.warm_limits(batch.queries(count));
+        }
         let responses = batch.answer(count, |query, sender, out| {
             let mut request = request(query, sender);
             let mut reply = responder.respond(&request, &mut tally, out);
