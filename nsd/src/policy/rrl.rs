@@ -337,6 +337,20 @@ mod tests {
     }
 
     #[test]
+    fn prefetching_counts_nothing() {
+        let limiter = limiter();
+        let response = (ip("192.0.2.1"), ResponseClass::Answer(WWW));
+        assert_eq!(limiter.count(&ALL_ONE, response.0, response.1, 5), None);
+        let buckets = || -> Vec<u64> {
+            let sets = limiter.sets.iter().flat_map(|set| &set.0);
+            sets.map(|at| at.load(Ordering::Relaxed)).collect()
+        };
+        let before = buckets();
+        limiter.prefetch([response, (ip("::1"), ResponseClass::Error)].into_iter());
+        assert_eq!(buckets(), before);
+    }
+
+    #[test]
     fn a_rate_of_zero_limits_nothing() {
         let (limiter, off) = (limiter(), Rates::default());
         assert!(!off.is_on());

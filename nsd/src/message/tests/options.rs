@@ -318,6 +318,19 @@ fn cookies_are_read() {
 }
 
 #[test]
+fn a_whole_cookie_at_the_end_is_seen() {
+    for len in 0..=40 {
+        let query = asking("x.", Rtype::A, &[&cookie(len)]);
+        assert_eq!(ends_in_cookie(&query), len == 16, "{len}");
+    }
+    let whole = cookie(16);
+    for start in 0..whole.len() {
+        assert_eq!(ends_in_cookie(&whole[start..]), start == 0);
+        assert!(!ends_in_cookie(&whole[..start]));
+    }
+}
+
+#[test]
 fn a_query_without_a_question_may_ask_for_a_cookie() {
     let opt = |option: &[u8]| {
         let len = [0, option.len() as u8];
