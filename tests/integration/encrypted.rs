@@ -288,6 +288,13 @@ async fn certificates_are_replaced_while_connections_stay() {
     exchange_framed(&mut open, &query)
         .await
         .expect("the connection has stayed");
+    let expired = "the certificate has expired";
+    is_told(expired).expect_err("it is valid");
+    Certificate::make_expired(old.certificate.parent().expect("a folder"));
+    eventually("the log says so", Duration::from_secs(10), async || {
+        is_told(expired)
+    })
+    .await;
 }
 
 #[tokio::test]

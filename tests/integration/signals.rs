@@ -41,7 +41,10 @@ async fn hangup_reads_the_log_level_and_tells_what_it_cannot_change() {
     write("log-level = \"trace\"\ntcp-idle = 5\n");
     frontend.signal("HUP");
     logs(&frontend, "reloaded the log level", 1).await;
+    logs(&frontend, "\"changed\":\"log-level\"", 1).await;
     logs(&frontend, "\"settings\":\"tcp-idle\"", 1).await;
+    frontend.signal("HUP");
+    logs(&frontend, "\"changed\":\"nothing\"", 1).await;
     // It looks for etcd all the time, which makes for lines.
     eventually("more is logged", LIMIT, async || {
         let log = frontend.log();
@@ -61,6 +64,9 @@ async fn hangup_reads_the_log_level_and_tells_what_it_cannot_change() {
     // One that is heard comes after those that are not.
     frontend.signal("HUP");
     logs(&frontend, "no-such-setting", 2).await;
+    // A line of the log is one line.
+    let is_broken = |line: &serde_json::Value| line.to_string().contains("\\n");
+    assert!(!frontend.log().iter().any(is_broken));
     frontend.check();
     answers(&frontend).await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use rcgen::CertifiedKey;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -30,9 +30,20 @@ pub struct Certificate {
 impl Certificate {
     /// Makes one, or replaces one that is there.
     pub fn make(folder: &Path) -> Self {
+        Self::make_until(folder, 4096)
+    }
+
+    /// Makes one that has expired, or replaces one that is there.
+    pub fn make_expired(folder: &Path) -> Self {
+        Self::make_until(folder, 2020)
+    }
+
+    fn make_until(folder: &Path, year: i32) -> Self {
         let names = ["localhost".to_string(), "127.0.0.1".to_string()];
-        let CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed(names).expect("a certificate");
+        let mut params = CertificateParams::new(names).expect("names");
+        params.not_after = date_time_ymd(year, 1, 1);
+        let signing_key = KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&signing_key).expect("a certificate");
         let made = Certificate {
             certificate: folder.join("dns.pem"),
             key: folder.join("dns.key"),

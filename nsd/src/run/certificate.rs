@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use etcd::client::{self, StoreError};
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use x509_parser::parse_x509_certificate;
+use x509_parser::time::ASN1Time;
 
 use crate::server::Certificate;
 
@@ -38,7 +41,9 @@ impl CertificateFiles {
     pub(crate) fn open(certificate: &Path, key: &Path) -> Result<Self, StoreError> {
         // Before they are read, so that no change is missed.
         let first = stamps(certificate, key);
-        let shown = Certificate::new(client::certified_key(certificate, key)?);
+        let pair = client::certified_key(certificate, key)?;
+        warn_of_dates(&pair, certificate);
+        let shown = Certificate::new(pair);
         Ok(CertificateFiles {
             certificate: certificate.into(),
             key: key.into(),
@@ -56,7 +61,10 @@ impl CertificateFiles {
     /// pair in use stays.
     pub(crate) fn reload(&self) -> Result<impl FnOnce(), StoreError> {
         let pair = client::certified_key(&self.certificate, &self.key)?;
-        Ok(|| self.shown.replace(pair))
+        Ok(|| {
+            warn_of_dates(&pair, &self.certificate);
+            self.shown.replace(pair);
+        })
     }
 
     /// Reads the files again whenever they have changed, until `stop` is cancelled. Files that are replaced one after the
@@ -102,6 +110,22 @@ impl CertificateFiles {
             }
         };
         Seen { stamps, is_settled }
+    }
+}
+
+/// Warns of a certificate that clients reject because of its dates. It is shown all the same: no other one is there, and
+/// some clients do not check.
+fn warn_of_dates(pair: &CertifiedKey, file: &Path) {
+    let parsed = pair.cert.first().map(|leaf| parse_x509_certificate(leaf));
+    let Some(Ok((_, certificate))) = parsed else {
+        return;
+    };
+    let (validity, now) = (certificate.validity(), ASN1Time::now());
+    let file = file.display();
+    if validity.not_after < now {
+        warn!(certificate = %file, expired = %validity.not_after, "the certificate has expired: clients will reject it");
+    } else if validity.not_before > now {
+        warn!(certificate = %file, from = %validity.not_before, "the certificate is not valid yet: clients will reject it");
     }
 }
 

@@ -3,7 +3,7 @@
 //! That is the log level, the TLS files for connections to etcd, the certificate for clients, and the settings about
 //! clients. Either all of it is valid and used from then on, or nothing changes and the log says why.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -40,6 +40,8 @@ pub(crate) struct Reload {
     typed: ServeOptions,
     /// The same merged with the configuration file, as at the start of the process.
     started_with: ServeOptions,
+    /// As at the last reload.
+    last: Mutex<ServeOptions>,
     store: client::Config,
     log_level: LogLevel,
     /// One reload at a time.
@@ -51,9 +53,11 @@ impl Reload {
     pub(crate) fn start(typed: ServeOptions) -> anyhow::Result<(Self, Config)> {
         let config = typed.clone().complete()?;
         let started_with = typed.merged()?;
+        let last = Mutex::new(started_with.clone());
         let reload = Reload {
             typed,
             started_with,
+            last,
             store: config.mirror.store.clone(),
             log_level: LogLevel::start(&config.log_level, config.log_format)?,
             turn: Arc::new(Semaphore::new(1)),
@@ -86,25 +90,30 @@ impl Reload {
 
     fn reload(&self, certificate: Option<&CertificateFiles>, policy: &ArcSwap<Policy>) {
         match self.try_reload(certificate, policy) {
-            Ok(log_level) => info!(
-                log_level,
-                "reloaded the log level, the TLS files and the settings about clients"
+            Ok((changed, log_level)) => info!(
+                changed,
+                log_level, "reloaded the log level, the TLS files and the settings about clients"
             ),
             Err(error) => error!(
-                error = format!("{error:#}"),
+                error = one_line(&format!("{error:#}")),
                 "not reloaded: the log level, the TLS files and the settings about clients stay as they are"
             ),
         }
     }
 
+    /// The result is the settings that have changed, or `nothing`, and the log level.
     fn try_reload(
         &self,
         certificate: Option<&CertificateFiles>,
         policy: &ArcSwap<Policy>,
-    ) -> anyhow::Result<String> {
+    ) -> anyhow::Result<(String, String)> {
         // Everything that may fail comes first.
         let config = self.typed.clone().complete()?;
-        let differences = self.typed.merged()?.differences(&self.started_with)?;
+        let merged = self.typed.merged()?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = merged.differences(&last)?;
+        changed.retain(|name| RELOADED.contains(&name.as_str()));
+        let differences = merged.differences(&self.started_with)?;
         self.store.tls.check()?;
         let show = certificate.map(CertificateFiles::reload).transpose()?;
         let next = config.policy.after(&policy.load(), random_seed()?);
@@ -123,6 +132,17 @@ impl Reload {
                 "these changed settings need a restart"
             );
         }
-        Ok(config.log_level)
+        *last = merged;
+        let changed = match changed.is_empty() {
+            true => "nothing".into(),
+            false => changed.join(", "),
+        };
+        Ok((changed, config.log_level))
     }
+}
+
+/// A text of several lines as one.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
