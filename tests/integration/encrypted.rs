@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::base::iana::Rtype;
+use nsd::answer::Transport;
 use tests::encrypted::{Certificate, exchange_framed};
 use tests::transports::Transports;
 use tests::{
@@ -208,6 +209,17 @@ async fn bad_input_gets_the_error_of_its_protocol() {
         };
         assert_eq!(close.error_code, 2u32.into());
     }
+    // Thousands of records, the owner of each at the end of a chain of thousands of pointers: they are not followed.
+    let chain = pointers();
+    let over = async |transport| site.transports.ask(&site.frontend, transport, &chain).await;
+    let over_tcp = over(Transport::Tcp).await.expect("a response");
+    for transport in [Transport::Https, Transport::Quic] {
+        assert_eq!(
+            over(transport).await.as_ref(),
+            Ok(&over_tcp),
+            "{transport:?}"
+        );
+    }
     // Whoever comes next is served.
     let client = site
         .transports
@@ -218,6 +230,60 @@ async fn bad_input_gets_the_error_of_its_protocol() {
     let query = dns::query(0, NAME, Rtype::A);
     let response = client.exchange(&query).await.expect("a response");
     assert_eq!(dns::parse(&response).expect("sound").rcode, "NOERROR");
+}
+
+/// A message of 64 KiB that takes long to read for whoever follows its pointers.
+fn pointers() -> Vec<u8> {
+    let mut message = dns::query(0, NAME, Rtype::A);
+    // In the place of its OPT record.
+    message.truncate(message.len() - 11);
+    let record = |owner: &[u8], rdata: &[u8]| {
+        let len = (rdata.len() as u16).to_be_bytes();
+        [owner, &[0, 10, 0, 1, 0, 0, 0, 0], &len, rdata].concat()
+    };
+    let (mut to, mut links) = (message.len() as u16 + 11, vec![0]);
+    let mut at = to + 1;
+    while at < 0x3ffe {
+        links.extend((0xc000 | to).to_be_bytes());
+        (to, at) = (at, at + 2);
+    }
+    message.extend(record(&[0], &links));
+    let one = record(&(0xc000 | to).to_be_bytes(), b"x");
+    let count = (65_535 - message.len()) / one.len();
+    message.extend(one.repeat(count));
+    message[10..12].copy_from_slice(&(1 + count as u16).to_be_bytes());
+    message
+}
+
+/// What a client does must not fill the log: here it resets its streams before they are answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_do_not_write_into_the_log() {
+    let site = Site::start().await;
+    let lines = site.frontend.log().len();
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let [_, len @ ..] = (payload.len() as u32).to_be_bytes();
+        [&len[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    sent.extend(frame(4, 0, 0, b""));
+    for stream in (1..200).step_by(2) {
+        // GET https://x/, then RST_STREAM.
+        sent.extend(frame(1, 5, stream, b"\x82\x87\x84\x41\x01x"));
+        sent.extend(frame(3, 0, stream, &[0, 0, 0, 8]));
+    }
+    let connect = || {
+        site.transports
+            .certificate
+            .connect(site.transports.https, b"h2")
+    };
+    for _ in 0..10 {
+        let mut stream = connect().await.expect("TLS");
+        stream.write_all(&sent).await.expect("sent");
+        // The server ends a connection that does this.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    let log = site.frontend.log();
+    assert!(log.len() == lines, "{:?}", &log[lines..]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,6 +64,19 @@ async fn hangup_reads_the_log_level_and_tells_what_it_cannot_change() {
     // One that is heard comes after those that are not.
     frontend.signal("HUP");
     logs(&frontend, "no-such-setting", 2).await;
+    // Whoever opens a pipe waits until somebody writes; a file that is being written may be empty.
+    std::fs::remove_file(&file).expect("removed");
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.expect("mkfifo").success());
+    frontend.signal("HUP");
+    logs(&frontend, "it is not a regular file", 1).await;
+    std::fs::remove_file(&file).expect("removed");
+    write("");
+    frontend.signal("HUP");
+    logs(&frontend, "nsd.toml is empty", 1).await;
+    write("log-level = \"info\"\n");
+    frontend.signal("HUP");
+    logs(&frontend, "\"changed\":\"log-level\"", 2).await;
     // A line of the log is one line.
     let is_broken = |line: &serde_json::Value| line.to_string().contains("\\n");
     assert!(!frontend.log().iter().any(is_broken));

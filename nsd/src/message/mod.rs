@@ -26,7 +26,7 @@ mod writer;
 pub use edns::{COOKIE_LEN, Cookie, Edns, ServerCookie, ServerEdns, ends_in_cookie};
 pub use encode::{encode, encode_chaos, encode_reject, encode_truncated};
 pub use lifetime::lifetime;
-pub use parse::{parse, question_name};
+pub use parse::{has_counts_of_query, parse, question_name};
 pub use query::{Chaos, Class, ErrorReply, Query, Reject};
 
 pub use crate::zone::Rcode;

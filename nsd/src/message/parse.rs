@@ -52,6 +52,12 @@ pub fn question_name(octets: &[u8]) -> Option<&[u8]> {
     name_prefix(octets.get(HEADER_LEN..)?)
 }
 
+/// Whether the header announces what a query has: one question, and at most an OPT and a TSIG record.
+pub fn has_counts_of_query(octets: &[u8]) -> bool {
+    let header = MessageHeader::parse(octets);
+    header.is_some_and(|header| matches!(header.counts, [1, 0, 0, 0..=2]))
+}
+
 fn parse_body<'p>(
     body: &'p [u8],
     header: &MessageHeader,

@@ -41,7 +41,11 @@ impl LogLevel {
     }
 }
 
+/// Libraries that warn of what a client does: any client could fill the log. Directives of the user come later, and win.
+const QUIET: &str = "h2=error,hyper=error,quinn=error,quinn_proto=error,rustls=error";
+
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     let directives = options::log_directives(level, "info")?;
-    EnvFilter::try_new(&directives).with_context(|| format!("'{level}' is not a log level"))
+    EnvFilter::try_new(format!("{QUIET},{directives}"))
+        .with_context(|| format!("'{level}' is not a log level"))
 }

@@ -3,9 +3,11 @@
 //! That is the log level, the TLS files for connections to etcd, the certificate for clients, and the settings about
 //! clients. Either all of it is valid and used from then on, or nothing changes and the log says why.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use etcd::client;
 use tokio::sync::Semaphore;
@@ -108,6 +110,9 @@ impl Reload {
         policy: &ArcSwap<Policy>,
     ) -> anyhow::Result<(String, String)> {
         // Everything that may fail comes first.
+        if let Some(path) = &self.typed.config {
+            check_again(path)?;
+        }
         let config = self.typed.clone().complete()?;
         let merged = self.typed.merged()?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,6 +144,23 @@ impl Reload {
         };
         Ok((changed, config.log_level))
     }
+}
+
+/// Checks a configuration file that is read once more. At the start it may be a pipe, which has nothing the second time; and
+/// a file that somebody is about to write has nothing yet. Settings such as access lists must not go for that.
+fn check_again(path: &Path) -> anyhow::Result<()> {
+    let metadata = std::fs::metadata(path);
+    let metadata = metadata.with_context(|| format!("cannot read {}", path.display()))?;
+    if !metadata.is_file() {
+        bail!(
+            "cannot read {} again: it is not a regular file",
+            path.display()
+        );
+    }
+    if metadata.len() == 0 {
+        bail!("{} is empty", path.display());
+    }
+    Ok(())
 }
 
 /// A text of several lines as one.

@@ -61,6 +61,8 @@ pub(super) fn listen(
         .send_window(WINDOW.into())
         .max_idle_timeout(Some(idle));
     config
+        // Access lists and seats are for the address that a connection began with.
+        .migration(false)
         .transport_config(Arc::new(transport))
         .max_incoming(INCOMING_MAX)
         .incoming_buffer_size_total(INCOMING_OCTETS);

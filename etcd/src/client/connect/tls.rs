@@ -177,6 +177,9 @@ fn unusable(path: &Path, reason: impl Display) -> StoreError {
 /// Limit for files of settings or certificates, in octets: devices never end.
 const SMALL: u64 = 4 << 20;
 
+/// The longest chain of certificates that clients accept, in octets: a TLS message may be longer, but libraries stop there.
+const CHAIN_MAX: usize = 60_000;
+
 /// Reads a file that is at most 4 MiB long.
 pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
@@ -243,6 +246,12 @@ fn read_identity(
             "it holds no private key in PEM form, or an encrypted one",
         )
     })?;
+    if chain.iter().map(|der| der.len()).sum::<usize>() > CHAIN_MAX {
+        return Err(unusable(
+            certificate,
+            "the chain is longer than clients accept",
+        ));
+    }
     let provider = ring::default_provider();
     let pair = match CertifiedKey::from_der(chain.clone(), private.clone_key(), &provider) {
         Ok(pair) => pair,

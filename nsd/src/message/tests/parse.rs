@@ -19,6 +19,23 @@ const TSIG: &[u8] = b"\x03key\0\0\xfa\0\xff\0\0\0\0\0\x18\
     \x03md5\0\0\0\x60\x01\x02\x03\x01\x2c\0\x03MAC\xab\xcd\0\0\0\0";
 
 #[test]
+fn counts_of_a_query_are_told_from_others() {
+    for (counts, expected) in [
+        ([1, 0, 0, 0], true),
+        ([1, 0, 0, 2], true),
+        ([1, 0, 0, 3], false),
+        ([0, 0, 0, 1], false),
+        ([2, 0, 0, 0], false),
+        ([1, 1, 0, 0], false),
+        ([1, 0, 1, 0], false),
+    ] {
+        let octets = message([1, 0], counts, &[QUESTION]);
+        assert_eq!(has_counts_of_query(&octets), expected, "{counts:?}");
+        assert!(!has_counts_of_query(&octets[..11]));
+    }
+}
+
+#[test]
 fn queries() {
     let plain = message([1, 0], [1, 0, 0, 0], &[QUESTION]);
     let query = parse(&plain).unwrap();
