@@ -52,8 +52,8 @@ pub(crate) enum ZoneCommand {
     /// The running front-ends know which serials they have served. If none of them was running before the restore,
     /// raise all serials with --by.
     RaiseSerials {
-        /// Raise the serials of all zones by COUNT. Each also grows by the number of etcd's revisions since the
-        /// zone's last change.
+        /// Raise the serials of all zones by at least COUNT: each also gains the number of revisions that etcd has made
+        /// since the zone's last change.
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
         by: Option<u32>,
         #[command(flatten)]

@@ -75,7 +75,7 @@ pub enum ServerCookie {
     Absent,
     /// One that may be ours (RFC 9018 4).
     Given([u8; 16]),
-    /// One whose length ours do not have.
+    /// One of another length than ours.
     Foreign,
 }
 
@@ -150,7 +150,7 @@ impl Edns {
         true
     }
 
-    /// Whether there may be options in the response.
+    /// Whether the client asks for an option other than a cookie.
     fn wants_options(&self) -> bool {
         self.wants_nsid | self.wants_padding | self.wants_keepalive | self.wants_zone_version
     }
@@ -337,8 +337,8 @@ impl<'o> OptRecord<'o> {
     }
 }
 
-/// How many octets of padding to put after a message of `len` octets, its OPT record included, of which `room` are
-/// left: as many as make it a multiple of [`PADDED_BLOCK`], or else fill the room. `None` without room for the option.
+/// How many octets of padding to put after a message of `len` octets (its OPT record included), if `room` octets are
+/// free behind it: as many as make it a multiple of [`PADDED_BLOCK`], or else fill the room. `None` without room for the option.
 fn padding_len(len: usize, room: usize) -> Option<usize> {
     let least = len + OPTION_LEN;
     let padded = least.next_multiple_of(PADDED_BLOCK).min(len + room);

@@ -54,7 +54,7 @@ pub(super) struct Losses {
     held: Loss,
     held_count: usize,
     /// Whether all zones with a loss are held back.
-    pub(super) is_all_held: bool,
+    pub(super) are_all_losses_held: bool,
 }
 
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub struct Loss {
     /// How many.
     pub gone: usize,
-    /// Of how many RRsets of the zones concerned.
+    /// Of how many RRsets and zone keys, in the zones concerned.
     pub of: usize,
 }
 

@@ -99,8 +99,8 @@ impl Builder {
                 warn!(
                     %zone,
                     revision,
-                    "etcd has lost {gone} of {of} RRsets of this zone while it was not watched. The loss is not held back, as \
-                     nsctl has changed the zone meanwhile: if they were not removed on purpose, restore them"
+                    "etcd has lost {gone} of {of} RRsets and zone keys of this zone while it was not watched. The loss is not held \
+                     back, as nsctl has changed the zone meanwhile: if they were not removed on purpose, restore them"
                 );
             }
         }

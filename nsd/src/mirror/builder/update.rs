@@ -13,7 +13,8 @@ use crate::served::Loss;
 const ZONES_LOGGED: usize = 5;
 
 impl Builder {
-    /// Makes the first view of the tables. `held_before` is how many zones were held back before.
+    /// Makes the first view of a new builder. `held_before` is how many zones the builder that it replaces held back; 0 if
+    /// there was none.
     pub(super) fn build_view(&mut self, held_before: usize) {
         self.view.set_ready(true);
         self.view.set_consistency(self.consistency);
@@ -21,8 +22,8 @@ impl Builder {
         self.update_view(all, held_before);
     }
 
-    /// Brings zones in the view up to date. Returns those that were brought up to date: the ones given, and all that have
-    /// lost something if it changed whether they are held back together.
+    /// Brings zones in the view up to date. Returns which: those given and, if the losses of all zones together have just
+    /// become large enough to be held back, or no longer are, also every zone with a loss.
     pub(super) fn update_view(
         &mut self,
         mut zones: BTreeSet<Name>,
@@ -32,9 +33,9 @@ impl Builder {
             self.update_zone(apex);
         }
         let total = self.losses.total(self.view.rrset_count());
-        let is_all_held = self.guard.is_large(total);
-        if is_all_held != self.losses.is_all_held {
-            self.losses.is_all_held = is_all_held;
+        let are_all_losses_held = self.guard.is_large(total);
+        if are_all_losses_held != self.losses.are_all_losses_held {
+            self.losses.are_all_losses_held = are_all_losses_held;
             let lossy: Vec<Name> = self.losses.zones().cloned().collect();
             for apex in &lossy {
                 self.update_zone(apex);
@@ -51,7 +52,7 @@ impl Builder {
         };
         zone.drop_unneeded();
         let loss = zone.loss();
-        let is_large = |loss| self.losses.is_all_held || self.guard.is_large(loss);
+        let is_large = |loss| self.losses.are_all_losses_held || self.guard.is_large(loss);
         let is_held = loss.is_some_and(is_large);
         if let Some(kept) = &mut zone.kept {
             kept.is_held = is_held;
@@ -79,8 +80,8 @@ impl Builder {
                     revision,
                     zones,
                     first,
-                    "etcd has lost {gone} of {of} RRsets in these zones: they are served as before, until the RRsets are back or \
-                     an operator accepts the loss with nsctl accept"
+                    "etcd has lost {gone} of {of} RRsets and zone keys in these zones: they are served as before, until the RRsets \
+                     are back or an operator accepts the loss with nsctl accept"
                 );
             }
             Some((_, zones)) if zones < before => {

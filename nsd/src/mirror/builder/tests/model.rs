@@ -157,7 +157,7 @@ struct Run {
     is_watching: bool,
     builder: Builder,
     zones: [Model; 2],
-    is_all_held: bool,
+    are_all_losses_held: bool,
     replica: Replica,
 }
 
@@ -175,7 +175,7 @@ impl Run {
             is_watching: false,
             builder: Builder::new(Prefix::default(), Consistency::default(), Guard::default()),
             zones: Default::default(),
-            is_all_held: false,
+            are_all_losses_held: false,
             replica: Replica::new(),
         };
         run.list();
@@ -299,7 +299,7 @@ impl Run {
         }
         let told = relist(&mut self.builder, self.revision, items);
         self.replicate(told);
-        (self.is_watching, self.is_all_held) = (true, false);
+        (self.is_watching, self.are_all_losses_held) = (true, false);
         self.judge();
     }
 
@@ -338,15 +338,15 @@ impl Run {
                 zone.kept = None;
             }
             let is_large = loss.is_some_and(|loss| guard.is_large(loss));
-            zone.is_held = is_large || (loss.is_some() && self.is_all_held);
+            zone.is_held = is_large || (loss.is_some() && self.are_all_losses_held);
             let gone = loss.map_or(0, |loss| loss.gone);
             all.gone += gone;
             all.of += zone.served().map_or(0, |records| records.len() + 1);
             all.of += if zone.is_held { 0 } else { gone };
         }
-        self.is_all_held = guard.is_large(all);
+        self.are_all_losses_held = guard.is_large(all);
         for zone in &mut self.zones {
-            let is_large = |loss| self.is_all_held || guard.is_large(loss);
+            let is_large = |loss| self.are_all_losses_held || guard.is_large(loss);
             zone.is_held = zone.loss().is_some_and(is_large);
         }
     }

@@ -6,7 +6,7 @@ use crate::zone::Rcode;
 
 /// For how many seconds a response may be kept: the smallest TTL of its answers or, if it has none, of its authority
 /// records, as RFC 8484 5.1 asks of the lifetime in HTTP. 0 for errors, and for a response without records.
-pub fn lifetime(response: &[u8]) -> u32 {
+pub fn seconds_to_keep(response: &[u8]) -> u32 {
     smallest_ttl(response).unwrap_or(0)
 }
 
