@@ -5,12 +5,13 @@
 //! transaction. If a comparison fails, it reads and plans again.
 //!
 //! Every plan that changes a zone's records or settings writes the zone's serial key, whose revision makes its serial
-//! grow, and the head key. `accept` writes only the head key. Plans for single records compare neither key, so that such
-//! writers never conflict because of them.
+//! grow, and the head key. Plans that change no served record (`accept`, `cookie`, clean-ups) write the head key, but no
+//! serial key. Plans for single records compare neither key, so that such writers never conflict because of them.
 //!
 //! Comparisons alone do not prevent a change from being made twice: the state that a plan relied on may come back, for
 //! example if an absent RRset is written and removed again. A plan is therefore sent as an attempt that can be
-//! withdrawn ([`Plan::attempted`]).
+//! withdrawn ([`Plan::attempted`]). Exceptions are the plans of `stage` and `sweep`: writing or deleting what is not
+//! served twice does no harm.
 
 mod import;
 mod overlap;

@@ -12,8 +12,8 @@ use crate::output::plural;
 /// How many unusable keys are shown of each front-end; its `/status` has more.
 const QUARANTINED_SHOWN: usize = 5;
 
-/// A front-end's copy is proved complete once a second. One for which that is this long ago is reported as old, even if
-/// the front-end does not know the reason yet.
+/// A front-end's copy is proved complete once a second. If the last proof is older than this, that is reported as a
+/// fault, even if the front-end does not know the reason yet.
 const FRESH_MS_MAX: u64 = 10_000;
 
 /// Returns what is wrong now, and what to do about it.
