@@ -259,7 +259,6 @@ fn pointers() -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_do_not_write_into_the_log() {
     let site = Site::start().await;
-    let lines = site.frontend.log().len();
     let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
         let [_, len @ ..] = (payload.len() as u32).to_be_bytes();
         [&len[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
@@ -282,8 +281,10 @@ async fn clients_do_not_write_into_the_log() {
         // The server ends a connection that does this.
         let _ = stream.read_to_end(&mut Vec::new()).await;
     }
-    let log = site.frontend.log();
-    assert!(log.len() == lines, "{:?}", &log[lines..]);
+    let mut log = site.frontend.log();
+    let is_ours = |target: &str| target.starts_with("nsd") || target.starts_with("etcd");
+    log.retain(|line| !line["target"].as_str().is_some_and(is_ours));
+    assert!(log.is_empty(), "{log:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

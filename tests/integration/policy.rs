@@ -215,7 +215,7 @@ async fn a_front_end_refuses_clients_and_changes_its_lists_while_it_serves() {
     asked.check("127.0.0.1", "www.open.test", true);
     asked.check("127.0.0.9", "www.open.test", false);
 
-    server.reload("", "reloaded", 2).await;
+    server.reload("# no lists", "reloaded", 2).await;
     asked.check("127.0.0.1", "www.open.test", false);
     drop(server.etcd);
 }

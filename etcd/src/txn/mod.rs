@@ -31,7 +31,7 @@ pub use overlap::{
 pub use records::{Change, Surroundings, apply, dname_candidates, zone_candidates};
 pub use refusal::Refusal;
 pub use zones::{
-    accept, cookie, new_zone, raise_serials, sweep, zone_forget, zone_remove, zone_set,
+    accept, cookie, forget_serial, new_zone, raise_serials, sweep, zone_remove, zone_set,
 };
 
 /// The most puts and deletes in one transaction. etcd's limit is 128 operations by default.

@@ -71,7 +71,7 @@ pub fn zone_remove(prefix: &Prefix, apex: &Name, revision: i64, serial_base: u32
 }
 
 /// Plans to delete the serial key of a removed zone.
-pub fn zone_forget(prefix: &Prefix, apex: &Name, serial: SerialRead) -> Plan {
+pub fn forget_serial(prefix: &Prefix, apex: &Name, serial: SerialRead) -> Plan {
     let mut plan = Plan::default();
     plan.unchanged(prefix, &Key::Zone(apex.clone()), 0);
     plan.unchanged(prefix, &Key::Serial(apex.clone()), serial.revision);

@@ -91,7 +91,7 @@ pub(crate) enum Command {
         #[arg(long)]
         no_fail: bool,
     },
-    /// Accepts a mass deletion that front-ends are holding back.
+    /// Accepts all deletions that front-ends are holding back, of all zones at once.
     ///
     /// Front-ends hold back deletions that were not made with nsctl if, within an hour, a zone loses its key, all of
     /// its RRsets, or more than half of them and at least 5; or all zones together do (nsd --hold-loss-over). They keep
@@ -163,8 +163,8 @@ pub(crate) enum CookieCommand {
     /// each of them accepts the cookies of all others meanwhile. The first secret, and one that revokes the others, is used
     /// at once: clients then need new cookies.
     Rotate {
-        /// Time after which the new secret is used. By then every front-end has to know it; with less than the 1h that
-        /// cookies are valid, two rotations in a row may make some of them invalid.
+        /// Time after which the new secret is used. Every front-end has to know it by then. Cookies are valid for 1h: if
+        /// TIME is shorter, two rotations in a row may make valid cookies invalid.
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
         after: Duration,
         /// Drop all old secrets and use the new one immediately, because one is known to somebody else.

@@ -59,7 +59,8 @@ pub(crate) enum ZoneCommand {
         #[command(flatten)]
         writing: Writing,
     },
-    /// Deletes records that are not served, for example those that an aborted import has left behind.
+    /// Deletes records of generations that are not served, as an aborted import leaves them. Records that a zone below
+    /// hides stay.
     ///
     /// For a zone that was removed, or whose settings were lost, it also deletes the key that keeps its serials from
     /// going back: a new zone of that name starts afresh.

@@ -216,7 +216,7 @@ async fn request(
 }
 
 /// Whether what a front-end serves comes from this cluster. Earlier releases of nsd do not tell; they are trusted.
-pub(crate) fn is_of(state: &FrontendStatus, cluster_id: u64) -> bool {
+pub(crate) fn is_of_cluster(state: &FrontendStatus, cluster_id: u64) -> bool {
     let own = format!("{cluster_id:x}");
     state.cluster.as_ref().is_none_or(|cluster| *cluster == own)
 }

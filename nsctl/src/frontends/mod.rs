@@ -4,7 +4,7 @@ mod ask;
 mod wait;
 
 pub(crate) use self::ask::{
-    Answer, NoAnswer, Registration, admin, ask_all, ask_at, get_all, get_at, held_zone, is_of,
-    loss, root_cause,
+    Answer, NoAnswer, Registration, admin, ask_all, ask_at, get_all, get_at, held_zone,
+    is_of_cluster, loss, root_cause,
 };
 pub(crate) use self::wait::{Awaited, wait};

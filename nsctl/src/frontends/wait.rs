@@ -8,7 +8,7 @@ use etcd::client::{Store, StoreError};
 use etcd::schema::FrontendStatus;
 use tokio::time::timeout_at;
 
-use super::ask::{Answer, NoAnswer, Registration, get_all, is_of};
+use super::ask::{Answer, NoAnswer, Registration, get_all, is_of_cluster};
 use crate::error::Error;
 
 /// What is waited for.
@@ -175,7 +175,7 @@ fn not_served(awaited: Awaited, serving: usize, lagging: &Lagging) -> Error {
 /// Returns the revision that a front-end serves, if that includes this one of this cluster.
 fn serves(state: &FrontendStatus, revision: i64, cluster_id: u64) -> Result<i64, Lag> {
     let applied = state.applied.ok_or(Lag::NotSynced)?;
-    if !is_of(state, cluster_id) {
+    if !is_of_cluster(state, cluster_id) {
         Err(Lag::OtherCluster(applied))
     } else if state.doubted {
         Err(Lag::Doubted(applied))

@@ -1,4 +1,4 @@
-//! Writes answers and refusals.
+//! Writes answers, and replies without records.
 
 use super::compress::WrittenNames;
 use super::edns::{Edns, OptRecord, ServerEdns};
@@ -19,14 +19,15 @@ const MESSAGE_LEN_MAX: usize = 65_535;
 /// tried.
 const ADDRESS_LEN: usize = 16;
 
-/// A refusal has a question and an OPT record; every transport has room for that.
-const REFUSAL_LEN_MAX: usize = 512;
+/// A reply without records has at most a question, an OPT record and a TSIG record; every transport has room for that.
+const ERROR_REPLY_LEN_MAX: usize = 512;
 
 /// Writes the answer to a query into `out`, and returns its length in octets.
 ///
 /// Writes at most `limit` octets, and only whole RRsets. If one does not fit that the client needs (in the answer or
 /// authority section, or glue below the zone cut), the message ends there and is marked truncated (RFC 2181 9, RFC 9471
-/// 3.1). Other additional RRsets that do not fit are left out. The OPT record always fits.
+/// 3.1). Other additional RRsets that do not fit are left out. Room for the OPT record is kept before RRsets are
+/// written: it is left out only if it does not fit after the question.
 ///
 /// Returns 0 if there is no room for header and question, which take at most 271 octets.
 pub fn encode(
@@ -46,7 +47,7 @@ pub fn encode(
         question: query.question,
         edns: query.edns.as_ref(),
         zone: answer.zone,
-        tail: 0,
+        tsig_len: 0,
     };
     encode_with(&head, edns, limit, out, |out| {
         let mut names = WrittenNames::new(query.name());
@@ -86,7 +87,7 @@ pub fn encode_chaos(
         let len = text.len();
         let written = out.put_whole(|out| {
             out.put(&with_pointer(HEADER_LEN as u16, fixed))?;
-            write_parts(out, |out| {
+            write_with_length(out, |out| {
                 out.put(&[len as u8])?;
                 out.put(text)
             })
@@ -108,12 +109,12 @@ pub fn encode_chaos(
 /// is too short.
 pub fn encode_reject(refusal: &ErrorReply<'_>, edns: &ServerEdns<'_>, out: &mut [u8]) -> usize {
     let head = ReplyFields::of(refusal);
-    let len = encode_with(&head, edns, REFUSAL_LEN_MAX, out, |_| {
+    let len = encode_with(&head, edns, ERROR_REPLY_LEN_MAX, out, |_| {
         ReplyRecords::default()
     });
     match refusal.tsig {
         // It has to be the last record (RFC 8945 5.1).
-        Some(tsig) if len > 0 => tsig.append(out, len, REFUSAL_LEN_MAX, refusal.id),
+        Some(tsig) if len > 0 => tsig.append(out, len, ERROR_REPLY_LEN_MAX, refusal.id),
         _ => len,
     }
 }
@@ -121,7 +122,7 @@ pub fn encode_reject(refusal: &ErrorReply<'_>, edns: &ServerEdns<'_>, out: &mut 
 /// Writes a reply without records that is marked as truncated, so that the client asks again over TCP.
 pub fn encode_truncated(refusal: &ErrorReply<'_>, edns: &ServerEdns<'_>, out: &mut [u8]) -> usize {
     let head = ReplyFields::of(refusal);
-    encode_with(&head, edns, REFUSAL_LEN_MAX, out, |_| ReplyRecords {
+    encode_with(&head, edns, ERROR_REPLY_LEN_MAX, out, |_| ReplyRecords {
         counts: [0; 3],
         is_truncated: true,
     })
@@ -140,8 +141,8 @@ struct ReplyFields<'p> {
     /// The zone of the name in the question. Its version may be part of every response, also of referrals, denials and
     /// SERVFAIL (RFC 9660 3.2), but not of REFUSED.
     zone: Option<&'p Zone>,
-    /// How many octets will be appended.
-    tail: usize,
+    /// The length of the TSIG record that will follow the OPT record; padding counts it.
+    tsig_len: usize,
 }
 
 /// What was written between question and OPT record.
@@ -164,7 +165,7 @@ impl<'p> ReplyFields<'p> {
             question: refusal.question,
             edns: refusal.edns.as_ref(),
             zone: None,
-            tail: refusal.tsig.map_or(0, |tsig| tsig.reply_len()),
+            tsig_len: refusal.tsig.map_or(0, |tsig| tsig.reply_len()),
         }
     }
 
@@ -225,7 +226,7 @@ fn encode_with(
         is_truncated,
     } = write_body(&mut out);
     out.release(opt_len);
-    if opt.is_some_and(|opt| opt.write(&mut out, head.tail).is_ok()) {
+    if opt.is_some_and(|opt| opt.write(&mut out, head.tsig_len).is_ok()) {
         counts[2] += 1;
     }
     if is_truncated {
@@ -279,7 +280,7 @@ fn write_entry(
         }
         AnswerRdata::Cname(target) => {
             write_head(out, names, owner, &mut place, fixed)?;
-            write_parts(out, |out| {
+            write_with_length(out, |out| {
                 names.write(out, answer.synthesized_wire(target)).map(drop)
             })
         }
@@ -314,7 +315,7 @@ fn write_rdata(
     let Some((skip, name_count)) = layout else {
         return out.put(record);
     };
-    write_parts(out, |out| {
+    write_with_length(out, |out| {
         let rdata = &record[2..];
         let (head, mut rest) = rdata.split_at(skip.min(rdata.len()));
         out.put(head)?;
@@ -328,7 +329,7 @@ fn write_rdata(
 }
 
 /// Writes the output of `write` with its length in front.
-fn write_parts(
+fn write_with_length(
     out: &mut Writer<'_>,
     write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
 ) -> Result<(), Full> {

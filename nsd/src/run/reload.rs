@@ -158,7 +158,10 @@ fn check_again(path: &Path) -> anyhow::Result<()> {
         );
     }
     if metadata.len() == 0 {
-        bail!("{} is empty", path.display());
+        bail!(
+            "{} is empty; a comment in it says that this is meant",
+            path.display()
+        );
     }
     Ok(())
 }

@@ -106,14 +106,14 @@ impl Store {
     }
 
     /// Deletes the serial base of a removed zone. Returns whether there was one.
-    pub async fn zone_forget(&self, apex: &Name) -> Result<bool, ChangeError> {
+    pub async fn forget_serial(&self, apex: &Name) -> Result<bool, ChangeError> {
         let mut attempts = Attempts::new(self, apex);
         loop {
             let (revision, present, serial) = attempts.store().zone_key(apex).await?;
             if present.is_some() || serial.revision == 0 {
                 return Ok(false);
             }
-            let plan = txn::zone_forget(self.prefix(), apex, serial);
+            let plan = txn::forget_serial(self.prefix(), apex, serial);
             if attempts.commit(&plan, revision).await?.is_some() {
                 return Ok(true);
             }

@@ -114,7 +114,7 @@ async fn ask_fleet(
         let (revision, cluster_id) = cluster?;
         let applied = state
             .applied
-            .filter(|_| frontends::is_of(state, cluster_id))?;
+            .filter(|_| frontends::is_of_cluster(state, cluster_id))?;
         Some((revision - applied).max(0))
     };
     let row = |((id, registered), (_, state)): (Registration, Answer<FrontendStatus>)| {

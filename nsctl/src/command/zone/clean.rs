@@ -16,7 +16,7 @@ pub(super) async fn clean(context: &Context, apex: &Name, writing: Writing) -> R
         .store()
         .sweep(apex, |generation| Some(generation) != served)
         .await?;
-    let forgotten = context.store().zone_forget(apex).await?;
+    let forgotten = context.store().forget_serial(apex).await?;
     if read.is_none() && swept == 0 && !forgotten {
         return Err(Refusal::UnknownZone(apex.clone()).into());
     }
@@ -32,7 +32,7 @@ pub(super) async fn clean(context: &Context, apex: &Name, writing: Writing) -> R
     let report = ChangeReport::of(apex, revision, !lines.is_empty());
     let text = match report.changed {
         true => ChangeText::changed(lines, revision),
-        false => ChangeText::unchanged("all records are served", revision),
+        false => ChangeText::unchanged("no records of other generations", revision),
     };
     report.conclude(context, writing, &text).await
 }
