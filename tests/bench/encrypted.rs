@@ -39,6 +39,9 @@ enum Generator {
     Quinn,
 }
 
+/// h2load does not always end, or not without errors.
+const TRIES: u32 = 4;
+
 /// Connections of our own generator, and queries that each has under way.
 const CONNECTIONS: usize = 20;
 const STREAMS: usize = 50;
@@ -82,10 +85,14 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
                     let cpu = after.user + after.system - before.user - before.system;
                     Ok((rate, cpu / (rate * f64::from(seconds)) * 1e6))
                 };
-                let (rate, cpu) = ask().or_else(|error| {
-                    println!("once more, as it failed: {error}");
-                    ask()
-                })?;
+                let mut tries = 1;
+                let (rate, cpu) = loop {
+                    match ask() {
+                        Err(error) if tries < TRIES => println!("once more: {error}"),
+                        result => break result?,
+                    }
+                    tries += 1;
+                };
                 rates.push(rate);
                 cpus.push(cpu);
             }
