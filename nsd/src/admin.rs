@@ -17,7 +17,6 @@
 mod held;
 mod listen;
 
-use etcd::schema::key_text;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +28,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use etcd::client::Registered;
-use etcd::schema::{Audit, DigestAt, FrontendStatus, Held, Quarantined};
+use etcd::schema::{Audit, DigestAt, FrontendStatus, Held, Quarantined, key_text};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};

@@ -113,7 +113,7 @@ impl CertificateFiles {
     }
 }
 
-/// Warns of a certificate that clients reject because of its dates. It is shown all the same: no other one is there, and
+/// Warns of a certificate that clients reject because of its dates. It is used all the same: somebody has put it there, and
 /// some clients do not check.
 fn warn_of_dates(pair: &CertifiedKey, file: &Path) {
     let parsed = pair.cert.first().map(|leaf| parse_x509_certificate(leaf));

@@ -159,7 +159,7 @@ fn check_again(path: &Path) -> anyhow::Result<()> {
     }
     if metadata.len() == 0 {
         bail!(
-            "{} is empty; a comment in it says that this is meant",
+            "{} is empty: if that is meant, put a comment into it",
             path.display()
         );
     }
