@@ -8,7 +8,7 @@ use etcd::model::Name;
 use etcd::txn::ZoneRead;
 use serde::Serialize;
 
-use crate::arguments::{Output, Writing};
+use crate::arguments::{Output, WriteOptions};
 use crate::error::Error;
 use crate::output::plural;
 use crate::{frontends, output};
@@ -103,7 +103,7 @@ impl Context {
         &self,
         report: &impl Serialize,
         revision: Option<i64>,
-        writing: Writing,
+        writing: WriteOptions,
         text: &ChangeText,
     ) -> Result<(), Error> {
         if self.dry_run {

@@ -116,7 +116,7 @@ pub(crate) fn warning(message: impl Display) {
 }
 
 /// Names what cannot be read and is missing in the result, a line each on stderr.
-pub(crate) fn left_out(unreadable: &[Unreadable]) {
+pub(crate) fn report_unreadable(unreadable: &[Unreadable]) {
     unreadable.iter().for_each(error);
 }
 

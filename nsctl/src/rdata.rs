@@ -4,19 +4,20 @@
 
 use std::slice;
 
-use etcd::model::{Rdata, Rtype, Split};
+use etcd::model::{ArgumentSplit, Rdata, Rtype};
 
 use crate::error::Error;
 
 /// Parses the arguments after the type: each is one record, or all of them together are one.
 pub(crate) fn records(rtype: Rtype, arguments: &[String]) -> Result<Vec<Rdata>, Error> {
-    let one = |argument| Rdata::from_arguments(rtype, slice::from_ref(argument), Split::AtSpace);
+    let one =
+        |argument| Rdata::from_arguments(rtype, slice::from_ref(argument), ArgumentSplit::AtSpace);
     let mut each = arguments
         .iter()
         .map(|argument| one(argument).map_err(|error| (argument, error)));
     // Each text argument is a record by itself.
     let together = (arguments.len() > 1 && !rtype.is_text())
-        .then(|| Rdata::from_arguments(rtype, arguments, Split::Never));
+        .then(|| Rdata::from_arguments(rtype, arguments, ArgumentSplit::Never));
     match (each.clone().collect(), together) {
         (Ok(_), Some(Ok(_))) => Err(Error::usage(format!(
             "'{}' can be one {rtype} record or {} of them: give a record in one argument",
@@ -37,7 +38,7 @@ pub(crate) fn records(rtype: Rtype, arguments: &[String]) -> Result<Vec<Rdata>, 
 
 /// Parses all arguments as one record. White space inside an argument separates fields, as in `SRV '0 5' '5060 sip'`.
 fn split_together(rtype: Rtype, arguments: &[String]) -> Result<Rdata, Error> {
-    Rdata::from_arguments(rtype, arguments, Split::AtSpace).map_err(|error| {
+    Rdata::from_arguments(rtype, arguments, ArgumentSplit::AtSpace).map_err(|error| {
         // The error's line is the number of the argument.
         let at = (error.at.line as usize).saturating_sub(1);
         let argument = arguments.get(at).map_or("", String::as_str);

@@ -66,7 +66,7 @@ async fn pass_on(from: Served, to: Publisher) {
             to.publish(set_back(&sound, &mut histories), Vec::new());
             last = Some(sound);
         }
-        to.prove(Some(Instant::now()));
+        to.prove(Instant::now());
         tokio::time::sleep(PASSED_ON).await;
     }
 }

@@ -28,6 +28,6 @@ pub use name::{Labels, Name, NameError, canonical_cmp};
 pub use rdata::{Rdata, RdataError};
 pub use rrset::{Rrset, RrsetError, TTL_MAX};
 pub use rtype::{Rtype, RtypeError};
-pub use text::{Position, Split, TextError, shown};
+pub use text::{ArgumentSplit, Position, TextError, shown};
 pub use time::{Time, TimeError};
 pub use zone::{Soa, ZoneSettings, is_serial_before};

@@ -207,7 +207,7 @@ pub fn shown(octets: &[u8]) -> String {
 /// How an argument of a command line is split into tokens. The shell has already removed its own quotes. Comments and
 /// parentheses have no meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
+pub enum ArgumentSplit {
     /// An argument is one token including white space, unless it begins with a quote or has several lines.
     Never,
     /// White space, line breaks included, separates tokens.
@@ -218,10 +218,11 @@ pub enum Split {
 pub(crate) fn argument(
     argument: &str,
     number: u32,
-    split: Split,
+    split: ArgumentSplit,
 ) -> Result<Vec<Token<'_>>, (Position, TextError)> {
-    let is_whole =
-        split == Split::Never && !argument.starts_with('"') && !argument.contains(['\n', '\r']);
+    let is_whole = split == ArgumentSplit::Never
+        && !argument.starts_with('"')
+        && !argument.contains(['\n', '\r']);
     let ends = |octet| !is_whole && matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
     let text = argument.as_bytes();
     let (mut tokens, mut start) = (Vec::new(), 0);
@@ -384,12 +385,20 @@ mod tests {
             ("", &[""], &[]),
             ("  ", &["  "], &[]),
         ] {
-            assert_eq!(split_into(text, Split::Never), tokens(whole), "{text}");
-            assert_eq!(split_into(text, Split::AtSpace), tokens(words), "{text}");
+            assert_eq!(
+                split_into(text, ArgumentSplit::Never),
+                tokens(whole),
+                "{text}"
+            );
+            assert_eq!(
+                split_into(text, ArgumentSplit::AtSpace),
+                tokens(words),
+                "{text}"
+            );
         }
         for text in ["\"a", "a \"b", "a b\\", "k=\"v"] {
-            assert!(split_into(text, Split::Never).is_err(), "{text}");
-            assert!(split_into(text, Split::AtSpace).is_err(), "{text}");
+            assert!(split_into(text, ArgumentSplit::Never).is_err(), "{text}");
+            assert!(split_into(text, ArgumentSplit::AtSpace).is_err(), "{text}");
         }
     }
 

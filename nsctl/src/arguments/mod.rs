@@ -16,7 +16,7 @@ use etcd::options::{self, StoreOptions};
 pub(crate) use self::records::{AddRecords, ListRecords, Placement, RemoveRecords, SetRecords};
 pub(crate) use self::values::PrefixWord;
 use self::values::time;
-pub(crate) use self::writing::Writing;
+pub(crate) use self::writing::WriteOptions;
 pub(crate) use self::zones::{
     AddZone, CheckZone, ImportZone, RemoveZone, SetZone, SettingOptions, ZoneCommand,
 };
@@ -93,15 +93,16 @@ pub(crate) enum Command {
     },
     /// Accepts all deletions that front-ends are holding back, of all zones at once.
     ///
-    /// Front-ends hold back deletions that were not made with nsctl if, within an hour, a zone loses its key, all of
-    /// its RRsets, or more than half of them and at least 5; or all zones together do (nsd --hold-loss-over). They keep
+    /// Front-ends hold back deletions that were not made with nsctl if, within an hour, a zone loses its settings, all
+    /// of its RRsets, or more than half of them and at least 5 (nsd --hold-loss-over). The last limit also applies to
+    /// all zones together. They keep
     /// serving the zone as it was before (SERVFAIL if it promises freshness), because somebody may have deleted a
     /// prefix by mistake, or restored the wrong backup. `nsctl status` names such zones.
     Accept {
         #[command(flatten)]
-        writing: Writing,
+        writing: WriteOptions,
     },
-    /// Exports zones whose mass deletion front-ends are holding back.
+    /// Exports the zones for which front-ends are holding back a mass deletion.
     #[command(subcommand)]
     Held(HeldCommand),
     /// Manages the secret of the DNS cookies that front-ends give to their clients.
@@ -121,7 +122,7 @@ impl Command {
         self.writing().is_some_and(|writing| writing.dry_run)
     }
 
-    fn writing(&self) -> Option<&Writing> {
+    fn writing(&self) -> Option<&WriteOptions> {
         match self {
             Command::Add(AddRecords { placement, .. })
             | Command::Set(SetRecords { placement, .. }) => Some(&placement.writing),
@@ -159,19 +160,19 @@ pub(crate) enum CookieCommand {
     Show,
     /// Adds a new secret, which all front-ends share.
     ///
-    /// Front-ends accept cookies of the new secret at once, and make cookies with it once --after has passed, so that
-    /// each of them accepts the cookies of all others meanwhile. The first secret, and one that revokes the others, is used
+    /// Front-ends accept cookies of the new secret at once, but make cookies with it only after --after, so that no
+    /// front-end gets a cookie whose secret it does not know yet. The first secret, and one that revokes the others, is used
     /// at once: clients then need new cookies.
     Rotate {
         /// Time after which the new secret is used. Every front-end has to know it by then. Cookies are valid for 1h: if
         /// TIME is shorter, two rotations in a row may make valid cookies invalid.
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
         after: Duration,
-        /// Drop all old secrets and use the new one immediately, because one is known to somebody else.
+        /// Drop all old secrets and use the new one at once: for when an old one has leaked.
         #[arg(long, conflicts_with = "after")]
         revoke: bool,
         #[command(flatten)]
-        writing: Writing,
+        writing: WriteOptions,
     },
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use etcd::model::{Name, Rtype};
 
 use super::values::ttl;
-use super::writing::Writing;
+use super::writing::WriteOptions;
 
 /// `add`.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(crate) struct RemoveRecords {
     #[arg(long)]
     pub(crate) zone: Option<Name>,
     #[command(flatten)]
-    pub(crate) writing: Writing,
+    pub(crate) writing: WriteOptions,
 }
 
 /// `list`.
@@ -86,5 +86,5 @@ pub(crate) struct Placement {
     #[arg(long, requires = "zone")]
     pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) writing: Writing,
+    pub(crate) writing: WriteOptions,
 }

@@ -12,7 +12,7 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Options of every command that writes.
 #[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Writing {
+pub(crate) struct WriteOptions {
     /// Wait up to TIME for every live front-end to serve the change; exit with 5 if one does not [default TIME: 10s].
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "10s", value_parser = time)]
     wait: Option<Duration>,
@@ -24,7 +24,7 @@ pub(crate) struct Writing {
     pub(super) dry_run: bool,
 }
 
-impl Writing {
+impl WriteOptions {
     /// What to wait for after a change at this revision, if anything.
     pub(crate) fn awaited(self, revision: i64) -> Option<Awaited> {
         let limit = self.wait.or(self.expect.map(|_| WAIT_DEFAULT))?;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use etcd::model::Name;
 
 use super::values::{PrefixWord, Promise, mailbox, prefix, promise, seconds, ttl};
-use super::writing::Writing;
+use super::writing::WriteOptions;
 
 /// The limit of `raise-serials --by`. A serial is newer than another if it is less than 2^31 ahead (RFC 1982 3.2); the
 /// rest leaves room for the revisions since the zone's last change, which are added too.
@@ -57,10 +57,10 @@ pub(crate) enum ZoneCommand {
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
         by: Option<u32>,
         #[command(flatten)]
-        writing: Writing,
+        writing: WriteOptions,
     },
-    /// Deletes records of generations that are not served, as an aborted import leaves them. Records that a zone below
-    /// hides stay.
+    /// Deletes what an aborted import has left in etcd and nobody serves. Records that are only hidden by a zone below are
+    /// kept.
     ///
     /// For a zone that was removed, or whose settings were lost, it also deletes the key that keeps its serials from
     /// going back: a new zone of that name starts afresh.
@@ -68,13 +68,13 @@ pub(crate) enum ZoneCommand {
         /// The apex.
         zone: Name,
         #[command(flatten)]
-        writing: Writing,
+        writing: WriteOptions,
     },
 }
 
 impl ZoneCommand {
     /// The options for writing, if it writes.
-    pub(super) fn writing(&self) -> Option<&Writing> {
+    pub(super) fn writing(&self) -> Option<&WriteOptions> {
         match self {
             ZoneCommand::Add(AddZone { writing, .. })
             | ZoneCommand::Set(SetZone { writing, .. })
@@ -100,7 +100,7 @@ pub(crate) struct AddZone {
     /// --default-ttl and --soa-ttl.
     #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
     pub(crate) ns: Vec<Name>,
-    /// Move into this zone the records of the zone above that it would hide, in the same transaction.
+    /// Take the records that this zone would hide out of the zone above, and move them into it in the same transaction.
     #[arg(long = "move", conflicts_with = "force")]
     pub(crate) move_hidden: bool,
     /// Create the zone even if it hides records of the zone above, or if front-ends may still be serving an old zone of
@@ -110,7 +110,7 @@ pub(crate) struct AddZone {
     #[command(flatten)]
     pub(crate) settings: SettingOptions,
     #[command(flatten)]
-    pub(crate) writing: Writing,
+    pub(crate) writing: WriteOptions,
 }
 
 /// `zone set`.
@@ -124,7 +124,7 @@ pub(crate) struct SetZone {
     #[command(flatten)]
     pub(crate) settings: SettingOptions,
     #[command(flatten)]
-    pub(crate) writing: Writing,
+    pub(crate) writing: WriteOptions,
 }
 
 /// `zone remove`.
@@ -139,7 +139,7 @@ pub(crate) struct RemoveZone {
     #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) writing: Writing,
+    pub(crate) writing: WriteOptions,
 }
 
 /// `zone import`.
@@ -156,7 +156,7 @@ pub(crate) struct ImportZone {
     /// Write nothing if there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Move into the new zone the records of the zone above that it would hide.
+    /// Take the records that the new zone would hide out of the zone above, and move them into it.
     #[arg(long = "move")]
     pub(crate) move_hidden: bool,
     /// Import in spite of any of these: the file has records of a signed zone, such as RRSIG and DNSKEY (they are left
@@ -165,7 +165,7 @@ pub(crate) struct ImportZone {
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) writing: Writing,
+    pub(crate) writing: WriteOptions,
 }
 
 /// `zone check`.
@@ -219,7 +219,7 @@ pub(crate) struct SettingOptions {
     #[arg(long, value_name = "MODE", value_parser = promise)]
     pub(crate) consistency: Option<Promise>,
     /// Prefixes of the clients that may query the zone, as in 192.0.2.0/24; all others get REFUSED. The list replaces
-    /// the zone's list; the value `any` removes it: then all clients may query that --deny-query does not name. The
+    /// the zone's list; the value `any` removes it: then every client that --deny-query does not name may query. The
     /// lists of each front-end (nsd --allow-query) apply too.
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", value_parser = prefix)]
     pub(crate) allow_query: Option<Vec<PrefixWord>>,

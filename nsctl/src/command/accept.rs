@@ -6,7 +6,7 @@ use etcd::schema::{Accepted, Held};
 use serde::Serialize;
 
 use super::held;
-use crate::arguments::Writing;
+use crate::arguments::WriteOptions;
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::{frontends, output};
@@ -26,7 +26,7 @@ struct HeldBy {
     held: Held,
 }
 
-pub(super) async fn accept(context: &Context, writing: Writing) -> Result<(), Error> {
+pub(super) async fn accept(context: &Context, writing: WriteOptions) -> Result<(), Error> {
     let fleet = context.store().frontends().await?;
     let registered = fleet.frontends;
     if registered.is_empty() {

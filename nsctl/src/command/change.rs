@@ -8,7 +8,7 @@ use etcd::model::{Name, Rdata, Rtype, Soa};
 use etcd::txn::ChangedRecord;
 use serde::Serialize;
 
-use crate::arguments::Writing;
+use crate::arguments::WriteOptions;
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 
@@ -85,7 +85,7 @@ pub(super) fn soa_differences(old: &Soa, new: &Soa) -> Vec<SoaDifference> {
 }
 
 /// Lists differences for people, a line each.
-pub(super) fn listed(soa: &[SoaDifference], differences: &[Difference]) -> String {
+pub(super) fn difference_lines(soa: &[SoaDifference], differences: &[Difference]) -> String {
     let soa = soa.iter().map(|one| format!("{one}\n"));
     soa.chain(differences.iter().map(|one| format!("{one}\n")))
         .collect()
@@ -131,7 +131,7 @@ impl ChangeReport {
     }
 
     /// Adds what is moved or copied from the zone above.
-    pub(super) fn with_moved(self, imported: &Imported) -> Self {
+    pub(super) fn with_records_from_above(self, imported: &Imported) -> Self {
         let some = |count: usize| Some(count).filter(|count| *count > 0);
         ChangeReport {
             moved: some(imported.from_above.len() - imported.copied),
@@ -149,11 +149,11 @@ impl ChangeReport {
         }
     }
 
-    /// Prints the text for people, waits if asked to, then prints the report for programs.
+    /// Prints the text for people, waits for the front-ends if asked to, then prints the report for programs.
     pub(super) async fn conclude(
         &self,
         context: &Context,
-        writing: Writing,
+        writing: WriteOptions,
         text: &ChangeText,
     ) -> Result<(), Error> {
         let revision = Some(self.revision);

@@ -6,7 +6,7 @@ use etcd::client::CookieRotation;
 use etcd::model::{CookieSecret, CookieSecrets, Time};
 use serde::Serialize;
 
-use crate::arguments::{CookieCommand, Output, Writing};
+use crate::arguments::{CookieCommand, Output, WriteOptions};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output;
@@ -85,7 +85,7 @@ async fn rotate(
     context: &Context,
     after: Duration,
     is_revoking: bool,
-    writing: Writing,
+    writing: WriteOptions,
 ) -> Result<(), Error> {
     let mut added = [0; 16];
     getrandom::fill(&mut added)

@@ -23,7 +23,7 @@ struct RrsetRow {
     rtype: String,
     rdata: Vec<String>,
     zone: String,
-    /// The zone below that hides it: that zone answers for the name instead.
+    /// The zone further down that hides it: that zone answers for the name instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden_by: Option<String>,
 }
@@ -107,7 +107,7 @@ fn show(listed: Vec<RrsetRow>) -> Result<(), Error> {
     output::table(&header, rows, "no records")
 }
 
-/// Returns the RRsets that a zone below hides, with that zone.
+/// Maps each hidden RRset to the zone below that hides it.
 async fn hidden_by(
     context: &Context,
     zone: &ListedZone,
@@ -139,8 +139,8 @@ async fn one_zone(
     })
 }
 
-/// Reads what is listed of all zones, at one revision: with a request for each zone that encloses the name, and in one
-/// pass for all zones below it.
+/// Reads what is listed if no zone is given, at one revision: with a request for each zone that encloses the name, and
+/// one list of all zones below it; without a name, of all zones.
 async fn all_zones(
     context: &Context,
     name: Option<&Name>,
@@ -163,14 +163,14 @@ async fn all_zones(
             (enclosing, below)
         }
     };
-    output::left_out(&enclosing.unreadable);
-    output::left_out(&below.unreadable);
+    output::report_unreadable(&enclosing.unreadable);
+    output::report_unreadable(&below.unreadable);
     let readable = enclosing.zones.iter().chain(&below.zones);
     let unreadable = enclosing.unreadable_apexes.iter();
     let unreadable = unreadable.chain(&below.unreadable_apexes);
     let all = readable.map(|read| &read.apex).chain(unreadable);
     let all: BTreeSet<Name> = all.cloned().collect();
-    let listed = |read: ZoneRead, rrsets| ListedZone {
+    let listed_zone = |read: ZoneRead, rrsets| ListedZone {
         rrsets,
         // In canonical order, the zones below one follow directly after it.
         children: all
@@ -184,16 +184,16 @@ async fn all_zones(
     let mut zones = Vec::new();
     for read in enclosing.zones {
         let rrsets = rrsets(context, &read, name, subtree).await?;
-        zones.push(listed(read, rrsets));
+        zones.push(listed_zone(read, rrsets));
     }
     if !below.zones.is_empty() {
         let top = name.unwrap_or(&root);
         let (stored, unreadable) = context.store().rrsets_below(top, &below).await?;
-        output::left_out(&unreadable);
+        output::report_unreadable(&unreadable);
         let reads = below.zones.into_iter().zip(stored);
-        // The zone of the name itself is in `enclosing`; at the root it is in `below`, too.
+        // The zone whose apex is the name is in `enclosing`; that of the root is in `below`, too.
         let reads = reads.filter(|(read, _)| name != Some(&read.apex));
-        zones.extend(reads.map(|(read, stored)| listed(read, stored.rrsets)));
+        zones.extend(reads.map(|(read, stored)| listed_zone(read, stored.rrsets)));
     }
     Ok(zones)
 }
@@ -205,18 +205,18 @@ async fn rrsets(
     name: Option<&Name>,
     subtree: bool,
 ) -> Result<Vec<(Name, RrsetRead)>, Error> {
-    let (below, scope) = match name {
+    let (top, scope) = match name {
         None => (&read.apex, Scope::Subtree),
         Some(name) if subtree => (name, Scope::Subtree),
         Some(name) => (name, Scope::Owner),
     };
     // A zone given with --zone may lie below the name, or elsewhere.
-    let below = match scope {
-        _ if below.is_within(&read.apex) => below,
-        Scope::Subtree if read.apex.is_within(below) => &read.apex,
+    let top = match scope {
+        _ if top.is_within(&read.apex) => top,
+        Scope::Subtree if read.apex.is_within(top) => &read.apex,
         _ => return Ok(Vec::new()),
     };
-    let stored = context.store().rrsets(read, below, scope).await?;
-    output::left_out(&stored.unreadable);
+    let stored = context.store().rrsets(read, top, scope).await?;
+    output::report_unreadable(&stored.unreadable);
     Ok(stored.rrsets)
 }

@@ -8,7 +8,7 @@ use etcd::model::{Name, Rtype};
 use etcd::txn::Change;
 
 use super::change::{ChangeReport, RecordRow};
-use crate::arguments::{AddRecords, Placement, RemoveRecords, SetRecords, Writing};
+use crate::arguments::{AddRecords, Placement, RemoveRecords, SetRecords, WriteOptions};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::{output, rdata};
@@ -84,7 +84,7 @@ async fn apply(
     owner: &Name,
     zone: Option<InZone<'_>>,
     change: &Change,
-    writing: Writing,
+    writing: WriteOptions,
 ) -> Result<(), Error> {
     let changed = context.store().change(owner, zone, change).await?;
     let mut lines = String::new();

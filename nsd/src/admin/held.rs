@@ -1,7 +1,7 @@
 //! The zones that are held back, for `nsctl held export`.
 //!
 //! A zone is written from a copy that shares its memory with the view, chunk by chunk as the client reads. So a long zone
-//! or a slow client costs a few chunks and 16 octets a name, and nobody else waits.
+//! or a slow client costs a few chunks, and 16 octets a name to sort the names; nobody else waits.
 
 use std::convert::Infallible;
 use std::fmt::{self, Write};
@@ -71,7 +71,7 @@ pub(super) async fn zone(State(shared): State<Shared>, Query(query): Query<ZoneQ
     let cluster_id = shared.served.standing.borrow().cluster_id;
     let read = move |builder: &Builder| {
         let (settings, zone) = builder.held_zone(&apex)?;
-        // So that an import notices what `nsctl` has changed since.
+        // It becomes a comment in the file, by which an import notices what `nsctl` has changed since.
         let exported = cluster_id.zip(builder.revision());
         let exported = exported.map(|(cluster_id, revision)| Exported {
             zone: apex,

@@ -56,7 +56,7 @@ async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
         response.into_response().status()
     };
     assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
-    bench.publisher.tell(|standing| standing.ready = true);
+    bench.publisher.update(|standing| standing.ready = true);
     assert_eq!(status().await, StatusCode::OK);
     for ending in [Phase::LameDuck, Phase::Ending] {
         bench.phase.send_replace(ending);
@@ -72,7 +72,9 @@ async fn the_digest_of_a_revision_that_has_not_come_is_not_known() {
         builder.apply(Event::Listing);
         builder.apply(Event::Listed { revision: 9 });
     }
-    bench.publisher.tell(|standing| standing.received = Some(9));
+    bench
+        .publisher
+        .update(|standing| standing.received = Some(9));
     let is_known = async |revision, min_revision| {
         let wanted = WaitQuery {
             min_revision,
@@ -332,7 +334,9 @@ async fn those_that_wait_leave_room_for_others() {
     let one_more = tokio::time::timeout(Duration::from_secs(20), wait()).await;
     assert!(one_more.is_ok(), "it waits, too");
     assert!(waiting.iter().all(|one| !one.is_finished()));
-    bench.publisher.tell(|standing| standing.applied = Some(1));
+    bench
+        .publisher
+        .update(|standing| standing.applied = Some(1));
     for one in waiting {
         one.await.expect("no panic");
     }

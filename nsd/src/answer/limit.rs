@@ -60,7 +60,7 @@ impl Responder<'_> {
         };
         limiter.prefetch(queries.filter_map(|(query, peer)| {
             let name = message::question_name(query)?;
-            let class = (!message::ends_in_cookie(query)).then_some(ResponseClass::Answer(name));
+            let class = (!message::may_end_in_cookie(query)).then_some(ResponseClass::Answer(name));
             Some((peer.address().ip(), class?))
         }));
     }

@@ -105,7 +105,7 @@ fn stale_answers_say_so_also_behind_a_confirmation_that_failed() {
     let stale = Some((0, Some(3)));
     let told = ask(&service, "www.test.", &ALL);
     assert_eq!(told, [stale, stale, Some((0, None))]);
-    publisher.prove(Some(Instant::now()));
+    publisher.prove(Instant::now());
     let told = ask(&service, "www.test.", &ALL);
     assert_eq!(told, [Some((0, None)); 3]);
 }
@@ -113,7 +113,7 @@ fn stale_answers_say_so_also_behind_a_confirmation_that_failed() {
 #[test]
 fn a_held_zone_keeps_no_promise_whatever_the_barrier_says() {
     let (publisher, service) = service();
-    publisher.prove(Some(Instant::now()));
+    publisher.prove(Instant::now());
     let (refused, answered) = (Some((2, Some(23))), Some((0, None)));
     for name in ["www.held-bounded.", "www.held-strict.", "held.strict."] {
         assert_eq!(ask(&service, name, &ALL), [refused; 3], "{name}");
@@ -127,9 +127,9 @@ fn a_held_zone_keeps_no_promise_whatever_the_barrier_says() {
 fn bounded_is_kept_by_a_proof_or_by_the_barrier() {
     let (publisher, service) = service();
     let (refused, answered) = (Some((2, Some(23))), Some((0, None)));
-    publisher.prove(Some(Instant::now()));
+    publisher.prove(Instant::now());
     assert_eq!(ask(&service, "www.bounded.", &ALL), [answered; 3]);
-    publisher.prove(None);
+    publisher.revoke_proof();
     let told = ask(&service, "www.bounded.", &ALL);
     assert_eq!(told, [refused, refused, answered]);
 }
@@ -162,7 +162,7 @@ fn ask_with_option(service: &Service, transport: Transport, option: &[u8]) -> Ve
 #[test]
 fn each_transport_has_its_options() {
     let (publisher, service) = service();
-    publisher.prove(Some(Instant::now()));
+    publisher.prove(Instant::now());
     let plain = 12 + 14 + 16 + 11;
     // NSID is secret here.
     let keepalive = b"\0\x0b\0\x02\0\x64";

@@ -9,8 +9,8 @@ use clap::Args;
 
 use crate::model::{Name, NameError};
 
-/// The options of `nsd dev`. They have no variables, so that those of a front-end on the same host do not change a trial;
-/// except for what both share.
+/// The options of `nsd dev`. Except for `NSD_ETCD` and `NSD_LOG_LEVEL` they have no variables, so that the variables of
+/// a front-end on the same host do not change a trial.
 #[derive(Clone, Debug, Args)]
 pub struct DevOptions {
     /// Address and port to answer DNS on; port 0 picks a free one.

@@ -100,15 +100,15 @@ pub struct ServeOptions {
     pub cookies: Option<bool>,
 
     /// How many responses a second each client network (/24 of IPv4, /56 of IPv6) gets for the same name over UDP; 0
-    /// for any number. All names of a zone that a wildcard, a DNAME record or a referral answers share one limit. Like
-    /// all of these limits it is read again on SIGHUP [default: 0].
+    /// for no limit. Names that are answered from a wildcard, a DNAME record or a referral share one limit for each
+    /// zone. Like all of these limits it is read again on SIGHUP [default: 0].
     #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
     pub rrl_answers: Option<u32>,
-    /// How many NXDOMAIN responses a second each client network gets for names in the same zone; 0 for any number
+    /// How many NXDOMAIN responses a second each client network gets for names in the same zone; 0 for no limit
     /// [default: 0].
     #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
     pub rrl_nxdomains: Option<u32>,
-    /// How many other errors a second each client network gets; 0 for any number [default: 0].
+    /// How many other errors a second each client network gets; 0 for no limit [default: 0].
     #[arg(long, value_name = "COUNT", help_heading = "Rate limits")]
     pub rrl_errors: Option<u32>,
     /// Of the responses over a limit, send one in COUNT truncated, so that real clients ask again over TCP: 1 sends all
@@ -118,7 +118,7 @@ pub struct ServeOptions {
     /// Prefixes of clients without rate limits [default: none].
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", help_heading = "Rate limits")]
     pub rrl_exempt: Option<Vec<AddressPrefix>>,
-    /// Send responses over a limit all the same, and only count them in nsd_rrl_would_total [default: false].
+    /// Limit nothing, and only count in nsd_rrl_would_total what would have been limited [default: false].
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Rate limits")]
     pub rrl_log_only: Option<bool>,
 
@@ -126,7 +126,7 @@ pub struct ServeOptions {
     /// available].
     #[arg(long, value_name = "MODE", help_heading = "Freshness")]
     pub consistency: Option<Consistency>,
-    /// Mark answers as stale (EDE 3, Stale Answer) once the data was last proved fresh this long ago; 0 for never
+    /// Mark answers as stale (EDE 3, Stale Answer) when the data has not been proved fresh for this long; 0 for never
     /// [default: 30s].
     #[arg(long, value_name = "TIME", help_heading = "Freshness")]
     pub stale_after: Option<Time>,
@@ -137,9 +137,9 @@ pub struct ServeOptions {
     /// How often to write the snapshot, as in 30s or 5m [default: 1m].
     #[arg(long, value_name = "TIME", help_heading = "Outages")]
     pub snapshot_interval: Option<Time>,
-    /// Hold back deletions that nsctl did not make if, within an hour, a zone, or all zones together, lose more than
-    /// this percentage of their RRsets and at least 5, or a zone loses all of them or its key. Such zones are served as
-    /// they were (SERVFAIL if they promise freshness) until nsctl accept; 100 holds nothing back [default: 50].
+    /// Hold back large deletions that nsctl did not make: within an hour, the settings of a zone, all of its RRsets, or
+    /// at least 5 and more than this percentage, of one zone or of all zones together. Such zones are served as they
+    /// were (SERVFAIL if they promise freshness) until nsctl accept; 100 holds nothing back [default: 50].
     #[arg(long, value_name = "PERCENT", help_heading = "Outages")]
     pub hold_loss_over: Option<u8>,
     /// How often to compare all data with etcd, as in 1h; 0 for never [default: 1h].

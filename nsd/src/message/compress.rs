@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use super::header::HEADER_LEN;
 use super::writer::{Full, Writer};
 use crate::model::compression::{OFFSET_MAX, SUFFIXES_MAX};
-use crate::zone::{find_ancestor, is_same_name};
+use crate::zone::{ancestor_offset, is_same_name};
 
 /// The names in a message so far, as targets for pointers.
 pub(super) struct WrittenNames<'q> {
@@ -34,8 +34,8 @@ impl<'q> WrittenNames<'q> {
         self.suffixes.truncate(len);
     }
 
-    /// Writes a name, with a pointer to the longest suffix that the message has already. Returns an offset at which a
-    /// pointer can refer to the whole name, if there is one.
+    /// Writes a name, with a pointer to the longest suffix that the message has already. Returns the offset to
+    /// which a pointer to the whole name can point, if there is one.
     pub(super) fn write(&mut self, out: &mut Writer<'_>, name: &[u8]) -> Result<Option<u16>, Full> {
         let start = out.len();
         let mut at = 0;
@@ -50,14 +50,14 @@ impl<'q> WrittenNames<'q> {
                 return Ok(if is_pointer {
                     Some(offset)
                 } else {
-                    place_at(start)
+                    pointer_target(start)
                 });
             }
             at += 1 + usize::from(len);
         }
         out.put(name)?;
         self.remember(start, name, at);
-        Ok(if at > 0 { place_at(start) } else { None })
+        Ok(if at > 0 { pointer_target(start) } else { None })
     }
 
     /// Remembers the suffixes of a name that start before its octet `end`.
@@ -74,7 +74,7 @@ impl<'q> WrittenNames<'q> {
 
     /// The offset of this name in the message, ignoring case.
     fn find(&self, written: &[u8], name: &[u8]) -> Option<u16> {
-        if let Some(offset) = find_ancestor(self.question, name) {
+        if let Some(offset) = ancestor_offset(self.question, name) {
             return Some((HEADER_LEN + offset) as u16);
         }
         // Only names of the same length can be equal, so few are compared.
@@ -89,7 +89,7 @@ impl<'q> WrittenNames<'q> {
 }
 
 /// The offset as the target of a pointer, if it is small enough.
-fn place_at(start: usize) -> Option<u16> {
+fn pointer_target(start: usize) -> Option<u16> {
     (start <= OFFSET_MAX).then_some(start as u16)
 }
 

@@ -32,7 +32,7 @@ const PADDED_BLOCK: usize = 468;
 
 /// Whether a message seems to end in a COOKIE option as long as ours. Cheap, and for guesses only: the octets may be part
 /// of something else.
-pub fn ends_in_cookie(octets: &[u8]) -> bool {
+pub fn may_end_in_cookie(octets: &[u8]) -> bool {
     let start = octets.len().checked_sub(COOKIE_LEN + OPTION_LEN);
     let head = start.and_then(|start| octets[start..].first_chunk());
     head == Some(&[0, COOKIE as u8, 0, COOKIE_LEN as u8])

@@ -1,8 +1,8 @@
 //! From octets to questions, and from answers to octets: RFC 1035 4.1 with EDNS (RFC 6891). Pure.
 //!
 //! [`parse`] reads a [`Query`] with one question, or tells how to reject the message. [`encode`] writes the answer of
-//! [`resolve`](crate::zone::resolve), [`encode_reject`] a reply without records. None of the three allocates, and no
-//! input makes them panic.
+//! [`resolve`](crate::zone::resolve), [`encode_reject`] a reply without records. These three allocate nothing, and
+//! no input makes them panic.
 //!
 //! ```text
 //! octets -> parse -+-> Query --> question() -> resolve -> Answer -> encode ---------> octets
@@ -11,11 +11,11 @@
 //!                  +-> Reject::Silent, nothing is sent
 //! ```
 
-mod cache_time;
 mod compress;
 mod edns;
 mod encode;
 mod header;
+mod http_lifetime;
 mod parse;
 mod query;
 #[cfg(test)]
@@ -23,10 +23,10 @@ mod tests;
 mod tsig;
 mod writer;
 
-pub use cache_time::seconds_to_keep;
-pub use edns::{COOKIE_LEN, Cookie, Edns, ServerCookie, ServerEdns, ends_in_cookie};
+pub use edns::{COOKIE_LEN, Cookie, Edns, ServerCookie, ServerEdns, may_end_in_cookie};
 pub use encode::{encode, encode_chaos, encode_reject, encode_truncated};
-pub use parse::{has_counts_of_query, parse, question_name};
+pub use http_lifetime::http_lifetime;
+pub use parse::{header_counts_fit_query, parse, question_name};
 pub use query::{Chaos, Class, ErrorReply, Query, Reject};
 
 pub use crate::zone::Rcode;

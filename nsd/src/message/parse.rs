@@ -53,7 +53,7 @@ pub fn question_name(octets: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether the header announces what a query has: one question, and at most an OPT and a TSIG record.
-pub fn has_counts_of_query(octets: &[u8]) -> bool {
+pub fn header_counts_fit_query(octets: &[u8]) -> bool {
     let header = MessageHeader::parse(octets);
     header.is_some_and(|header| matches!(header.counts, [1, 0, 0, 0..=2]))
 }

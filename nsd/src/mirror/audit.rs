@@ -14,12 +14,12 @@ use crate::served::{AuditResult, Publisher, Standing};
 /// How long the watch may be behind what was read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Compares the mirror with etcd forever, at intervals of about `every`. If they differ, notifies `doubt`.
+/// Compares the mirror with etcd forever, at intervals of about `every`. If they differ, notifies `relist`.
 pub(super) async fn run(
     store: Store,
     every: Duration,
     builder: SharedBuilder,
-    doubt: &Notify,
+    relist: &Notify,
     publisher: Publisher,
 ) {
     let mut pause = every;
@@ -42,9 +42,9 @@ pub(super) async fn run(
                         revision,
                         "audit: the mirror differs from etcd, listing everything again"
                     );
-                    doubt.notify_one();
+                    relist.notify_one();
                 }
-                publisher.tell(|standing| {
+                publisher.update(|standing| {
                     standing.audits += 1;
                     standing.differences += u64::from(!audit.agrees);
                     standing.audit = Some(audit);

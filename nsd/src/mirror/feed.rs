@@ -17,11 +17,11 @@ pub(super) struct Feed {
     pub(super) publisher: Publisher,
     pub(super) store: client::Config,
     /// The failure that was logged last; none once the copy is fresh again.
-    pub(super) lost: Option<Failure>,
+    pub(super) last_failure: Option<Failure>,
     /// Whether the mirror was restarted after a panic, and nothing was listed since.
     pub(super) is_restarted: bool,
     /// Whether free memory should be given back to the system.
-    pub(super) is_trim_due: bool,
+    pub(super) is_memory_trim_due: bool,
 }
 
 /// What the events of one step came to.
@@ -46,7 +46,7 @@ impl Feed {
     /// Applies the events of one step, publishes the result, and tells everybody.
     pub(super) fn take(&mut self, events: Vec<Event>, status: &MirrorStatus) {
         let step = self.apply(events, status);
-        self.is_trim_due |= step.lists > 0;
+        self.is_memory_trim_due |= step.lists > 0;
         self.is_restarted &= step.lists == 0;
         if let Some(changes) = step.changes {
             let view = self.builder.lock().view().clone();
@@ -57,18 +57,20 @@ impl Feed {
             self.publisher.use_cookie(secrets);
         }
         // Only after the view: the proof is about the one that is published.
-        let proved = status.last_fresh.filter(|_| !self.is_restarted);
-        self.publisher.prove(proved);
+        match status.last_fresh {
+            Some(at) if !self.is_restarted => self.publisher.prove(at),
+            _ => self.publisher.revoke_proof(),
+        }
         self.update_standing(status, step.lists);
         // Only after the standing: whoever reads these lines may ask for it at once.
         if let Some(revision) = step.synced {
             info!(revision, "synced");
         }
-        if step.is_fresh && self.lost.take().is_some() {
+        if step.is_fresh && self.last_failure.take().is_some() {
             let (endpoint, revision) = (&status.endpoint, status.applied);
             info!(endpoint, revision, "fresh again");
         }
-        if std::mem::take(&mut self.is_trim_due) {
+        if std::mem::take(&mut self.is_memory_trim_due) {
             // It takes a moment, and nobody waits for it.
             tokio::task::spawn_blocking(memory::trim);
         }
@@ -87,7 +89,7 @@ impl Feed {
                     failure,
                     cause,
                     endpoint,
-                } => self.log_lost(*failure, cause, *endpoint),
+                } => self.log_failure(*failure, cause, *endpoint),
                 _ => {}
             }
             let mut builder = self.builder.lock();
@@ -111,8 +113,8 @@ impl Feed {
     fn update_standing(&self, status: &MirrorStatus, lists: u64) {
         let builder = self.builder.lock();
         let before = self.publisher.standing().cluster_id;
-        self.publisher.tell(|standing| {
-            follow(standing, &builder);
+        self.publisher.update(|standing| {
+            update_from(standing, &builder);
             standing.received = status.applied;
             standing.last_fresh = status.last_fresh;
             standing.watching = status.watching;
@@ -133,8 +135,8 @@ impl Feed {
     }
 
     /// Logs a failure once, and not again at each attempt that fails in the same way.
-    fn log_lost(&mut self, failure: Failure, cause: &Cause, endpoint: usize) {
-        if self.lost.replace(failure) == Some(failure) {
+    fn log_failure(&mut self, failure: Failure, cause: &Cause, endpoint: usize) {
+        if self.last_failure.replace(failure) == Some(failure) {
             return;
         }
         let serving = self.builder.lock().view().is_ready();
@@ -151,7 +153,7 @@ impl Feed {
 }
 
 /// Updates the standing to what the builder has.
-pub(super) fn follow(standing: &mut Standing, builder: &Builder) {
+pub(super) fn update_from(standing: &mut Standing, builder: &Builder) {
     let is_empty = builder.view().zone_count() == 0;
     standing.ready = builder.view().is_ready() && (!is_empty || standing.allow_empty);
     standing.cluster_id = builder.cluster_id();
@@ -201,9 +203,9 @@ mod tests {
             builder: SharedBuilder::open(&settings).0,
             publisher,
             store: settings.store,
-            lost: None,
+            last_failure: None,
             is_restarted,
-            is_trim_due: false,
+            is_memory_trim_due: false,
         };
         (feed, served, replaced)
     }

@@ -8,7 +8,7 @@
 //! - `kept`: the copy of a zone that is served while a loss is held back.
 //! - `zone_data`: what etcd holds of one zone; `tables`: of all zones.
 //! - `snapshot`: the tables in a file, for a restart without etcd.
-//! - `builder`: the view that the tables make.
+//! - `builder`: makes the view from the tables.
 //! - `feed`: takes the watch's events through all of that, and publishes the result.
 //! - `saver`: when the snapshot is written; `audit`: compares the tables with etcd now and then.
 
@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use builder::Builder;
-use feed::{Feed, follow};
+use feed::{Feed, update_from};
 pub use guard::Guard;
 use saver::Saver;
 pub use snapshot::check as check_snapshot;
@@ -45,7 +45,7 @@ use crate::served::{Publisher, Served, Standing};
 use crate::supervisor::Supervisor;
 
 /// How long etcd may take for one page of an audit.
-const PAGE: Duration = Duration::from_secs(10);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings of the mirror.
 #[derive(Clone, Debug)]
@@ -151,7 +151,7 @@ impl Mirror {
         };
         let (view, secrets) = {
             let builder = builder.lock();
-            follow(&mut standing, &builder);
+            update_from(&mut standing, &builder);
             (builder.view().clone(), builder.cookie())
         };
         let (publisher, served) = Publisher::start(view, standing);
@@ -199,25 +199,25 @@ async fn run(
     // nothing until everything is listed again.
     let is_restarted = resume.is_none() && builder.lock().revision().is_some();
     if is_restarted {
-        builder.lock().go_back(publisher.view());
-        publisher.prove(None);
-        publisher.tell(|standing| standing.doubted = true);
+        builder.lock().reset_view(publisher.view());
+        publisher.revoke_proof();
+        publisher.update(|standing| standing.doubted = true);
     }
-    let doubt = Notify::new();
+    let relist = Notify::new();
     let saver = Saver::new(&settings, &builder, &publisher);
     let mut saved = saver.as_ref().and_then(|saver| saver.edition());
     let mut feed = Feed {
         builder: builder.clone(),
         publisher: publisher.clone(),
         store: settings.store.clone(),
-        lost: None,
+        last_failure: None,
         is_restarted,
-        is_trim_due: resume.is_some(),
+        is_memory_trim_due: resume.is_some(),
     };
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
     let pace = Pace::new(settings.store.endpoints.len(), seed);
     let (store, prefix) = (settings.store.clone(), settings.prefix.clone());
-    let watching = client::watch(store, prefix, pace, resume, &doubt, |events, status| {
+    let watching = client::watch(store, prefix, pace, resume, &relist, |events, status| {
         if feed.takes_long(&events) {
             // Other tasks move to other threads meanwhile.
             tokio::task::block_in_place(|| feed.take(events, status));
@@ -225,11 +225,11 @@ async fn run(
             feed.take(events, status);
         }
     });
-    let store = Store::new(settings.store, settings.prefix, PAGE);
+    let store = Store::new(settings.store, settings.prefix, PAGE_TIMEOUT);
     let audits = async {
         match settings.audit {
             Some(every) => {
-                audit::run(store, every, builder.clone(), &doubt, publisher.clone()).await
+                audit::run(store, every, builder.clone(), &relist, publisher.clone()).await
             }
             None => std::future::pending().await,
         }

@@ -67,7 +67,7 @@ impl Saver {
                 debug!(snapshot = %shown, revision, "snapshot written");
                 *last = edition;
                 self.publisher
-                    .tell(|standing| standing.snapshot = Some(revision));
+                    .update(|standing| standing.snapshot = Some(revision));
             }
             Ok(Some(Err(error))) => {
                 error!(snapshot = %shown, %error, "cannot write the snapshot");

@@ -89,17 +89,18 @@ impl Publisher {
         View::clone(&self.published.load())
     }
 
-    /// Says that the published view was complete at this moment. None takes back all earlier proofs: a copy in doubt may
-    /// have been incomplete even then.
-    pub fn prove(&self, at: Option<Instant>) {
-        match at {
-            Some(at) => self.proved.set(at),
-            None => self.proved.revoke(),
-        }
+    /// Says that the published view was complete at this moment.
+    pub fn prove(&self, at: Instant) {
+        self.proved.set(at);
+    }
+
+    /// Takes back all proofs: a copy in doubt may have been incomplete even then.
+    pub fn revoke_proof(&self) {
+        self.proved.revoke();
     }
 
     /// Updates the standing, and wakes those who watch it.
-    pub fn tell(&self, change: impl FnOnce(&mut Standing)) {
+    pub fn update(&self, change: impl FnOnce(&mut Standing)) {
         self.standing.send_modify(change);
     }
 

@@ -45,7 +45,7 @@ impl Handler {
         };
         // hickory reads all records of a message and follows each pointer in them, which takes 100 ms for some messages of
         // 64 KiB. The responder knows at once what such a message gets, and what one gets that hickory cannot read.
-        let request = message::has_counts_of_query(&octets)
+        let request = message::header_counts_fit_query(&octets)
             .then(|| hickory::Request::from_bytes(octets.clone(), client, protocol));
         let Some(Ok(request)) = request else {
             return self.respond_to(&octets, client).await;

@@ -127,7 +127,7 @@ impl Https {
             return Refusal(StatusCode::BAD_REQUEST).response();
         };
         // A cache may keep it no longer than its records (RFC 8484 5.1).
-        let lifetime = format!("max-age={}", message::seconds_to_keep(&octets));
+        let lifetime = format!("max-age={}", message::http_lifetime(&octets));
         let mut response = Response::new(octets);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(DNS_MESSAGE));

@@ -44,7 +44,7 @@ pub(super) fn of_answer<'v>(
             continue;
         }
         let contents = place.zone.contents();
-        let Some(offset) = name::find_ancestor(target, contents.apex().wire()) else {
+        let Some(offset) = name::ancestor_offset(target, contents.apex().wire()) else {
             continue;
         };
         let found = match rtype {

@@ -34,7 +34,7 @@ pub use answer::{Answer, Question, Rcode, ede};
 pub use answer_rrset::{AnswerRdata, AnswerRrset, Owner, Section, Synthesized};
 pub use changes::RrsetChange;
 pub use contents::{Contents, Loader};
-pub(crate) use name::{find_ancestor, is_same_name, name_prefix};
+pub(crate) use name::{ancestor_offset, is_same_name, name_prefix};
 pub use resolve::{resolve, resolve_into};
 pub use rrset::{Rrset, RrsetRef};
 pub use trie::Probe;

@@ -107,7 +107,7 @@ pub(crate) fn name_prefix(octets: &[u8]) -> Option<&[u8]> {
 
 /// The offset of an ancestor in a name, ignoring case; `None` if it is not one. Both are in uncompressed wire form. A
 /// name counts as its own ancestor.
-pub(crate) fn find_ancestor(name: &[u8], ancestor: &[u8]) -> Option<usize> {
+pub(crate) fn ancestor_offset(name: &[u8], ancestor: &[u8]) -> Option<usize> {
     let start = name.len().checked_sub(ancestor.len())?;
     let mut at = 0;
     while at < start {
@@ -125,7 +125,7 @@ pub(crate) fn is_same_name(one: &[u8], other: &[u8]) -> bool {
 
 /// Whether `name` is `ancestor` or below it.
 pub(super) fn is_within(name: &[u8], ancestor: &[u8]) -> bool {
-    find_ancestor(name, ancestor).is_some()
+    ancestor_offset(name, ancestor).is_some()
 }
 
 /// A zone's [`Name`] as the key of a map that is looked up by slices.

@@ -38,7 +38,7 @@ impl<'v> Referral<'v> {
             }
             for target in self.ns.rdata().filter_map(name_prefix) {
                 let apex = self.contents.apex().wire();
-                let Some(offset) = name::find_ancestor(target, apex) else {
+                let Some(offset) = name::ancestor_offset(target, apex) else {
                     continue;
                 };
                 let is_glue = name::is_within(&target[..offset], self.cut.name());

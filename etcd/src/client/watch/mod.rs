@@ -17,14 +17,14 @@ use crate::schema::Prefix;
 
 /// Mirrors everything under the prefix, for ever. It starts from `resume`, a copy that is there already, if one is given.
 ///
-/// `sink` is called after each step with its events and the status after it. Notifying `doubt` has everything listed
+/// `sink` is called after each step with its events and the status after it. Notifying `relist` has everything listed
 /// again.
 pub async fn watch(
     config: Config,
     prefix: Prefix,
     pace: Pace,
     resume: Option<Resume>,
-    doubt: &Notify,
+    relist: &Notify,
     mut sink: impl FnMut(Vec<Event>, &MirrorStatus),
 ) {
     let mut driver = Driver::new(config, &prefix);
@@ -36,7 +36,7 @@ pub async fn watch(
     loop {
         let result = tokio::select! {
             result = driver.next(mirror.deadline()) => result,
-            () = doubt.notified() => Ok(Input::Doubt),
+            () = relist.notified() => Ok(Input::Doubt),
             (endpoint, found) = or_never(trouble.diagnosis.as_mut()) => {
                 trouble.diagnosed(endpoint, found);
                 sink(Vec::new(), &driver.status(&mirror, &trouble));

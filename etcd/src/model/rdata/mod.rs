@@ -38,7 +38,7 @@ use std::fmt;
 
 use super::name::Name;
 use super::rtype::Rtype;
-use super::text::{self, Entries, Position, Split, Token};
+use super::text::{self, ArgumentSplit, Entries, Position, Token};
 
 pub use error::RdataError;
 
@@ -108,7 +108,7 @@ impl Rdata {
     pub fn from_arguments(
         rtype: Rtype,
         arguments: &[String],
-        split: Split,
+        split: ArgumentSplit,
     ) -> Result<Self, RdataError> {
         if let [argument] = arguments
             && rtype.is_text()
@@ -130,7 +130,7 @@ impl Rdata {
     fn text_argument(rtype: Rtype, argument: &str) -> Result<Self, RdataError> {
         let at = Position { line: 1, column: 1 };
         if argument.starts_with('"') {
-            let tokens = text::argument(argument, 1, Split::AtSpace)
+            let tokens = text::argument(argument, 1, ArgumentSplit::AtSpace)
                 .map_err(|(at, error)| RdataError::new(at, error.0))?;
             return match tokens.iter().find(|token| !token.quoted) {
                 Some(token) => Err(RdataError::new(

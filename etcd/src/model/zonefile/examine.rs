@@ -36,7 +36,8 @@ pub fn examine(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Findings {
     }
 }
 
-/// The rules that the RRsets of a zone break, for a zone that was merged from others.
+/// The rules that these RRsets break, and nothing else that [`examine`] finds. For zones that an import or a move would
+/// make.
 pub fn violations(apex: &Name, rrsets: &Rrsets) -> Vec<Violation> {
     let broken = broken_rules(apex, rrsets);
     broken
@@ -45,8 +46,8 @@ pub fn violations(apex: &Name, rrsets: &Rrsets) -> Vec<Violation> {
         .collect()
 }
 
-/// What stands around an owner of a zone, as far as it was looked at already. Of two RRsets that clash only the one
-/// looked at later is reported.
+/// What stands around an owner, of the RRsets that the walk has visited so far. Of two RRsets that clash only the one
+/// visited later is reported.
 struct Seen<'z> {
     types: Vec<Rtype>,
     dname_above: Option<&'z Name>,
@@ -62,6 +63,7 @@ impl Around for Seen<'_> {
     }
 
     fn name_below(&self) -> Option<&Name> {
+        // The name below is visited later, and then finds the DNAME record above it.
         None
     }
 }

@@ -53,7 +53,7 @@ async fn check_stored(context: &Context, apex: &Name) -> Result<(), Error> {
     let read = context.existing_zone(apex).await?;
     let serial = context.store().serial(&read).await?;
     let stored = context.store().rrsets(&read, apex, Scope::Subtree).await?;
-    output::left_out(&stored.unreadable);
+    output::report_unreadable(&stored.unreadable);
     let mut rrsets = Rrsets::new();
     let mut errors = stored.unreadable.len();
     for (owner, RrsetRead { rtype, rrset, .. }) in stored.rrsets {

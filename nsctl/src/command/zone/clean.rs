@@ -3,13 +3,17 @@
 use etcd::model::Name;
 use etcd::txn::Refusal;
 
-use crate::arguments::Writing;
+use crate::arguments::WriteOptions;
 use crate::command::change::ChangeReport;
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output::plural;
 
-pub(super) async fn clean(context: &Context, apex: &Name, writing: Writing) -> Result<(), Error> {
+pub(super) async fn clean(
+    context: &Context,
+    apex: &Name,
+    writing: WriteOptions,
+) -> Result<(), Error> {
     let read = context.store().zone(apex).await?.1;
     let served = read.as_ref().map(|read| read.settings.generation);
     let swept = context

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::file::{self, Signatures};
 use crate::arguments::Output;
-use crate::command::change::{RecordRow, SoaDifference, listed, rows, soa_differences};
+use crate::command::change::{RecordRow, SoaDifference, difference_lines, rows, soa_differences};
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::{self, plural};
@@ -46,7 +46,7 @@ fn show(context: &Context, soa: &[SoaDifference], differences: &[Difference]) ->
             added: rows(differences, true),
         });
     }
-    let mut text = listed(soa, differences);
+    let mut text = difference_lines(soa, differences);
     if text.is_empty() {
         text = "no differences\n".into();
     }

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::file::{self, Signatures};
 use super::overlap;
-use crate::arguments::{ImportZone, Writing};
-use crate::command::change::{ChangeReport, SoaDifference, listed, soa_differences};
+use crate::arguments::{ImportZone, WriteOptions};
+use crate::command::change::{ChangeReport, SoaDifference, difference_lines, soa_differences};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output::{self, plural};
@@ -78,7 +78,7 @@ async fn conclude(
     context: &Context,
     apex: &Name,
     imported: &Imported,
-    writing: Writing,
+    writing: WriteOptions,
 ) -> Result<(), Error> {
     let soa = imported.soa.as_ref();
     let soa = soa.map_or_else(Vec::new, |(old, new)| soa_differences(old, new));
@@ -98,7 +98,7 @@ async fn conclude(
                 count => format!(", {count} deleted"),
             };
             let mut text = ChangeText {
-                lines: listed(&soa, if is_listed { differences } else { &[] }),
+                lines: difference_lines(&soa, if is_listed { differences } else { &[] }),
                 done: format!(
                     "{} written to {apex}{what}{deleted}, revision {}\n",
                     plural(imported.written, "RRset"),
@@ -112,7 +112,8 @@ async fn conclude(
     };
     let report = ChangeReport {
         soa: Some(soa),
-        ..ChangeReport::of(apex, imported.revision, imported.changed).with_moved(imported)
+        ..ChangeReport::of(apex, imported.revision, imported.changed)
+            .with_records_from_above(imported)
     };
     let report = match is_listed {
         true => report.with_records(differences),

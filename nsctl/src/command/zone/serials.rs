@@ -7,7 +7,7 @@ use etcd::model::{Name, is_serial_before};
 use etcd::txn::ZoneRead;
 use serde::Serialize;
 
-use crate::arguments::Writing;
+use crate::arguments::WriteOptions;
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output::plural;
@@ -30,11 +30,11 @@ struct RaisedRow {
 pub(super) async fn raise(
     context: &Context,
     by: Option<u32>,
-    writing: Writing,
+    writing: WriteOptions,
 ) -> Result<(), Error> {
     let served = served_before(context).await?;
     let zones = context.store().zones().await?;
-    output::left_out(&zones.unreadable);
+    output::report_unreadable(&zones.unreadable);
     let serials = context.store().serials(&zones).await?;
     let mut before_of = HashMap::new();
     let mut raises = Vec::new();

@@ -4,7 +4,7 @@ use etcd::model::{AddressPrefix, Name, Rdata, Rrset, Rtype, ZoneSettings, zonefi
 
 use super::overlap;
 use crate::arguments::{AddZone, PrefixWord, SetZone, SettingOptions};
-use crate::command::change::{ChangeReport, listed, soa_differences};
+use crate::command::change::{ChangeReport, difference_lines, soa_differences};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output;
@@ -125,7 +125,7 @@ pub(super) async fn add(context: &Context, add: AddZone) -> Result<(), Error> {
         content.insert((apex.clone(), Rtype::NS), servers);
     }
     output::warnings(zonefile::doubts(apex, Some(&zone.soa), &content));
-    let mut report = ChangeReport::of(apex, revision, true).with_moved(&imported);
+    let mut report = ChangeReport::of(apex, revision, true).with_records_from_above(&imported);
     let mut text = ChangeText {
         lines: String::new(),
         done: format!("zone {apex} added, revision {revision}\n"),
@@ -133,7 +133,7 @@ pub(super) async fn add(context: &Context, add: AddZone) -> Result<(), Error> {
     };
     overlap::describe_moved(apex, &imported, &mut text);
     if context.dry_run {
-        text.lines = listed(&[], &imported.differences);
+        text.lines = difference_lines(&[], &imported.differences);
         report = report.with_records(&imported.differences);
     }
     report.conclude(context, *writing, &text).await

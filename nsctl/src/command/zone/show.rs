@@ -26,7 +26,7 @@ struct ZoneRow<'a> {
 
 pub(super) async fn list(context: &Context) -> Result<(), Error> {
     let zones = context.store().zones().await?;
-    output::left_out(&zones.unreadable);
+    output::report_unreadable(&zones.unreadable);
     let serials = context.store().serials(&zones).await?;
     let rows = zones
         .zones

@@ -245,7 +245,7 @@ fn a_chain_of_aliases_ends_before_a_zone_that_refuses() {
 #[test]
 fn a_refusal_keeps_the_promise_of_its_zone() {
     let (publisher, service) = service_with_zones();
-    publisher.prove(Some(Instant::now()));
+    publisher.prove(Instant::now());
     // The address that `ask` has is refused, if the lists are known to be up to date.
     let (unproved, refused) = (Some((2, Some(23))), Some((5, Some(18))));
     assert_eq!(
@@ -254,6 +254,6 @@ fn a_refusal_keeps_the_promise_of_its_zone() {
     );
     assert_eq!(ask(&service, "www.held.", &ALL), [unproved; 3]);
     assert_eq!(ask(&service, "www.listed.", &ALL), [refused; 3]);
-    publisher.prove(None);
+    publisher.revoke_proof();
     assert_eq!(ask(&service, "www.listed.", &ALL), [refused; 3]);
 }

@@ -30,8 +30,8 @@ fn counts_of_a_query_are_told_from_others() {
         ([1, 0, 1, 0], false),
     ] {
         let octets = message([1, 0], counts, &[QUESTION]);
-        assert_eq!(has_counts_of_query(&octets), expected, "{counts:?}");
-        assert!(!has_counts_of_query(&octets[..11]));
+        assert_eq!(header_counts_fit_query(&octets), expected, "{counts:?}");
+        assert!(!header_counts_fit_query(&octets[..11]));
     }
 }
 

@@ -99,7 +99,7 @@ impl Builder {
 
     /// Goes back to the view that is published, after a panic amid a revision. What the next list changes is then told
     /// relative to that view.
-    pub(super) fn go_back(&mut self, published: View) {
+    pub(super) fn reset_view(&mut self, published: View) {
         self.view = published;
     }
 

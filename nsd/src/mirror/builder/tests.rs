@@ -186,7 +186,7 @@ fn after_a_panic_changes_are_told_from_the_view_that_is_published() {
     let mut builder = with(addresses_listed(3));
     let published = builder.view().clone();
     apply(&mut builder, 6, &deleted(0..1));
-    builder.go_back(published);
+    builder.reset_view(published);
     let changes = relist(&mut builder, 6, addresses_listed(2));
     let rrsets: Vec<_> = changes.iter().flat_map(ZoneChange::rrsets).collect();
     assert_eq!(rrsets.len(), 1, "{rrsets:?}");

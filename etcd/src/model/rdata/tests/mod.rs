@@ -198,7 +198,7 @@ fn compares_in_canonical_form() {
 #[test]
 fn a_text_argument_is_cut_at_255() {
     let read = |text: &str| {
-        Rdata::from_arguments(Rtype::TXT, &[text.into()], Split::AtSpace).expect("a text")
+        Rdata::from_arguments(Rtype::TXT, &[text.into()], ArgumentSplit::AtSpace).expect("a text")
     };
     let rdata = read(&"x".repeat(300));
     assert_eq!(

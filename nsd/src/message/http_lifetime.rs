@@ -1,12 +1,12 @@
-//! How long a response may be kept.
+//! How long an HTTP cache may keep a response.
 
 use super::header::{HEADER_LEN, MessageHeader};
 use super::parse::{RecordReader, skip_questions};
 use crate::zone::Rcode;
 
-/// For how many seconds a response may be kept: the smallest TTL of its answers or, if it has none, of its authority
-/// records, as RFC 8484 5.1 asks of the lifetime in HTTP. 0 for errors, and for a response without records.
-pub fn seconds_to_keep(response: &[u8]) -> u32 {
+/// For how many seconds an HTTP cache may keep a response: the smallest TTL of its answers or, if it has none, of its authority
+/// records, as RFC 8484 5.1 asks. 0 for errors, and for a response without records.
+pub fn http_lifetime(response: &[u8]) -> u32 {
     smallest_ttl(response).unwrap_or(0)
 }
 
