@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("model", &[]),
             ("schema", &["model"]),
             ("txn", &["model", "schema"]),
-            ("mirror", &[]),
+            ("mirror", &["schema"]),
             ("client/connect", &["mirror", "schema"]),
             (
                 "client/read",

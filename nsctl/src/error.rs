@@ -68,6 +68,7 @@ impl From<StoreError> for Error {
         let reason = error.to_string();
         match error {
             StoreError::Unreachable(_)
+            | StoreError::Behind(_)
             | StoreError::Fault { .. }
             | StoreError::Unauthenticated(_) => Error::Store(reason),
             StoreError::Config(_) => Error::Usage(reason),

@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use etcd::client::Unreadable;
 use etcd::model::zonefile::Finding;
 use etcd::model::{Name, shown};
+use etcd::schema::Unreadable;
 use serde::Serialize;
 
 use crate::error::Error;

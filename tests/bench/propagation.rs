@@ -11,6 +11,7 @@ use etcd::client::{Config, Store};
 use etcd::model::{Name, Rdata, Rtype};
 use etcd::schema::Prefix;
 use etcd::txn::Change;
+use etcd_client::Client;
 use tests::{Frontend, Nsctl, Process, TempDir, dns, ensure, eventually, free_port};
 use tokio::net::UdpSocket;
 
@@ -20,6 +21,9 @@ use crate::report::{Report, Series, lines, percentile};
 
 /// How long a change may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Every which change is followed by a bare put and a change by `nsctl`, to compare.
+const SINGLES_EVERY: usize = 3;
 
 /// The owner that is written.
 const OWNER: &str = "www.bench.test";
@@ -55,7 +59,10 @@ pub(crate) fn run(run: &Run, options: &Options) -> Result<(), String> {
             "one-way delay ms",
             "members",
             "front-ends",
+            "put p50 ms",
             "change p50 ms",
+            "nsctl p50 ms",
+            "of a put",
             "visible p50 ms",
             "visible p99 ms",
             "proved p99 ms",
@@ -74,7 +81,13 @@ pub(crate) fn run(run: &Run, options: &Options) -> Result<(), String> {
                         delay.to_string(),
                         count.to_string(),
                         frontends.to_string(),
+                        at(&reading.put, 0.5),
                         at(&reading.commit, 0.5),
+                        at(&reading.nsctl, 0.5),
+                        format!(
+                            "{:.2}",
+                            percentile(&reading.nsctl, 0.5) / percentile(&reading.put, 0.5)
+                        ),
                         at(&reading.visible, 0.5),
                         at(&reading.visible, 0.99),
                         at(&reading.proved, 0.99),
@@ -86,7 +99,8 @@ pub(crate) fn run(run: &Run, options: &Options) -> Result<(), String> {
         }
     }
     report.note(
-        "Change: the reads that `nsctl set` begins with, and its transaction, until that is answered. Visible: from that answer to the first answer with the new data over DNS \
+        "Put: one key, through the member that the writer is next to. Change: what `nsctl set` reads, and its transaction, until that is answered. \
+         nsctl: all of `nsctl set`, from its start to its end. Of a put: nsctl by put. Visible: from that answer to the first answer with the new data over DNS \
          from the last front-end. Proved: the same until the front-ends' admin listeners say so, as `--wait` asks them. \
          All on one machine; the delay is added by proxies between members and towards front-ends, each way.",
     );
@@ -112,7 +126,9 @@ pub(crate) fn run(run: &Run, options: &Options) -> Result<(), String> {
 /// Times in milliseconds, sorted.
 #[derive(Default)]
 struct Reading {
+    put: Vec<f64>,
     commit: Vec<f64>,
+    nsctl: Vec<f64>,
     visible: Vec<f64>,
     proved: Vec<f64>,
 }
@@ -210,6 +226,9 @@ impl Members {
         };
         let store = Store::new(config, Prefix::default(), PATIENCE);
         let mut reading = Reading::default();
+        let near = std::slice::from_ref(&self.near[0]);
+        let mut client = Client::connect(near, None).await.expect("a connection");
+        let nsctl = Nsctl::new(&self.near).with("--timeout", "20s");
         // The first is not counted: connections come about.
         for number in 0..=writes {
             let value = format!("192.0.{}.{}", number >> 8, number & 255);
@@ -240,9 +259,21 @@ impl Members {
                 reading.visible.push(millis(visible));
                 reading.proved.push(millis(proved));
             }
+            if number % SINGLES_EVERY == 1 {
+                let start = Instant::now();
+                let put = client.put("/bench/put", value.clone(), None).await;
+                put.expect("etcd answers");
+                reading.put.push(start.elapsed().as_secs_f64() * 1e3);
+                let start = Instant::now();
+                let output = nsctl.run(&format!("set nsctl.bench.test A {value}")).await;
+                assert_eq!(output.code, 0, "{}", output.stderr);
+                reading.nsctl.push(start.elapsed().as_secs_f64() * 1e3);
+            }
         }
         for times in [
+            &mut reading.put,
             &mut reading.commit,
+            &mut reading.nsctl,
             &mut reading.visible,
             &mut reading.proved,
         ] {

@@ -16,8 +16,8 @@ mod watch;
 mod write;
 
 pub use connect::{
-    Config, EndpointError, EndpointFault, Learned, Store, StoreError, Tls, Unreadable,
-    certified_key, read_small,
+    Config, EndpointError, EndpointFault, Learned, Store, StoreError, Tls, certified_key,
+    read_small,
 };
 pub use read::{
     Fleet, Head, Member, MemberState, RangeRead, RrsetsRead, Scope, Survey, Uncovered,
@@ -27,5 +27,5 @@ pub use registration::{Registered, register};
 pub use watch::{MirrorStatus, watch};
 pub use write::{
     ChangeError, Changed, CookieRead, CookieRotation, Exported, FileError, ImportHow, ImportMode,
-    Imported, InZone, MasterText, Progress, Raise, Raised, Removed,
+    Imported, MasterText, Progress, Raised, Removed,
 };

@@ -32,6 +32,7 @@ mod machine;
 mod tests;
 mod watch;
 
+pub use crate::schema::KeyValue;
 pub use machine::Mirror;
 
 /// A copy to start from.
@@ -83,17 +84,6 @@ pub struct Header {
     pub member_id: u64,
     /// The revision of the store as this member knows it.
     pub revision: i64,
-}
-
-/// A key and its value at a revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyValue {
-    /// The key.
-    pub key: Vec<u8>,
-    /// The value.
-    pub value: Vec<u8>,
-    /// The revision that wrote it.
-    pub mod_revision: i64,
 }
 
 /// One change reported by a watch.

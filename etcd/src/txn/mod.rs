@@ -13,8 +13,10 @@
 //! withdrawn ([`Plan::attempted`]). Exceptions are the plans of `stage` and `sweep`: writing or deleting what is not
 //! served twice does no harm.
 
+mod change;
 mod import;
 mod overlap;
+mod reads;
 mod records;
 mod refusal;
 mod zones;
@@ -24,14 +26,17 @@ use std::ops::Range;
 use crate::model::{Name, Rdata, Rrset, Rtype, ZoneSettings};
 use crate::schema::{Attempt, Key, Prefix, ValueError, encode};
 
+pub use change::{InZone, change};
 pub use import::{Batches, Staged, WantedZone, flip, merge, rewrite, stage};
 pub use overlap::{
     Above, Hidden, Overlap, Room, check_below, hidden, hidden_among, hidden_of, make_room,
 };
-pub use records::{Change, Surroundings, apply, dname_candidates, zone_candidates};
+pub use reads::{Get, Reads, Stop};
+pub use records::Change;
+use records::{Surroundings, apply, dname_candidates, zone_candidates};
 pub use refusal::Refusal;
 pub use zones::{
-    accept, cookie, forget_serial, new_zone, raise_serials, sweep, zone_remove, zone_set,
+    Raise, accept, cookie, forget_serial, new_zone, raise_serials, sweep, zone_remove, zone_set,
 };
 
 /// The most puts and deletes in one transaction. etcd's limit is 128 operations by default.

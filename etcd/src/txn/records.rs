@@ -54,15 +54,33 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The type it is about; none for all.
+    pub(super) fn rtype(&self) -> Option<Rtype> {
+        match self {
+            Change::Add { rtype, .. }
+            | Change::Set { rtype, .. }
+            | Change::Replace { rtype, .. }
+            | Change::Ttl { rtype, .. } => Some(*rtype),
+            Change::Remove { rtype, .. } => *rtype,
+        }
+    }
+
+    /// Whether it writes records, and does not only remove some or give them another TTL.
+    pub(super) fn writes_records(&self) -> bool {
+        !matches!(self, Change::Ttl { .. } | Change::Remove { .. })
+    }
+}
+
 /// The possible apexes of the zone for records of this type at `owner`, the longest first. A DS record belongs to the
 /// parent zone (RFC 4035 2.4).
-pub fn zone_candidates(owner: &Name, rtype: Option<Rtype>) -> Vec<Name> {
+pub(super) fn zone_candidates(owner: &Name, rtype: Option<Rtype>) -> Vec<Name> {
     let skip = usize::from(rtype == Some(Rtype::DS) && !owner.is_root());
     owner.ancestors().skip(skip).collect()
 }
 
 /// The names above `owner` up to and including the apex. A DNAME record at any of them hides the records at the owner.
-pub fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
+pub(super) fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
     if owner == apex {
         return Vec::new();
     }
@@ -74,7 +92,7 @@ pub fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
 
 /// What stands around an owner, all read at this revision or later.
 #[derive(Debug, Default)]
-pub struct Surroundings {
+pub(super) struct Surroundings {
     /// The revision.
     pub revision: i64,
     /// The names between the owner and its apex, which were not zones. If one of them has become a zone, it owns the
@@ -84,6 +102,9 @@ pub struct Surroundings {
     pub present: Vec<RrsetRead>,
     /// The name above the owner that has a DNAME record.
     pub dname: Option<Name>,
+    /// The delegation that makes records visible although a zone below answers for the owner: its key, and the revision
+    /// that wrote it.
+    pub delegation: Option<(Key, i64)>,
     /// A name below the owner that has records. It is only read to write a DNAME record.
     pub below: Option<Name>,
 }
@@ -120,7 +141,7 @@ impl Around for Cleared<'_> {
 }
 
 /// Plans a change at `owner`, which is in the zone `read`. Returns none if nothing has to change.
-pub fn apply(
+pub(super) fn apply(
     prefix: &Prefix,
     read: &ZoneRead,
     owner: &Name,
@@ -171,6 +192,9 @@ pub fn apply(
         Change::Remove { rtype, rdata } => {
             let is_meant = |other| rtype.is_none_or(|rtype| rtype == other);
             site.remove(is_meant, rdata, &mut planned)?;
+            if rtype.is_none() {
+                site.nothing_added(&mut planned.plan);
+            }
         }
     }
     if planned.plan.ops.is_empty() {
@@ -181,6 +205,9 @@ pub fn apply(
         .unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
     for name in &around.closer {
         planned.plan.unchanged(prefix, &Key::Zone(name.clone()), 0);
+    }
+    if let Some((key, revision)) = &around.delegation {
+        planned.plan.unchanged(prefix, key, *revision);
     }
     planned.plan.touch(prefix, &read.apex);
     Ok(Some(planned))

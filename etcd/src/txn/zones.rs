@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::model::{CookieSecrets, Name, Rdata, Rrset, Rtype, ZoneSettings};
-use crate::schema::{Accepted, Key, Prefix, SerialBase, encode};
+use crate::model::{CookieSecrets, Name, Rdata, Rrset, Rtype, ZoneSettings, is_serial_before};
+use crate::schema::{Accepted, Key, Prefix, SerialBase, Unreadable, encode};
 
 use super::{Op, Plan, Refusal, SerialRead, WantedZone, ZoneRead};
 
@@ -44,17 +44,38 @@ pub fn zone_set(
     Ok(Some(plan))
 }
 
-/// Plans higher serials for zones, which are given with their new serial bases.
-pub fn raise_serials(prefix: &Prefix, raised: &[ZoneRead]) -> Plan {
-    let mut plan = Plan::default();
-    for read in raised {
-        let key = Key::Zone(read.apex.clone());
+/// A zone and the lowest base of its serials. A serial is the base plus a revision.
+pub type Raise = (Name, u32);
+
+/// Plans higher serials for those of these zones whose base is too low. Returns no plan if there are none; and the zones
+/// with their new bases. The zones are given in the order of `raises`.
+pub fn raise_serials(
+    prefix: &Prefix,
+    raises: &[Raise],
+    zones: Vec<Option<Result<ZoneRead, Unreadable>>>,
+) -> (Option<Plan>, Vec<ZoneRead>) {
+    let (mut plan, mut raised) = (Plan::default(), Vec::new());
+    for ((apex, base), zone) in raises.iter().zip(zones) {
+        let key = Key::Zone(apex.clone());
+        let mut read = match zone {
+            Some(Ok(read)) => read,
+            // Others may have written it meanwhile, or removed it.
+            Some(Err(_)) => continue,
+            None => {
+                plan.unchanged(prefix, &key, 0);
+                continue;
+            }
+        };
         plan.unchanged(prefix, &key, read.revision);
-        plan.put(prefix, &key, encode(&read.settings));
-        plan.put(prefix, &Key::Serial(read.apex.clone()), b"{}".to_vec());
+        if is_serial_before(read.settings.serial_base, *base) {
+            read.settings.serial_base = *base;
+            plan.put(prefix, &key, encode(&read.settings));
+            plan.put(prefix, &Key::Serial(apex.clone()), b"{}".to_vec());
+            raised.push(read);
+        }
     }
     plan.put(prefix, &Key::Head, b"{}".to_vec());
-    plan
+    ((!raised.is_empty()).then_some(plan), raised)
 }
 
 /// Plans the removal of a zone whose settings were written at `revision`. From this transaction on nobody serves it;

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use etcd::client::InZone;
+use etcd::client::Changed;
 use etcd::model::{Name, Rtype};
-use etcd::txn::Change;
+use etcd::txn::{Change, InZone};
 
 use super::change::{ChangeReport, RecordRow};
 use crate::arguments::{AddRecords, Placement, RemoveRecords, SetRecords, WriteOptions};
@@ -114,13 +114,13 @@ async fn apply(
         unreadable: changed.unreadable.iter().map(Rtype::to_string).collect(),
         ..ChangeReport::of(&changed.zone, changed.revision, changed.written)
     };
-    warn(context, &changed.zone, owner, change).await;
+    warn(context, &changed, owner, change).await;
     report.conclude(context, writing, &text).await
 }
 
 /// Warns of probable mistakes in the records. They are written by now, so it is no failure if the search for mistakes
 /// fails.
-async fn warn(context: &Context, zone: &Name, owner: &Name, change: &Change) {
+async fn warn(context: &Context, changed: &Changed, owner: &Name, change: &Change) {
     let (Change::Add { rtype, rdata, .. }
     | Change::Set { rtype, rdata, .. }
     | Change::Replace { rtype, rdata, .. }) = change
@@ -128,6 +128,7 @@ async fn warn(context: &Context, zone: &Name, owner: &Name, change: &Change) {
         return;
     };
     let store = context.store().with_timeout(WARNINGS_MAX);
-    let found = store.doubts(zone, owner, *rtype, rdata).await;
+    let found = store.doubts(&changed.zone, owner, *rtype, rdata, changed.revision);
+    let found = found.await;
     output::warnings(found.unwrap_or_default());
 }

@@ -1,6 +1,5 @@
 //! Errors of requests to etcd.
 
-use crate::schema::key_text;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,36 +7,15 @@ use tokio::task::JoinError;
 
 use super::EndpointFault;
 use crate::mirror::Failure;
-
-/// A key that is left out because it cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The key.
-    pub key: String,
-    /// Why.
-    pub reason: String,
-}
-
-impl Unreadable {
-    pub(crate) fn new(key: &[u8], reason: impl fmt::Display) -> Self {
-        Unreadable {
-            key: key_text(key),
-            reason: reason.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is left out: {}", self.key, self.reason)
-    }
-}
+use crate::schema::Unreadable;
 
 /// Why a request to the store failed.
 #[derive(Debug, Clone)]
 pub enum StoreError {
     /// No endpoint answered. Holds the last error.
     Unreachable(String),
+    /// The member at this endpoint does not have the revision yet.
+    Behind(String),
     /// No connection to this endpoint is possible until somebody changes something.
     Fault {
         /// Its URL.
@@ -130,6 +108,9 @@ impl StoreError {
             FAILED_PRECONDITION if message.contains("learner") => {
                 StoreError::Unreachable(format!("{endpoint}: {message}"))
             }
+            OUT_OF_RANGE if message.contains("future revision") => {
+                StoreError::Behind(endpoint.into())
+            }
             INVALID_ARGUMENT | FAILED_PRECONDITION | OUT_OF_RANGE => StoreError::Refused(message),
             _ => StoreError::Unreachable(format!("{endpoint}: {}", cause.unwrap_or(message))),
         }
@@ -165,7 +146,7 @@ impl StoreError {
 
     /// Whether another endpoint, or the same one later, may succeed.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, StoreError::Unreachable(_))
+        matches!(self, StoreError::Unreachable(_) | StoreError::Behind(_))
     }
 
     /// What the error means for the mirror.
@@ -196,6 +177,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreError::Unreachable(last) => write!(f, "etcd does not answer ({last})"),
+            StoreError::Behind(endpoint) => write!(f, "etcd does not have the revision that is to be read ({endpoint})"),
             StoreError::Fault { endpoint, fault } => write!(f, "cannot connect to etcd at {endpoint}: {fault}"),
             StoreError::Denied(reason) => write!(f, "etcd denies this to the user: {reason}; grant its roles the permission on this prefix"),
             StoreError::Compacted => f.write_str("etcd has compacted the revision that was being read: try again"),
@@ -243,6 +225,7 @@ mod tests {
         let kind = |code, message| match StoreError::from_status(code, message, None, "http://a:1")
         {
             StoreError::Unreachable(_) => "unreachable",
+            StoreError::Behind(_) => "behind",
             StoreError::Fault { .. } => "fault",
             StoreError::Unauthenticated(_) => "unauthenticated",
             StoreError::Denied(_) => "denied",
@@ -266,7 +249,7 @@ mod tests {
             (
                 OUT_OF_RANGE,
                 "etcdserver: mvcc: required revision is a future revision",
-                "refused",
+                "behind",
             ),
             (
                 RESOURCE_EXHAUSTED,

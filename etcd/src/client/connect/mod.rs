@@ -10,7 +10,7 @@ mod tls;
 mod wire;
 
 pub use config::{Config, EndpointError};
-pub use error::{StoreError, Unreadable};
+pub use error::StoreError;
 pub use fault::EndpointFault;
 pub use learned::Learned;
 pub use store::Store;

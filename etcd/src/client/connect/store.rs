@@ -207,6 +207,14 @@ impl Store {
         }
     }
 
+    /// This store as the member in use has it. Reads may be old.
+    pub(crate) fn nearest(&self) -> Self {
+        Store {
+            serializable: true,
+            ..self.clone()
+        }
+    }
+
     /// This store as seen by any member that answers, with or without a quorum. Reads may be old.
     pub fn without_quorum(&self) -> Self {
         let config = Config {

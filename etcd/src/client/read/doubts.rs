@@ -1,55 +1,61 @@
 //! Likely mistakes in records that were just written.
 
-use std::ops::Range;
-
-use etcd_client::{GetOptions, TxnOp};
-
 use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Finding, Rrsets};
 use crate::model::{Name, Rdata, Rrset, Rtype};
-
-/// Number of ranges read in one transaction. etcd allows 128 operations.
-const RANGES_MAX: usize = 120;
+use crate::schema::Key;
+use crate::txn::{Get, RrsetRead};
 
 /// Number of RRsets below a wildcard's parent that are examined.
 const SHADOWED_MAX: i64 = 1000;
 
-/// A range of keys and the number of keys to read from it; 0 for all.
-type Limited = (Range<Vec<u8>>, i64);
-
 impl Store {
-    /// Finds likely mistakes caused by these records at `owner` in the zone `apex`. Reads only what is near the owner
-    /// and near the names that the records point to, not the whole zone.
+    /// Finds likely mistakes caused by these records at `owner` in the zone `apex`, at this revision or later. Reads only
+    /// what is near the owner and near the names that the records point to, not the whole zone.
     pub async fn doubts(
         &self,
         apex: &Name,
         owner: &Name,
         rtype: Rtype,
         rdata: &[Rdata],
+        revision: i64,
     ) -> Result<Vec<Finding>, StoreError> {
-        let Some(read) = self.zone(apex).await?.1 else {
+        let prefix = self.prefix();
+        let zone = Get::key(prefix, &Key::Zone(apex.clone()));
+        // The member that has answered with this revision has it.
+        let mut reads = self
+            .nearest()
+            .fetch(std::slice::from_ref(&zone), None)
+            .await?;
+        if reads.revision() < revision {
+            reads = self.fetch(&[zone], None).await?;
+        }
+        let Ok(Some(read)) = reads.zone(prefix, apex) else {
             return Ok(Vec::new());
         };
-        let (prefix, generation) = (self.prefix(), read.settings.generation);
-        let mut ranges: Vec<Limited> = Vec::new();
+        let generation = read.settings.generation;
+        let mut gets: Vec<Get> = Vec::new();
         for name in zonefile::names_around(apex, owner, rtype, rdata) {
-            ranges.push((prefix.owner(apex, generation, &name), 0));
+            gets.push(Get::range(prefix.owner(apex, generation, &name), 0));
             if name != *apex {
                 // Shows whether the name exists, even as an empty non-terminal.
                 let below = prefix.below(apex, generation, &name).into_iter();
-                ranges.extend(below.map(|range| (range, 1)));
+                gets.extend(below.map(|range| Get::range(range, 1)));
             }
         }
         if owner.labels().next() == Some(b"*")
             && let Some(parent) = owner.parent()
         {
             let subtree = prefix.subtree(apex, generation, &parent);
-            ranges.push((subtree, SHADOWED_MAX));
+            gets.push(Get::range(subtree, SHADOWED_MAX));
         }
-        let mut rrsets = Rrsets::new();
-        for ranges in ranges.chunks(RANGES_MAX) {
-            self.gather(ranges, &mut rrsets).await?;
-        }
+        let found = self.nearest().fetch(&gets, Some(reads.revision())).await?;
+        let found = found.items().filter_map(|item| {
+            // Unreadable values are reported elsewhere.
+            let (owner, stored) = RrsetRead::decode(prefix, item).ok()?;
+            Some(((owner, stored.rtype), stored.rrset.ok()?))
+        });
+        let mut rrsets: Rrsets = found.collect();
         let key = (owner.clone(), rtype);
         // After a dry run the records are not in the store. Other records of the type do not matter here.
         if let Ok(rrset) = Rrset::new(rtype, 0, rdata.to_vec()) {
@@ -62,25 +68,5 @@ impl Store {
             .into_iter()
             .filter(|finding| !without.contains(finding))
             .collect())
-    }
-
-    async fn gather(&self, ranges: &[Limited], rrsets: &mut Rrsets) -> Result<(), StoreError> {
-        let gets: Vec<TxnOp> = ranges
-            .iter()
-            .map(|(range, limit)| {
-                let options = GetOptions::new().with_range(range.end.clone());
-                TxnOp::get(range.start.clone(), Some(options.with_limit(*limit)))
-            })
-            .collect();
-        let (_, found) = self.get_at_once(gets).await?;
-        for item in found.into_iter().flatten() {
-            // Unreadable values are reported elsewhere.
-            if let Ok((owner, stored)) = self.rrset_of(&item)
-                && let Ok(rrset) = stored.rrset
-            {
-                rrsets.insert((owner, stored.rtype), rrset);
-            }
-        }
-        Ok(())
     }
 }

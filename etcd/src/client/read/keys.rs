@@ -1,10 +1,14 @@
 //! Reads several keys in one transaction.
 
-use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
 
 use crate::client::connect::{Store, StoreError, header, key_value, kv_client};
 use crate::mirror::{Header, KeyValue};
 use crate::schema::Key;
+use crate::txn::{Get, Reads};
+
+/// Number of reads in one transaction. etcd's limit is 128 operations by default.
+const READS_MAX: usize = 120;
 
 /// The newest revisions when a linearizable read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,34 +29,49 @@ impl Store {
         keys: &[Vec<u8>],
         revision: Option<i64>,
     ) -> Result<(Header, Vec<Option<KeyValue>>), StoreError> {
-        let options = revision.map(|revision| GetOptions::new().with_revision(revision));
-        let gets: Vec<TxnOp> = keys
-            .iter()
-            .map(|key| TxnOp::get(key.clone(), options.clone()))
-            .collect();
-        let (header, found) = self.get_at_once(gets).await?;
+        let key = |key: &Vec<u8>| Get {
+            start: key.clone(),
+            end: Vec::new(),
+            limit: 0,
+        };
+        let gets: Vec<Get> = keys.iter().map(key).collect();
+        let (header, found) = self.get_at_once(&gets, revision).await?;
         let first = |items: Vec<KeyValue>| items.into_iter().next();
         Ok((header, found.into_iter().map(first).collect()))
     }
 
-    /// Does several reads in one transaction. Returns the response's header and the keys that each read found.
-    pub(crate) async fn get_at_once(
+    /// Reads these ranges at one revision: at this one if given, otherwise at the newest.
+    pub(crate) async fn fetch(
         &self,
-        gets: Vec<TxnOp>,
+        gets: &[Get],
+        mut revision: Option<i64>,
+    ) -> Result<Reads, StoreError> {
+        let mut reads = Reads::default();
+        for gets in gets.chunks(READS_MAX) {
+            let (header, found) = self.get_at_once(gets, revision).await?;
+            let revision = *revision.get_or_insert(header.revision);
+            reads.add(Reads::at(revision, gets.iter().cloned().zip(found)));
+        }
+        Ok(reads)
+    }
+
+    /// Does several reads in one transaction. Returns the response's header and the keys that each read found.
+    async fn get_at_once(
+        &self,
+        gets: &[Get],
+        revision: Option<i64>,
     ) -> Result<(Header, Vec<Vec<KeyValue>>), StoreError> {
-        let txn = Txn::new().and_then(gets);
+        let ops = gets
+            .iter()
+            .map(|get| to_op(get, revision, self.serializable));
+        let txn = Txn::new().and_then(ops.collect::<Vec<_>>());
         let response = self
             .read(|client| {
                 let txn = txn.clone();
                 async move { kv_client(&client).txn(txn).await }
             })
             .await?;
-        let responses = response.op_responses().into_iter();
-        let found = responses.map(|response| match response {
-            TxnOpResponse::Get(mut got) => got.take_kvs().into_iter().map(key_value).collect(),
-            _ => Vec::new(),
-        });
-        Ok((header(response.header()), found.collect()))
+        Ok((header(response.header()), found(&response).collect()))
     }
 
     /// Reads the newest revisions linearizably.
@@ -67,4 +86,27 @@ impl Store {
             cluster_id: header.cluster_id,
         })
     }
+}
+
+/// A read as an operation of a transaction.
+pub(crate) fn to_op(get: &Get, revision: Option<i64>, serializable: bool) -> TxnOp {
+    let mut options = GetOptions::new()
+        .with_limit(get.limit)
+        .with_revision(revision.unwrap_or(0));
+    if !get.end.is_empty() {
+        options = options.with_range(get.end.clone());
+    }
+    if serializable {
+        options = options.with_serializable();
+    }
+    TxnOp::get(get.start.clone(), Some(options))
+}
+
+/// What each read of a transaction found.
+pub(crate) fn found(response: &TxnResponse) -> impl Iterator<Item = Vec<KeyValue>> {
+    let responses = response.op_responses().into_iter();
+    responses.map(|response| match response {
+        TxnOpResponse::Get(mut got) => got.take_kvs().into_iter().map(key_value).collect(),
+        _ => Vec::new(),
+    })
 }

@@ -16,6 +16,7 @@ mod zones;
 
 pub use frontends::{Fleet, UnreadableFrontend};
 pub use keys::Head;
+pub(crate) use keys::{found, to_op};
 pub use list::{RangeRead, Survey};
 pub use members::{Member, MemberState};
 pub use overlap::Uncovered;

@@ -4,11 +4,10 @@ use crate::schema::key_text;
 use std::collections::HashMap;
 
 use super::Zones;
-use crate::client::connect::{Store, StoreError, Unreadable};
-use crate::mirror::KeyValue;
+use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rtype};
-use crate::schema::{self, Key};
+use crate::schema::{Key, Unreadable};
 use crate::txn::{Refusal, RrsetRead, ZoneRead};
 
 /// RRsets of a zone.
@@ -37,21 +36,6 @@ pub enum Scope {
 }
 
 impl Store {
-    /// Decodes a key of an RRset and its value. An error if the key is not that of an RRset.
-    pub fn rrset_of(&self, item: &KeyValue) -> Result<(Name, RrsetRead), Unreadable> {
-        let (owner, rtype) = match self.prefix().decode(&item.key) {
-            Ok(Key::Rrset { owner, rtype, .. }) => (owner, rtype),
-            Ok(_) => return Err(Unreadable::new(&item.key, "it is not the key of an RRset")),
-            Err(error) => return Err(Unreadable::new(&item.key, error)),
-        };
-        let rrset = RrsetRead {
-            rtype,
-            rrset: schema::decode_rrset(rtype, &item.value),
-            revision: item.mod_revision,
-        };
-        Ok((owner, rrset))
-    }
-
     /// RRsets of the generation that the zone served when it was read.
     pub async fn rrsets(
         &self,
@@ -66,7 +50,7 @@ impl Store {
         };
         let mut stored = RrsetsRead::default();
         for item in self.list(range, Some(read.as_of)).await?.items {
-            match self.rrset_of(&item) {
+            match RrsetRead::decode(prefix, &item) {
                 Ok(rrset) => stored.rrsets.push(rrset),
                 Err(unreadable) => stored.unreadable.push(unreadable),
             }
@@ -104,7 +88,7 @@ impl Store {
             };
             // All other generations and zones are not served.
             if let Some(place) = places.get(&(&zone, generation)) {
-                match self.rrset_of(item) {
+                match RrsetRead::decode(self.prefix(), item) {
                     Ok(rrset) => stored[*place].rrsets.push(rrset),
                     Err(error) => unreadable.push(error),
                 }
@@ -126,7 +110,7 @@ impl Store {
         let (_, page, _) = self.page(range, limit, Some(read.as_of), false).await?;
         Ok(page
             .iter()
-            .filter_map(|item| self.rrset_of(item).ok())
+            .filter_map(|item| RrsetRead::decode(self.prefix(), item).ok())
             .collect())
     }
 

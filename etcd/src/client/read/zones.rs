@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::RangeRead;
-use crate::client::connect::{Store, StoreError, Unreadable};
+use crate::client::connect::{Store, StoreError};
 use crate::mirror::KeyValue;
-use crate::model::{Name, Rtype};
-use crate::schema::{self, Key};
-use crate::txn::{self, Refusal, SerialRead, Slot, ZoneRead};
+use crate::model::Name;
+use crate::schema::{Key, Unreadable};
+use crate::txn::{Refusal, SerialRead, Slot, ZoneRead};
 
 /// Zones at one revision.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl Store {
             ..Zones::default()
         };
         for item in &listed.items {
-            match self.zone_of(item, listed.revision) {
+            match ZoneRead::decode(self.prefix(), item, listed.revision) {
                 Ok(zone) => zones.zones.push(zone),
                 Err(unreadable) => {
                     zones.unreadable.push(unreadable);
@@ -62,7 +62,7 @@ impl Store {
         let key = self.prefix().encode(&Key::Zone(apex.clone()));
         let (header, values) = self.get_all(&[key], None).await?;
         let item = values.into_iter().flatten().next();
-        let zone = item.map(|item| self.zone_of(&item, header.revision));
+        let zone = item.map(|item| ZoneRead::decode(self.prefix(), &item, header.revision));
         Ok((header.revision, zone.transpose()?))
     }
 
@@ -79,21 +79,14 @@ impl Store {
         let serial = values
             .next()
             .flatten()
-            .map_or_else(SerialRead::default, |item| {
-                let base = schema::decode_serial_base(&item.value);
-                SerialRead {
-                    base: base.unwrap_or(0),
-                    is_removed: base.is_some(),
-                    revision: item.mod_revision,
-                }
-            });
+            .map_or_else(SerialRead::default, |item| SerialRead::decode(&item));
         Ok((header.revision, zone, serial))
     }
 
     /// The state of a zone before a change.
     pub(crate) async fn slot(&self, apex: &Name) -> Result<Slot, StoreError> {
         let (revision, zone, serial) = self.zone_key(apex).await?;
-        let present = zone.map(|item| self.zone_of(&item, revision));
+        let present = zone.map(|item| ZoneRead::decode(self.prefix(), &item, revision));
         Ok(Slot {
             apex: apex.clone(),
             present: present.transpose()?,
@@ -112,7 +105,7 @@ impl Store {
         let (_, values) = self.get_all(&keys, Some(as_of)).await?;
         let is_lost = |item: &Option<KeyValue>| {
             item.as_ref()
-                .is_some_and(|item| schema::decode_serial_base(&item.value).is_none())
+                .is_some_and(|item| !SerialRead::decode(item).is_removed)
         };
         Ok(values
             .iter()
@@ -124,26 +117,6 @@ impl Store {
     pub async fn no_zone(&self, apex: &Name, as_of: i64) -> Result<Refusal, StoreError> {
         let lost = self.lost_zone(std::slice::from_ref(apex), as_of).await?;
         Ok(lost.map_or_else(|| Refusal::UnknownZone(apex.clone()), Refusal::ZoneLost))
-    }
-
-    pub(crate) fn zone_of(&self, item: &KeyValue, as_of: i64) -> Result<ZoneRead, Unreadable> {
-        let apex = match self.prefix().decode(&item.key) {
-            Ok(Key::Zone(apex)) => apex,
-            Ok(_) => return Err(Unreadable::new(&item.key, "it is not the key of a zone")),
-            Err(error) => return Err(Unreadable::new(&item.key, error)),
-        };
-        match schema::decode_zone(&item.value) {
-            Ok(settings) => Ok(ZoneRead {
-                apex,
-                settings,
-                revision: item.mod_revision,
-                as_of,
-            }),
-            Err(error) => Err(Unreadable::new(
-                &item.key,
-                format!("{error} (nsctl zone remove {apex} --force removes the zone)"),
-            )),
-        }
     }
 
     /// The serials of the zones as front-ends answer them, in the order of the zones. The number of requests depends on
@@ -180,22 +153,6 @@ impl Store {
         Ok(item.map_or(0, |item| item.mod_revision))
     }
 
-    /// The zone that holds records of this type at `owner`, and the closer names that are not zones.
-    pub async fn zone_for(
-        &self,
-        owner: &Name,
-        rtype: Option<Rtype>,
-    ) -> Result<(i64, Option<ZoneRead>, Vec<Name>), StoreError> {
-        let candidates = txn::zone_candidates(owner, rtype);
-        let (revision, zones) = self.zones_at(&candidates).await?;
-        for (index, zone) in zones.into_iter().enumerate() {
-            if let Some(zone) = zone {
-                return Ok((revision, Some(zone?), candidates[..index].to_vec()));
-            }
-        }
-        Ok((revision, None, candidates))
-    }
-
     /// The zones of these names at one revision. A name has at most 127 labels, so its ancestors always fit into one
     /// transaction of 128 operations.
     pub(crate) async fn zones_at(
@@ -209,7 +166,7 @@ impl Store {
         let (header, values) = self.get_all(&keys, None).await?;
         let zones = values
             .into_iter()
-            .map(|item| item.map(|item| self.zone_of(&item, header.revision)));
+            .map(|item| item.map(|item| ZoneRead::decode(self.prefix(), &item, header.revision)));
         Ok((header.revision, zones.collect()))
     }
 

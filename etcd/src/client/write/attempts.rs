@@ -16,7 +16,7 @@ use crate::client::connect::{Store, StoreError, from_watch};
 use crate::mirror::{Input, KeyChange};
 use crate::model::Name;
 use crate::schema::{Attempt, Key, decode_head};
-use crate::txn::Plan;
+use crate::txn::{Get, Plan, Reads};
 
 /// Number of tries before a conflict is reported.
 const TRIES: u32 = 200;
@@ -26,6 +26,17 @@ const SETTLE: Duration = Duration::from_secs(3);
 
 /// Lifetime of a withdrawal, in seconds: longer than a member may be stopped with the attempt unread in its socket.
 const REMEMBERED: i64 = 24 * 60 * 60;
+
+/// Number of tries after which a pause is made even where etcd returned what to plan again from.
+const HASTY_TRIES: u32 = 10;
+
+/// The result of one try.
+pub(super) enum Tried {
+    /// Applied, at this revision.
+    Done(i64),
+    /// Not applied, and it never will be. Has what etcd returned instead, to plan again from.
+    Lost(Reads),
+}
 
 /// One change, tried until it is applied.
 pub(super) struct Attempts<'a> {
@@ -65,28 +76,41 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn done(&mut self, revision: i64) -> Option<i64> {
+    fn done(&mut self, revision: i64) -> Tried {
         self.has_written = true;
         self.renew();
-        Some(revision)
+        Tried::Done(revision)
     }
 
     /// Commits a plan that is based on reads at revision `since` or later. Returns the revision of the commit, or none
-    /// if the plan was not applied and never will be: then the change has to be planned again. In a dry run every plan
-    /// counts as applied, and nothing is sent.
+    /// if the plan was not applied and never will be: then the change has to be planned again.
     pub(super) async fn commit(
         &mut self,
         plan: &Plan,
         since: i64,
     ) -> Result<Option<i64>, ChangeError> {
+        Ok(match self.attempt(plan, since, &[]).await? {
+            Tried::Done(revision) => Some(revision),
+            Tried::Lost(_) => None,
+        })
+    }
+
+    /// Commits a plan that is based on reads at revision `since` or later; `gets` is read again where a comparison
+    /// fails. In a dry run every plan counts as applied, and nothing is sent.
+    pub(super) async fn attempt(
+        &mut self,
+        plan: &Plan,
+        since: i64,
+        gets: &[Get],
+    ) -> Result<Tried, ChangeError> {
         if self.store.is_dry_run() {
             return Ok(self.done(since));
         }
         let attempt = Attempt(fastrand::u128(..));
         let plan = plan.attempted(self.store.prefix(), attempt);
-        match self.store.commit(&plan).await {
+        match self.store.commit(&plan, gets).await {
             Ok(Committed::At(revision)) => Ok(self.done(revision)),
-            Ok(Committed::Lost) => {
+            Ok(Committed::Lost(now)) => {
                 self.tries += 1;
                 if self.is_over() {
                     return Err(ChangeError::Conflict {
@@ -94,10 +118,13 @@ impl<'a> Attempts<'a> {
                         tries: self.tries,
                     });
                 }
+                if self.tries <= HASTY_TRIES && !now.is_empty() {
+                    return Ok(Tried::Lost(now));
+                }
                 // A random pause keeps writers from colliding in step.
                 let pause = fastrand::u64(..=u64::from(self.tries.min(10)));
                 tokio::time::sleep(Duration::from_millis(pause)).await;
-                Ok(None)
+                Ok(Tried::Lost(Reads::default()))
             }
             Err(error @ (StoreError::Unreachable(_) | StoreError::Full)) => {
                 self.tries += 1;
@@ -108,7 +135,7 @@ impl<'a> Attempts<'a> {
                     Ok(None) => {
                         let pause = 50 + fastrand::u64(..100);
                         tokio::time::sleep(Duration::from_millis(pause)).await;
-                        Ok(None)
+                        Ok(Tried::Lost(Reads::default()))
                     }
                     Err(why) if why.is_transient() => Err(ChangeError::Unknown(error)),
                     Err(why) => Err(ChangeError::Unknown(why)),
@@ -117,7 +144,7 @@ impl<'a> Attempts<'a> {
             Err(StoreError::Unauthenticated(_)) if !self.is_over() => {
                 // The token has expired. The next read fetches a new one, or fails for good.
                 self.tries += 1;
-                Ok(None)
+                Ok(Tried::Lost(Reads::default()))
             }
             Err(error) => Err(ChangeError::NotWritten(error)),
         }

@@ -3,30 +3,34 @@
 use etcd_client::{Compare, CompareOp, DeleteOptions, Txn, TxnOp};
 
 use crate::client::connect::{Store, StoreError, kv_client};
-use crate::txn::{self, Op, Plan};
+use crate::client::read::{found, to_op};
+use crate::txn::{self, Get, Op, Plan, Reads};
 
 /// The result of a commit.
 #[derive(Debug)]
 pub(super) enum Committed {
     /// Applied, at this revision.
     At(i64),
-    /// A comparison failed; nothing was written.
-    Lost,
+    /// A comparison failed; nothing was written. Has what was read instead.
+    Lost(Reads),
 }
 
 impl Store {
-    /// Sends a plan once. An error leaves open whether it was applied.
-    pub(super) async fn commit(&self, plan: &Plan) -> Result<Committed, StoreError> {
-        let txn = to_txn(plan);
+    /// Sends a plan once, and reads `gets` if one of its comparisons fails. An error leaves open whether it was applied.
+    pub(super) async fn commit(&self, plan: &Plan, gets: &[Get]) -> Result<Committed, StoreError> {
+        let gets_again = gets.iter().map(|get| to_op(get, None, false));
+        let txn = to_txn(plan).or_else(gets_again.collect::<Vec<_>>());
         let response = self.once(|client| {
             let txn = txn.clone();
             async move { kv_client(&client).txn(txn).await }
         });
         let response = response.await?;
+        let revision = response.header().map_or(0, |header| header.revision());
         Ok(if response.succeeded() {
-            Committed::At(response.header().map_or(0, |header| header.revision()))
+            Committed::At(revision)
         } else {
-            Committed::Lost
+            let found = gets.iter().cloned().zip(found(&response));
+            Committed::Lost(Reads::at(revision, found))
         })
     }
 }

@@ -10,6 +10,7 @@ mod import;
 mod records;
 mod serials;
 mod stage;
+mod transact;
 mod zones;
 
 pub use cookie::{CookieRead, CookieRotation};
@@ -17,7 +18,7 @@ pub use error::ChangeError;
 pub use exported::Exported;
 pub use file::{FileError, MasterText};
 pub use import::{ImportHow, ImportMode, Imported};
-pub use records::{Changed, InZone};
-pub use serials::{Raise, Raised};
+pub use records::Changed;
+pub use serials::Raised;
 pub use stage::Progress;
 pub use zones::Removed;

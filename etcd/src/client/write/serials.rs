@@ -5,19 +5,15 @@ use std::collections::VecDeque;
 use tokio::task::JoinHandle;
 
 use super::ChangeError;
-use super::attempts::Attempts;
 use crate::client::connect::{Store, StoreError};
-use crate::model::{Name, is_serial_before};
-use crate::txn::{self, ZoneRead};
+use crate::model::Name;
+use crate::txn::{self, Raise, Reads};
 
 /// Number of zones in a transaction, which writes two keys for each.
 const RAISED_AT_ONCE: usize = 50;
 
 /// Number of transactions in flight.
 const PARALLEL: usize = 8;
-
-/// A zone and the lowest base of its serials. A serial is the base plus a revision.
-pub type Raise = (Name, u32);
 
 /// A zone that was raised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,29 +61,16 @@ impl Store {
             return Ok(Vec::new());
         };
         let names: Vec<Name> = batch.iter().map(|(zone, _)| zone.clone()).collect();
-        let mut attempts = Attempts::new(self, first);
-        loop {
-            let (revision, zones) = attempts.store().zones_at(&names).await?;
-            let mut raised: Vec<ZoneRead> = Vec::new();
-            for (zone, (_, base)) in zones.into_iter().zip(batch) {
-                let Some(Ok(mut read)) = zone else { continue };
-                if is_serial_before(read.settings.serial_base, *base) {
-                    read.settings.serial_base = *base;
-                    raised.push(read);
-                }
-            }
-            if raised.is_empty() {
-                return Ok(Vec::new());
-            }
-            let plan = txn::raise_serials(self.prefix(), &raised);
-            if let Some(revision) = attempts.commit(&plan, revision).await? {
-                let raised = raised.into_iter().map(|read| Raised {
-                    serial: read.settings.serial(revision),
-                    zone: read.apex,
-                    revision,
-                });
-                return Ok(raised.collect());
-            }
-        }
+        let planner = |reads: &Reads| {
+            let zones = reads.zones(self.prefix(), &names)?;
+            Ok(txn::raise_serials(self.prefix(), batch, zones))
+        };
+        let done = self.transact(first, planner).await?;
+        let raised = done.report.into_iter().map(|read| Raised {
+            serial: read.settings.serial(done.revision),
+            zone: read.apex,
+            revision: done.revision,
+        });
+        Ok(raised.collect())
     }
 }

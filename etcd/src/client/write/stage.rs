@@ -45,7 +45,7 @@ impl Store {
             let Some(first) = plans.next() else {
                 return Err(Refusal::Rule(Violation::Missing(apex.clone(), Rtype::NS)).into());
             };
-            match self.with_fresh_timeout().commit(&first).await {
+            match self.with_fresh_timeout().commit(&first, &[]).await {
                 Ok(Committed::At(revision)) => {
                     return Ok(Some(Staged {
                         generation,
@@ -53,7 +53,7 @@ impl Store {
                         revision,
                     }));
                 }
-                Ok(Committed::Lost) => {
+                Ok(Committed::Lost(_)) => {
                     let (_, now) = self.with_fresh_timeout().zone(apex).await?;
                     if now.map_or(0, |now| now.revision) != slot.zone_revision() {
                         return Ok(None);
@@ -111,7 +111,7 @@ impl Store {
     /// zone has changed.
     async fn put_staged(&self, plan: &Plan) -> Result<bool, StoreError> {
         loop {
-            match self.commit(plan).await {
+            match self.commit(plan, &[]).await {
                 Ok(done) => return Ok(matches!(done, Committed::At(_))),
                 Err(StoreError::Unreachable(_)) if !self.is_late() => {
                     tokio::time::sleep(std::time::Duration::from_millis(50 + fastrand::u64(..100)))

@@ -6,13 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ChangeError;
-use super::attempts::Attempts;
 use super::commit::Committed;
 use crate::client::connect::{Store, StoreError};
 use crate::client::read::{PageSize, Uncovered, next_key};
 use crate::model::{Name, ZoneSettings};
 use crate::schema::{Accepted, Key, salvage_serial_base};
-use crate::txn;
+use crate::txn::{self, Get, Reads, SerialRead, ZoneRead};
 
 /// Number of deletions in a row that may fail.
 const SWEEP_FAILURES_MAX: u32 = 10;
@@ -38,22 +37,17 @@ impl Store {
         apex: &Name,
         edit: impl Fn(&mut ZoneSettings),
     ) -> Result<(i64, bool), ChangeError> {
-        let mut attempts = Attempts::new(self, apex);
-        loop {
-            let (revision, present) = attempts.store().zone(apex).await?;
-            let Some(present) = present else {
-                return Err(self.no_zone(apex, revision).await?.into());
+        let planner = |reads: &Reads| {
+            let Some(present) = reads.zone(self.prefix(), apex)? else {
+                return Err(reads.no_zone(self.prefix(), apex));
             };
             let mut settings = present.settings.clone();
             edit(&mut settings);
-            let Some(plan) = txn::zone_set(self.prefix(), &present, &settings)? else {
-                let head = attempts.store().head().await?;
-                return Ok((head.revision, false));
-            };
-            if let Some(revision) = attempts.commit(&plan, revision).await? {
-                return Ok((revision, true));
-            }
-        }
+            let plan = txn::zone_set(self.prefix(), &present, &settings)?;
+            Ok((plan, ()))
+        };
+        let done = self.transact(apex, planner).await?;
+        Ok((done.revision, done.written))
     }
 
     /// Removes a zone. Front-ends stop serving it at once; then its records are deleted from the store. None if there
@@ -63,61 +57,56 @@ impl Store {
         apex: &Name,
         force: bool,
     ) -> Result<Option<Removed>, ChangeError> {
-        let mut attempts = Attempts::new(self, apex);
-        let (revision, uncovered) = loop {
-            let (revision, present, _) = attempts.store().zone_key(apex).await?;
-            let Some(present) = present else {
-                return Ok(None);
+        let planner = |reads: &Reads| {
+            let Some(present) = reads.key(self.prefix(), &Key::Zone(apex.clone()))? else {
+                return Ok((None, ()));
             };
             if !force {
-                self.zone_of(&present, revision).map_err(StoreError::from)?;
+                ZoneRead::decode(self.prefix(), present, reads.revision())?;
             }
-            // This is only for the report: an unreadable zone above does not prevent the removal.
-            let uncovered = self
-                .with_fresh_timeout()
-                .uncovered(apex)
-                .await
-                .ok()
-                .flatten();
             let base = salvage_serial_base(&present.value);
             let plan = txn::zone_remove(self.prefix(), apex, present.mod_revision, base);
-            if let Some(revision) = attempts.commit(&plan, revision).await? {
-                break (revision, uncovered);
-            }
+            Ok((Some(plan), ()))
         };
+        let done = self.transact(apex, planner).await?;
+        if !done.written {
+            return Ok(None);
+        }
+        // This is only for the report: an unreadable zone above does not prevent the removal.
+        let uncovered = self.with_fresh_timeout().uncovered(apex).await;
         let leftover = self.sweep(apex, |_| true).await.err();
         Ok(Some(Removed {
-            revision,
-            uncovered,
+            revision: done.revision,
+            uncovered: uncovered.ok().flatten(),
             leftover,
         }))
     }
 
     /// Accepts a mass deletion that front-ends are holding back. Returns the revision.
     pub async fn accept(&self, accepted: Accepted) -> Result<i64, ChangeError> {
-        let (root, plan) = (Name::root(), txn::accept(self.prefix(), accepted));
-        let mut attempts = Attempts::new(self, &root);
-        loop {
-            let head = attempts.store().head().await?;
-            if let Some(revision) = attempts.commit(&plan, head.store_revision).await? {
-                return Ok(revision);
-            }
-        }
+        let planner = |reads: &Reads| {
+            reads.key(self.prefix(), &Key::Head)?;
+            Ok((Some(txn::accept(self.prefix(), accepted)), ()))
+        };
+        Ok(self.transact(&Name::root(), planner).await?.revision)
     }
 
     /// Deletes the serial base of a removed zone. Returns whether there was one.
     pub async fn forget_serial(&self, apex: &Name) -> Result<bool, ChangeError> {
-        let mut attempts = Attempts::new(self, apex);
-        loop {
-            let (revision, present, serial) = attempts.store().zone_key(apex).await?;
-            if present.is_some() || serial.revision == 0 {
-                return Ok(false);
-            }
-            let plan = txn::forget_serial(self.prefix(), apex, serial);
-            if attempts.commit(&plan, revision).await?.is_some() {
-                return Ok(true);
-            }
-        }
+        let planner = |reads: &Reads| {
+            let prefix = self.prefix();
+            let zone = Get::key(prefix, &Key::Zone(apex.clone()));
+            let serial = Get::key(prefix, &Key::Serial(apex.clone()));
+            let [zone, serial] = reads.all([&[zone], &[serial]])?;
+            let serial = serial.into_iter().flatten().next().map(SerialRead::decode);
+            let is_removed = zone.into_iter().flatten().next().is_none();
+            let serial = serial.filter(|_| is_removed);
+            Ok((
+                serial.map(|serial| txn::forget_serial(prefix, apex, serial)),
+                (),
+            ))
+        };
+        Ok(self.transact(apex, planner).await?.written)
     }
 
     /// The generations of a zone in the store, with the number of RRsets of each; at a revision if one is given.
@@ -206,10 +195,10 @@ impl Store {
                 let (first, last) = (&keys[0].key, &keys[keys.len() - 1].key);
                 let range = first.clone()..next_key(last.clone());
                 let plan = txn::sweep(self.prefix(), apex, read.as_ref(), range);
-                match self.with_fresh_timeout().commit(&plan).await {
+                match self.with_fresh_timeout().commit(&plan, &[]).await {
                     Ok(Committed::At(_)) => (swept, failures) = (swept + keys.len(), 0),
                     // The zone has changed: look again.
-                    Ok(Committed::Lost) => break,
+                    Ok(Committed::Lost(_)) => break,
                     // The batch may have been applied. Deleting twice does no harm.
                     Err(StoreError::Unreachable(_)) if failures < SWEEP_FAILURES_MAX => {
                         failures += 1;

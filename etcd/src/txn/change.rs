@@ -1,0 +1,205 @@
+//! What a change at one owner reads: the zone, the owner, and what the rules of zones need to know.
+
+use std::collections::BTreeSet;
+
+use super::reads::rrset_key;
+use super::{
+    Change, Get, Hidden, Planned, Reads, Refusal, RrsetRead, Stop, Surroundings, ZoneRead, apply,
+    dname_candidates, hidden_among, zone_candidates,
+};
+use crate::model::{Name, Rtype};
+use crate::schema::{KeyValue, Prefix, ValueError};
+
+/// A zone chosen by the user. It need not be the closest one that encloses the owner.
+#[derive(Clone, Copy, Debug)]
+pub struct InZone<'a> {
+    /// The apex.
+    pub apex: &'a Name,
+    /// Whether records may be hidden by a zone below, which answers for them.
+    pub hide: bool,
+}
+
+/// Plans a change at `owner`, in the given zone or else in the one that holds the name. Returns the zone, and no plan if
+/// nothing has to change.
+pub fn change(
+    prefix: &Prefix,
+    reads: &Reads,
+    owner: &Name,
+    zone: Option<InZone<'_>>,
+    change: &Change,
+) -> Result<(ZoneRead, Option<Planned>), Stop> {
+    let site = match zone {
+        Some(zone) => Site::given(prefix, reads, owner, zone, change)?,
+        None => Site::holding(prefix, reads, owner, change)?,
+    };
+    let around = site.surroundings(prefix, reads, owner, change)?;
+    let planned = apply(prefix, &site.zone, owner, &around, change)?;
+    Ok((site.zone, planned))
+}
+
+/// The zone of an owner.
+struct Site {
+    zone: ZoneRead,
+    /// The names closer to the owner, which must not become zones meanwhile.
+    closer: Vec<Name>,
+    /// The zones between the two: a zone below the chosen one, which answers for the owner.
+    children: BTreeSet<Name>,
+}
+
+impl Site {
+    /// The zone that holds the records.
+    fn holding(
+        prefix: &Prefix,
+        reads: &Reads,
+        owner: &Name,
+        change: &Change,
+    ) -> Result<Self, Stop> {
+        let mut closer = zone_candidates(owner, change.rtype());
+        let zones = reads.zones(prefix, &closer)?;
+        let found = zones
+            .into_iter()
+            .enumerate()
+            .find_map(|(index, zone)| Some((index, zone?)));
+        if let Some((index, zone)) = found {
+            closer.truncate(index);
+            return Ok(Site {
+                zone: zone?,
+                closer,
+                children: BTreeSet::new(),
+            });
+        }
+        let lost = reads.lost_zone(prefix, &closer)?;
+        Err(lost
+            .map_or_else(|| Refusal::NoZone(owner.clone()), Refusal::ZoneLost)
+            .into())
+    }
+
+    /// The zone chosen by the user.
+    fn given(
+        prefix: &Prefix,
+        reads: &Reads,
+        owner: &Name,
+        zone: InZone<'_>,
+        change: &Change,
+    ) -> Result<Self, Stop> {
+        let InZone { apex, hide } = zone;
+        if !owner.is_within(apex) {
+            let (owner, zone) = (owner.clone(), apex.clone());
+            return Err(Refusal::Outside { owner, zone }.into());
+        }
+        let mut names: Vec<Name> = owner.ancestors().take_while(|name| name != apex).collect();
+        names.push(apex.clone());
+        let mut zones = reads.zones(prefix, &names)?;
+        let Some(zone) = zones.pop().flatten() else {
+            return Err(reads.no_zone(prefix, apex));
+        };
+        let mut site = Site {
+            zone: zone?,
+            closer: Vec::new(),
+            children: BTreeSet::new(),
+        };
+        // Hidden records may be removed or get another TTL.
+        if hide || !change.writes_records() {
+            return Ok(site);
+        }
+        for (name, zone) in names.into_iter().zip(zones) {
+            match zone {
+                Some(_) => drop(site.children.insert(name)),
+                None => site.closer.push(name),
+            }
+        }
+        // NS and DS records at a cut belong to the parent, whether or not the child is a zone.
+        let is_delegation = matches!(change.rtype(), Some(Rtype::NS | Rtype::DS));
+        site.closer.retain(|name| !(is_delegation && name == owner));
+        Ok(site)
+    }
+
+    /// Reads what is at the owner, above it and, for a DNAME record, below it.
+    fn surroundings(
+        &self,
+        prefix: &Prefix,
+        reads: &Reads,
+        owner: &Name,
+        change: &Change,
+    ) -> Result<Surroundings, Stop> {
+        let (apex, generation) = (&self.zone.apex, self.zone.settings.generation);
+        let at_owner = Get::range(prefix.owner(apex, generation, owner), 0);
+        let above = dname_candidates(apex, owner);
+        let dname = |name: &Name| Get::key(prefix, &rrset_key(&self.zone, name, Rtype::DNAME));
+        let dnames: Vec<Get> = above.iter().map(dname).collect();
+        let below = match change.rtype() {
+            Some(Rtype::DNAME) => prefix.below(apex, generation, owner),
+            _ => Vec::new(),
+        };
+        let below: Vec<Get> = below
+            .into_iter()
+            .map(|range| Get::range(range, 1))
+            .collect();
+        // The first cut on the way down from the apex.
+        let cut = self
+            .children
+            .iter()
+            .min_by_key(|child| child.labels().count());
+        let server = |cut: &Name| Get::key(prefix, &rrset_key(&self.zone, cut, Rtype::NS));
+        let servers: Vec<Get> = cut.into_iter().map(server).collect();
+
+        let [present, dnames, below, servers] =
+            reads.all([&[at_owner], &dnames, &below, &servers])?;
+        let rrset = |item: &KeyValue| RrsetRead::decode(prefix, item).ok();
+        let servers: Vec<(Name, RrsetRead)> =
+            servers.into_iter().flatten().filter_map(rrset).collect();
+        let delegation = cut.map(|cut| {
+            let revision = servers.first().map_or(0, |(_, read)| read.revision);
+            (rrset_key(&self.zone, cut, Rtype::NS), revision)
+        });
+        self.refuse_hidden(owner, change, servers)?;
+        let first_below = below.into_iter().flatten().next();
+        Ok(Surroundings {
+            revision: reads.revision(),
+            closer: self.closer.clone(),
+            delegation,
+            present: present
+                .into_iter()
+                .flatten()
+                .filter_map(rrset)
+                .map(|(_, read)| read)
+                .collect(),
+            dname: dnames
+                .iter()
+                .position(|found| !found.is_empty())
+                .map(|index| above[index].clone()),
+            below: first_below.and_then(rrset).map(|(owner, _)| owner),
+        })
+    }
+
+    /// Refuses an RRset that a zone below would hide.
+    fn refuse_hidden(
+        &self,
+        owner: &Name,
+        change: &Change,
+        servers: Vec<(Name, RrsetRead)>,
+    ) -> Result<(), Refusal> {
+        let Some(rtype) = change.rtype() else {
+            return Ok(());
+        };
+        // The value does not matter here.
+        let wanted = RrsetRead {
+            rtype,
+            rrset: Err(ValueError::Soa),
+            revision: 0,
+        };
+        let mut rrsets = vec![(owner.clone(), wanted)];
+        rrsets.extend(servers);
+        match hidden_among(&self.zone.apex, &self.children, &rrsets)
+            .into_iter()
+            .next()
+        {
+            Some(Hidden { owner, by, .. }) => Err(Refusal::Hidden {
+                zone: self.zone.apex.clone(),
+                child: by,
+                names: vec![owner],
+            }),
+            None => Ok(()),
+        }
+    }
+}

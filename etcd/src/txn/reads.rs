@@ -1,0 +1,239 @@
+//! What planners read.
+//!
+//! A planner does no input or output. It takes what it needs from [`Reads`]; for what is not there yet it returns
+//! [`Stop::Read`]. The caller reads that, all at one revision, and starts the planner again. So the caller knows
+//! everything that a plan depends on, and the transaction itself can return all of it anew where a comparison fails.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::{Refusal, RrsetRead, SerialRead, ZoneRead};
+use crate::model::{Name, Rtype};
+use crate::schema::{self, Key, KeyValue, Prefix, Unreadable};
+
+/// A range of keys to read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Get {
+    /// The first key.
+    pub start: Vec<u8>,
+    /// The end of the range; empty for the first key alone.
+    pub end: Vec<u8>,
+    /// The number of keys to read; 0 for all.
+    pub limit: i64,
+}
+
+impl Get {
+    /// A single key.
+    pub fn key(prefix: &Prefix, key: &Key) -> Self {
+        Get {
+            start: prefix.encode(key),
+            end: Vec::new(),
+            limit: 0,
+        }
+    }
+
+    /// The keys of a range, or the first of them; with a limit of 0, all.
+    pub fn range(range: Range<Vec<u8>>, limit: i64) -> Self {
+        Get {
+            start: range.start,
+            end: range.end,
+            limit,
+        }
+    }
+}
+
+/// What was read, all of it at one revision.
+#[derive(Debug, Default)]
+pub struct Reads {
+    revision: i64,
+    found: BTreeMap<Get, Vec<KeyValue>>,
+}
+
+/// Why a planner stopped without a plan.
+#[derive(Debug)]
+pub enum Stop {
+    /// It has to know these first.
+    Read(Vec<Get>),
+    /// The content of the store does not allow the change.
+    Refused(Refusal),
+    /// A value that is needed cannot be read.
+    Unreadable(Unreadable),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Stop::Refused(refusal)
+    }
+}
+
+impl From<Unreadable> for Stop {
+    fn from(unreadable: Unreadable) -> Self {
+        Stop::Unreadable(unreadable)
+    }
+}
+
+impl Reads {
+    /// Reads at this revision.
+    pub fn at(revision: i64, found: impl IntoIterator<Item = (Get, Vec<KeyValue>)>) -> Self {
+        Reads {
+            revision,
+            found: found.into_iter().collect(),
+        }
+    }
+
+    /// The revision of everything that was read; 0 if nothing was.
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// Whether nothing was read yet.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Everything that was asked for.
+    pub fn gets(&self) -> Vec<Get> {
+        self.found.keys().cloned().collect()
+    }
+
+    /// All keys that were found.
+    pub fn items(&self) -> impl Iterator<Item = &KeyValue> {
+        self.found.values().flatten()
+    }
+
+    /// Adds what was read at the same revision.
+    pub fn add(&mut self, more: Reads) {
+        self.revision = more.revision;
+        self.found.extend(more.found);
+    }
+
+    /// What was found in each of these ranges. Stops if any of them was not read.
+    pub fn all<const N: usize>(&self, gets: [&[Get]; N]) -> Result<[Vec<&[KeyValue]>; N], Stop> {
+        let missing: Vec<Get> = gets
+            .iter()
+            .flat_map(|gets| gets.iter())
+            .filter(|get| !self.found.contains_key(get))
+            .cloned()
+            .collect();
+        if !missing.is_empty() {
+            return Err(Stop::Read(missing));
+        }
+        Ok(gets.map(|gets| gets.iter().map(|get| &self.found[get][..]).collect()))
+    }
+
+    /// What was found at a key.
+    pub fn key(&self, prefix: &Prefix, key: &Key) -> Result<Option<&KeyValue>, Stop> {
+        let [found] = self.all([&[Get::key(prefix, key)]])?;
+        Ok(found.into_iter().flatten().next())
+    }
+
+    /// The zones of these names, those that exist.
+    pub fn zones(
+        &self,
+        prefix: &Prefix,
+        names: &[Name],
+    ) -> Result<Vec<Option<Result<ZoneRead, Unreadable>>>, Stop> {
+        let get = |name: &Name| Get::key(prefix, &Key::Zone(name.clone()));
+        let gets: Vec<Get> = names.iter().map(get).collect();
+        let [found] = self.all([&gets])?;
+        let zone = |items: &[KeyValue]| {
+            let item = items.first()?;
+            Some(ZoneRead::decode(prefix, item, self.revision))
+        };
+        Ok(found.into_iter().map(zone).collect())
+    }
+
+    /// The zone of this name, if it exists.
+    pub fn zone(&self, prefix: &Prefix, apex: &Name) -> Result<Option<ZoneRead>, Stop> {
+        let zone = self.zones(prefix, std::slice::from_ref(apex))?.pop();
+        Ok(zone.flatten().transpose()?)
+    }
+
+    /// The first of these names that was a zone until something other than nsctl deleted its settings. None of the names
+    /// is a zone.
+    pub fn lost_zone(&self, prefix: &Prefix, names: &[Name]) -> Result<Option<Name>, Stop> {
+        let get = |name: &Name| Get::key(prefix, &Key::Serial(name.clone()));
+        let gets: Vec<Get> = names.iter().map(get).collect();
+        let [found] = self.all([&gets])?;
+        let is_lost = |items: &&[KeyValue]| {
+            items
+                .first()
+                .is_some_and(|item| !SerialRead::decode(item).is_removed)
+        };
+        Ok(found
+            .iter()
+            .position(is_lost)
+            .map(|index| names[index].clone()))
+    }
+
+    /// Why there is no zone of this name.
+    pub fn no_zone(&self, prefix: &Prefix, apex: &Name) -> Stop {
+        match self.lost_zone(prefix, std::slice::from_ref(apex)) {
+            Ok(None) => Refusal::UnknownZone(apex.clone()).into(),
+            Ok(Some(lost)) => Refusal::ZoneLost(lost).into(),
+            Err(stop) => stop,
+        }
+    }
+}
+
+impl ZoneRead {
+    /// The zone of a key.
+    pub fn decode(prefix: &Prefix, item: &KeyValue, as_of: i64) -> Result<Self, Unreadable> {
+        let apex = match prefix.decode(&item.key) {
+            Ok(Key::Zone(apex)) => apex,
+            Ok(_) => return Err(Unreadable::new(&item.key, "it is not the key of a zone")),
+            Err(error) => return Err(Unreadable::new(&item.key, error)),
+        };
+        match schema::decode_zone(&item.value) {
+            Ok(settings) => Ok(ZoneRead {
+                apex,
+                settings,
+                revision: item.mod_revision,
+                as_of,
+            }),
+            Err(error) => Err(Unreadable::new(
+                &item.key,
+                format!("{error} (nsctl zone remove {apex} --force removes the zone)"),
+            )),
+        }
+    }
+}
+
+impl SerialRead {
+    /// What a zone's serial key says.
+    pub fn decode(item: &KeyValue) -> Self {
+        let base = schema::decode_serial_base(&item.value);
+        SerialRead {
+            base: base.unwrap_or(0),
+            is_removed: base.is_some(),
+            revision: item.mod_revision,
+        }
+    }
+}
+
+impl RrsetRead {
+    /// The owner and the RRset of a key. An error if the key is not that of an RRset.
+    pub fn decode(prefix: &Prefix, item: &KeyValue) -> Result<(Name, RrsetRead), Unreadable> {
+        let (owner, rtype) = match prefix.decode(&item.key) {
+            Ok(Key::Rrset { owner, rtype, .. }) => (owner, rtype),
+            Ok(_) => return Err(Unreadable::new(&item.key, "it is not the key of an RRset")),
+            Err(error) => return Err(Unreadable::new(&item.key, error)),
+        };
+        let rrset = RrsetRead {
+            rtype,
+            rrset: schema::decode_rrset(rtype, &item.value),
+            revision: item.mod_revision,
+        };
+        Ok((owner, rrset))
+    }
+}
+
+/// The key of an RRset in the generation that a zone served when it was read.
+pub(super) fn rrset_key(read: &ZoneRead, owner: &Name, rtype: Rtype) -> Key {
+    Key::Rrset {
+        zone: read.apex.clone(),
+        generation: read.settings.generation,
+        owner: owner.clone(),
+        rtype,
+    }
+}

@@ -1,0 +1,347 @@
+//! Changes planned from what a model of etcd holds: now, or some revisions ago.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::schema::KeyValue;
+
+/// A model of etcd.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    revision: i64,
+    keys: BTreeMap<Vec<u8>, (Vec<u8>, i64)>,
+}
+
+/// A change to plan.
+#[derive(Clone, Debug)]
+struct Edit {
+    owner: &'static str,
+    zone: Option<(&'static str, bool)>,
+    change: Change,
+}
+
+/// What happens to the model.
+#[derive(Clone, Debug)]
+enum Step {
+    Edit(Edit),
+    /// A zone comes or goes.
+    Toggle(&'static str),
+    /// A zone serves another generation, which is empty.
+    Switch(&'static str),
+    /// Another default TTL.
+    Ttl(&'static str, u32),
+}
+
+type Outcome = Result<(Option<Planned>, Vec<Get>), Refusal>;
+
+impl Model {
+    fn with_zones(apexes: &[&'static str]) -> Self {
+        let mut model = Model::default();
+        for apex in apexes {
+            model.take(&Step::Toggle(apex));
+        }
+        model
+    }
+
+    fn read(&self, gets: &[Get]) -> Reads {
+        let found = gets.iter().map(|get| {
+            let end = match get.end.is_empty() {
+                true => [&get.start[..], &[0]].concat(),
+                false => get.end.clone(),
+            };
+            let limit = match get.limit {
+                0 => usize::MAX,
+                limit => limit as usize,
+            };
+            let range = self.keys.range(get.start.clone()..end).take(limit);
+            let items = range.map(|(key, (value, mod_revision))| KeyValue {
+                key: key.clone(),
+                value: value.clone(),
+                mod_revision: *mod_revision,
+            });
+            (get.clone(), items.collect())
+        });
+        Reads::at(self.revision, found)
+    }
+
+    /// Plans from what was read, and reads what is missing here. Also returns all that was asked for.
+    fn plan_from(&self, mut reads: Reads, edit: &Edit) -> Outcome {
+        let (prefix, owner) = (Prefix::default(), name(edit.owner));
+        let apex = edit.zone.map(|(apex, hide)| (name(apex), hide));
+        let zone = apex
+            .as_ref()
+            .map(|(apex, hide)| InZone { apex, hide: *hide });
+        for _ in 0..4 {
+            match change(&prefix, &reads, &owner, zone, &edit.change) {
+                Ok((_, planned)) => return Ok((planned, reads.gets())),
+                Err(Stop::Read(gets)) => reads.add(self.read(&gets)),
+                Err(Stop::Refused(refusal)) => return Err(refusal),
+                Err(Stop::Unreadable(key)) => panic!("{key}"),
+            }
+        }
+        panic!("{edit:?} asks for ever more");
+    }
+
+    fn plan(&self, edit: &Edit) -> Outcome {
+        self.plan_from(Reads::default(), edit)
+    }
+
+    fn holds(&self, plan: &Plan) -> bool {
+        plan.compares.iter().all(|compare| match compare {
+            Compare::Unchanged { key, revision } => {
+                self.keys.get(key).map_or(0, |(_, written)| *written) == *revision
+            }
+            Compare::NotWrittenSince { range, revision } => self
+                .keys
+                .range(range.clone())
+                .all(|(_, (_, written))| written <= revision),
+        })
+    }
+
+    fn put(&mut self, key: &Key, value: Vec<u8>) {
+        let key = Prefix::default().encode(key);
+        self.keys.insert(key, (value, self.revision));
+    }
+
+    fn take(&mut self, step: &Step) {
+        let apex = match step {
+            Step::Edit(edit) => {
+                let Ok((Some(planned), _)) = self.plan(edit) else {
+                    return;
+                };
+                assert!(self.holds(&planned.plan), "planned from what is there");
+                self.revision += 1;
+                for op in &planned.plan.ops {
+                    match op {
+                        Op::Put { key, value } => {
+                            let value = (value.clone(), self.revision);
+                            drop(self.keys.insert(key.clone(), value));
+                        }
+                        Op::Delete { key } => drop(self.keys.remove(key)),
+                        Op::DeleteRange { range } => {
+                            self.keys.retain(|key, _| !range.contains(key));
+                        }
+                    }
+                }
+                return;
+            }
+            Step::Toggle(apex) | Step::Switch(apex) | Step::Ttl(apex, _) => name(apex),
+        };
+        self.revision += 1;
+        let key = Key::Zone(apex.clone());
+        let get = Get::key(&Prefix::default(), &key);
+        let read = self.read(&[get]).zone(&Prefix::default(), &apex);
+        let mut settings = match (read.expect("it was read"), step) {
+            (Some(_), Step::Toggle(_)) => {
+                self.keys.remove(&Prefix::default().encode(&key));
+                return;
+            }
+            (Some(read), _) => read.settings,
+            (None, Step::Toggle(_)) => ZoneSettings::new(name("ns.x"), name("h.x")),
+            (None, _) => return,
+        };
+        match step {
+            Step::Ttl(_, ttl) => settings.default_ttl = *ttl,
+            _ => settings.generation = self.revision.unsigned_abs(),
+        }
+        self.put(&key, encode(&settings));
+    }
+}
+
+const OWNERS: [&str; 4] = ["x", "a.x", "b.a.x", "c.b.a.x"];
+const ZONES: [&str; 3] = ["x", "a.x", "b.a.x"];
+
+fn some_rdata(rtype: Rtype, which: usize) -> Vec<Rdata> {
+    let text = match rtype {
+        Rtype::A => ["192.0.2.1", "192.0.2.2"][which % 2],
+        Rtype::AAAA => ["2001:db8::1", "2001:db8::2"][which % 2],
+        // The first makes the address at that name one of the delegation.
+        _ => ["b.a.x.", "other."][which % 2],
+    };
+    rdata(rtype, &[text])
+}
+
+fn edits() -> impl Strategy<Value = Edit> {
+    let rtypes = [Rtype::A, Rtype::AAAA, Rtype::NS, Rtype::CNAME, Rtype::DNAME];
+    let change = (0..6usize, 0..rtypes.len(), 0..2usize, 0..3usize);
+    let change = change.prop_map(move |(kind, rtype, which, ttl)| {
+        let rtype = rtypes[rtype];
+        let rdata = some_rdata(rtype, which);
+        let ttl = [None, Some(60), Some(90)][ttl];
+        match kind {
+            0 => Change::Add { rtype, ttl, rdata },
+            1 => Change::Set { rtype, ttl, rdata },
+            2 => Change::Replace { rtype, ttl, rdata },
+            3 => Change::Ttl {
+                rtype,
+                ttl: ttl.unwrap_or(30),
+            },
+            4 => Change::Remove {
+                rtype: Some(rtype),
+                rdata,
+            },
+            _ => Change::Remove {
+                rtype: Some(rtype).filter(|_| which == 0),
+                rdata: Vec::new(),
+            },
+        }
+    });
+    let zone = prop_oneof![
+        3 => Just(None),
+        1 => (0..ZONES.len(), any::<bool>()).prop_map(|(zone, hide)| Some((ZONES[zone], hide))),
+    ];
+    (0..OWNERS.len(), zone, change).prop_map(|(owner, zone, change)| Edit {
+        owner: OWNERS[owner],
+        zone,
+        change,
+    })
+}
+
+fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let zone = 0..ZONES.len();
+    let step = prop_oneof![
+        12 => edits().prop_map(Step::Edit),
+        1 => zone.clone().prop_map(|zone| Step::Toggle(ZONES[zone])),
+        1 => zone.clone().prop_map(|zone| Step::Switch(ZONES[zone])),
+        1 => (zone, 100..102u32).prop_map(|(zone, ttl)| Step::Ttl(ZONES[zone], ttl)),
+    ];
+    prop::collection::vec(step, 0..most)
+}
+
+/// What a plan does, and what it reports.
+type Effect = (Vec<Op>, Vec<ChangedRecord>);
+
+fn effect(outcome: Outcome) -> Result<Option<Effect>, String> {
+    match outcome {
+        Ok((planned, _)) => Ok(planned.map(|planned| {
+            let changed = [planned.added, planned.removed].concat();
+            (planned.plan.ops, changed)
+        })),
+        Err(refusal) => Err(refusal.to_string()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 4000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// A plan from an old copy is committed only where one from the newest would do the same.
+    #[test]
+    fn a_plan_from_an_old_copy_is_right_or_lost(
+        before in steps(12),
+        meanwhile in steps(4),
+        edit in edits(),
+        same_owner in any::<bool>(),
+    ) {
+        let near = |step: Step| match step {
+            Step::Edit(other) if same_owner => Step::Edit(Edit { owner: edit.owner, ..other }),
+            step => step,
+        };
+        let before: Vec<Step> = before.into_iter().map(near).collect();
+        let meanwhile: Vec<Step> = meanwhile.into_iter().map(near).collect();
+        let mut model = Model::with_zones(&["x"]);
+        before.iter().for_each(|step| model.take(step));
+        let old = model.plan(&edit);
+        meanwhile.iter().for_each(|step| model.take(step));
+        if let Ok((Some(planned), gets)) = old {
+            if model.holds(&planned.plan) {
+                let old = effect(Ok((Some(planned), gets)));
+                prop_assert_eq!(old, effect(model.plan(&edit)));
+            } else {
+                // What the lost transaction returns is as good as reading anew.
+                let again = model.plan_from(model.read(&gets), &edit);
+                prop_assert_eq!(effect(again), effect(model.plan(&edit)));
+            }
+        }
+    }
+}
+
+fn stops(model: &Model, edit: &Edit) -> usize {
+    let (prefix, owner) = (Prefix::default(), name(edit.owner));
+    let (mut reads, mut stops) = (Reads::default(), 0);
+    while let Err(Stop::Read(gets)) = change(&prefix, &reads, &owner, None, &edit.change) {
+        reads.add(model.read(&gets));
+        stops += 1;
+    }
+    stops
+}
+
+#[test]
+fn a_change_takes_two_reads() {
+    let model = Model::with_zones(&["x"]);
+    for rtype in [Rtype::A, Rtype::DNAME, Rtype::CNAME] {
+        let edit = Edit {
+            owner: "c.b.a.x",
+            zone: None,
+            change: Change::Set {
+                rtype,
+                ttl: None,
+                rdata: some_rdata(rtype, 0),
+            },
+        };
+        assert_eq!(
+            stops(&model, &edit),
+            2,
+            "{rtype}: its zone, then what is around it"
+        );
+    }
+}
+
+#[test]
+fn removing_everything_leaves_nothing_that_the_copy_lacks() {
+    let mut model = Model::with_zones(&["x"]);
+    let edit = |change| Edit {
+        owner: "a.x",
+        zone: None,
+        change,
+    };
+    model.take(&Step::Edit(edit(add(Rtype::A, &["192.0.2.1"]))));
+    let (planned, _) = model.plan(&edit(remove(None, &[]))).expect("allowed");
+    let plan = planned.expect("a change").plan;
+    assert!(model.holds(&plan));
+    model.take(&Step::Edit(edit(add(Rtype::AAAA, &["2001:db8::1"]))));
+    assert!(!model.holds(&plan), "AAAA would stay");
+}
+
+#[test]
+fn what_makes_hidden_glue_visible_is_compared() {
+    let mut model = Model::with_zones(&["x"]);
+    let edit = |owner, zone, change| Edit {
+        owner,
+        zone,
+        change,
+    };
+    model.take(&Step::Edit(edit("a.x", None, add(Rtype::NS, &["b.a.x."]))));
+    model.take(&Step::Toggle("a.x"));
+    let glue = edit("b.a.x", Some(("x", false)), add(Rtype::A, &["192.0.2.1"]));
+    let (planned, _) = model.plan(&glue).expect("it is glue");
+    let plan = planned.expect("a change").plan;
+    let other = edit("a.x", Some(("x", false)), remove(Some(Rtype::NS), &[]));
+    model.take(&Step::Edit(other));
+    assert!(!model.holds(&plan), "nothing delegates any more");
+    assert!(matches!(model.plan(&glue), Err(Refusal::Hidden { .. })));
+}
+
+#[test]
+fn zones_that_are_not_there_are_told_apart_from_lost_ones() {
+    let mut model = Model::default();
+    let plain = Edit {
+        owner: "a.x",
+        zone: None,
+        change: add(Rtype::A, &["192.0.2.1"]),
+    };
+    let given = Edit {
+        zone: Some(("x", false)),
+        ..plain.clone()
+    };
+    assert!(matches!(model.plan(&plain), Err(Refusal::NoZone(_))));
+    assert!(matches!(model.plan(&given), Err(Refusal::UnknownZone(_))));
+    model.put(&Key::Serial(name("x")), b"{}".to_vec());
+    assert!(matches!(model.plan(&plain), Err(Refusal::ZoneLost(_))));
+    assert!(matches!(model.plan(&given), Err(Refusal::ZoneLost(_))));
+}
