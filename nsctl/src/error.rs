@@ -100,7 +100,7 @@ impl From<ChangeError> for Error {
     fn from(error: ChangeError) -> Self {
         let reason = error.to_string();
         match error {
-            ChangeError::Partly(error) | ChangeError::Left(error, _) => {
+            ChangeError::Partly(error) | ChangeError::LeftStaged(error, _) => {
                 Error::from(*error).because(reason)
             }
             ChangeError::Refused(refusal) => refusal.into(),

@@ -40,9 +40,9 @@ pub enum Command {
 
 /// The context of an error about settings, or about files that they name: it decides the exit code.
 #[derive(Clone, Copy, Debug)]
-pub struct Unusable;
+pub struct UnusableSettings;
 
-impl fmt::Display for Unusable {
+impl fmt::Display for UnusableSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the settings cannot be used")
     }
@@ -54,11 +54,11 @@ pub fn unknown_variables() -> Vec<String> {
 }
 
 impl ServeOptions {
-    /// Adds the settings of the configuration file, and checks all of them. Errors are [`Unusable`].
+    /// Adds the settings of the configuration file, and checks all of them. Errors are [`UnusableSettings`].
     pub fn complete(self) -> anyhow::Result<Config> {
         self.merged()
             .and_then(ServeOptions::check)
-            .context(Unusable)
+            .context(UnusableSettings)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use nsd::config::{Arguments, Command, Unusable};
+use nsd::config::{Arguments, Command, UnusableSettings};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Logging may not be set up yet.
             eprintln!("nsd: {error:#}");
-            match error.is::<Unusable>() {
+            match error.is::<UnusableSettings>() {
                 true => ExitCode::from(2),
                 false => ExitCode::FAILURE,
             }

@@ -196,7 +196,7 @@ async fn what_is_left_is_told_and_hides_no_reason() {
         told.ends_with("nsctl zone clean example.org. deletes them"),
         "{told}"
     );
-    let ChangeError::Left(refused, _) = refused else {
+    let ChangeError::LeftStaged(refused, _) = refused else {
         panic!("{refused:?}");
     };
     let is_refused = matches!(*refused, ChangeError::Refused(Refusal::ChangedSince { .. }));

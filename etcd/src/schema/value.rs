@@ -123,7 +123,7 @@ impl ValueError {
 
 impl Error for ValueError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // The text has that of the error inside.
+        // `Display` prints the error inside already.
         match self {
             ValueError::Json(error) => error.source(),
             ValueError::Rdata(_, error) => error.source(),

@@ -207,7 +207,7 @@ impl fmt::Display for Refusal {
 
 impl Error for Refusal {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // The text has that of the error inside.
+        // `Display` prints the error inside already.
         match self {
             Refusal::Rule(violation) | Refusal::CannotMove { violation, .. } => violation.source(),
             Refusal::Rrset(.., error) => error.source(),

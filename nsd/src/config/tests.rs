@@ -161,5 +161,5 @@ fn settings_that_cannot_be_used_are_errors() {
     let error = parse(&["--config", "/nonexistent"])
         .complete()
         .expect_err("no file");
-    assert!(format!("{error:#}").contains("/nonexistent") && error.is::<Unusable>());
+    assert!(format!("{error:#}").contains("/nonexistent") && error.is::<UnusableSettings>());
 }

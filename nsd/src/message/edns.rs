@@ -282,7 +282,8 @@ impl<'o> OptRecord<'o> {
         nsid + numbers + zone_version + cookie
     }
 
-    /// The length in octets without padding, to reserve for it. Padding takes only what the records leave.
+    /// The length in octets without padding: the room to reserve for this record. Padding takes only what the other
+    /// records leave.
     pub(super) fn len(&self) -> usize {
         OPT_LEN + self.options_len
     }

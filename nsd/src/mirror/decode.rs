@@ -59,7 +59,7 @@ impl fmt::Display for Unusable {
 impl std::error::Error for Unusable {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // The text has that of the error inside.
+            // `Display` prints the error inside already.
             Unusable::Key(error) => error.source(),
             Unusable::Value(error) => error.source(),
             Unusable::TooLong => None,

@@ -25,7 +25,7 @@ pub(crate) use signals::{Effect, Signals};
 
 use crate::admin;
 use crate::answer::{Barrier, Service};
-use crate::config::{Config, ServeOptions, Unusable};
+use crate::config::{Config, ServeOptions, UnusableSettings};
 use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
@@ -252,7 +252,7 @@ fn open_certificate(config: &Config) -> anyhow::Result<Option<CertificateFiles>>
         return Ok(None);
     };
     let files = CertificateFiles::open(&encrypted.certificate, &encrypted.key);
-    Ok(Some(files.context(Unusable)?))
+    Ok(Some(files.context(UnusableSettings)?))
 }
 
 fn encryption(config: &Config, files: Option<&CertificateFiles>) -> Option<Encryption> {

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The records of one owner and type: their TTL and rdata, as wire octets.
 ///
-/// The form in which a set is passed to [`Contents`](super::Contents), which stores its octets with those of its owner
-/// and returns [`RrsetRef`].
+/// The form in which a set is passed to [`Contents`](super::Contents), the map of all names of a zone, which stores its
+/// octets with those of its owner and returns [`RrsetRef`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rrset {
     ttl: u32,
@@ -25,8 +25,8 @@ pub struct RrsetRef<'v> {
 }
 
 impl Rrset {
-    /// A set of uncompressed rdata (RFC 3597 4), in this order. `None` if it could not be sent: there is no rdata, more
-    /// than 65,535, or one of more than 65,535 octets.
+    /// A set of uncompressed rdata (RFC 3597 4), in this order. `None` if it could not be sent: there are no records,
+    /// more than 65,535 records, or one whose rdata is longer than 65,535 octets.
     pub fn new<'a>(ttl: u32, rdata: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let mut data = Vec::with_capacity(64);
         let mut count: u16 = 0;

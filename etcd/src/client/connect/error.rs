@@ -197,7 +197,7 @@ impl fmt::Display for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // The text has that of the error inside.
+            // `Display` prints the error inside already.
             StoreError::Panicked(error) => error.source(),
             _ => None,
         }

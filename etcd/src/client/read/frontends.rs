@@ -38,7 +38,7 @@ impl fmt::Display for UnreadableFrontend {
 
 impl std::error::Error for UnreadableFrontend {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The text has that of the error inside.
+        // `Display` prints the error inside already.
         match self {
             UnreadableFrontend::Key(error) => error.source(),
             UnreadableFrontend::Value(error) => error.source(),

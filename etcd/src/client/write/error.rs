@@ -24,8 +24,8 @@ pub enum ChangeError {
     Unknown(StoreError),
     /// The change is partly written; the next part failed.
     Partly(Box<ChangeError>),
-    /// In addition, staged records of the zone may be left in the store. Nobody serves them.
-    Left(Box<ChangeError>, Name),
+    /// The change failed with this error, and what it staged of this zone may be left in the store. Nobody serves that.
+    LeftStaged(Box<ChangeError>, Name),
 }
 
 impl ChangeError {
@@ -37,14 +37,14 @@ impl ChangeError {
                 format!("others changed {name} at the same time, {tries} times in a row")
             }
             ChangeError::NotWritten(error) | ChangeError::Unknown(error) => error.to_string(),
-            ChangeError::Partly(error) | ChangeError::Left(error, _) => error.reason(),
+            ChangeError::Partly(error) | ChangeError::LeftStaged(error, _) => error.reason(),
         }
     }
 }
 
 impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let ChangeError::Left(error, zone) = self {
+        if let ChangeError::LeftStaged(error, zone) = self {
             return write!(
                 f,
                 "{error}; records that nobody serves may be left in the store: nsctl zone clean {zone} deletes them"
@@ -52,7 +52,7 @@ impl fmt::Display for ChangeError {
         }
         f.write_str(&self.reason())?;
         f.write_str(match self {
-            ChangeError::Refused(_) | ChangeError::Left(..) => "",
+            ChangeError::Refused(_) | ChangeError::LeftStaged(..) => "",
             ChangeError::Conflict { .. } => ": nothing was written, try again",
             ChangeError::NotWritten(_) => "; nothing was written",
             ChangeError::Unknown(_) => {
@@ -68,9 +68,9 @@ impl fmt::Display for ChangeError {
 impl std::error::Error for ChangeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // The text has that of the error inside.
+            // `Display` prints the error inside already.
             ChangeError::NotWritten(error) | ChangeError::Unknown(error) => error.source(),
-            ChangeError::Partly(error) | ChangeError::Left(error, _) => error.source(),
+            ChangeError::Partly(error) | ChangeError::LeftStaged(error, _) => error.source(),
             ChangeError::Refused(_) | ChangeError::Conflict { .. } => None,
         }
     }

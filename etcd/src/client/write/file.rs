@@ -37,7 +37,7 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The text has that of the error inside.
+        // `Display` prints the error inside already.
         self.error.source()
     }
 }

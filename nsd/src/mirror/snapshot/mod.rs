@@ -71,7 +71,7 @@ impl fmt::Display for SnapshotError {
 impl std::error::Error for SnapshotError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // The text has that of the error inside.
+            // `Display` prints the error inside already.
             SnapshotError::Io(error) => error.source(),
             _ => None,
         }

@@ -195,7 +195,7 @@ impl<'a> Import<'a> {
                     let error = attempts.or_partly(error);
                     return Err(match self.staged.is_none() && self.left.is_empty() {
                         true => error,
-                        false => ChangeError::Left(Box::new(error), self.apex.clone()),
+                        false => ChangeError::LeftStaged(Box::new(error), self.apex.clone()),
                     });
                 }
             }
