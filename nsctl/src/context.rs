@@ -75,7 +75,7 @@ impl Context {
         }
     }
 
-    /// Returns the store; the time limit of a step starts now.
+    /// Returns the store, which writes nothing in a dry run. The time limit of a step starts now.
     pub(crate) fn store(&self) -> Store {
         self.store.with_timeout(self.timeout)
     }

@@ -16,8 +16,8 @@ mod watch;
 mod write;
 
 pub use connect::{
-    Config, EndpointError, EndpointFault, Learned, Store, StoreError, Tls, certified_key,
-    read_small,
+    Config, DiscoveredMembers, EndpointError, EndpointFault, Store, StoreError, Tls, certified_key,
+    read_small_file,
 };
 pub use read::{
     Fleet, Head, Member, MemberState, RangeRead, RrsetsRead, Scope, Survey, Uncovered,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::reads::rrset_key;
 use super::{
-    Change, Get, Hidden, Planned, Reads, Refusal, RrsetRead, Stop, Surroundings, ZoneRead, apply,
-    dname_candidates, hidden_among, zone_candidates,
+    Change, Get, Hidden, NoPlan, Planned, Reads, Refusal, RrsetRead, Surroundings, ZoneRead, apply,
+    dname_candidates, hidden_among_read, zone_candidates,
 };
 use crate::model::{Name, Rtype};
 use crate::schema::{KeyValue, Prefix, ValueError};
@@ -27,7 +27,7 @@ pub fn change(
     owner: &Name,
     zone: Option<InZone<'_>>,
     change: &Change,
-) -> Result<(ZoneRead, Option<Planned>), Stop> {
+) -> Result<(ZoneRead, Option<Planned>), NoPlan> {
     let site = match zone {
         Some(zone) => Site::given(prefix, reads, owner, zone, change)?,
         None => Site::holding(prefix, reads, owner, change)?,
@@ -53,7 +53,7 @@ impl Site {
         reads: &Reads,
         owner: &Name,
         change: &Change,
-    ) -> Result<Self, Stop> {
+    ) -> Result<Self, NoPlan> {
         let mut closer = zone_candidates(owner, change.rtype());
         let zones = reads.zones(prefix, &closer)?;
         let found = zones
@@ -81,7 +81,7 @@ impl Site {
         owner: &Name,
         zone: InZone<'_>,
         change: &Change,
-    ) -> Result<Self, Stop> {
+    ) -> Result<Self, NoPlan> {
         let InZone { apex, hide } = zone;
         if !owner.is_within(apex) {
             let (owner, zone) = (owner.clone(), apex.clone());
@@ -121,7 +121,7 @@ impl Site {
         reads: &Reads,
         owner: &Name,
         change: &Change,
-    ) -> Result<Surroundings, Stop> {
+    ) -> Result<Surroundings, NoPlan> {
         let (apex, generation) = (&self.zone.apex, self.zone.settings.generation);
         let at_owner = Get::range(prefix.owner(apex, generation, owner), 0);
         let above = dname_candidates(apex, owner);
@@ -190,7 +190,7 @@ impl Site {
         };
         let mut rrsets = vec![(owner.clone(), wanted)];
         rrsets.extend(servers);
-        match hidden_among(&self.zone.apex, &self.children, &rrsets)
+        match hidden_among_read(&self.zone.apex, &self.children, &rrsets)
             .into_iter()
             .next()
         {

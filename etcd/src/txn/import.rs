@@ -175,7 +175,7 @@ pub fn flip(
 
 /// Plans the difference between a zone's old records and the wanted ones as one transaction, in which the caller needs
 /// `reserved` operations. Returns none if it does not fit. The plan fails if the zone has changed.
-pub fn rewrite(
+pub fn write_difference(
     prefix: &Prefix,
     slot: &Slot,
     wanted: &WantedZone,

@@ -10,8 +10,8 @@
 //!
 //! Comparisons alone do not prevent a change from being made twice: the state that a plan relied on may come back, for
 //! example if an absent RRset is written and removed again. A plan is therefore sent as an attempt that can be
-//! withdrawn ([`Plan::attempted`]). Exceptions are the plans of `stage` and `sweep`: writing or deleting what is not
-//! served twice does no harm.
+//! withdrawn ([`Plan::attempted`]). Exceptions are the plans of `stage` and `sweep`: nobody serves what they write or
+//! delete, so doing it twice does no harm.
 
 mod change;
 mod import;
@@ -27,11 +27,12 @@ use crate::model::{Name, Rdata, Rrset, Rtype, ZoneSettings};
 use crate::schema::{Attempt, Key, Prefix, ValueError, encode};
 
 pub use change::{InZone, change};
-pub use import::{Batches, Staged, WantedZone, flip, merge, rewrite, stage};
+pub use import::{Batches, Staged, WantedZone, flip, merge, stage, write_difference};
 pub use overlap::{
-    Above, Hidden, Overlap, Room, check_below, hidden, hidden_among, hidden_of, make_room,
+    Above, Hidden, Overlap, ParentChanges, check_below, hidden, hidden_among_read,
+    hidden_among_rrsets, plan_parent_changes,
 };
-pub use reads::{Get, Reads, Stop};
+pub use reads::{Get, NoPlan, Reads};
 pub use records::Change;
 use records::{Surroundings, apply, dname_candidates, zone_candidates};
 pub use refusal::Refusal;

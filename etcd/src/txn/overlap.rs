@@ -82,7 +82,11 @@ pub fn hidden<'a>(
 }
 
 /// The same for RRsets that can be read.
-pub fn hidden_of(parent: &Name, children: &BTreeSet<Name>, rrsets: &Rrsets) -> Vec<Hidden> {
+pub fn hidden_among_rrsets(
+    parent: &Name,
+    children: &BTreeSet<Name>,
+    rrsets: &Rrsets,
+) -> Vec<Hidden> {
     let each = rrsets.iter();
     hidden(
         parent,
@@ -92,7 +96,7 @@ pub fn hidden_of(parent: &Name, children: &BTreeSet<Name>, rrsets: &Rrsets) -> V
 }
 
 /// The same for RRsets as they were read.
-pub fn hidden_among(
+pub fn hidden_among_read(
     parent: &Name,
     children: &BTreeSet<Name>,
     rrsets: &[(Name, RrsetRead)],
@@ -120,7 +124,7 @@ pub struct Above {
 
 /// What the transaction that adds a zone must also compare and do, so that it hides nothing by accident.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct ParentChanges {
     /// What must still hold.
     pub compares: Vec<Compare>,
     /// What to do besides adding the zone.
@@ -133,7 +137,7 @@ pub struct Room {
     pub not_delegating: Option<Name>,
 }
 
-impl Room {
+impl ParentChanges {
     /// Adds it to a plan.
     pub fn add_to(&self, plan: &mut Plan) {
         plan.compares.extend(self.compares.iter().cloned());
@@ -144,25 +148,26 @@ impl Room {
     }
 }
 
-/// Makes room for a zone with this content. Records that the content also has are not lost.
-pub fn make_room(
+/// Plans what happens to the zone above when a zone with this content is added. Records that the content also has are not
+/// lost.
+pub fn plan_parent_changes(
     prefix: &Prefix,
     child: &Name,
     above: &Above,
     content: &Rrsets,
     overlap: Overlap,
-) -> Result<Room, Refusal> {
-    let mut room = Room::default();
+) -> Result<ParentChanges, Refusal> {
+    let mut changes = ParentChanges::default();
     if overlap == Overlap::Hide {
-        return Ok(room);
+        return Ok(changes);
     }
     let mut plan = Plan::default();
     for name in &above.closer {
         plan.unchanged(prefix, &Key::Zone(name.clone()), 0);
     }
     let Some(parent) = &above.parent else {
-        room.compares = plan.compares;
-        return Ok(room);
+        changes.compares = plan.compares;
+        return Ok(changes);
     };
     plan.unchanged(prefix, &Key::Zone(parent.apex.clone()), parent.revision);
     let range = prefix.subtree(&parent.apex, parent.settings.generation, child);
@@ -172,13 +177,13 @@ pub fn make_room(
     });
     let is_ns = |(owner, read): &(Name, RrsetRead)| owner == child && read.rtype == Rtype::NS;
     if !above.rrsets.iter().any(is_ns) {
-        room.not_delegating = Some(parent.apex.clone());
+        changes.not_delegating = Some(parent.apex.clone());
     }
-    let hidden = hidden_among(&parent.apex, &[child.clone()].into(), &above.rrsets);
+    let hidden = hidden_among_read(&parent.apex, &[child.clone()].into(), &above.rrsets);
     if overlap == Overlap::Move {
-        room.moved = moved(prefix, child, parent, above, content, &hidden)?;
+        changes.moved = moved(prefix, child, parent, above, content, &hidden)?;
         // All that is hidden moves.
-        room.copied = room.moved.len() - hidden.len();
+        changes.copied = changes.moved.len() - hidden.len();
         delete_hidden(prefix, parent, above, &hidden, &mut plan);
         // The range comparison does not detect deletions, and a record that was removed meanwhile must not come back in
         // the child.
@@ -203,8 +208,8 @@ pub fn make_room(
             });
         }
     }
-    (room.compares, room.ops) = (plan.compares, plan.ops);
-    Ok(room)
+    (changes.compares, changes.ops) = (plan.compares, plan.ops);
+    Ok(changes)
 }
 
 /// The names of hidden records that the content of the new zone does not have.
@@ -329,7 +334,7 @@ pub fn check_below(
     content: &Rrsets,
     before: Option<&Rrsets>,
 ) -> Result<(), Refusal> {
-    let mut hidden = hidden_of(apex, children, content);
+    let mut hidden = hidden_among_rrsets(apex, children, content);
     hidden.retain(|one| {
         let key = (one.owner.clone(), one.rtype);
         before.is_none_or(|before| before.get(&key) != content.get(&key))

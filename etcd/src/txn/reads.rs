@@ -1,7 +1,7 @@
 //! What planners read.
 //!
 //! A planner does no input or output. It takes what it needs from [`Reads`]; for what is not there yet it returns
-//! [`Stop::Read`]. The caller reads that, all at one revision, and starts the planner again. So the caller knows
+//! [`NoPlan::Read`]. The caller reads that, all at one revision, and starts the planner again. So the caller knows
 //! everything that a plan depends on, and the transaction itself can return all of it anew where a comparison fails.
 
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub struct Reads {
 
 /// Why a planner stopped without a plan.
 #[derive(Debug)]
-pub enum Stop {
+pub enum NoPlan {
     /// It has to know these first.
     Read(Vec<Get>),
     /// The content of the store does not allow the change.
@@ -60,15 +60,15 @@ pub enum Stop {
     Unreadable(Unreadable),
 }
 
-impl From<Refusal> for Stop {
+impl From<Refusal> for NoPlan {
     fn from(refusal: Refusal) -> Self {
-        Stop::Refused(refusal)
+        NoPlan::Refused(refusal)
     }
 }
 
-impl From<Unreadable> for Stop {
+impl From<Unreadable> for NoPlan {
     fn from(unreadable: Unreadable) -> Self {
-        Stop::Unreadable(unreadable)
+        NoPlan::Unreadable(unreadable)
     }
 }
 
@@ -108,7 +108,7 @@ impl Reads {
     }
 
     /// What was found in each of these ranges. Stops if any of them was not read.
-    pub fn all<const N: usize>(&self, gets: [&[Get]; N]) -> Result<[Vec<&[KeyValue]>; N], Stop> {
+    pub fn all<const N: usize>(&self, gets: [&[Get]; N]) -> Result<[Vec<&[KeyValue]>; N], NoPlan> {
         let missing: Vec<Get> = gets
             .iter()
             .flat_map(|gets| gets.iter())
@@ -116,13 +116,13 @@ impl Reads {
             .cloned()
             .collect();
         if !missing.is_empty() {
-            return Err(Stop::Read(missing));
+            return Err(NoPlan::Read(missing));
         }
         Ok(gets.map(|gets| gets.iter().map(|get| &self.found[get][..]).collect()))
     }
 
     /// What was found at a key.
-    pub fn key(&self, prefix: &Prefix, key: &Key) -> Result<Option<&KeyValue>, Stop> {
+    pub fn key(&self, prefix: &Prefix, key: &Key) -> Result<Option<&KeyValue>, NoPlan> {
         let [found] = self.all([&[Get::key(prefix, key)]])?;
         Ok(found.into_iter().flatten().next())
     }
@@ -132,7 +132,7 @@ impl Reads {
         &self,
         prefix: &Prefix,
         names: &[Name],
-    ) -> Result<Vec<Option<Result<ZoneRead, Unreadable>>>, Stop> {
+    ) -> Result<Vec<Option<Result<ZoneRead, Unreadable>>>, NoPlan> {
         let get = |name: &Name| Get::key(prefix, &Key::Zone(name.clone()));
         let gets: Vec<Get> = names.iter().map(get).collect();
         let [found] = self.all([&gets])?;
@@ -144,14 +144,14 @@ impl Reads {
     }
 
     /// The zone of this name, if it exists.
-    pub fn zone(&self, prefix: &Prefix, apex: &Name) -> Result<Option<ZoneRead>, Stop> {
+    pub fn zone(&self, prefix: &Prefix, apex: &Name) -> Result<Option<ZoneRead>, NoPlan> {
         let zone = self.zones(prefix, std::slice::from_ref(apex))?.pop();
         Ok(zone.flatten().transpose()?)
     }
 
     /// The first of these names that was a zone until something other than nsctl deleted its settings. None of the names
     /// is a zone.
-    pub fn lost_zone(&self, prefix: &Prefix, names: &[Name]) -> Result<Option<Name>, Stop> {
+    pub fn lost_zone(&self, prefix: &Prefix, names: &[Name]) -> Result<Option<Name>, NoPlan> {
         let get = |name: &Name| Get::key(prefix, &Key::Serial(name.clone()));
         let gets: Vec<Get> = names.iter().map(get).collect();
         let [found] = self.all([&gets])?;
@@ -167,7 +167,7 @@ impl Reads {
     }
 
     /// Why there is no zone of this name.
-    pub fn no_zone(&self, prefix: &Prefix, apex: &Name) -> Stop {
+    pub fn no_zone(&self, prefix: &Prefix, apex: &Name) -> NoPlan {
         match self.lost_zone(prefix, std::slice::from_ref(apex)) {
             Ok(None) => Refusal::UnknownZone(apex.clone()).into(),
             Ok(Some(lost)) => Refusal::ZoneLost(lost).into(),

@@ -87,7 +87,7 @@ pub enum Refusal {
         /// The zone.
         zone: Name,
     },
-    /// The last secret for cookies is used only from this moment on, in seconds from now.
+    /// The newest secret for cookies is used only from this moment on, in seconds from now.
     CookieUnderWay(u64),
     /// This setting of a zone is out of range.
     Setting(&'static str),

@@ -545,7 +545,7 @@ fn zones_are_added_once() {
     let apex = name("x");
     let wanted = new_zone(&apex, settings(), servers()).expect("allowed");
     let planned = |present, reserved| {
-        rewrite(
+        write_difference(
             &Prefix::default(),
             &slot(present),
             &wanted,
@@ -591,7 +591,7 @@ fn a_small_difference_is_one_guarded_transaction() {
     };
     let plan = |rrsets: &Rrsets| {
         let slot = slot(Some(zone()));
-        rewrite(&Prefix::default(), &slot, &wanted(rrsets), &old, 0)
+        write_difference(&Prefix::default(), &slot, &wanted(rrsets), &old, 0)
     };
     let mut new = old.clone();
     let changed = rrset(Rtype::A, 60, &["192.0.2.9"]);

@@ -11,13 +11,13 @@ use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output;
 
-/// The secrets for cookies, without the secrets.
+/// What may be shown of the secrets for cookies: everything but the secrets themselves.
 #[derive(Serialize)]
 struct CookieReport {
     revision: i64,
     /// When they were written last, in seconds of Unix time.
     rotated_at: u64,
-    /// From when on the last secret is used, in seconds of Unix time; `None` if it is the only one.
+    /// From when on the newest secret is used, in seconds of Unix time; `None` if it is the only one.
     next_from: Option<u64>,
     /// How many secrets make cookies that are accepted.
     accepted: usize,
@@ -37,9 +37,9 @@ impl CookieReport {
     fn text(&self, now: u64) -> String {
         let used = match self.next_from {
             Some(from) if from > now => {
-                format!("the last secret is used in {}", time(from - now))
+                format!("the newest secret is used in {}", time(from - now))
             }
-            _ => "the last secret is in use".to_string(),
+            _ => "the newest secret is in use".to_string(),
         };
         let plural = if self.accepted == 1 { "" } else { "s" };
         format!(

@@ -30,7 +30,7 @@ impl ServeOptions {
     }
 
     fn merge(&self, path: &Path) -> anyhow::Result<ServeOptions> {
-        let text = client::read_small(path)
+        let text = client::read_small_file(path)
             .and_then(|octets| String::from_utf8(octets).map_err(io::Error::other))
             .with_context(|| format!("cannot read {}", path.display()))?;
         let place = || format!("in {}", path.display());

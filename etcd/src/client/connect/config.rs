@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions};
 
-use super::{Learned, StoreError, Tls};
+use super::{DiscoveredMembers, StoreError, Tls};
 
 /// Settings to reach etcd.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Config {
     /// Whether the mirror's driver asks the cluster for its members.
     pub discover: bool,
     /// The members found that way. Clones share them.
-    pub learned: Learned,
+    pub discovered: DiscoveredMembers,
 }
 
 /// Why an endpoint is not accepted.
@@ -82,18 +82,18 @@ impl Config {
             request_timeout: Duration::from_secs(2),
             needs_leader: true,
             discover: false,
-            learned: Learned::default(),
+            discovered: DiscoveredMembers::default(),
         }
     }
 
     /// All endpoints: those configured, then those found.
     pub fn urls(&self) -> Vec<String> {
-        [self.endpoints.clone(), self.learned.urls()].concat()
+        [self.endpoints.clone(), self.discovered.urls()].concat()
     }
 
     /// The number of endpoints.
     pub(super) fn count(&self) -> usize {
-        self.endpoints.len() + self.learned.len()
+        self.endpoints.len() + self.discovered.len()
     }
 
     /// The endpoint with this index, modulo the number of endpoints.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use etcd_client::Client;
 use tokio::time::Instant;
 
-use super::{Config, Learned, StoreError};
+use super::{Config, DiscoveredMembers, StoreError};
 use crate::schema::Prefix;
 
 /// A client of the store. Cheap to clone; clones share the connection.
@@ -198,7 +198,7 @@ impl Store {
     pub fn at(&self, endpoint: &str) -> Self {
         let config = Config {
             endpoints: vec![endpoint.into()],
-            learned: Learned::default(),
+            discovered: DiscoveredMembers::default(),
             ..(*self.config).clone()
         };
         Store {

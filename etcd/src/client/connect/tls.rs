@@ -181,7 +181,7 @@ const SMALL: u64 = 4 << 20;
 const CHAIN_MAX: usize = 60_000;
 
 /// Reads a file that is at most 4 MiB long.
-pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     let read = File::open(path)?.take(SMALL + 1).read_to_end(&mut octets)?;
     if read as u64 > SMALL {
@@ -200,7 +200,7 @@ fn read_octets(path: &Path) -> Result<Vec<u8>, StoreError> {
             path.display()
         )));
     }
-    let octets = read_small(path)
+    let octets = read_small_file(path)
         .map_err(|error| StoreError::Config(format!("cannot read {}: {error}", path.display())))?;
     match octets.is_empty() {
         true => Err(unusable(path, "the file is empty")),

@@ -41,7 +41,7 @@ impl Store {
         let Some(parent) = above.parent else {
             return Ok(None);
         };
-        let hidden = txn::hidden_among(&parent.apex, &[child.clone()].into(), &above.rrsets);
+        let hidden = txn::hidden_among_read(&parent.apex, &[child.clone()].into(), &above.rrsets);
         let names: BTreeSet<Name> = hidden.into_iter().map(|one| one.owner).collect();
         Ok((!names.is_empty()).then_some(Uncovered {
             zone: parent.apex,
@@ -73,7 +73,7 @@ impl Store {
         children: &BTreeSet<Name>,
         rrsets: &[(Name, RrsetRead)],
     ) -> Result<Vec<Hidden>, StoreError> {
-        let hidden = txn::hidden_among(&read.apex, children, rrsets);
+        let hidden = txn::hidden_among_read(&read.apex, children, rrsets);
         // The NS records at the child's apex show whether an address is that of a name server.
         let cuts: BTreeSet<&Name> = hidden.iter().map(|one| &one.by).collect();
         let mut others = Vec::new();

@@ -161,8 +161,8 @@ impl Driver {
     fn learn(&mut self, told: Result<Vec<String>, StoreError>) {
         let urls = told.iter().flatten().map(String::as_str);
         match &told {
-            Ok(_) if self.config.learned.learn(&self.config.endpoints, urls) => {
-                info!(members = ?self.config.learned.urls(), "members beyond those configured");
+            Ok(_) if self.config.discovered.learn(&self.config.endpoints, urls) => {
+                info!(members = ?self.config.discovered.urls(), "members beyond those configured");
             }
             Ok(_) => {}
             // Only root may be allowed to. The members known so far are still worth a try.

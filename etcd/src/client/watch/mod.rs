@@ -51,7 +51,7 @@ pub async fn watch(
                 error: text,
             }
         });
-        mirror.set_found(driver.config().learned.len());
+        mirror.set_found(driver.config().discovered.len());
         let mut events = Vec::new();
         let action = mirror.handle(Instant::now(), input, &mut events);
         trouble.follow(&events);

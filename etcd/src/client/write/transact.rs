@@ -11,7 +11,7 @@ use crate::client::connect::Store;
 use crate::client::connect::StoreError;
 use crate::model::Name;
 use crate::schema::Key;
-use crate::txn::{Get, OPS_MAX, Plan, Reads, Stop};
+use crate::txn::{Get, NoPlan, OPS_MAX, Plan, Reads};
 
 /// A change that is made, or that was not necessary.
 pub(super) struct Transacted<T> {
@@ -28,7 +28,7 @@ impl Store {
     pub(super) async fn transact<T>(
         &self,
         name: &Name,
-        planner: impl Fn(&Reads) -> Result<(Option<Plan>, T), Stop>,
+        planner: impl Fn(&Reads) -> Result<(Option<Plan>, T), NoPlan>,
     ) -> Result<Transacted<T>, ChangeError> {
         let head = Get::key(self.prefix(), &Key::Head);
         let mut attempts = Attempts::new(self, name);
@@ -36,7 +36,7 @@ impl Store {
         loop {
             let store = attempts.store();
             match planner(&reads) {
-                Err(Stop::Read(mut gets)) => {
+                Err(NoPlan::Read(mut gets)) => {
                     let revision = match reads.is_empty() {
                         true => {
                             gets.push(head.clone());
@@ -81,8 +81,8 @@ impl Store {
                         report,
                     });
                 }
-                Err(Stop::Refused(refusal)) => return Err(refusal.into()),
-                Err(Stop::Unreadable(key)) => return Err(StoreError::Unreadable(key).into()),
+                Err(NoPlan::Refused(refusal)) => return Err(refusal.into()),
+                Err(NoPlan::Unreadable(key)) => return Err(StoreError::Unreadable(key).into()),
             }
         }
     }

@@ -76,9 +76,9 @@ impl Model {
         for _ in 0..4 {
             match change(&prefix, &reads, &owner, zone, &edit.change) {
                 Ok((_, planned)) => return Ok((planned, reads.gets())),
-                Err(Stop::Read(gets)) => reads.add(self.read(&gets)),
-                Err(Stop::Refused(refusal)) => return Err(refusal),
-                Err(Stop::Unreadable(key)) => panic!("{key}"),
+                Err(NoPlan::Read(gets)) => reads.add(self.read(&gets)),
+                Err(NoPlan::Refused(refusal)) => return Err(refusal),
+                Err(NoPlan::Unreadable(key)) => panic!("{key}"),
             }
         }
         panic!("{edit:?} asks for ever more");
@@ -264,7 +264,7 @@ proptest! {
 fn stops(model: &Model, edit: &Edit) -> usize {
     let (prefix, owner) = (Prefix::default(), name(edit.owner));
     let (mut reads, mut stops) = (Reads::default(), 0);
-    while let Err(Stop::Read(gets)) = change(&prefix, &reads, &owner, None, &edit.change) {
+    while let Err(NoPlan::Read(gets)) = change(&prefix, &reads, &owner, None, &edit.change) {
         reads.add(model.read(&gets));
         stops += 1;
     }

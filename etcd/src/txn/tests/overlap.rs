@@ -37,14 +37,14 @@ fn content(items: &[(&str, Rtype, &str)]) -> Rrsets {
         .collect()
 }
 
-fn room(content: &Rrsets, overlap: Overlap) -> Result<Room, Refusal> {
-    make_room(&Prefix::default(), &name("c.x"), &above(), content, overlap)
+fn changes(content: &Rrsets, overlap: Overlap) -> Result<ParentChanges, Refusal> {
+    plan_parent_changes(&Prefix::default(), &name("c.x"), &above(), content, overlap)
 }
 
 #[test]
 fn a_delegation_is_not_hidden_and_the_rest_is() {
     let children: BTreeSet<Name> = ["c.x", "www.c.x", "d.x"].map(name).into();
-    let found = hidden_among(&name("x"), &children, &parent());
+    let found = hidden_among_read(&name("x"), &children, &parent());
     let found: Vec<String> = found
         .iter()
         .map(|one| format!("{} {} {}", one.owner, one.rtype, one.by))
@@ -58,13 +58,13 @@ fn a_delegation_is_not_hidden_and_the_rest_is() {
             "www.c.x. NS c.x.",
         ]
     );
-    assert!(hidden_among(&name("x"), &[name("d.x")].into(), &parent()).is_empty());
-    assert!(hidden_among(&name("c.x"), &[name("c.x")].into(), &parent()).is_empty());
+    assert!(hidden_among_read(&name("x"), &[name("d.x")].into(), &parent()).is_empty());
+    assert!(hidden_among_read(&name("c.x"), &[name("c.x")].into(), &parent()).is_empty());
 }
 
 #[test]
 fn a_zone_that_would_hide_records_is_refused() {
-    let refused = room(&Rrsets::new(), Overlap::Refuse).expect_err("refused");
+    let refused = changes(&Rrsets::new(), Overlap::Refuse).expect_err("refused");
     let told = refused.to_string();
     for words in [
         "hide 3 names of x.",
@@ -75,8 +75,8 @@ fn a_zone_that_would_hide_records_is_refused() {
         assert!(told.contains(words), "{told}");
     }
     assert_eq!(
-        room(&Rrsets::new(), Overlap::Hide).ok(),
-        Some(Room::default())
+        changes(&Rrsets::new(), Overlap::Hide).ok(),
+        Some(ParentChanges::default())
     );
     // What is in the zone, too, is not lost.
     let same = content(&[
@@ -85,10 +85,10 @@ fn a_zone_that_would_hide_records_is_refused() {
         ("www.c.x", Rtype::A, "192.0.2.2"),
         ("www.c.x", Rtype::NS, "ns.c.x."),
     ]);
-    let room = room(&same, Overlap::Refuse).expect("nothing is lost");
+    let changes = changes(&same, Overlap::Refuse).expect("nothing is lost");
     let plan = Plan {
-        compares: room.compares,
-        ops: room.ops,
+        compares: changes.compares,
+        ops: changes.ops,
     };
     assert_eq!(
         shown_plan(&plan),
@@ -106,7 +106,7 @@ fn what_moves_leaves_the_delegation_behind() {
         ("c.x", Rtype::NS, "ns.c.x."),
         ("www.c.x", Rtype::A, "192.0.2.7"),
     ]);
-    let moving = room(&own, Overlap::Move).expect("it moves");
+    let moving = changes(&own, Overlap::Move).expect("it moves");
     let moved: Vec<String> = moving
         .moved
         .iter()
@@ -162,8 +162,9 @@ fn addresses_of_name_servers_are_copied_also_where_nothing_is_hidden() {
         (name("ns.c.x"), read(Rtype::A, &["192.0.2.1"], 30)),
     ];
     let own = content(&[("c.x", Rtype::NS, "ns.c.x.")]);
-    let room = |overlap| make_room(&Prefix::default(), &name("c.x"), &above, &own, overlap);
-    let moving = room(Overlap::Move).expect("it moves");
+    let changes =
+        |overlap| plan_parent_changes(&Prefix::default(), &name("c.x"), &above, &own, overlap);
+    let moving = changes(Overlap::Move).expect("it moves");
     let moved: Vec<_> = moving.moved.keys().collect();
     assert_eq!(moved, [&(name("ns.c.x"), Rtype::A)]);
     // The parent stays as it is, and must not lose them meanwhile.
@@ -173,7 +174,7 @@ fn addresses_of_name_servers_are_copied_also_where_nothing_is_hidden() {
         revision: 48,
     }));
     assert!(
-        room(Overlap::Refuse)
+        changes(Overlap::Refuse)
             .expect("nothing hidden")
             .moved
             .is_empty()
@@ -188,8 +189,8 @@ fn what_would_be_lost_is_found_among_many() {
         .iter()
         .map(|owner| (owner.clone(), read(Rtype::A, &["192.0.2.1"], 30)))
         .collect();
-    let room = |content| {
-        make_room(
+    let changes = |content| {
+        plan_parent_changes(
             &Prefix::default(),
             &name("c.x"),
             &above,
@@ -202,8 +203,8 @@ fn what_would_be_lost_is_found_among_many() {
     let hosts: Rrsets = hosts
         .map(|owner| ((owner.clone(), Rtype::A), address.clone()))
         .collect();
-    room(&hosts).expect("all of it is in the zone, too");
-    let refused = room(&Rrsets::new()).expect_err("refused");
+    changes(&hosts).expect("all of it is in the zone, too");
+    let refused = changes(&Rrsets::new()).expect_err("refused");
     let Refusal::WouldHide { names, .. } = refused else {
         panic!("{refused}");
     };
@@ -215,7 +216,7 @@ fn what_makes_no_sound_zone_does_not_move() {
     let mut above = above();
     above.rrsets = vec![(name("c.x"), read(Rtype::CNAME, &["y."], 30))];
     let own = content(&[("c.x", Rtype::NS, "ns.y.")]);
-    let refused = make_room(
+    let refused = plan_parent_changes(
         &Prefix::default(),
         &name("c.x"),
         &above,
@@ -227,7 +228,7 @@ fn what_makes_no_sound_zone_does_not_move() {
         "{refused:?}"
     );
     above.rrsets = vec![(name("a.c.x"), poisoned(Rtype::TXT, 30))];
-    let refused = make_room(
+    let refused = plan_parent_changes(
         &Prefix::default(),
         &name("c.x"),
         &above,

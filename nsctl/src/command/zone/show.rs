@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use etcd::client::Scope;
 use etcd::model::{Name, ZoneSettings};
-use etcd::txn::{ZoneRead, hidden_among};
+use etcd::txn::{ZoneRead, hidden_among_read};
 use serde::Serialize;
 
 use super::settings::listed_prefixes;
@@ -118,7 +118,7 @@ async fn hidden(context: &Context, read: &ZoneRead) -> Result<Vec<HiddenBy>, Err
         .rrsets(read, &read.apex, Scope::Subtree)
         .await?;
     let mut behind: BTreeMap<Name, usize> = BTreeMap::new();
-    for one in hidden_among(&read.apex, &children, &stored.rrsets) {
+    for one in hidden_among_read(&read.apex, &children, &stored.rrsets) {
         *behind.entry(one.by).or_default() += 1;
     }
     let behind = behind.into_iter();

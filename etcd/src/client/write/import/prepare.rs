@@ -5,14 +5,14 @@ use super::{Import, Imported};
 use crate::client::connect::Store;
 use crate::model::Soa;
 use crate::model::zonefile::Rrsets;
-use crate::txn::{self, Compare, Overlap, Refusal, Room, Slot, WantedZone};
+use crate::txn::{self, Compare, Overlap, ParentChanges, Refusal, Slot, WantedZone};
 
 /// The content to write, given the state of the zone.
 pub(super) struct Prepared {
     pub(super) wanted: WantedZone,
     /// The present content, if it exists and can be read.
     pub(super) old: Option<Rrsets>,
-    pub(super) room: Room,
+    pub(super) parent_changes: ParentChanges,
 }
 
 /// Number of RRsets that a plan changes.
@@ -26,15 +26,16 @@ impl Import<'_> {
     /// Reads the present content, and finds out what is to be written.
     pub(super) async fn prepare(&self, slot: &Slot) -> Result<Prepared, ChangeError> {
         let mut wanted = self.wanted.clone();
-        let (mut old, mut room) = (None, Room::default());
+        let (mut old, mut parent_changes) = (None, ParentChanges::default());
         let mut changed = slot.serial.revision;
         match &slot.present {
             None if self.how.overlap == Overlap::Hide => {}
             None => {
                 let above = self.store.with_fresh_timeout().above(self.apex).await?;
                 let (prefix, overlap) = (self.store.prefix(), self.how.overlap);
-                room = txn::make_room(prefix, self.apex, &above, &wanted.rrsets, overlap)?;
-                wanted.rrsets.extend(room.moved.clone());
+                parent_changes =
+                    txn::plan_parent_changes(prefix, self.apex, &above, &wanted.rrsets, overlap)?;
+                wanted.rrsets.extend(parent_changes.moved.clone());
             }
             Some(present) => {
                 wanted.settings.default_ttl = present.settings.default_ttl;
@@ -47,14 +48,18 @@ impl Import<'_> {
                 changed = changed.max(present.revision).max(newest);
             }
         }
-        let mut prepared = Prepared { wanted, old, room };
+        let mut prepared = Prepared {
+            wanted,
+            old,
+            parent_changes,
+        };
         // If the zone already has the content of the file, nothing is overwritten.
         if !prepared.is_there(slot) {
             self.check_exported(slot, changed)?;
         }
         let (rrsets, old) = (&prepared.wanted.rrsets, prepared.old.as_ref());
         let below = self.below(slot.revision, rrsets, old).await?;
-        prepared.room.compares.extend(below);
+        prepared.parent_changes.compares.extend(below);
         Ok(prepared)
     }
 
@@ -119,8 +124,8 @@ impl Prepared {
             (None, _) => &none,
             (Some(_), old) => old.as_ref()?,
         };
-        let reserved = self.room.ops.len();
-        let mut plan = txn::rewrite(store.prefix(), slot, &self.wanted, old, reserved)?;
+        let reserved = self.parent_changes.ops.len();
+        let mut plan = txn::write_difference(store.prefix(), slot, &self.wanted, old, reserved)?;
         let folder = store.prefix().generations(&slot.apex);
         let mut count = Count::default();
         for op in &plan.ops {
@@ -130,18 +135,18 @@ impl Prepared {
                 _ => {}
             }
         }
-        self.room.add_to(&mut plan);
+        self.parent_changes.add_to(&mut plan);
         Some((plan, count))
     }
 
     /// The part of the result about the zone above.
     pub(super) fn taken(&self) -> Imported {
-        let Room {
+        let ParentChanges {
             moved,
             copied,
             not_delegating,
             ..
-        } = &self.room;
+        } = &self.parent_changes;
         Imported {
             from_above: moved.clone(),
             copied: *copied,

@@ -38,7 +38,7 @@ impl Import<'_> {
             &staged,
             is_exact,
         );
-        prepared.room.add_to(&mut plan);
+        prepared.parent_changes.add_to(&mut plan);
         attempts.renew();
         let since = attempts.store().head().await?.store_revision;
         // If this fails, the staged generation stays: nobody serves it, and the switch may still be applied.
@@ -79,7 +79,7 @@ impl Import<'_> {
     ) -> Result<Option<Staged>, ChangeError> {
         if let Some(content) = &self.staged {
             let is_fit = content.zone_revision == slot.zone_revision()
-                && content.moved == prepared.room.moved;
+                && content.moved == prepared.parent_changes.moved;
             if is_fit
                 && self
                     .store
@@ -99,7 +99,7 @@ impl Import<'_> {
         self.staged = Some(StagedContent {
             staged: staged.clone(),
             zone_revision: slot.zone_revision(),
-            moved: prepared.room.moved.clone(),
+            moved: prepared.parent_changes.moved.clone(),
         });
         if self
             .store

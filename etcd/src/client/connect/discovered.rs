@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Client URLs of members besides the configured ones. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Learned(Arc<Mutex<Vec<String>>>);
+pub struct DiscoveredMembers(Arc<Mutex<Vec<String>>>);
 
-impl Learned {
+impl DiscoveredMembers {
     fn lock(&self) -> MutexGuard<'_, Vec<String>> {
         // The list is only ever replaced as a whole, so it is sound even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -64,12 +64,12 @@ mod tests {
     use super::*;
 
     fn learn(configured: &[&str], told: &[&str]) -> Vec<String> {
-        let learned = Learned::default();
+        let discovered = DiscoveredMembers::default();
         let configured: Vec<String> = configured.iter().map(ToString::to_string).collect();
-        let is_news = learned.learn(&configured, told.iter().copied());
-        assert_eq!(is_news, !learned.urls().is_empty());
-        assert!(!learned.learn(&configured, told.iter().copied()));
-        learned.urls()
+        let is_news = discovered.learn(&configured, told.iter().copied());
+        assert_eq!(is_news, !discovered.urls().is_empty());
+        assert!(!discovered.learn(&configured, told.iter().copied()));
+        discovered.urls()
     }
 
     #[test]
