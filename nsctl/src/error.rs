@@ -68,12 +68,12 @@ impl From<StoreError> for Error {
         let reason = error.to_string();
         match error {
             StoreError::Unreachable(_)
-            | StoreError::Behind(_)
             | StoreError::Fault { .. }
             | StoreError::Unauthenticated(_) => Error::Store(reason),
             StoreError::Config(_) => Error::Usage(reason),
             StoreError::Unreadable(_) => Error::Conflict(reason),
-            StoreError::Denied(_)
+            StoreError::Behind(_)
+            | StoreError::Denied(_)
             | StoreError::Compacted
             | StoreError::Full
             | StoreError::Taken(_)

@@ -22,8 +22,8 @@ use crate::report::{Report, Series, lines, percentile};
 /// How long a change may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Every which change is followed by a bare put and a change by `nsctl`, to compare.
-const SINGLES_EVERY: usize = 3;
+/// One in so many changes is followed by a bare put and a run of `nsctl`, to compare.
+const COMPARED_EVERY: usize = 3;
 
 /// The owner that is written.
 const OWNER: &str = "www.bench.test";
@@ -259,7 +259,7 @@ impl Members {
                 reading.visible.push(millis(visible));
                 reading.proved.push(millis(proved));
             }
-            if number % SINGLES_EVERY == 1 {
+            if number % COMPARED_EVERY == 1 {
                 let start = Instant::now();
                 let put = client.put("/bench/put", value.clone(), None).await;
                 put.expect("etcd answers");

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use etcd::client::{ChangeError, Config, Store, StoreError};
+use etcd::client::{ChangeError, Changed, Config, Store, StoreError};
 use etcd::model::{Name, Rdata, Rtype};
 use etcd::schema::Prefix;
 use etcd::txn::Change;
 use tests::{Gate, Nsctl, Single, TempDir, Way, ensure, eventually};
+use tokio::task::JoinHandle;
 
 /// How long what is let go may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,6 +39,28 @@ impl Site {
     fn nsctl(&self) -> Nsctl {
         let endpoints = [self.gate.endpoint(), self.etcd.endpoint()];
         Nsctl::new(&endpoints.map(String::from)).with("--timeout", "20s")
+    }
+
+    /// Sets an address with requests to the gate first, each of which may take so long.
+    fn set_through_gate(
+        &self,
+        request_timeout: Duration,
+    ) -> JoinHandle<Result<Changed, ChangeError>> {
+        let endpoints = [self.gate.endpoint(), self.etcd.endpoint()];
+        let config = Config {
+            request_timeout,
+            ..Config::new(endpoints.map(String::from).to_vec())
+        };
+        tokio::spawn(async move {
+            let store = Store::new(config, Prefix::default(), 10 * PATIENCE);
+            let owner: Name = "www.example.org".parse().expect("a name");
+            let change = Change::Set {
+                rtype: Rtype::A,
+                ttl: None,
+                rdata: vec![Rdata::parse(Rtype::A, "192.0.2.66").expect("an address")],
+            };
+            store.change(&owner, None, &change).await
+        })
     }
 
     async fn is_done(&self, address: &str) {
@@ -133,23 +156,7 @@ async fn what_became_of_it_is_unknown_where_the_history_is_gone() {
     let site = Site::start().await;
     site.gate.hold_up("192.0.2.66", Way::Back);
     // It waits for its answer until the gate is closed.
-    let config = Config {
-        request_timeout: 10 * PATIENCE,
-        ..Config::new(vec![
-            site.gate.endpoint().into(),
-            site.etcd.endpoint().into(),
-        ])
-    };
-    let set = tokio::spawn(async move {
-        let store = Store::new(config, Prefix::default(), 10 * PATIENCE);
-        let owner: Name = "www.example.org".parse().expect("a name");
-        let change = Change::Set {
-            rtype: Rtype::A,
-            ttl: None,
-            rdata: vec![Rdata::parse(Rtype::A, "192.0.2.66").expect("an address")],
-        };
-        store.change(&owner, None, &change).await
-    });
+    let set = site.set_through_gate(10 * PATIENCE);
     site.is_done("192.0.2.66").await;
     let second = site.direct.write("set www.example.org A 192.0.2.77").await;
     site.etcd
@@ -161,6 +168,28 @@ async fn what_became_of_it_is_unknown_where_the_history_is_gone() {
     assert!(is_unknown, "{told:?}");
     // It was not written again, over what came after it.
     assert_eq!(site.addresses("www.example.org").await, ["192.0.2.77"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_it_is_unknown_but_a_late_copy_changes_nothing() {
+    let site = Site::start().await;
+    site.gate.hold_up("192.0.2.66", Way::There);
+    let set = site.set_through_gate(Duration::from_secs(5));
+    eventually("the request is held up", PATIENCE, async || {
+        ensure(site.gate.is_caught(), || "not yet".into())
+    })
+    .await;
+    site.direct
+        .write("set other.example.org A 192.0.2.77")
+        .await;
+    let second = site.direct.write("remove other.example.org").await;
+    site.etcd
+        .etcdctl(&["compact", &second.to_string()])
+        .expect("compacted");
+    let told = set.await.expect("no panic");
+    let is_unknown = matches!(told, Err(ChangeError::Unknown(StoreError::Compacted)));
+    assert!(is_unknown, "{told:?}");
+    site.comes_to_nothing().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

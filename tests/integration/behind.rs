@@ -11,7 +11,7 @@ const ROUNDS: usize = 9;
 const SENT_WITHIN: Duration = Duration::from_millis(300);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_through_a_member_that_is_behind_is_right() {
+async fn changes_through_a_lagging_member_rely_on_nothing_old() {
     let world = World::with(0).await;
     let cluster = &world.cluster;
     for round in 0..ROUNDS {
@@ -44,7 +44,7 @@ async fn a_change_through_a_member_that_is_behind_is_right() {
             format!("add {back} A 192.0.2.1"),
             format!("add www{round}.sub.example.org A 192.0.2.1 --output json"),
         );
-        // They wait in the member's socket, so that it may answer them before it catches up.
+        // The requests wait in the stopped member's socket, so that it may answer them before it catches up.
         let unpause = async {
             tokio::time::sleep(SENT_WITHIN).await;
             cluster.unpause(behind).await;

@@ -21,14 +21,14 @@
 
 mod admin;
 mod census;
+mod item;
 mod key;
-mod stored;
 mod value;
 
 pub use admin::{Audit, DigestAt, FrontendStatus, Held, HeldZone, Quarantined};
 pub use census::Census;
+pub use item::{KeyValue, Unreadable};
 pub use key::{Key, KeyError, Prefix, key_text};
-pub use stored::{KeyValue, Unreadable};
 pub use value::{
     Accepted, Attempt, Frontend, SerialBase, Stored, ValueError, decode_accepted, decode_cookie,
     decode_frontend, decode_head, decode_rrset, decode_serial_base, decode_zone, encode,

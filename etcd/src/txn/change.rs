@@ -1,14 +1,13 @@
-//! What a change at one owner reads: the zone, the owner, and what the rules of zones need to know.
+//! Plans a change at one owner, from the zone, the owner, and what the rules of zones need to know.
 
 use std::collections::BTreeSet;
 
-use super::reads::rrset_key;
 use super::{
     Change, Get, Hidden, NoPlan, Planned, Reads, Refusal, RrsetRead, Surroundings, ZoneRead, apply,
     dname_candidates, hidden_among_read, zone_candidates,
 };
 use crate::model::{Name, Rtype};
-use crate::schema::{KeyValue, Prefix, ValueError};
+use crate::schema::{Key, KeyValue, Prefix, ValueError};
 
 /// A zone chosen by the user. It need not be the closest one that encloses the owner.
 #[derive(Clone, Copy, Debug)]
@@ -28,25 +27,25 @@ pub fn change(
     zone: Option<InZone<'_>>,
     change: &Change,
 ) -> Result<(ZoneRead, Option<Planned>), NoPlan> {
-    let site = match zone {
-        Some(zone) => Site::given(prefix, reads, owner, zone, change)?,
-        None => Site::holding(prefix, reads, owner, change)?,
+    let holder = match zone {
+        Some(zone) => Holder::given(prefix, reads, owner, zone, change)?,
+        None => Holder::holding(prefix, reads, owner, change)?,
     };
-    let around = site.surroundings(prefix, reads, owner, change)?;
-    let planned = apply(prefix, &site.zone, owner, &around, change)?;
-    Ok((site.zone, planned))
+    let around = holder.surroundings(prefix, reads, owner, change)?;
+    let planned = apply(prefix, &holder.zone, owner, &around, change)?;
+    Ok((holder.zone, planned))
 }
 
-/// The zone of an owner.
-struct Site {
+/// The zone that holds an owner's records.
+struct Holder {
     zone: ZoneRead,
     /// The names closer to the owner, which must not become zones meanwhile.
     closer: Vec<Name>,
-    /// The zones between the two: a zone below the chosen one, which answers for the owner.
+    /// The zones at the owner, or between it and the chosen zone: they answer for the owner.
     children: BTreeSet<Name>,
 }
 
-impl Site {
+impl Holder {
     /// The zone that holds the records.
     fn holding(
         prefix: &Prefix,
@@ -62,7 +61,7 @@ impl Site {
             .find_map(|(index, zone)| Some((index, zone?)));
         if let Some((index, zone)) = found {
             closer.truncate(index);
-            return Ok(Site {
+            return Ok(Holder {
                 zone: zone?,
                 closer,
                 children: BTreeSet::new(),
@@ -93,28 +92,30 @@ impl Site {
         let Some(zone) = zones.pop().flatten() else {
             return Err(reads.no_zone(prefix, apex));
         };
-        let mut site = Site {
+        let mut holder = Holder {
             zone: zone?,
             closer: Vec::new(),
             children: BTreeSet::new(),
         };
         // Hidden records may be removed or get another TTL.
         if hide || !change.writes_records() {
-            return Ok(site);
+            return Ok(holder);
         }
         for (name, zone) in names.into_iter().zip(zones) {
             match zone {
-                Some(_) => drop(site.children.insert(name)),
-                None => site.closer.push(name),
+                Some(_) => drop(holder.children.insert(name)),
+                None => holder.closer.push(name),
             }
         }
         // NS and DS records at a cut belong to the parent, whether or not the child is a zone.
         let is_delegation = matches!(change.rtype(), Some(Rtype::NS | Rtype::DS));
-        site.closer.retain(|name| !(is_delegation && name == owner));
-        Ok(site)
+        holder
+            .closer
+            .retain(|name| !(is_delegation && name == owner));
+        Ok(holder)
     }
 
-    /// Reads what is at the owner, above it and, for a DNAME record, below it.
+    /// What is at the owner, above it and, for a DNAME record, below it.
     fn surroundings(
         &self,
         prefix: &Prefix,
@@ -125,7 +126,7 @@ impl Site {
         let (apex, generation) = (&self.zone.apex, self.zone.settings.generation);
         let at_owner = Get::range(prefix.owner(apex, generation, owner), 0);
         let above = dname_candidates(apex, owner);
-        let dname = |name: &Name| Get::key(prefix, &rrset_key(&self.zone, name, Rtype::DNAME));
+        let dname = |name: &Name| Get::key(prefix, &self.zone.rrset_key(name, Rtype::DNAME));
         let dnames: Vec<Get> = above.iter().map(dname).collect();
         let below = match change.rtype() {
             Some(Rtype::DNAME) => prefix.below(apex, generation, owner),
@@ -140,7 +141,7 @@ impl Site {
             .children
             .iter()
             .min_by_key(|child| child.labels().count());
-        let server = |cut: &Name| Get::key(prefix, &rrset_key(&self.zone, cut, Rtype::NS));
+        let server = |cut: &Name| Get::key(prefix, &self.zone.rrset_key(cut, Rtype::NS));
         let servers: Vec<Get> = cut.into_iter().map(server).collect();
 
         let [present, dnames, below, servers] =
@@ -148,10 +149,16 @@ impl Site {
         let rrset = |item: &KeyValue| RrsetRead::decode(prefix, item).ok();
         let servers: Vec<(Name, RrsetRead)> =
             servers.into_iter().flatten().filter_map(rrset).collect();
-        let delegation = cut.map(|cut| {
-            let revision = servers.first().map_or(0, |(_, read)| read.revision);
-            (rrset_key(&self.zone, cut, Rtype::NS), revision)
-        });
+        let mut delegation = Vec::new();
+        if let Some(cut) = cut {
+            let zone = Key::Zone(cut.clone());
+            let written = reads
+                .key(prefix, &zone)?
+                .map_or(0, |item| item.mod_revision);
+            delegation.push((zone, written));
+            let written = servers.first().map_or(0, |(_, read)| read.revision);
+            delegation.push((self.zone.rrset_key(cut, Rtype::NS), written));
+        }
         self.refuse_hidden(owner, change, servers)?;
         let first_below = below.into_iter().flatten().next();
         Ok(Surroundings {

@@ -2,7 +2,8 @@
 //!
 //! A planner is a pure function from what was read and what is wanted to a [`Plan`]: the puts and deletes, and the
 //! comparisons which ensure that nothing the plan relied on has changed since. The caller commits the plan in one
-//! transaction. If a comparison fails, it reads and plans again.
+//! transaction. If a comparison fails, it plans again. What was read is given as [`Reads`], which say what is missing, or
+//! as the types of this module.
 //!
 //! Every plan that changes a zone's records or settings writes the zone's serial key, whose revision makes its serial
 //! grow, and the head key. Plans that change no served record (`accept`, `cookie`, clean-ups) write the head key, but no
@@ -40,7 +41,7 @@ pub use zones::{
     Raise, accept, cookie, forget_serial, new_zone, raise_serials, sweep, zone_remove, zone_set,
 };
 
-/// The most puts and deletes in one transaction. etcd's limit is 128 operations by default.
+/// The most puts and deletes, or reads, in one transaction. etcd's limit is 128 operations by default.
 pub const OPS_MAX: usize = 120;
 
 /// The most octets of keys and values in one transaction. etcd's limit is 1.5 MiB by default.

@@ -254,13 +254,7 @@ fn moved(
             continue;
         }
         let old = read.rrset.as_ref().map_err(|error| {
-            let key = Key::Rrset {
-                zone: parent.apex.clone(),
-                generation: parent.settings.generation,
-                owner: owner.clone(),
-                rtype: read.rtype,
-            };
-            let key = key_text(&prefix.encode(&key));
+            let key = key_text(&prefix.encode(&parent.rrset_key(owner, read.rtype)));
             Refusal::Stored(key, error.clone())
         })?;
         let mut rdata = new.map_or_else(Vec::new, |new| new.rdata().to_vec());
@@ -290,14 +284,7 @@ fn delete_hidden(
     hidden: &[Hidden],
     plan: &mut Plan,
 ) {
-    let key_of = |owner: &Name, rtype: Rtype| {
-        prefix.encode(&Key::Rrset {
-            zone: parent.apex.clone(),
-            generation: parent.settings.generation,
-            owner: owner.clone(),
-            rtype,
-        })
-    };
+    let key_of = |owner: &Name, rtype: Rtype| prefix.encode(&parent.rrset_key(owner, rtype));
     let going: BTreeSet<Vec<u8>> = hidden
         .iter()
         .map(|one| key_of(&one.owner, one.rtype))

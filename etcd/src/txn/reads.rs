@@ -127,20 +127,27 @@ impl Reads {
         Ok(found.into_iter().flatten().next())
     }
 
+    /// The keys of the zones of these names, those that exist.
+    pub fn zone_keys(
+        &self,
+        prefix: &Prefix,
+        names: &[Name],
+    ) -> Result<Vec<Option<&KeyValue>>, NoPlan> {
+        let get = |name: &Name| Get::key(prefix, &Key::Zone(name.clone()));
+        let gets: Vec<Get> = names.iter().map(get).collect();
+        let [found] = self.all([&gets])?;
+        Ok(found.into_iter().map(<[KeyValue]>::first).collect())
+    }
+
     /// The zones of these names, those that exist.
     pub fn zones(
         &self,
         prefix: &Prefix,
         names: &[Name],
     ) -> Result<Vec<Option<Result<ZoneRead, Unreadable>>>, NoPlan> {
-        let get = |name: &Name| Get::key(prefix, &Key::Zone(name.clone()));
-        let gets: Vec<Get> = names.iter().map(get).collect();
-        let [found] = self.all([&gets])?;
-        let zone = |items: &[KeyValue]| {
-            let item = items.first()?;
-            Some(ZoneRead::decode(prefix, item, self.revision))
-        };
-        Ok(found.into_iter().map(zone).collect())
+        let zone = |item| ZoneRead::decode(prefix, item, self.revision);
+        let keys = self.zone_keys(prefix, names)?.into_iter();
+        Ok(keys.map(|item| item.map(zone)).collect())
     }
 
     /// The zone of this name, if it exists.
@@ -197,6 +204,16 @@ impl ZoneRead {
             )),
         }
     }
+
+    /// The key of an RRset in the generation that the zone served when it was read.
+    pub fn rrset_key(&self, owner: &Name, rtype: Rtype) -> Key {
+        Key::Rrset {
+            zone: self.apex.clone(),
+            generation: self.settings.generation,
+            owner: owner.clone(),
+            rtype,
+        }
+    }
 }
 
 impl SerialRead {
@@ -225,15 +242,5 @@ impl RrsetRead {
             revision: item.mod_revision,
         };
         Ok((owner, rrset))
-    }
-}
-
-/// The key of an RRset in the generation that a zone served when it was read.
-pub(super) fn rrset_key(read: &ZoneRead, owner: &Name, rtype: Rtype) -> Key {
-    Key::Rrset {
-        zone: read.apex.clone(),
-        generation: read.settings.generation,
-        owner: owner.clone(),
-        rtype,
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
     names
 }
 
-/// What stands around an owner, all read at this revision or later.
+/// What stands around an owner, all read at this revision.
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
     /// The revision.
@@ -102,9 +102,9 @@ pub(super) struct Surroundings {
     pub present: Vec<RrsetRead>,
     /// The name above the owner that has a DNAME record.
     pub dname: Option<Name>,
-    /// The delegation that makes records visible although a zone below answers for the owner: its key, and the revision
-    /// that wrote it.
-    pub delegation: Option<(Key, i64)>,
+    /// What makes records visible although a zone below answers for the owner: the key of the first such zone and that of
+    /// its delegation, and the revisions that wrote them.
+    pub delegation: Vec<(Key, i64)>,
     /// A name below the owner that has records. It is only read to write a DNAME record.
     pub below: Option<Name>,
 }
@@ -206,7 +206,7 @@ pub(super) fn apply(
     for name in &around.closer {
         planned.plan.unchanged(prefix, &Key::Zone(name.clone()), 0);
     }
-    if let Some((key, revision)) = &around.delegation {
+    for (key, revision) in &around.delegation {
         planned.plan.unchanged(prefix, key, *revision);
     }
     planned.plan.touch(prefix, &read.apex);
@@ -223,16 +223,7 @@ struct Site<'a> {
 
 impl Site<'_> {
     fn key(&self, rtype: Rtype) -> Key {
-        self.key_at(self.owner, rtype)
-    }
-
-    fn key_at(&self, owner: &Name, rtype: Rtype) -> Key {
-        Key::Rrset {
-            zone: self.read.apex.clone(),
-            generation: self.read.settings.generation,
-            owner: owner.clone(),
-            rtype,
-        }
+        self.read.rrset_key(self.owner, rtype)
     }
 
     fn read(&self, rtype: Rtype) -> Option<&RrsetRead> {
@@ -285,7 +276,7 @@ impl Site<'_> {
 
     fn no_dname_above(&self, plan: &mut Plan) {
         for name in dname_candidates(&self.read.apex, self.owner) {
-            plan.unchanged(self.prefix, &self.key_at(&name, Rtype::DNAME), 0);
+            plan.unchanged(self.prefix, &self.read.rrset_key(&name, Rtype::DNAME), 0);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::model::{CookieSecrets, Name, Rdata, Rrset, Rtype, ZoneSettings, is_serial_before};
-use crate::schema::{Accepted, Key, Prefix, SerialBase, Unreadable, encode};
+use crate::schema::{Accepted, Key, KeyValue, Prefix, SerialBase, encode};
 
 use super::{Op, Plan, Refusal, SerialRead, WantedZone, ZoneRead};
 
@@ -47,26 +47,21 @@ pub fn zone_set(
 /// A zone and the lowest base of its serials. A serial is the base plus a revision.
 pub type Raise = (Name, u32);
 
-/// Plans higher serials for those of these zones whose base is too low. Returns no plan if there are none; and the zones
-/// with their new bases. The zones are given in the order of `raises`.
+/// Plans higher serials for those of these zones whose base is too low. Returns the zones that it raises, with their new
+/// bases, and no plan if there are none. `keys` is what was read of the zones, in the order of `raises`.
 pub fn raise_serials(
     prefix: &Prefix,
     raises: &[Raise],
-    zones: Vec<Option<Result<ZoneRead, Unreadable>>>,
+    keys: &[Option<&KeyValue>],
+    as_of: i64,
 ) -> (Option<Plan>, Vec<ZoneRead>) {
     let (mut plan, mut raised) = (Plan::default(), Vec::new());
-    for ((apex, base), zone) in raises.iter().zip(zones) {
+    for ((apex, base), item) in raises.iter().zip(keys) {
         let key = Key::Zone(apex.clone());
-        let mut read = match zone {
-            Some(Ok(read)) => read,
-            // Others may have written it meanwhile, or removed it.
-            Some(Err(_)) => continue,
-            None => {
-                plan.unchanged(prefix, &key, 0);
-                continue;
-            }
-        };
-        plan.unchanged(prefix, &key, read.revision);
+        // Also of zones that are left out: the copy that was read may be old.
+        plan.unchanged(prefix, &key, item.map_or(0, |item| item.mod_revision));
+        let read = item.map(|item| ZoneRead::decode(prefix, item, as_of));
+        let Some(Ok(mut read)) = read else { continue };
         if is_serial_before(read.settings.serial_base, *base) {
             read.settings.serial_base = *base;
             plan.put(prefix, &key, encode(&read.settings));

@@ -3,7 +3,8 @@
 use etcd_client::{Client, KvClient, ResponseHeader, WatchResponse};
 
 use super::StoreError;
-use crate::mirror::{Header, Input, KeyChange, KeyValue};
+use crate::mirror::{Header, Input, KeyChange};
+use crate::schema::KeyValue;
 
 /// No limit in practice: a page of long TXT records or a large transaction must fit.
 pub(crate) const MESSAGE_MAX: usize = 1 << 30;

@@ -146,7 +146,7 @@ impl StoreError {
 
     /// Whether another endpoint, or the same one later, may succeed.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, StoreError::Unreachable(_) | StoreError::Behind(_))
+        matches!(self, StoreError::Unreachable(_))
     }
 
     /// What the error means for the mirror.

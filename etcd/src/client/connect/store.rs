@@ -207,8 +207,8 @@ impl Store {
         }
     }
 
-    /// This store as the member in use has it. Reads may be old.
-    pub(crate) fn nearest(&self) -> Self {
+    /// The same store, which answers from the copy of the member in use. Reads may be old.
+    pub(crate) fn serializable(&self) -> Self {
         Store {
             serializable: true,
             ..self.clone()
@@ -247,7 +247,11 @@ mod tests {
                 true => store.clone().dry_run(),
                 false => store.clone(),
             };
-            for other in [store.at("http://127.0.0.1:2"), store.without_quorum()] {
+            for other in [
+                store.at("http://127.0.0.1:2"),
+                store.without_quorum(),
+                store.serializable(),
+            ] {
                 assert_eq!(other.is_dry_run(), is_dry_run);
             }
         }

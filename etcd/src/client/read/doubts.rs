@@ -22,13 +22,11 @@ impl Store {
     ) -> Result<Vec<Finding>, StoreError> {
         let prefix = self.prefix();
         let zone = Get::key(prefix, &Key::Zone(apex.clone()));
-        // The member that has answered with this revision has it.
-        let mut reads = self
-            .nearest()
-            .fetch(std::slice::from_ref(&zone), None)
-            .await?;
+        // A member that has answered with this revision has applied it.
+        let zone = [zone];
+        let mut reads = self.fetch_serializable(&zone, None).await?;
         if reads.revision() < revision {
-            reads = self.fetch(&[zone], None).await?;
+            reads = self.fetch(&zone, None).await?;
         }
         let Ok(Some(read)) = reads.zone(prefix, apex) else {
             return Ok(Vec::new());
@@ -49,7 +47,9 @@ impl Store {
             let subtree = prefix.subtree(apex, generation, &parent);
             gets.push(Get::range(subtree, SHADOWED_MAX));
         }
-        let found = self.nearest().fetch(&gets, Some(reads.revision())).await?;
+        let found = self
+            .fetch_serializable(&gets, Some(reads.revision()))
+            .await?;
         let found = found.items().filter_map(|item| {
             // Unreadable values are reported elsewhere.
             let (owner, stored) = RrsetRead::decode(prefix, item).ok()?;

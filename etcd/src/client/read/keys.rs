@@ -1,14 +1,11 @@
-//! Reads several keys in one transaction.
+//! Reads several ranges of keys at one revision.
 
 use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
 
 use crate::client::connect::{Store, StoreError, header, key_value, kv_client};
-use crate::mirror::{Header, KeyValue};
-use crate::schema::Key;
-use crate::txn::{Get, Reads};
-
-/// Number of reads in one transaction. etcd's limit is 128 operations by default.
-const READS_MAX: usize = 120;
+use crate::mirror::Header;
+use crate::schema::{Key, KeyValue};
+use crate::txn::{Get, OPS_MAX, Reads};
 
 /// The newest revisions when a linearizable read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,19 +37,32 @@ impl Store {
         Ok((header, found.into_iter().map(first).collect()))
     }
 
-    /// Reads these ranges at one revision: at this one if given, otherwise at the newest.
+    /// Reads these ranges at one revision: at this one if given, otherwise at the newest that the member has.
     pub(crate) async fn fetch(
         &self,
         gets: &[Get],
         mut revision: Option<i64>,
     ) -> Result<Reads, StoreError> {
         let mut reads = Reads::default();
-        for gets in gets.chunks(READS_MAX) {
+        for gets in gets.chunks(OPS_MAX) {
             let (header, found) = self.get_at_once(gets, revision).await?;
             let revision = *revision.get_or_insert(header.revision);
             reads.add(Reads::at(revision, gets.iter().cloned().zip(found)));
         }
         Ok(reads)
+    }
+
+    /// The same from the copy of the member in use, which may be old; linearizably if that does not have the revision, or
+    /// does not know of a permission.
+    pub(crate) async fn fetch_serializable(
+        &self,
+        gets: &[Get],
+        revision: Option<i64>,
+    ) -> Result<Reads, StoreError> {
+        match self.serializable().fetch(gets, revision).await {
+            Err(StoreError::Behind(_) | StoreError::Denied(_)) => self.fetch(gets, revision).await,
+            other => other,
+        }
     }
 
     /// Does several reads in one transaction. Returns the response's header and the keys that each read found.

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::page::{self, PageSize, next_key};
 use crate::client::connect::{Store, StoreError, kv_client};
-use crate::mirror::{Header, KeyValue};
-use crate::schema::Census;
+use crate::mirror::Header;
+use crate::schema::{Census, KeyValue};
 
 /// Keys and values of a range at one revision.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use std::time::Duration;
 use etcd_client::GetResponse;
 
 use crate::client::connect::{StoreError, header, key_value};
-use crate::mirror::{Header, KeyValue};
+use crate::mirror::Header;
+use crate::schema::KeyValue;
 
 /// Smallest page, in keys.
 const KEYS_MIN: i64 = 500;

@@ -145,12 +145,6 @@ impl Store {
 
     /// The key of an RRset in the served generation, as text.
     pub fn key_text(&self, read: &ZoneRead, owner: &Name, rtype: Rtype) -> String {
-        let key = Key::Rrset {
-            zone: read.apex.clone(),
-            generation: read.settings.generation,
-            owner: owner.clone(),
-            rtype,
-        };
-        key_text(&self.prefix().encode(&key))
+        key_text(&self.prefix().encode(&read.rrset_key(owner, rtype)))
     }
 }

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use super::RangeRead;
 use crate::client::connect::{Store, StoreError};
-use crate::mirror::KeyValue;
 use crate::model::Name;
-use crate::schema::{Key, Unreadable};
-use crate::txn::{Refusal, SerialRead, Slot, ZoneRead};
+use crate::schema::{Key, KeyValue, Unreadable};
+use crate::txn::{Get, NoPlan, Refusal, SerialRead, Slot, ZoneRead};
 
 /// Zones at one revision.
 #[derive(Debug, Default)]
@@ -95,28 +94,14 @@ impl Store {
         })
     }
 
-    /// The first of these names that was a zone until something other than nsctl deleted its settings. None of the
-    /// names is a zone at this revision.
-    pub async fn lost_zone(&self, names: &[Name], as_of: i64) -> Result<Option<Name>, StoreError> {
-        let keys: Vec<Vec<u8>> = names
-            .iter()
-            .map(|name| self.prefix().encode(&Key::Serial(name.clone())))
-            .collect();
-        let (_, values) = self.get_all(&keys, Some(as_of)).await?;
-        let is_lost = |item: &Option<KeyValue>| {
-            item.as_ref()
-                .is_some_and(|item| !SerialRead::decode(item).is_removed)
-        };
-        Ok(values
-            .iter()
-            .position(is_lost)
-            .map(|index| names[index].clone()))
-    }
-
     /// Why there is no zone of this name at this revision.
     pub async fn no_zone(&self, apex: &Name, as_of: i64) -> Result<Refusal, StoreError> {
-        let lost = self.lost_zone(std::slice::from_ref(apex), as_of).await?;
-        Ok(lost.map_or_else(|| Refusal::UnknownZone(apex.clone()), Refusal::ZoneLost))
+        let serial = Get::key(self.prefix(), &Key::Serial(apex.clone()));
+        let reads = self.fetch(&[serial], Some(as_of)).await?;
+        Ok(match reads.no_zone(self.prefix(), apex) {
+            NoPlan::Refused(refusal) => refusal,
+            _ => Refusal::UnknownZone(apex.clone()),
+        })
     }
 
     /// The serials of the zones as front-ends answer them, in the order of the zones. The number of requests depends on

@@ -27,7 +27,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// Lifetime of a withdrawal, in seconds: longer than a member may be stopped with the attempt unread in its socket.
 const REMEMBERED: i64 = 24 * 60 * 60;
 
-/// Number of tries after which a pause is made even where etcd returned what to plan again from.
+/// Number of tries after which a pause is made although etcd returned what to plan again from.
 const HASTY_TRIES: u32 = 10;
 
 /// The result of one try.
@@ -82,8 +82,8 @@ impl<'a> Attempts<'a> {
         Tried::Done(revision)
     }
 
-    /// Commits a plan that is based on reads at revision `since` or later. Returns the revision of the commit, or none
-    /// if the plan was not applied and never will be: then the change has to be planned again.
+    /// Commits a plan. `since` is a revision that the store had before. Returns the revision of the commit, or none if the
+    /// plan was not applied and never will be: then the change has to be planned again.
     pub(super) async fn commit(
         &mut self,
         plan: &Plan,
@@ -95,8 +95,8 @@ impl<'a> Attempts<'a> {
         })
     }
 
-    /// Commits a plan that is based on reads at revision `since` or later; `gets` is read again where a comparison
-    /// fails. In a dry run every plan counts as applied, and nothing is sent.
+    /// Commits a plan. `since` is a revision that the store had before; `gets` is read where a comparison fails. In a dry
+    /// run every plan counts as applied, and nothing is sent.
     pub(super) async fn attempt(
         &mut self,
         plan: &Plan,
@@ -118,13 +118,12 @@ impl<'a> Attempts<'a> {
                         tries: self.tries,
                     });
                 }
-                if self.tries <= HASTY_TRIES && !now.is_empty() {
-                    return Ok(Tried::Lost(now));
+                if self.tries > HASTY_TRIES || now.is_empty() {
+                    // A random pause keeps writers from colliding in step.
+                    let pause = fastrand::u64(..=u64::from(self.tries.min(10)));
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
-                // A random pause keeps writers from colliding in step.
-                let pause = fastrand::u64(..=u64::from(self.tries.min(10)));
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-                Ok(Tried::Lost(Reads::default()))
+                Ok(Tried::Lost(now))
             }
             Err(error @ (StoreError::Unreachable(_) | StoreError::Full)) => {
                 self.tries += 1;
@@ -163,7 +162,11 @@ impl<'a> Attempts<'a> {
         is_full: bool,
     ) -> Result<Option<i64>, StoreError> {
         let store = self.store.with_time_left(SETTLE);
-        let done = store.when_done(attempt, since).await?;
+        let done = match store.when_done(attempt, since).await {
+            // The plan was made from a copy that is older than etcd's history. It can be withdrawn all the same.
+            Err(StoreError::Compacted) if !is_full => None,
+            done => done?,
+        };
         // A full store may report an error although it applies the write. But it reports that only after the write was
         // processed, so the history is final. It would not accept the withdrawal either.
         if done.is_some() || is_full {

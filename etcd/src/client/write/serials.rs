@@ -62,8 +62,9 @@ impl Store {
         };
         let names: Vec<Name> = batch.iter().map(|(zone, _)| zone.clone()).collect();
         let planner = |reads: &Reads| {
-            let zones = reads.zones(self.prefix(), &names)?;
-            Ok(txn::raise_serials(self.prefix(), batch, zones))
+            let keys = reads.zone_keys(self.prefix(), &names)?;
+            let as_of = reads.revision();
+            Ok(txn::raise_serials(self.prefix(), batch, &keys, as_of))
         };
         let done = self.transact(first, planner).await?;
         let raised = done.report.into_iter().map(|read| Raised {

@@ -1,14 +1,15 @@
-//! Changes in one round: read nearby, commit with comparisons, and plan again from what a lost transaction returns.
+//! Changes in one round of consensus: read, commit with comparisons, and plan again from what a transaction whose
+//! comparisons fail returns.
 //!
-//! The nearest member's copy may be old. That is enough to plan from, because the transaction compares what the plan
-//! depends on. It is not enough to refuse a change, or to find it unnecessary: before that, the same is read
-//! linearizably. Where a comparison fails, the transaction returns what it was planned from as it is now. So a change
-//! takes one round of consensus, and one more each time that it is outrun.
+//! The reads are serializable: the member in use answers them from its own copy, which may be old. That is enough to plan
+//! from, because the transaction compares what the plan depends on. It is not enough to refuse a change, to find it
+//! unnecessary, or for a dry run: before that, the same is read linearizably. Where a comparison fails, the transaction
+//! returns what it was planned from as it is now. So a change takes one round of consensus, and one more each time that
+//! others were first or the copy was old.
 
 use super::ChangeError;
 use super::attempts::{Attempts, Tried};
-use crate::client::connect::Store;
-use crate::client::connect::StoreError;
+use crate::client::connect::{Store, StoreError};
 use crate::model::Name;
 use crate::schema::Key;
 use crate::txn::{Get, NoPlan, OPS_MAX, Plan, Reads};
@@ -24,7 +25,7 @@ pub(super) struct Transacted<T> {
 }
 
 impl Store {
-    /// Makes the change at a name that the planner plans. No plan means that nothing has to change.
+    /// Makes the change that the planner plans; `name` is for messages. No plan means that nothing has to change.
     pub(super) async fn transact<T>(
         &self,
         name: &Name,
@@ -35,26 +36,19 @@ impl Store {
         let (mut reads, mut is_current) = (Reads::default(), false);
         loop {
             let store = attempts.store();
-            match planner(&reads) {
+            let more = match planner(&reads) {
                 Err(NoPlan::Read(mut gets)) => {
-                    let revision = match reads.is_empty() {
-                        true => {
-                            gets.push(head.clone());
-                            None
-                        }
-                        false => Some(reads.revision()),
-                    };
-                    let more = match is_current {
+                    let revision = Some(reads.revision()).filter(|_| !reads.is_empty());
+                    if reads.is_empty() && !gets.contains(&head) {
+                        gets.push(head.clone());
+                    }
+                    match is_current {
                         true => store.fetch(&gets, revision).await,
-                        false => store.nearest().fetch(&gets, revision).await,
-                    };
-                    match more {
-                        Ok(more) => reads.add(more),
-                        Err(StoreError::Compacted) if !store.is_late() => reads = Reads::default(),
-                        Err(error) => return Err(error.into()),
+                        false => store.fetch_serializable(&gets, revision).await,
                     }
                 }
                 Ok((Some(plan), report)) if is_current || !self.is_dry_run() => {
+                    // Those of a very long name do not fit into the transaction: then it returns nothing.
                     let gets = Some(reads.gets()).filter(|gets| gets.len() <= OPS_MAX);
                     let gets = gets.unwrap_or_default();
                     match attempts.attempt(&plan, reads.revision(), &gets).await? {
@@ -65,16 +59,17 @@ impl Store {
                                 report,
                             });
                         }
-                        Tried::Lost(anew) => (is_current, reads) = (!anew.is_empty(), anew),
+                        Tried::Lost(now) => (is_current, reads) = (!now.is_empty(), now),
                     }
+                    continue;
                 }
                 _ if !is_current => {
-                    reads = store.fetch(&reads.gets(), None).await?;
                     is_current = true;
+                    let gets = std::mem::take(&mut reads).gets();
+                    store.fetch(&gets, None).await
                 }
                 Ok((_, report)) => {
-                    let [last] = reads.all([std::slice::from_ref(&head)]).unwrap_or_default();
-                    let last = last.into_iter().flatten().next();
+                    let last = reads.key(self.prefix(), &Key::Head).ok().flatten();
                     return Ok(Transacted {
                         revision: last.map_or(0, |last| last.mod_revision),
                         written: false,
@@ -83,6 +78,12 @@ impl Store {
                 }
                 Err(NoPlan::Refused(refusal)) => return Err(refusal.into()),
                 Err(NoPlan::Unreadable(key)) => return Err(StoreError::Unreadable(key).into()),
+            };
+            match more {
+                Ok(more) => reads.add(more),
+                // The revision of the first reads is gone.
+                Err(StoreError::Compacted) if !store.is_late() => reads = Reads::default(),
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -19,6 +19,9 @@ const SWEEP_FAILURES_MAX: u32 = 10;
 /// Number of keys that one transaction deletes.
 const SWEPT_AT_ONCE: usize = 1000;
 
+/// Time limit for finding out what a removal uncovers: the zone is removed by then, and only the report waits.
+const UNCOVERED_WITHIN: Duration = Duration::from_secs(1);
+
 /// The result of removing a zone.
 #[derive(Debug)]
 pub struct Removed {
@@ -73,7 +76,7 @@ impl Store {
             return Ok(None);
         }
         // This is only for the report: an unreadable zone above does not prevent the removal.
-        let uncovered = self.with_fresh_timeout().uncovered(apex).await;
+        let uncovered = self.with_timeout(UNCOVERED_WITHIN).uncovered(apex).await;
         let leftover = self.sweep(apex, |_| true).await.err();
         Ok(Some(Removed {
             revision: done.revision,
@@ -85,6 +88,7 @@ impl Store {
     /// Accepts a mass deletion that front-ends are holding back. Returns the revision.
     pub async fn accept(&self, accepted: Accepted) -> Result<i64, ChangeError> {
         let planner = |reads: &Reads| {
+            // The plan does not need it. Its revision tells from when on to look for the attempt.
             reads.key(self.prefix(), &Key::Head)?;
             Ok((Some(txn::accept(self.prefix(), accepted)), ()))
         };
@@ -99,8 +103,8 @@ impl Store {
             let serial = Get::key(prefix, &Key::Serial(apex.clone()));
             let [zone, serial] = reads.all([&[zone], &[serial]])?;
             let serial = serial.into_iter().flatten().next().map(SerialRead::decode);
-            let is_removed = zone.into_iter().flatten().next().is_none();
-            let serial = serial.filter(|_| is_removed);
+            let is_absent = zone.into_iter().flatten().next().is_none();
+            let serial = serial.filter(|_| is_absent);
             Ok((
                 serial.map(|serial| txn::forget_serial(prefix, apex, serial)),
                 (),

@@ -157,14 +157,22 @@ fn some_rdata(rtype: Rtype, which: usize) -> Vec<Rdata> {
     let text = match rtype {
         Rtype::A => ["192.0.2.1", "192.0.2.2"][which % 2],
         Rtype::AAAA => ["2001:db8::1", "2001:db8::2"][which % 2],
+        Rtype::DS => "1 8 1 00000000000000000000000000000000000000aa",
         // The first makes the address at that name one of the delegation.
-        _ => ["b.a.x.", "other."][which % 2],
+        _ => ["b.a.x.", "c.b.a.x."][which % 2],
     };
     rdata(rtype, &[text])
 }
 
 fn edits() -> impl Strategy<Value = Edit> {
-    let rtypes = [Rtype::A, Rtype::AAAA, Rtype::NS, Rtype::CNAME, Rtype::DNAME];
+    let rtypes = [
+        Rtype::A,
+        Rtype::AAAA,
+        Rtype::NS,
+        Rtype::CNAME,
+        Rtype::DNAME,
+        Rtype::DS,
+    ];
     let change = (0..6usize, 0..rtypes.len(), 0..2usize, 0..3usize);
     let change = change.prop_map(move |(kind, rtype, which, ttl)| {
         let rtype = rtypes[rtype];
@@ -293,7 +301,7 @@ fn a_change_takes_two_reads() {
 }
 
 #[test]
-fn removing_everything_leaves_nothing_that_the_copy_lacks() {
+fn removing_everything_is_lost_if_something_was_added() {
     let mut model = Model::with_zones(&["x"]);
     let edit = |change| Edit {
         owner: "a.x",
@@ -309,7 +317,7 @@ fn removing_everything_leaves_nothing_that_the_copy_lacks() {
 }
 
 #[test]
-fn what_makes_hidden_glue_visible_is_compared() {
+fn glue_below_a_zone_compares_its_delegation() {
     let mut model = Model::with_zones(&["x"]);
     let edit = |owner, zone, change| Edit {
         owner,
@@ -328,7 +336,28 @@ fn what_makes_hidden_glue_visible_is_compared() {
 }
 
 #[test]
-fn zones_that_are_not_there_are_told_apart_from_lost_ones() {
+fn glue_below_a_zone_compares_that_zone() {
+    let mut model = Model::with_zones(&["x", "a.x", "b.a.x"]);
+    let edit = |owner, change| Edit {
+        owner,
+        zone: Some(("x", false)),
+        change,
+    };
+    let servers = edit("a.x", add(Rtype::NS, &["c.b.a.x."]));
+    model.take(&Step::Edit(servers));
+    let glue = edit("c.b.a.x", add(Rtype::A, &["192.0.2.1"]));
+    let (planned, _) = model.plan(&glue).expect("it is glue of a.x");
+    let plan = planned.expect("a change").plan;
+    model.take(&Step::Toggle("a.x"));
+    assert!(
+        !model.holds(&plan),
+        "b.a.x answers now, and nothing delegates it"
+    );
+    assert!(matches!(model.plan(&glue), Err(Refusal::Hidden { .. })));
+}
+
+#[test]
+fn a_missing_zone_is_not_a_lost_one() {
     let mut model = Model::default();
     let plain = Edit {
         owner: "a.x",
