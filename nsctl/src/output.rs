@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use etcd::model::zonefile::Finding;
+use etcd::model::zonefile::RrsetFinding;
 use etcd::model::{Name, shown};
 use etcd::schema::Unreadable;
 use serde::Serialize;
@@ -143,8 +143,8 @@ pub(crate) fn readable_lines(text: &str) -> String {
 }
 
 /// Prints what is probably a mistake in records, a line each on stderr.
-pub(crate) fn warnings(found: Vec<Finding>) {
-    for Finding { reason, .. } in found {
+pub(crate) fn warnings(found: Vec<RrsetFinding>) {
+    for RrsetFinding { reason, .. } in found {
         warning(reason);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use etcd::model::zonefile::Fault;
+use etcd::model::zonefile::FileFinding;
 
 use crate::ferret::{cases, origin, text};
 use crate::zones;
@@ -90,7 +90,7 @@ fn every_fault_is_named() {
         } else if is_named(class, &found) && (is_refused || class.is_warning_enough) {
             *named.entry(class.name).or_default() += 1;
         } else {
-            let found: Vec<String> = found.iter().map(Fault::to_string).collect();
+            let found: Vec<String> = found.iter().map(FileFinding::to_string).collect();
             missing.push(format!("{} {}: {found:?}\n{zone}", class.name, case["id"]));
         }
     }
@@ -108,8 +108,8 @@ fn is_flawless(class: &Class, zone: &str) -> bool {
             .all(|line| lines.insert(line) || line.is_empty())
 }
 
-fn is_named(class: &Class, found: &[Fault]) -> bool {
-    let is_it = |fault: &Fault| class.words.iter().any(|words| fault.reason.contains(words));
+fn is_named(class: &Class, found: &[FileFinding]) -> bool {
+    let is_it = |fault: &FileFinding| class.words.iter().any(|words| fault.reason.contains(words));
     found.iter().any(is_it)
 }
 

@@ -1,18 +1,18 @@
 //! From master files to answers, without a process.
 
 use etcd::model::Name;
-use etcd::model::zonefile::{self, Checked, Fault};
+use etcd::model::zonefile::{self, Checked, FileFinding};
 use nsd::message::{self, Reject, ServerEdns};
 use nsd::zone::{Contents, Rrset, SoaFields, View, Zone, resolve};
 
 /// Reads a master file and checks the zone.
-pub(crate) fn check(origin: &Name, text: &str) -> Result<Checked, Vec<Fault>> {
+pub(crate) fn check(origin: &Name, text: &str) -> Result<Checked, Vec<FileFinding>> {
     zonefile::check(origin, zonefile::read(text.as_bytes(), origin)?)
 }
 
 /// The same for a zone with records of signed zones, one of a type at a name: no import takes them, and a front-end
 /// still serves those that somebody has stored.
-pub(crate) fn check_signed(origin: &Name, text: &str) -> Result<Checked, Vec<Fault>> {
+pub(crate) fn check_signed(origin: &Name, text: &str) -> Result<Checked, Vec<FileFinding>> {
     let mut file = zonefile::read(text.as_bytes(), origin)?;
     let records = file.records.clone();
     file.leave_out_dnssec();

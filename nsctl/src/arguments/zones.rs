@@ -100,7 +100,7 @@ pub(crate) struct AddZone {
     /// --default-ttl and --soa-ttl.
     #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
     pub(crate) ns: Vec<Name>,
-    /// Move the records of the zone above that this zone would hide into this zone, in the same transaction.
+    /// Move into this zone, in the same transaction, those records of its parent zone that it would hide.
     #[arg(long = "move", conflicts_with = "force")]
     pub(crate) move_hidden: bool,
     /// Create the zone even if it hides records of the zone above, or if front-ends may still be serving an old zone of
@@ -156,7 +156,7 @@ pub(crate) struct ImportZone {
     /// Write nothing if there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Move the records of the zone above that the new zone would hide into the new zone.
+    /// Move into the new zone those records of its parent zone that it would hide.
     #[arg(long = "move")]
     pub(crate) move_hidden: bool,
     /// Import in spite of any of these: the file has records of a signed zone, such as RRSIG and DNSKEY (they are left

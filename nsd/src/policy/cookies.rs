@@ -51,13 +51,13 @@ pub fn check_cookie(
     now: u64,
 ) -> CheckedCookie {
     let in_use = secrets.in_use(now);
-    let maker = server.and_then(|server| maker(secrets, client, server, peer, now));
+    let made_with = server.and_then(|server| secret_of(secrets, client, server, peer, now));
     // A cookie of another secret would be rejected once that is gone.
     let is_fresh = |server: &&[u8; SERVER_COOKIE_LEN]| {
-        maker == Some(in_use) && age_s(server, now) <= RENEWED_FROM_S
+        made_with == Some(in_use) && age_s(server, now) <= RENEWED_FROM_S
     };
     CheckedCookie {
-        is_valid: maker.is_some(),
+        is_valid: made_with.is_some(),
         server: match server.filter(is_fresh) {
             Some(server) => *server,
             None => make(in_use, client, peer, now),
@@ -65,8 +65,8 @@ pub fn check_cookie(
     }
 }
 
-/// The secret that made this cookie, if it is valid.
-fn maker<'s>(
+/// The secret that this cookie was made with, if the cookie is valid.
+fn secret_of<'s>(
     secrets: &'s CookieSecrets,
     client: &[u8; CLIENT_COOKIE_LEN],
     server: &[u8; SERVER_COOKIE_LEN],
@@ -251,7 +251,8 @@ mod tests {
             }),
             ..before
         };
-        // The last but one sees the key of the next rotation, in which `c` is current.
+        // What a front-end has once it has seen the next rotation, which makes `c` current, while the other still has
+        // `rotated`.
         let after = CookieSecrets {
             current: c,
             previous: Some(b),

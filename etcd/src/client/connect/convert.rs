@@ -1,4 +1,5 @@
-//! Conversions from etcd-client's types to the mirror's, and its client with our limits of messages.
+//! Conversions from etcd-client's types to the mirror's, and etcd-client's KV client with our limit on the size of a
+//! message.
 
 use etcd_client::{Client, KvClient, ResponseHeader, WatchResponse};
 

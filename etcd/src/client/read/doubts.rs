@@ -1,7 +1,7 @@
 //! Likely mistakes in records that were just written.
 
 use crate::client::connect::{Store, StoreError};
-use crate::model::zonefile::{self, Finding, Rrsets};
+use crate::model::zonefile::{self, RrsetFinding, Rrsets};
 use crate::model::{Name, Rdata, Rrset, Rtype};
 use crate::schema::Key;
 use crate::txn::{Get, RrsetRead};
@@ -19,7 +19,7 @@ impl Store {
         rtype: Rtype,
         rdata: &[Rdata],
         revision: i64,
-    ) -> Result<Vec<Finding>, StoreError> {
+    ) -> Result<Vec<RrsetFinding>, StoreError> {
         let prefix = self.prefix();
         let zone = Get::key(prefix, &Key::Zone(apex.clone()));
         // A member that has answered with this revision has applied it.

@@ -31,7 +31,7 @@ pub struct MirrorStatus {
     pub endpoint: String,
     /// The cluster that the copy is of, once one has answered.
     pub cluster_id: Option<u64>,
-    /// The member there, once it has answered.
+    /// The member that is connected to, once it has answered.
     pub member_id: Option<u64>,
     /// Whether the watch is established.
     pub watching: bool,
@@ -88,7 +88,8 @@ impl Driver {
         MirrorStatus {
             applied: mirror.applied(),
             last_fresh: mirror.last_fresh(),
-            // The list of endpoints may have changed since: then the index is that of another one.
+            // `mirror.endpoint()` is an index into the list of endpoints. If that list has changed since we connected, the
+            // index may stand for another URL, so a connection has the URL that it was opened with.
             endpoint: match self.connection {
                 Some(_) => self.endpoint.clone(),
                 None => self.config.url(mirror.endpoint()),

@@ -89,7 +89,8 @@ impl Connection {
         let told = move |error| StoreError::from_etcd(error, &endpoint);
         Box::pin(async move {
             // If etcd has compacted up to `from`, the watch omits the deletions of that revision without an error
-            // (etcd#18089). A read at the revision before shows it. Other errors of the read the watch will meet, too.
+            // (etcd#18089). A read at the revision before shows it. Any other error of that read is ignored: the
+            // watch will meet it, too.
             let there = kv.get(head, Some(before)).await.map_err(&told);
             if let Err(StoreError::Compacted) = there {
                 return Err(StoreError::Compacted);
@@ -115,7 +116,7 @@ impl Connection {
         })
     }
 
-    /// Asks, after a pause, for the client URLs of the members that take requests.
+    /// Asks, after a pause, for the client URLs of the voting members: learners refuse most requests.
     pub(super) fn members(&self, after: Duration) -> Pending<Vec<String>> {
         let mut cluster = self.read.cluster_client();
         Box::pin(async move {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Exported;
 use crate::model::Name;
-use crate::model::zonefile::{self, Fault, MasterFile};
+use crate::model::zonefile::{self, FileFinding, MasterFile};
 
 /// Limit for a file, in octets: devices and some pipes never end.
 const OCTETS_MAX: u64 = 4 << 30;
@@ -70,7 +70,7 @@ impl MasterText {
     ///
     /// Included files are searched beside the file that includes them. If that is standard input or another descriptor
     /// of this process (`/dev/stdin`, `/dev/fd/63`), they are searched in the working directory.
-    pub fn records(&self, origin: &Name) -> Result<MasterFile, Vec<Fault>> {
+    pub fn records(&self, origin: &Name) -> Result<MasterFile, Vec<FileFinding>> {
         let mut include = |from: &str, path: &str| {
             let folder = match from == self.file {
                 true if !self.has_name() => None,

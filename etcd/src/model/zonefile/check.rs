@@ -8,8 +8,8 @@ use super::super::rrset::{Rrset, TTL_MAX};
 use super::super::rtype::Rtype;
 use super::super::zone::{Soa, ZoneSettings};
 use super::examine::examine;
-use super::finding::Finding;
-use super::{Fault, FilePosition, FileRecord, MasterFile, Rrsets};
+use super::finding::RrsetFinding;
+use super::{FileFinding, FilePosition, FileRecord, MasterFile, Rrsets};
 
 /// A zone made of the records of a master file.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Checked {
     /// All other records.
     pub rrsets: Rrsets,
     /// Probable mistakes.
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<FileFinding>,
 }
 
 /// An RRset whose records are being gathered: the position of the first one, the lowest TTL, the members.
@@ -31,15 +31,15 @@ struct Gathered {
     rdata: Vec<Rdata>,
 }
 
-fn fault(at: &FilePosition, reason: impl Into<String>) -> Fault {
-    Fault {
+fn fault(at: &FilePosition, reason: impl Into<String>) -> FileFinding {
+    FileFinding {
         at: Some(at.clone()),
         reason: reason.into(),
     }
 }
 
 /// Makes a zone of the records and checks it as a whole. Returns all errors, not only the first.
-pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
+pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<FileFinding>> {
     let MasterFile {
         records,
         mut warnings,
@@ -80,7 +80,7 @@ pub fn check(apex: &Name, file: MasterFile) -> Result<Checked, Vec<Fault>> {
     if let Some((record, ..)) = &soa {
         places.insert((apex.clone(), Rtype::SOA), record.at.clone());
     }
-    let place = |found: Finding| Fault {
+    let place = |found: RrsetFinding| FileFinding {
         at: places.get(&(found.owner, found.rtype)).cloned(),
         reason: found.reason,
     };
@@ -105,8 +105,8 @@ fn take_soa(
     record: FileRecord,
     is_last: bool,
     soa: &mut Option<(FileRecord, Soa, u32)>,
-    errors: &mut Vec<Fault>,
-    warnings: &mut Vec<Fault>,
+    errors: &mut Vec<FileFinding>,
+    warnings: &mut Vec<FileFinding>,
 ) {
     if record.owner != *apex {
         errors.push(fault(
@@ -152,7 +152,7 @@ fn take_soa(
 fn gather(
     record: FileRecord,
     sets: &mut BTreeMap<(Name, Rtype), Gathered>,
-    warnings: &mut Vec<Fault>,
+    warnings: &mut Vec<FileFinding>,
 ) {
     let FileRecord {
         owner,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::super::rtype::Rtype;
-use super::finding::Finding;
-use super::{Fault, MasterFile, Rrsets};
+use super::finding::RrsetFinding;
+use super::{FileFinding, MasterFile, Rrsets};
 
 /// Counts of records by type, as in `24 RRSIG, 12 NSEC and 2 DNSKEY records`.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl MasterFile {
             !goes
         });
         if !counts.is_empty() {
-            self.warnings.push(Fault {
+            self.warnings.push(FileFinding {
                 at: None,
                 reason: format!(
                     "{counts} of a signed zone are left out; the zone's DS records must be gone from its parent"
@@ -60,7 +60,7 @@ impl MasterFile {
 }
 
 /// The error about a zone that has such records.
-pub(super) fn finding(rrsets: &Rrsets) -> Option<Finding> {
+pub(super) fn finding(rrsets: &Rrsets) -> Option<RrsetFinding> {
     let mut counts = Counts::default();
     let mut first = None;
     for ((owner, rtype), rrset) in rrsets {
@@ -70,7 +70,7 @@ pub(super) fn finding(rrsets: &Rrsets) -> Option<Finding> {
         }
     }
     let (owner, rtype) = first?;
-    Some(Finding::new(
+    Some(RrsetFinding::new(
         owner,
         rtype,
         format!(

@@ -5,16 +5,16 @@ use super::super::rtype::Rtype;
 use super::super::rules::{self, Around, Violation};
 use super::super::zone::Soa;
 use super::doubts::doubts;
-use super::finding::Finding;
+use super::finding::RrsetFinding;
 use super::{Rrsets, dnssec};
 
 /// What the checks of a zone as a whole have found.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// Errors: no front-end could serve this as the RFCs say.
-    pub errors: Vec<Finding>,
+    pub errors: Vec<RrsetFinding>,
     /// Warnings: this is probably a mistake.
-    pub doubts: Vec<Finding>,
+    pub doubts: Vec<RrsetFinding>,
 }
 
 /// Checks a zone as a whole.
@@ -29,7 +29,7 @@ pub fn examine(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Findings {
     }
     let errors = broken
         .into_iter()
-        .map(|(owner, rtype, violation)| Finding::new(owner, rtype, violation.to_string()));
+        .map(|(owner, rtype, violation)| RrsetFinding::new(owner, rtype, violation.to_string()));
     Findings {
         errors: errors.chain(dnssec::finding(rrsets)).collect(),
         doubts: doubts(apex, soa, rrsets),

@@ -5,7 +5,7 @@ use super::super::rtype::Rtype;
 
 /// An error or a warning about an RRset.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct RrsetFinding {
     /// The owner.
     pub owner: Name,
     /// The type.
@@ -14,9 +14,9 @@ pub struct Finding {
     pub reason: String,
 }
 
-impl Finding {
+impl RrsetFinding {
     pub(super) fn new(owner: &Name, rtype: Rtype, reason: String) -> Self {
-        Finding {
+        RrsetFinding {
             owner: owner.clone(),
             rtype,
             reason,

@@ -24,7 +24,7 @@ pub use check::{Checked, check};
 pub use diff::{Difference, diff};
 pub use doubts::{doubts, names_around};
 pub use examine::{Findings, examine, violations};
-pub use finding::Finding;
+pub use finding::RrsetFinding;
 pub use read::{Include, read, read_file};
 pub use write::{write, write_soa};
 
@@ -58,12 +58,12 @@ pub struct MasterFile {
     /// The records, in the order of the file.
     pub records: Vec<FileRecord>,
     /// Warnings about single lines; [`check()`] finds those about the zone as a whole.
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<FileFinding>,
 }
 
 /// An error or a warning about a master file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FileFinding {
     /// The position; none if it is about the zone as a whole.
     pub at: Option<FilePosition>,
     /// What is wrong, for people.
@@ -83,7 +83,7 @@ impl fmt::Display for FilePosition {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FileFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.at {
             Some(at) => write!(f, "{at}: {}", self.reason),

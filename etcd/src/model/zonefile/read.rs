@@ -10,7 +10,7 @@ use super::super::rtype::Rtype;
 use super::super::text::{Entries, Entry, Position, Token, unescaped};
 use super::super::time::period;
 use super::generate::{GenerateRange, fill, quoted_again};
-use super::{Fault, FilePosition, FileRecord, MasterFile};
+use super::{FileFinding, FilePosition, FileRecord, MasterFile};
 
 /// How deep files may include each other. It stops files that include themselves.
 const DEPTH_MAX: usize = 16;
@@ -23,7 +23,7 @@ const FILES_MAX: usize = 10_000;
 pub type Include<'a> = &'a mut dyn FnMut(&str, &str) -> Result<(String, Vec<u8>), Box<dyn Error>>;
 
 /// Reads the records of a text that includes no files. Returns all errors, not only the first.
-pub fn read(text: &[u8], origin: &Name) -> Result<MasterFile, Vec<Fault>> {
+pub fn read(text: &[u8], origin: &Name) -> Result<MasterFile, Vec<FileFinding>> {
     read_file("", text, origin, &mut |_, _| {
         Err("$INCLUDE is not possible here".into())
     })
@@ -35,7 +35,7 @@ pub fn read_file(
     text: &[u8],
     origin: &Name,
     include: Include<'_>,
-) -> Result<MasterFile, Vec<Fault>> {
+) -> Result<MasterFile, Vec<FileFinding>> {
     let mut reader = Reader {
         include,
         ttl_default: None,
@@ -68,7 +68,7 @@ struct Reader<'i> {
     /// Whether there was a warning about a record without a TTL: one is enough.
     ttl_doubted: bool,
     read: MasterFile,
-    faults: Vec<Fault>,
+    faults: Vec<FileFinding>,
     depth: usize,
     files: usize,
 }
@@ -125,12 +125,12 @@ impl Reader<'_> {
 
     fn fault(&mut self, scope: &FileScope, position: Position, reason: String) {
         let at = Some(scope.at(position));
-        self.faults.push(Fault { at, reason });
+        self.faults.push(FileFinding { at, reason });
     }
 
     fn warn(&mut self, scope: &FileScope, position: Position, reason: String) {
         let at = Some(scope.at(position));
-        let warning = Fault { at, reason };
+        let warning = FileFinding { at, reason };
         // $GENERATE makes many records, with the same warning for each.
         if self.read.warnings.last() != Some(&warning) {
             self.read.warnings.push(warning);

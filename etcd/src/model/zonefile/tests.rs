@@ -17,12 +17,12 @@ fn origin() -> Name {
     "example.org".parse().expect("a name")
 }
 
-fn checked(text: &str) -> Result<Checked, Vec<Fault>> {
+fn checked(text: &str) -> Result<Checked, Vec<FileFinding>> {
     check(&origin(), read(text.as_bytes(), &origin())?)
 }
 
-fn shown(faults: &[Fault]) -> Vec<String> {
-    faults.iter().map(Fault::to_string).collect()
+fn shown(faults: &[FileFinding]) -> Vec<String> {
+    faults.iter().map(FileFinding::to_string).collect()
 }
 
 fn lines(records: &[FileRecord]) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use etcd::client::{MasterText, Scope};
-use etcd::model::zonefile::{self, Fault, Finding, Rrsets};
+use etcd::model::zonefile::{self, FileFinding, RrsetFinding, Rrsets};
 use etcd::model::{Name, Rtype};
 use etcd::txn::RrsetRead;
 use serde::Serialize;
@@ -44,7 +44,11 @@ fn check_file(context: &Context, path: &Path, zone: Option<Name>) -> Result<(), 
         None => guess_apex(path, &text)?,
     };
     let checked = file::check(&apex, path, &text, Signatures::Refuse)?;
-    let warnings = checked.warnings.iter().map(Fault::to_string).collect();
+    let warnings = checked
+        .warnings
+        .iter()
+        .map(FileFinding::to_string)
+        .collect();
     sound(context, &apex, checked.serial, &checked.rrsets, warnings)
 }
 
@@ -70,7 +74,7 @@ async fn check_stored(context: &Context, apex: &Name) -> Result<(), Error> {
     }
     let found = zonefile::examine(apex, Some(&read.settings.soa), &rrsets);
     errors += found.errors.len();
-    for Finding { reason, .. } in &found.errors {
+    for RrsetFinding { reason, .. } in &found.errors {
         output::note(&format!("error: {reason}"));
     }
     let warnings = found

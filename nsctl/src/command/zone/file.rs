@@ -4,7 +4,7 @@ use std::path::Path;
 
 use etcd::client::MasterText;
 use etcd::model::Name;
-use etcd::model::zonefile::{self, Checked, Fault};
+use etcd::model::zonefile::{self, Checked, FileFinding};
 
 use crate::error::Error;
 use crate::output::{self, plural};
@@ -46,8 +46,8 @@ pub(super) fn check(
     Ok(checked)
 }
 
-fn print(faults: &[Fault], level: &str) {
-    for Fault { at, reason } in faults {
+fn print(faults: &[FileFinding], level: &str) {
+    for FileFinding { at, reason } in faults {
         let at = at.as_ref().map_or_else(String::new, |at| format!("{at}: "));
         output::note(&format!("{at}{level}: {reason}"));
     }

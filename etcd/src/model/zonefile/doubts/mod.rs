@@ -12,11 +12,11 @@ use super::super::rtype::Rtype;
 use super::super::rules::can_be_in_delegation;
 use super::super::zone::Soa;
 use super::Rrsets;
-use super::finding::Finding;
+use super::finding::RrsetFinding;
 
 /// Finds probable mistakes in a zone. The warnings about one owner only depend on the RRsets at [`names_around`] it,
 /// and on whether these names have others below them.
-pub fn doubts(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Vec<Finding> {
+pub fn doubts(apex: &Name, soa: Option<&Soa>, rrsets: &Rrsets) -> Vec<RrsetFinding> {
     let mut search = Search {
         apex,
         rrsets,
@@ -88,12 +88,12 @@ enum Target {
 struct Search<'z> {
     apex: &'z Name,
     rrsets: &'z Rrsets,
-    found: Vec<Finding>,
+    found: Vec<RrsetFinding>,
 }
 
 impl Search<'_> {
     fn doubt(&mut self, owner: &Name, rtype: Rtype, reason: String) {
-        self.found.push(Finding::new(owner, rtype, reason));
+        self.found.push(RrsetFinding::new(owner, rtype, reason));
     }
 
     fn has(&self, name: &Name, rtype: Rtype) -> bool {

@@ -2,7 +2,7 @@
 
 use super::super::super::name::Name;
 use super::super::super::rtype::Rtype;
-use super::super::finding::Finding;
+use super::super::finding::RrsetFinding;
 use super::{Search, Target};
 
 impl Search<'_> {
@@ -48,7 +48,7 @@ impl Search<'_> {
                     None
                 };
                 found.extend(reason.map(|reason| {
-                    Finding::new(
+                    RrsetFinding::new(
                         owner,
                         *rtype,
                         format!("{wildcard} does not apply to {name}: {reason} (RFC 4592, 2.2.2)"),
