@@ -33,7 +33,8 @@ const HTTPS_PORT: u16 = 8443;
 /// How long etcd may take to start.
 const START: Duration = Duration::from_secs(30);
 
-/// How often etcd is started with another port. Its port may be taken after it was found to be free.
+/// How many times at most etcd is started, each time with a free port: another process may take the port after it was
+/// found to be free.
 const PORTS_TRIED: usize = 5;
 
 /// Runs etcd, and ends it when the pipe on fd 3 closes. Then removes the temporary folder, if there is one.
@@ -125,6 +126,7 @@ async fn serve(
     if options.tls {
         encrypt(&mut settings, options.listen, &etcd.folder)?;
     }
+    // The service is not altered: only tests do that.
     let mut frontend = Running::start(settings.complete()?, std::convert::identity).await?;
     frontend.ready(revision).await;
     // Before it says that it is ready: whoever reads that may send a signal at once.

@@ -13,8 +13,8 @@ use super::values::time;
 /// The commands that take rdata.
 const TAKE_RDATA: [&str; 3] = ["add", "set", "remove"];
 
-/// Moves the positional arguments of a command that takes rdata behind its options and a `--`, so that clap does not take
-/// rdata with a hyphen for options. Joins `--wait` with the time after it.
+/// For a command that takes rdata: puts its options first, then a `--`, then its positional arguments, so that clap does
+/// not take rdata with a hyphen for options. Joins `--wait` with the time after it.
 pub(super) fn arranged(typed: Vec<OsString>, program: &Command) -> Vec<OsString> {
     let mut typed = join_wait(typed).into_iter();
     let mut arranged: Vec<OsString> = typed.next().into_iter().collect();

@@ -68,8 +68,8 @@ struct ClientIdentity {
 }
 
 impl Tls {
-    /// Checks that the files are readable, hold what they should, and belong together. Their content is used until they
-    /// have other usable content.
+    /// Checks that the files are readable, hold what they should, and belong together. Remembers their content,
+    /// to fall back on if the files become unusable later.
     pub fn check(&self) -> Result<(), StoreError> {
         self.renew().map(drop)
     }

@@ -70,6 +70,7 @@ impl Store {
             let plan = txn::cookie(self.prefix(), read.revision, &secrets);
             Ok((Some(plan), secrets))
         };
+        // The name is only for messages: secrets belong to none.
         let done = self.transact(&Name::root(), planner).await?;
         Ok((done.revision, done.report))
     }

@@ -37,6 +37,7 @@ impl Store {
         left: &mut Vec<(u64, StoreError)>,
     ) -> Result<Option<Staged>, ChangeError> {
         let (apex, present) = (&slot.apex, slot.present.as_ref());
+        // Only for its deadline: each batch has a timeout of its own.
         let first_step = self.with_fresh_timeout();
         let mut generation = slot.revision.unsigned_abs();
         loop {
@@ -60,8 +61,8 @@ impl Store {
                     }
                 }
                 Err(error @ StoreError::Unreachable(_)) => {
-                    // The batch may have been applied or may still be, unserved; or the generation is somebody else's.
-                    // So start another one.
+                    // The batch may have been applied, or may be applied later; nobody serves it. Or the generation is
+                    // somebody else's. So start another one.
                     left.push((generation, error.clone()));
                     if first_step.is_late() {
                         return Err(error.into());
