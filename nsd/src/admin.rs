@@ -181,7 +181,9 @@ async fn status(
     Query(wanted): Query<WaitQuery>,
 ) -> Result<Json<FrontendStatus>, StatusCode> {
     shared.wait(&wanted, |standing| standing.applied).await;
+    // Copies: a second borrow in one statement would wait for ever if a writer came in between.
     let standing = shared.served.standing.borrow().clone();
+    let registered = shared.registered.borrow().clone();
     // Before the queries: malformed ones are counted among them, so that there are never more of these.
     let malformed = shared
         .metrics
@@ -203,8 +205,8 @@ async fn status(
         ready: standing.ready,
         applied: standing.applied,
         fresh_age_ms: standing.age().map(|age| age.as_millis() as u64),
-        registered: shared.registered.borrow().is_held(),
-        registration_trouble: shared.registered.borrow().trouble().map(str::to_string),
+        registered: registered.is_held(),
+        registration_trouble: registered.trouble().map(str::to_string),
         watching: standing.watching,
         doubted: standing.doubted,
         cluster: standing.cluster_id.map(|id| format!("{id:x}")),

@@ -408,10 +408,12 @@ impl Collector for Collected {
             "rcode",
             responses,
         )?;
+        let standing = self.standing.borrow().clone();
+        let is_registered = self.registered.borrow().is_held();
         let moment = Moment {
             seats: self.metrics.seats(),
-            standing: self.standing.borrow().clone(),
-            is_registered: self.registered.borrow().is_held(),
+            standing,
+            is_registered,
         };
         for (name, help, of) in COUNTERS {
             let counter = ConstCounter::new(of(&moment));

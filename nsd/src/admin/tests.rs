@@ -13,6 +13,7 @@ struct Bench {
     builder: SharedBuilder,
     publisher: Publisher,
     phase: watch::Sender<Phase>,
+    registration: watch::Sender<Registered>,
 }
 
 fn bench() -> Bench {
@@ -28,7 +29,7 @@ fn bench() -> Bench {
     let (builder, _) = SharedBuilder::open(&settings);
     let (publisher, served, _) = Publisher::new(View::default(), Standing::default());
     let (phase, phases) = watch::channel(Phase::Serving);
-    let (_held, registered) = watch::channel(Registered::default());
+    let (registration, registered) = watch::channel(Registered::default());
     let (barrier, _rounds) = Barrier::new(Duration::ZERO, || std::future::ready(false));
     let shared = Shared {
         id: "fe1".into(),
@@ -45,6 +46,7 @@ fn bench() -> Bench {
         builder,
         publisher,
         phase,
+        registration,
     }
 }
 
@@ -62,6 +64,38 @@ async fn it_is_ready_from_the_first_data_until_it_is_told_to_end() {
         bench.phase.send_replace(ending);
         assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
     }
+}
+
+#[test]
+fn the_status_is_told_while_the_registration_changes_all_the_time() {
+    let Bench {
+        shared,
+        registration,
+        ..
+    } = bench();
+    let (told, is_told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let asked = async {
+            for _ in 0..20_000 {
+                let wanted = WaitQuery {
+                    min_revision: None,
+                    timeout_ms: None,
+                };
+                let told = status(State(shared.clone()), Query(wanted)).await;
+                assert!(told.is_ok());
+            }
+        };
+        runtime.expect("a runtime").block_on(asked);
+        told.send(()).expect("it is waited for");
+    });
+    std::thread::spawn(move || {
+        while !registration.is_closed() {
+            registration.send_replace(Registered::default());
+        }
+    });
+    let told = is_told.recv_timeout(Duration::from_secs(60));
+    assert!(told.is_ok(), "a reader and a writer wait for each other");
 }
 
 #[tokio::test]
