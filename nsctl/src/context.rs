@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::arguments::{Output, WriteOptions};
 use crate::error::Error;
+use crate::frontends::Awaited;
 use crate::output::plural;
 use crate::{frontends, output};
 
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) timeout: Duration,
     /// Whether this is a dry run.
     pub(crate) dry_run: bool,
+    /// What to wait for after a change.
+    awaited: Option<Awaited>,
 }
 
 /// What people read about a change. Each field is empty or ends with a newline.
@@ -66,12 +69,20 @@ struct Printed<'r, R> {
 }
 
 impl Context {
-    pub(crate) fn new(store: Store, output: Output, timeout: Duration, dry_run: bool) -> Self {
+    /// For a command, with its options for writing if it writes.
+    pub(crate) fn new(
+        store: Store,
+        output: Output,
+        timeout: Duration,
+        writing: Option<&WriteOptions>,
+    ) -> Self {
+        let dry_run = writing.is_some_and(|writing| writing.dry_run);
         Context {
             store: if dry_run { store.dry_run() } else { store },
             output,
             timeout,
             dry_run,
+            awaited: writing.and_then(WriteOptions::awaited),
         }
     }
 
@@ -103,7 +114,6 @@ impl Context {
         &self,
         report: &impl Serialize,
         revision: Option<i64>,
-        writing: WriteOptions,
         text: &ChangeText,
     ) -> Result<(), Error> {
         if self.dry_run {
@@ -114,8 +124,10 @@ impl Context {
             let text = text.lines.clone() + &text.done;
             output::print(&output::readable_lines(&text)).map_err(unprinted)?;
         }
-        let waited = match revision.and_then(|revision| writing.awaited(revision)) {
-            Some(awaited) => Some(frontends::wait(&self.store(), awaited).await),
+        let waited = match revision.zip(self.awaited) {
+            Some((revision, awaited)) => {
+                Some(frontends::wait(&self.store(), revision, awaited).await)
+            }
             None => None,
         };
         let frontends = waited

@@ -100,9 +100,9 @@ impl From<ChangeError> for Error {
     fn from(error: ChangeError) -> Self {
         let reason = error.to_string();
         match error {
-            ChangeError::Partly(error) | ChangeError::LeftStaged(error, _) => {
-                Error::from(*error).because(reason)
-            }
+            ChangeError::Partly(error)
+            | ChangeError::SomeZones(error, _)
+            | ChangeError::LeftStaged(error, _) => Error::from(*error).because(reason),
             ChangeError::Refused(refusal) => refusal.into(),
             ChangeError::Conflict { .. } => Error::Conflict(reason),
             ChangeError::NotWritten(store) | ChangeError::Unknown(store) => {

@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use etcd::client::{self, ImportHow, ImportMode, MasterText, Store};
+use etcd::client::{self, FileText, ImportHow, ImportMode, Store};
 use etcd::options::StoreOptions;
 use etcd::schema::Prefix;
 use tracing::warn;
@@ -67,7 +67,7 @@ pub fn run(options: DevOptions) -> anyhow::Result<()> {
 }
 
 fn read(zone: &Name, file: &Path) -> anyhow::Result<(Name, zonefile::Checked)> {
-    let text = MasterText::open(file).map_err(anyhow::Error::msg)?;
+    let text = FileText::open(file).map_err(anyhow::Error::msg)?;
     let checked = text
         .records(zone)
         .and_then(|file| zonefile::check(zone, file));

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use domain::base::iana::Rtype as AskedType;
+use etcd::model::Change;
 use etcd::model::{Name, Rdata, Rtype};
-use etcd::txn::Change;
 use tests::{dns, ensure, eventually};
 use tokio::time::sleep;
 

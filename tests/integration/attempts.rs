@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use etcd::client::{ChangeError, Changed, Config, Store, StoreError};
+use etcd::model::Change;
 use etcd::model::{Name, Rdata, Rtype};
 use etcd::schema::Prefix;
-use etcd::txn::Change;
 use tests::{Gate, Nsctl, Single, TempDir, Way, ensure, eventually};
 use tokio::task::JoinHandle;
 

@@ -24,7 +24,7 @@ const WRITING: [&str; 15] = [
     "zone import example.org {file}",
     "zone import example.org {file} --replace",
     "zone import example.com {file}",
-    "zone raise-serials --by 5",
+    "zone raise-serials --count 5",
 ];
 
 struct Site {

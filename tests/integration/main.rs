@@ -7,6 +7,7 @@
 
 mod attempts;
 mod auth;
+mod batch;
 mod behind;
 mod compaction;
 mod consistency;

@@ -58,7 +58,7 @@ async fn many_zones_take_a_request_a_page() {
     assert!(requests <= 12, "list: {requests} requests");
 
     let before = etcd.requests().await;
-    let raised = nsctl.ok("zone raise-serials --by 1000").await;
+    let raised = nsctl.ok("zone raise-serials --count 1000").await;
     assert_eq!(raised["zones"].as_array().map(Vec::len), Some(ZONES));
     let requests = etcd.requests().await - before;
     // A read and a write for each that fits one transaction; some may be done again.
@@ -109,7 +109,7 @@ async fn what_was_raised_before_an_error_is_told() {
         etcd.etcdctl(args).expect("it is set up");
     }
     let nsctl = Nsctl::new(&[etcd.endpoint().into()]).with("--user", "dns:right");
-    let raise = "zone raise-serials --by 1000";
+    let raise = "zone raise-serials --count 1000";
     let output = nsctl.run(raise).await.expect(1);
     assert_eq!(output.stdout.lines().count(), RAISED_AT_ONCE, "{output:?}");
     let told = format!("{RAISED_AT_ONCE} zones of {} raised", 2 * RAISED_AT_ONCE);

@@ -68,7 +68,7 @@ async fn a_command_fails_where_its_output_does() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 
     // What was written before the output failed is said to be written.
-    let raise = ["zone", "raise-serials", "--by", "5"];
+    let raise = ["zone", "raise-serials", "--count", "5"];
     for command in [&["add", "new.example.org", "A", "192.0.2.1"], &raise] {
         for form in ["table", "json"] {
             let nsctl = nsctl.with("-o", form);

@@ -194,7 +194,7 @@ async fn after_a_restore_front_ends_follow_and_serials_go_on() {
 
     // Without front-ends that know, by so much; and the next change goes on from there.
     let by = nsctl
-        .run("zone raise-serials --by 1000000 --wait")
+        .run("zone raise-serials --count 1000000 --wait")
         .await
         .expect(0)
         .stdout;

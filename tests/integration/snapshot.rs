@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use domain::base::iana::Rtype;
 use etcd::client::{Config, Store};
+use etcd::model::Change;
 use etcd::model::{Name, Rdata, Rtype as Type};
 use etcd::schema::Prefix;
-use etcd::txn::Change;
 use tests::{Frontend, Single, TempDir, World, dns, ensure, eventually, expect_at};
 
 const EDE_STALE: u16 = 3;

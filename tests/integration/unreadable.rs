@@ -34,7 +34,7 @@ async fn what_cannot_be_read_is_left_out_and_named() {
         ("zone list", 0, vec![ZONE, "/ns/v1/zone/NET"]),
         ("list", 0, vec![ZONE, "/ns/v1/zone/NET"]),
         (
-            "zone raise-serials --by 5",
+            "zone raise-serials --count 5",
             0,
             vec![ZONE, "/ns/v1/zone/NET"],
         ),

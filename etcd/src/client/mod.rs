@@ -20,12 +20,12 @@ pub use connect::{
     read_small_file,
 };
 pub use read::{
-    Fleet, Head, Member, MemberState, RangeRead, RrsetsRead, Scope, Survey, Uncovered,
-    UnreadableFrontend, Zones,
+    Fleet, Head, Journal, Member, MemberState, RangeRead, RrsetsRead, Scope, Survey, Uncovered,
+    UnreadableFrontend, ZonePast, Zones,
 };
 pub use registration::{Registered, register};
 pub use watch::{MirrorStatus, watch};
 pub use write::{
-    ChangeError, Changed, CookieRead, CookieRotation, Exported, FileError, ImportHow, ImportMode,
-    Imported, MasterText, Progress, Raised, Removed,
+    ChangeError, Changed, CookieRead, CookieRotation, Exported, FileError, FileText, ImportHow,
+    ImportMode, Imported, Progress, Raised, Removed,
 };

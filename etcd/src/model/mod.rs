@@ -4,6 +4,7 @@
 //! has the wire form of its type, an [`Rrset`] is not empty and fits into a message.
 
 mod address_prefix;
+mod batch;
 pub mod compression;
 mod consistency;
 mod cookie;
@@ -16,10 +17,12 @@ mod rtype;
 pub mod rules;
 mod text;
 mod time;
+mod update;
 mod zone;
 pub mod zonefile;
 
 pub use address_prefix::{AddressPrefix, AddressPrefixError};
+pub use batch::{Batch, read_batch};
 pub use consistency::{Consistency, ConsistencyError};
 pub use cookie::{CookieSecret, CookieSecrets, NextSecret};
 pub use digest::Digest;
@@ -30,4 +33,5 @@ pub use rrset::{Rrset, RrsetError, TTL_MAX};
 pub use rtype::{Rtype, RtypeError};
 pub use text::{ArgumentSplit, Position, TextError, shown};
 pub use time::{Time, TimeError};
-pub use zone::{Soa, ZoneSettings, is_serial_before};
+pub use update::{Change, Edit, Prerequisite, Update};
+pub use zone::{JOURNAL_AGE, JOURNAL_ENTRIES, Soa, ZoneSettings, is_serial_before};

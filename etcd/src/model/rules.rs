@@ -52,7 +52,7 @@ pub enum Condition {
 }
 
 /// How records break a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Violation {
     /// A CNAME beside other records (RFC 2181 10.1).
     CnameAndOther {
@@ -82,6 +82,22 @@ pub enum Violation {
     Soa(Name),
     /// Records at this name that only a signed zone has.
     Signed(Name, Rtype),
+}
+
+impl Violation {
+    /// The name whose records break the rule.
+    pub fn owner(&self) -> &Name {
+        match self {
+            Violation::CnameAndOther { owner, .. }
+            | Violation::BelowDname { owner, .. }
+            | Violation::CnameAtApex(owner)
+            | Violation::DsAtApex(owner)
+            | Violation::DnameAtCut(owner)
+            | Violation::Missing(owner, _)
+            | Violation::Soa(owner)
+            | Violation::Signed(owner, _) => owner,
+        }
+    }
 }
 
 impl fmt::Display for Violation {
@@ -138,17 +154,21 @@ pub fn admit(
     rtype: Rtype,
     around: &impl Around,
 ) -> Result<Vec<Condition>, Violation> {
-    if rtype == Rtype::SOA {
-        return Err(Violation::Soa(apex.clone()));
-    }
-    if rtype.is_of_signed_zone() {
-        return Err(Violation::Signed(owner.clone(), rtype));
-    }
+    admit_type(apex, owner, rtype)?;
     let mut conditions = Vec::new();
     for outcome in outcomes(apex, owner, rtype, around) {
         conditions.extend(outcome?);
     }
     Ok(conditions)
+}
+
+/// Whether records of this type may be written at all.
+pub fn admit_type(apex: &Name, owner: &Name, rtype: Rtype) -> Result<(), Violation> {
+    match rtype {
+        Rtype::SOA => Err(Violation::Soa(apex.clone())),
+        _ if rtype.is_of_signed_zone() => Err(Violation::Signed(owner.clone(), rtype)),
+        _ => Ok(()),
+    }
 }
 
 /// Admits the removal of the whole RRset of this type from `owner`. An SOA record that others have put among the RRsets

@@ -28,7 +28,20 @@ pub struct ZoneSettings {
     /// The clients that may not query, whatever `allow_query` says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny_query: Vec<AddressPrefix>,
+    /// How long the journal keeps an entry, in seconds; without it, [`JOURNAL_AGE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_age: Option<u32>,
+    /// How many entries the journal keeps; without it, [`JOURNAL_ENTRIES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_entries: Option<u32>,
 }
+
+/// How long a journal keeps an entry by default, in seconds: 30 days.
+pub const JOURNAL_AGE: u32 = 30 * 24 * 60 * 60;
+
+/// How many entries a journal keeps by default. An entry about one record takes some 350 octets, so a zone that changes all
+/// the time has a journal of about 180 kB.
+pub const JOURNAL_ENTRIES: u32 = 500;
 
 /// The fields of the SOA record without its serial (RFC 1035 3.3.13); periods in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +83,40 @@ impl ZoneSettings {
             consistency: None,
             allow_query: Vec::new(),
             deny_query: Vec::new(),
+            journal_age: None,
+            journal_entries: None,
         }
+    }
+
+    /// How long the journal keeps an entry, in seconds.
+    pub fn journal_age(&self) -> u32 {
+        self.journal_age.unwrap_or(JOURNAL_AGE)
+    }
+
+    /// How many entries the journal keeps.
+    pub fn journal_entries(&self) -> u32 {
+        self.journal_entries.unwrap_or(JOURNAL_ENTRIES)
+    }
+
+    /// Takes over what a master file does not have from these settings.
+    pub fn keep_others_of(&mut self, present: &ZoneSettings) {
+        let ZoneSettings {
+            soa: _,
+            generation: _,
+            serial_base: _,
+            default_ttl,
+            consistency,
+            allow_query,
+            deny_query,
+            journal_age,
+            journal_entries,
+        } = present;
+        self.default_ttl = *default_ttl;
+        self.consistency = *consistency;
+        self.allow_query.clone_from(allow_query);
+        self.deny_query.clone_from(deny_query);
+        self.journal_age = *journal_age;
+        self.journal_entries = *journal_entries;
     }
 
     /// The serial of the zone if `revision` changed it last. It grows with every change, and is the same on every

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use super::Attempt;
+use super::{Attempt, EntryId};
 use crate::model::{Name, Rtype, shown, write_label};
 
 /// The key of the secrets for DNS cookies. It has a folder of its own, so that etcd's permissions can leave it out.
@@ -47,6 +47,13 @@ pub enum Key {
     Cookie,
     /// An attempt that must no longer be applied.
     Withdrawn(Attempt),
+    /// An entry in the journal of a zone.
+    Journal {
+        /// The apex of the zone.
+        zone: Name,
+        /// The entry.
+        id: EntryId,
+    },
 }
 
 /// Why a key is not one of this schema.
@@ -118,6 +125,19 @@ impl Prefix {
     /// All front-ends.
     pub fn frontends(&self) -> Range<Vec<u8>> {
         range(self.folder("frontend/"))
+    }
+
+    /// The journals of all zones.
+    pub fn journals(&self) -> Range<Vec<u8>> {
+        range(self.journal_folder())
+    }
+
+    /// The journal of a zone, the oldest entry first.
+    pub fn journal(&self, zone: &Name) -> Range<Vec<u8>> {
+        let mut key = self.journal_folder();
+        push_zone(&mut key, zone);
+        key.push('/');
+        range(key)
     }
 
     /// The RRsets of all generations of a zone.
@@ -219,6 +239,12 @@ impl Prefix {
                 text.push_str("withdrawn/");
                 text.push_str(&attempt.to_string());
             }
+            Key::Journal { zone, id } => {
+                text = self.journal_folder();
+                push_zone(&mut text, zone);
+                text.push('/');
+                text.push_str(&id.to_string());
+            }
         }
         text.into_bytes()
     }
@@ -226,57 +252,20 @@ impl Prefix {
     /// Reads a key. Each key has one spelling, the one that `encode` writes; others are errors.
     pub fn decode(&self, key: &[u8]) -> Result<Key, KeyError> {
         let text = std::str::from_utf8(key).map_err(|_| KeyError("the key is not text"))?;
-        let rest = text
-            .strip_prefix(&self.0)
-            .and_then(|rest| rest.strip_prefix("/v1/"))
-            .ok_or(KeyError("the key is outside of the prefix"))?;
-        match rest {
-            "head" => return Ok(Key::Head),
-            "accepted" => return Ok(Key::Accepted),
-            COOKIE => return Ok(Key::Cookie),
-            _ => {}
-        }
-        let (folder, rest) = rest
-            .split_once('/')
-            .ok_or(KeyError("the key has no known form"))?;
-        let decoded = match folder {
-            "zone" => Key::Zone(zone_name(rest)?),
-            "serial" => Key::Serial(zone_name(rest)?),
-            "frontend" => Key::Frontend(rest.into()),
-            "withdrawn" => {
-                let attempt = rest.parse();
-                Key::Withdrawn(
-                    attempt.map_err(|_| KeyError("an attempt is named by hexadecimal digits"))?,
-                )
-            }
-            "rr" => {
-                let mut parts = rest.split('/');
-                let mut part = || {
-                    parts
-                        .next()
-                        .ok_or(KeyError("the key of an RRset is cut short"))
-                };
-                let zone = zone_name(part()?)?;
-                let generation = part()?
-                    .parse()
-                    .map_err(|_| KeyError("the generation is not a number"))?;
-                let owner = owner_name(part()?, &zone)?;
-                let rtype = part()?
-                    .parse()
-                    .map_err(|_| KeyError("the key does not end in a record type"))?;
-                Key::Rrset {
-                    zone,
-                    generation,
-                    owner,
-                    rtype,
-                }
-            }
-            _ => return Err(KeyError("the key has no known form")),
+        let outside = KeyError("the key is outside of the prefix");
+        let rest = text.strip_prefix(&self.0).ok_or(outside)?;
+        let decoded = match rest.strip_prefix("/v1/") {
+            Some(rest) => mirrored(rest)?,
+            None => journal_entry(rest.strip_prefix("/journal/v1/").ok_or(outside)?)?,
         };
         if self.encode(&decoded) != key {
             return Err(KeyError("the key is not in canonical form"));
         }
         Ok(decoded)
+    }
+
+    fn journal_folder(&self) -> String {
+        format!("{}/journal/v1/", self.0)
     }
 
     fn folder(&self, name: &str) -> String {
@@ -338,6 +327,64 @@ fn push_label(out: &mut String, label: &[u8]) {
         out.truncate(start);
         out.push_str(&escaped);
     }
+}
+
+/// Reads a key that front-ends mirror.
+fn mirrored(rest: &str) -> Result<Key, KeyError> {
+    match rest {
+        "head" => return Ok(Key::Head),
+        "accepted" => return Ok(Key::Accepted),
+        COOKIE => return Ok(Key::Cookie),
+        _ => {}
+    }
+    let (folder, rest) = rest
+        .split_once('/')
+        .ok_or(KeyError("the key has no known form"))?;
+    Ok(match folder {
+        "zone" => Key::Zone(zone_name(rest)?),
+        "serial" => Key::Serial(zone_name(rest)?),
+        "frontend" => Key::Frontend(rest.into()),
+        "withdrawn" => {
+            let attempt = rest.parse();
+            Key::Withdrawn(
+                attempt.map_err(|_| KeyError("an attempt is named by hexadecimal digits"))?,
+            )
+        }
+        "rr" => {
+            let mut parts = rest.split('/');
+            let mut part = || {
+                parts
+                    .next()
+                    .ok_or(KeyError("the key of an RRset is cut short"))
+            };
+            let zone = zone_name(part()?)?;
+            let generation = part()?
+                .parse()
+                .map_err(|_| KeyError("the generation is not a number"))?;
+            let owner = owner_name(part()?, &zone)?;
+            let rtype = part()?
+                .parse()
+                .map_err(|_| KeyError("the key does not end in a record type"))?;
+            Key::Rrset {
+                zone,
+                generation,
+                owner,
+                rtype,
+            }
+        }
+        _ => return Err(KeyError("the key has no known form")),
+    })
+}
+
+fn journal_entry(rest: &str) -> Result<Key, KeyError> {
+    let (zone, id) = rest
+        .split_once('/')
+        .ok_or(KeyError("the key of an entry is cut short"))?;
+    let id = id.parse();
+    Ok(Key::Journal {
+        zone: zone_name(zone)?,
+        id: id.map_err(|_| KeyError("an entry is named by its time and a number"))?,
+    })
 }
 
 fn zone_name(text: &str) -> Result<Name, KeyError> {

@@ -10,6 +10,7 @@
 //! /ns/v1/accepted                                when an operator last accepted a loss of records
 //! /ns/v1/secret/cookie                           the secrets for DNS cookies
 //! /ns/v1/withdrawn/<attempt>                     an attempt that must no longer be applied; kept for a day
+//! /ns/journal/v1/<zone>/<time and number>        what one transaction changed in a zone, and who made it
 //! ```
 //!
 //! `/ns` is the prefix that the operator chose, `v1` the version of this schema. Names are in lower case, without a final
@@ -17,17 +18,23 @@
 //! is relative to its zone, `@` at the apex. Dots and slashes within a label are escaped. Every name in a key ends at a
 //! separator or at the end of the key, so that ranges never include other names. Values are JSON.
 //!
+//! Front-ends mirror `/ns/v1/`; the journal is outside of it, so that they do not pay for it.
+//!
 //! `admin` is the JSON that front-ends serve over HTTP.
 
 mod admin;
 mod census;
 mod item;
+mod journal;
 mod key;
 mod value;
 
 pub use admin::{Audit, DigestAt, FrontendStatus, Held, HeldZone, Quarantined};
 pub use census::Census;
 pub use item::{KeyValue, Unreadable};
+pub use journal::{
+    Author, EntryId, EntryIdError, JournalEntry, RrsetChange, SettingsChange, decode_journal,
+};
 pub use key::{Key, KeyError, Prefix, key_text};
 pub use value::{
     Accepted, Attempt, Frontend, SerialBase, Stored, ValueError, decode_accepted, decode_cookie,

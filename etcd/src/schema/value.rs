@@ -72,10 +72,32 @@ pub struct SerialBase {
 
 /// The form of an RRset in etcd.
 #[derive(Serialize, Deserialize)]
-struct StoredRrset<'a> {
+pub(super) struct StoredRrset<'a> {
     ttl: u32,
     #[serde(borrow)]
     rdata: Vec<Cow<'a, str>>,
+}
+
+impl StoredRrset<'_> {
+    pub(super) fn of(rtype: Rtype, rrset: &Rrset) -> Self {
+        let rdata = rrset.rdata().iter();
+        StoredRrset {
+            ttl: rrset.ttl(),
+            rdata: rdata.map(|rdata| rdata.text(rtype).into()).collect(),
+        }
+    }
+
+    pub(super) fn read(&self, rtype: Rtype) -> Result<Rrset, ValueError> {
+        let rdata: Result<Vec<Rdata>, ValueError> = self
+            .rdata
+            .iter()
+            .map(|text| {
+                Rdata::parse(rtype, text)
+                    .map_err(|error| ValueError::Rdata(text.to_string(), error))
+            })
+            .collect();
+        Rrset::new(rtype, self.ttl, rdata?).map_err(ValueError::Rrset)
+    }
 }
 
 /// Why a value cannot be read.
@@ -89,6 +111,8 @@ pub enum ValueError {
     Rrset(RrsetError),
     /// A setting of a zone is out of range.
     Zone(&'static str),
+    /// This is no record type.
+    Type(String),
     /// SOA records have no key of their own.
     Soa,
     /// They are not secrets for cookies. What they are is not told, as it may be a secret.
@@ -110,13 +134,14 @@ impl fmt::Display for ValueError {
             ValueError::Cookie => f.write_str(
                 "the value is not the JSON of cookie secrets: nsctl cookie rotate --revoke replaces it",
             ),
+            ValueError::Type(text) => write!(f, "'{}' is no record type", shown(text.as_bytes())),
             ValueError::Soa => f.write_str("the SOA record comes from the zone's settings"),
         }
     }
 }
 
 impl ValueError {
-    fn json(error: serde_json::Error) -> Self {
+    pub(super) fn json(error: serde_json::Error) -> Self {
         ValueError::Json(Arc::new(error))
     }
 }
@@ -128,7 +153,9 @@ impl Error for ValueError {
             ValueError::Json(error) => error.source(),
             ValueError::Rdata(_, error) => error.source(),
             ValueError::Rrset(error) => error.source(),
-            ValueError::Zone(_) | ValueError::Soa | ValueError::Cookie => None,
+            ValueError::Zone(_) | ValueError::Type(_) | ValueError::Soa | ValueError::Cookie => {
+                None
+            }
         }
     }
 }
@@ -139,14 +166,7 @@ pub fn decode_rrset(rtype: Rtype, value: &[u8]) -> Result<Rrset, ValueError> {
         return Err(ValueError::Soa);
     }
     let stored: StoredRrset<'_> = serde_json::from_slice(value).map_err(ValueError::json)?;
-    let rdata: Result<Vec<Rdata>, ValueError> = stored
-        .rdata
-        .iter()
-        .map(|text| {
-            Rdata::parse(rtype, text).map_err(|error| ValueError::Rdata(text.to_string(), error))
-        })
-        .collect();
-    Rrset::new(rtype, stored.ttl, rdata?).map_err(ValueError::Rrset)
+    stored.read(rtype)
 }
 
 /// Reads the settings of a zone.
@@ -202,14 +222,7 @@ pub trait Stored {
 impl Stored for (Rtype, &Rrset) {
     fn to_value(&self) -> Vec<u8> {
         let (rtype, rrset) = self;
-        json(&StoredRrset {
-            ttl: rrset.ttl(),
-            rdata: rrset
-                .rdata()
-                .iter()
-                .map(|rdata| rdata.text(*rtype).into())
-                .collect(),
-        })
+        json(&StoredRrset::of(*rtype, rrset))
     }
 }
 
@@ -256,7 +269,7 @@ pub fn encode(value: &impl Stored) -> Vec<u8> {
     value.to_value()
 }
 
-fn json(value: &impl Serialize) -> Vec<u8> {
+pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
     // Structs of numbers and strings always serialize.
     serde_json::to_vec(value).expect("plain data has a JSON form")
 }

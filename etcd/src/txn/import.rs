@@ -1,21 +1,27 @@
 //! Writing whole zones: as a difference in one transaction; if that is too large, as a new generation that is staged
 //! unserved and then switched to; or merged into the zone that exists.
 
+use std::sync::Arc;
+
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rrset, Rtype, ZoneSettings, is_serial_before};
 use crate::schema::{Key, Prefix, encode};
 
-use super::{Compare, OCTETS_MAX, OPS_MAX, Op, Plan, Refusal, Slot, ZoneRead};
+use super::{Compare, OCTETS_MAX, OPS_MAX, Op, Plan, Refusal, Slot, ZoneChange, ZoneRead, journal};
 
 /// Splits puts into batches that fit into a transaction.
 pub struct Batches<I: Iterator<Item = Op>> {
     ops: std::iter::Peekable<I>,
+    ops_max: usize,
+    octets_max: usize,
 }
 
 impl<I: Iterator<Item = Op>> Batches<I> {
-    fn new(ops: I) -> Self {
+    fn new(ops: I, ops_max: usize, octets_max: usize) -> Self {
         Batches {
             ops: ops.peekable(),
+            ops_max,
+            octets_max,
         }
     }
 }
@@ -25,23 +31,16 @@ impl<I: Iterator<Item = Op>> Iterator for Batches<I> {
 
     fn next(&mut self) -> Option<Vec<Op>> {
         let mut batch = vec![self.ops.next()?];
-        let mut octets = len(&batch[0]);
-        while batch.len() < OPS_MAX {
-            let Some(op) = self.ops.next_if(|op| octets + len(op) <= OCTETS_MAX) else {
+        let mut octets = batch[0].octets();
+        while batch.len() < self.ops_max {
+            let max = self.octets_max;
+            let Some(op) = self.ops.next_if(|op| octets + op.octets() <= max) else {
                 break;
             };
-            octets += len(&op);
+            octets += op.octets();
             batch.push(op);
         }
         Some(batch)
-    }
-}
-
-fn len(op: &Op) -> usize {
-    match op {
-        Op::Put { key, value } => key.len() + value.len(),
-        Op::Delete { key } => key.len(),
-        Op::DeleteRange { range } => range.start.len() + range.end.len(),
     }
 }
 
@@ -80,22 +79,25 @@ pub fn stage<'a>(
         .map(move |((owner, rtype), rrset)| put(prefix, zone, generation, owner, *rtype, rrset));
     let zone_key = prefix.encode(&Key::Zone(zone.clone()));
     let zone_revision = present.map_or(0, |present| present.revision);
-    Batches::new(puts).enumerate().map(move |(index, ops)| {
-        let range = prefix.generation(zone, generation);
-        // The generation has no keys.
-        let claim = Compare::NotWrittenSince { range, revision: 0 };
-        let in_time = Compare::Unchanged {
-            key: zone_key.clone(),
-            revision: zone_revision,
-        };
-        Plan {
-            compares: match index {
-                0 => vec![claim, in_time],
-                _ => vec![in_time],
-            },
-            ops,
-        }
-    })
+    Batches::new(puts, OPS_MAX, OCTETS_MAX)
+        .enumerate()
+        .map(move |(index, ops)| {
+            let range = prefix.generation(zone, generation);
+            // The generation has no keys.
+            let claim = Compare::NotWrittenSince { range, revision: 0 };
+            let in_time = Compare::Unchanged {
+                key: zone_key.clone(),
+                revision: zone_revision,
+            };
+            Plan {
+                compares: match index {
+                    0 => vec![claim, in_time],
+                    _ => vec![in_time],
+                },
+                ops,
+                ..Plan::default()
+            }
+        })
 }
 
 /// A generation that was staged, with the key that was written first. As long as that key is unchanged, nobody has
@@ -118,7 +120,7 @@ pub struct WantedZone {
     /// The lowest serial that it may get.
     pub serial: Option<u32>,
     /// The records.
-    pub rrsets: Rrsets,
+    pub rrsets: Arc<Rrsets>,
 }
 
 impl WantedZone {
@@ -169,8 +171,52 @@ pub fn flip(
     });
     let settings = wanted.settings_to_write(slot, staged.generation);
     plan.put(prefix, &Key::Zone(apex.clone()), encode(&settings));
-    plan.touch(prefix, apex);
+    plan.touch(prefix, slot.settings_change(&settings));
     plan
+}
+
+/// What leads from the content of a staged generation to the wanted content, if it fits into the transaction that
+/// switches to it.
+pub fn catch_up(
+    prefix: &Prefix,
+    apex: &Name,
+    generation: u64,
+    staged: &Rrsets,
+    wanted: &Rrsets,
+) -> Option<Vec<Op>> {
+    // The settings, the serial, the head and the journal are written, too.
+    let room = OPS_MAX - 3 - journal::OPS;
+    let ops = difference(prefix, apex, generation, staged, wanted);
+    let ops: Vec<Op> = ops.take(room + 1).collect();
+    let octets: usize = ops.iter().map(Op::octets).sum();
+    (ops.len() <= room && octets <= OCTETS_MAX).then_some(ops)
+}
+
+/// The puts and deletes that lead from the old content of a generation to the new.
+fn difference<'a>(
+    prefix: &'a Prefix,
+    apex: &'a Name,
+    generation: u64,
+    old: &'a Rrsets,
+    new: &'a Rrsets,
+) -> impl Iterator<Item = Op> + 'a {
+    let key = move |owner: &Name, rtype: Rtype| Key::Rrset {
+        zone: apex.clone(),
+        generation,
+        owner: owner.clone(),
+        rtype,
+    };
+    let puts = new
+        .iter()
+        .filter(|(place, rrset)| old.get(place) != Some(rrset))
+        .map(move |((owner, rtype), rrset)| put(prefix, apex, generation, owner, *rtype, rrset));
+    let deletes = old
+        .keys()
+        .filter(|place| !new.contains_key(place))
+        .map(move |(owner, rtype)| Op::Delete {
+            key: prefix.encode(&key(owner, *rtype)),
+        });
+    puts.chain(deletes)
 }
 
 /// Plans the difference between a zone's old records and the wanted ones as one transaction, in which the caller needs
@@ -188,27 +234,12 @@ pub fn write_difference(
         // A number that no earlier zone of that name can have used, so that none of its leftovers are served.
         None => slot.revision.unsigned_abs() + 1,
     };
-    let key = |owner: &Name, rtype: Rtype| Key::Rrset {
-        zone: apex.clone(),
-        generation,
-        owner: owner.clone(),
-        rtype,
-    };
-    let puts = wanted
-        .rrsets
-        .iter()
-        .filter(|(key, rrset)| old.get(key) != Some(rrset))
-        .map(|((owner, rtype), rrset)| put(prefix, apex, generation, owner, *rtype, rrset));
-    let deletes = old
-        .keys()
-        .filter(|key| !wanted.rrsets.contains_key(key))
-        .map(|(owner, rtype)| Op::Delete {
-            key: prefix.encode(&key(owner, *rtype)),
-        });
-    // One operation too many shows that it does not fit. The settings, the serial and the head are written, too.
-    let room = OPS_MAX.checked_sub(3 + reserved)?;
-    let ops: Vec<Op> = puts.chain(deletes).take(room + 1).collect();
-    if ops.len() > room || ops.iter().map(len).sum::<usize>() > OCTETS_MAX {
+    // One operation too many shows that it does not fit. The settings, the serial, the head and the journal are written,
+    // too.
+    let room = OPS_MAX.checked_sub(3 + journal::OPS + reserved)?;
+    let ops = difference(prefix, apex, generation, old, &wanted.rrsets);
+    let ops: Vec<Op> = ops.take(room + 1).collect();
+    if ops.len() > room || ops.iter().map(Op::octets).sum::<usize>() > OCTETS_MAX {
         return None;
     }
     let mut plan = Plan {
@@ -225,15 +256,17 @@ pub fn write_difference(
         });
     }
     let settings = wanted.settings_to_write(slot, generation);
-    if slot
-        .present
-        .as_ref()
-        .is_none_or(|present| present.settings != settings)
-    {
+    let change = slot.settings_change(&settings);
+    if change.settings.is_some() {
         plan.put(prefix, &Key::Zone(apex.clone()), encode(&settings));
     }
-    plan.touch(prefix, apex);
-    Some(plan)
+    let of_rrsets = ZoneChange::of_rrsets(apex, &settings, old, &wanted.rrsets);
+    let change = ZoneChange {
+        settings: change.settings,
+        ..of_rrsets
+    };
+    plan.touch(prefix, change);
+    (plan.octets() <= OCTETS_MAX).then_some(plan)
 }
 
 /// Plans to add `wanted` to the zone's `present` RRsets: the records of both, with the TTL of the wanted RRset. Returns
@@ -246,32 +279,41 @@ pub fn merge(
     wanted: &Rrsets,
 ) -> Result<(Rrsets, Vec<Plan>), Refusal> {
     let mut merged = present.clone();
-    let mut ops = Vec::new();
-    for ((owner, rtype), rrset) in wanted {
-        let old = present.get(&(owner.clone(), *rtype));
+    let (mut ops, mut changed) = (Vec::new(), Vec::new());
+    for (place, rrset) in wanted {
+        let (owner, rtype) = place;
+        let old = present.get(place);
         let mut rdata = old.map_or_else(Vec::new, |old| old.rdata().to_vec());
         rdata.extend(rrset.rdata().iter().cloned());
         let new = Rrset::new(*rtype, rrset.ttl(), rdata)
             .map_err(|error| Refusal::Rrset(owner.clone(), *rtype, error))?;
         if old != Some(&new) {
-            ops.push(put(
-                prefix,
-                &read.apex,
-                read.settings.generation,
-                owner,
-                *rtype,
-                &new,
-            ));
-            merged.insert((owner.clone(), *rtype), new);
+            let generation = read.settings.generation;
+            ops.push(put(prefix, &read.apex, generation, owner, *rtype, &new));
+            changed.push(place);
+            merged.insert(place.clone(), new);
         }
     }
-    let plans = Batches::new(ops.into_iter()).map(|ops| {
+    let mut changed = changed.into_iter();
+    // The journal gets the old and the new RRsets, too.
+    let batches = Batches::new(ops.into_iter(), OPS_MAX - 2 - journal::OPS, OCTETS_MAX / 4);
+    let plans = batches.map(|ops| {
+        let (mut before, mut after) = (Rrsets::new(), Rrsets::new());
+        for place in changed.by_ref().take(ops.len()) {
+            let insert = |into: &mut Rrsets, from: &Rrsets| {
+                let rrset = from.get(place).cloned();
+                into.extend(rrset.map(|rrset| (place.clone(), rrset)));
+            };
+            insert(&mut before, present);
+            insert(&mut after, &merged);
+        }
         let mut plan = Plan {
-            compares: Vec::new(),
             ops,
+            ..Plan::default()
         };
         plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
-        plan.touch(prefix, &read.apex);
+        let change = ZoneChange::of_rrsets(&read.apex, &read.settings, &before, &after);
+        plan.touch(prefix, change);
         plan
     });
     let plans = plans.collect();

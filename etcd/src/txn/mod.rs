@@ -6,7 +6,7 @@
 //! as the types of this module.
 //!
 //! Every plan that changes a zone's records or settings writes the zone's serial key, whose revision makes its serial
-//! grow, and the head key. Plans that change no served record (`accept`, `cookie`, clean-ups) write the head key, but no
+//! grow, and the head key, and says what it changes ([`ZoneChange`]), for the zone's journal. Plans that change no served record (`accept`, `cookie`, clean-ups) write the head key, but no
 //! serial key. Plans for single records compare neither key, so that such writers never conflict because of them.
 //!
 //! Comparisons alone do not prevent a change from being made twice: the state that a plan relied on may come back, for
@@ -14,29 +14,35 @@
 //! withdrawn ([`Plan::attempted`]). Exceptions are the plans of `stage` and `sweep`: nobody serves what they write or
 //! delete, so doing it twice does no harm.
 
-mod change;
+mod edited;
+mod holder;
 mod import;
+mod journal;
 mod overlap;
+mod past;
 mod reads;
-mod records;
 mod refusal;
+mod site;
+mod update;
 mod zones;
 
 use std::ops::Range;
 
-use crate::model::{Name, Rdata, Rrset, Rtype, ZoneSettings};
+use crate::model::{Name, Rrset, Rtype, ZoneSettings};
 use crate::schema::{Attempt, Key, Prefix, ValueError, encode};
 
-pub use change::{InZone, change};
-pub use import::{Batches, Staged, WantedZone, flip, merge, stage, write_difference};
+pub use edited::edited;
+pub use holder::InZone;
+pub use import::{Batches, Staged, WantedZone, catch_up, flip, merge, stage, write_difference};
+pub use journal::{Kept, Stamp, ZoneChange};
 pub use overlap::{
     Above, Hidden, Overlap, ParentChanges, check_below, hidden, hidden_among_read,
     hidden_among_rrsets, plan_parent_changes,
 };
-pub use reads::{Get, NoPlan, Reads};
-pub use records::Change;
-use records::{Surroundings, apply, dname_candidates, zone_candidates};
-pub use refusal::Refusal;
+pub use past::{Moment, NotRecorded, Past, Recorded, WayBack};
+pub use reads::{Found, Get, NoPlan, Reads};
+pub use refusal::{Part, Refusal};
+pub use update::{Planned, ZoneUpdate, update};
 pub use zones::{
     Raise, accept, cookie, forget_serial, new_zone, raise_serials, sweep, zone_remove, zone_set,
 };
@@ -54,10 +60,12 @@ pub struct Plan {
     pub compares: Vec<Compare>,
     /// What to do if it does.
     pub ops: Vec<Op>,
+    /// What that changes in zones, for their journals.
+    pub changes: Vec<ZoneChange>,
 }
 
 /// A comparison.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Compare {
     /// The key was last written at this revision; 0 means that it does not exist.
     Unchanged {
@@ -95,32 +103,6 @@ pub enum Op {
         /// The range.
         range: Range<Vec<u8>>,
     },
-}
-
-/// A record that a plan adds or removes, for reports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangedRecord {
-    /// The owner.
-    pub owner: Name,
-    /// The TTL in seconds.
-    pub ttl: u32,
-    /// The type.
-    pub rtype: Rtype,
-    /// The rdata.
-    pub rdata: Rdata,
-}
-
-/// A plan and its effect on the records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Planned {
-    /// The transaction.
-    pub plan: Plan,
-    /// The records that are added.
-    pub added: Vec<ChangedRecord>,
-    /// The records that are removed. A record whose TTL changes is in both lists.
-    pub removed: Vec<ChangedRecord>,
-    /// The types of the RRsets that are removed although their values cannot be read.
-    pub unreadable: Vec<Rtype>,
 }
 
 /// A zone as it was read.
@@ -168,6 +150,12 @@ impl Slot {
         self.present.is_none() && self.serial.revision > 0 && !self.serial.is_removed
     }
 
+    /// What new settings change.
+    fn settings_change(&self, new: &ZoneSettings) -> ZoneChange {
+        let old = self.present.as_ref().map(|present| &present.settings);
+        ZoneChange::of_settings(&self.apex, old, Some(new))
+    }
+
     /// The revision that wrote the zone's settings; 0 if there is no zone.
     pub fn zone_revision(&self) -> i64 {
         self.present.as_ref().map_or(0, |present| present.revision)
@@ -185,6 +173,17 @@ pub struct RrsetRead {
     pub revision: i64,
 }
 
+impl Op {
+    /// The octets of its keys and values.
+    fn octets(&self) -> usize {
+        match self {
+            Op::Put { key, value } => key.len() + value.len(),
+            Op::Delete { key } => key.len(),
+            Op::DeleteRange { range } => range.start.len() + range.end.len(),
+        }
+    }
+}
+
 impl Plan {
     /// This plan as an attempt: it writes the attempt's number to the head key, and fails if the attempt was withdrawn.
     pub fn attempted(&self, prefix: &Prefix, attempt: Attempt) -> Self {
@@ -198,6 +197,18 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Whether etcd takes it as one transaction, with the entries in journals.
+    fn fits(&self) -> bool {
+        let ops = self.ops.len() + journal::OPS * self.changes.len();
+        self.compares.len() <= OPS_MAX && ops <= OPS_MAX && self.octets() <= OCTETS_MAX
+    }
+
+    /// The octets of what it writes, with the entries in journals.
+    fn octets(&self) -> usize {
+        let ops = self.ops.iter().map(Op::octets);
+        ops.chain(self.changes.iter().map(ZoneChange::octets)).sum()
     }
 
     fn unchanged(&mut self, prefix: &Prefix, key: &Key, revision: i64) {
@@ -222,22 +233,11 @@ impl Plan {
 
     /// Writes the zone's serial key, so that its serial grows, and the head key, so that a copy counts as complete only
     /// with this change.
-    fn touch(&mut self, prefix: &Prefix, zone: &Name) {
-        self.put(prefix, &Key::Serial(zone.clone()), b"{}".to_vec());
+    fn touch(&mut self, prefix: &Prefix, change: ZoneChange) {
+        self.put(prefix, &Key::Serial(change.zone.clone()), b"{}".to_vec());
         self.put(prefix, &Key::Head, b"{}".to_vec());
+        self.changes.push(change);
     }
-}
-
-fn changed_records(owner: &Name, rtype: Rtype, ttl: u32, rdata: &[Rdata]) -> Vec<ChangedRecord> {
-    rdata
-        .iter()
-        .map(|rdata| ChangedRecord {
-            owner: owner.clone(),
-            ttl,
-            rtype,
-            rdata: rdata.clone(),
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::model::zonefile::{Rrsets, violations};
 use crate::model::{Name, Rdata, Rrset, Rtype};
 use crate::schema::{Key, Prefix};
 
-use super::{Compare, Op, Plan, Refusal, RrsetRead, ZoneRead};
+use super::{Compare, Op, Plan, Refusal, RrsetRead, ZoneChange, ZoneRead, journal};
 
 /// The most operations of a move, without those that write the new zone.
 const MOVE_OPS_MAX: usize = 60;
@@ -129,6 +129,8 @@ pub struct ParentChanges {
     pub compares: Vec<Compare>,
     /// What to do besides adding the zone.
     pub ops: Vec<Op>,
+    /// What that changes in the zone above.
+    pub changes: Vec<ZoneChange>,
     /// The RRsets that are moved or copied into the zone.
     pub moved: Rrsets,
     /// How many of these are copied: the delegation keeps addresses of name servers.
@@ -145,6 +147,12 @@ impl ParentChanges {
         let ops = self.ops.iter().filter(|op| !plan.ops.contains(op));
         let ops: Vec<Op> = ops.cloned().collect();
         plan.ops.extend(ops);
+        plan.changes.extend(self.changes.iter().cloned());
+    }
+
+    /// How many operations it takes.
+    pub fn ops_count(&self) -> usize {
+        self.ops.len() + journal::OPS * self.changes.len()
     }
 }
 
@@ -196,7 +204,7 @@ pub fn plan_parent_changes(
         }
         // Addresses of name servers are only copied.
         if !hidden.is_empty() {
-            plan.touch(prefix, &parent.apex);
+            plan.touch(prefix, going(parent, above, &hidden));
         }
     } else {
         let names = lost(&hidden, above, content);
@@ -208,7 +216,7 @@ pub fn plan_parent_changes(
             });
         }
     }
-    (changes.compares, changes.ops) = (plan.compares, plan.ops);
+    (changes.compares, changes.ops, changes.changes) = (plan.compares, plan.ops, plan.changes);
     Ok(changes)
 }
 
@@ -274,6 +282,22 @@ fn moved(
         }),
         None => Ok(moved),
     }
+}
+
+/// What the move of these RRsets changes in their zone.
+fn going(parent: &ZoneRead, above: &Above, hidden: &[Hidden]) -> ZoneChange {
+    let hidden: BTreeSet<(&Name, Rtype)> =
+        hidden.iter().map(|one| (&one.owner, one.rtype)).collect();
+    let going = above
+        .rrsets
+        .iter()
+        .filter(|(owner, read)| hidden.contains(&(owner, read.rtype)));
+    let going = going.filter_map(|(owner, read)| {
+        let rrset = read.rrset.as_ref().ok()?;
+        Some(((owner.clone(), read.rtype), rrset.clone()))
+    });
+    let (old, new) = (going.collect(), Rrsets::new());
+    ZoneChange::of_rrsets(&parent.apex, &parent.settings, &old, &new)
 }
 
 /// Deletes the hidden RRsets, as ranges between the keys that stay.

@@ -4,11 +4,11 @@
 //! [`NoPlan::Read`]. The caller reads that, all at one revision, and starts the planner again. So the caller knows
 //! everything that a plan depends on, and the transaction itself can return all of it anew where a comparison fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::{Refusal, RrsetRead, SerialRead, ZoneRead};
-use crate::model::{Name, Rtype};
+use crate::model::{Name, Rdata, Rtype};
 use crate::schema::{self, Key, KeyValue, Prefix, Unreadable};
 
 /// A range of keys to read.
@@ -20,6 +20,17 @@ pub struct Get {
     pub end: Vec<u8>,
     /// The number of keys to read; 0 for all.
     pub limit: i64,
+    /// Whether values are left out.
+    pub keys_only: bool,
+}
+
+/// What was found in a range.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The keys, no more than were asked for.
+    pub items: Vec<KeyValue>,
+    /// The number of keys in the range.
+    pub count: usize,
 }
 
 impl Get {
@@ -29,6 +40,7 @@ impl Get {
             start: prefix.encode(key),
             end: Vec::new(),
             limit: 0,
+            keys_only: false,
         }
     }
 
@@ -38,6 +50,7 @@ impl Get {
             start: range.start,
             end: range.end,
             limit,
+            keys_only: false,
         }
     }
 }
@@ -46,7 +59,7 @@ impl Get {
 #[derive(Debug, Default)]
 pub struct Reads {
     revision: i64,
-    found: BTreeMap<Get, Vec<KeyValue>>,
+    found: BTreeMap<Get, Found>,
 }
 
 /// Why a planner stopped without a plan.
@@ -74,7 +87,7 @@ impl From<Unreadable> for NoPlan {
 
 impl Reads {
     /// Reads at this revision.
-    pub fn at(revision: i64, found: impl IntoIterator<Item = (Get, Vec<KeyValue>)>) -> Self {
+    pub fn at(revision: i64, found: impl IntoIterator<Item = (Get, Found)>) -> Self {
         Reads {
             revision,
             found: found.into_iter().collect(),
@@ -98,7 +111,7 @@ impl Reads {
 
     /// All keys that were found.
     pub fn items(&self) -> impl Iterator<Item = &KeyValue> {
-        self.found.values().flatten()
+        self.found.values().flat_map(|found| &found.items)
     }
 
     /// Adds what was read at the same revision.
@@ -118,7 +131,15 @@ impl Reads {
         if !missing.is_empty() {
             return Err(NoPlan::Read(missing));
         }
-        Ok(gets.map(|gets| gets.iter().map(|get| &self.found[get][..]).collect()))
+        Ok(gets.map(|gets| gets.iter().map(|get| &self.found[get].items[..]).collect()))
+    }
+
+    /// The keys that were found in a range, and the number of all that are there.
+    pub(super) fn counted(&self, get: &Get) -> Result<(&[KeyValue], usize), NoPlan> {
+        match self.found.get(get) {
+            Some(found) => Ok((&found.items, found.count)),
+            None => Err(NoPlan::Read(vec![get.clone()])),
+        }
     }
 
     /// What was found at a key.
@@ -229,6 +250,16 @@ impl SerialRead {
 }
 
 impl RrsetRead {
+    /// Whether it has these records and no others.
+    pub(super) fn is(&self, rdata: &[Rdata]) -> bool {
+        let canonical = |rdata: &Rdata| rdata.canonical(self.rtype).into_owned();
+        let wanted: BTreeSet<Vec<u8>> = rdata.iter().map(canonical).collect();
+        let rrset = self.rrset.as_ref();
+        rrset.is_ok_and(|rrset| {
+            rrset.rdata().iter().map(canonical).collect::<BTreeSet<_>>() == wanted
+        })
+    }
+
     /// The owner and the RRset of a key. An error if the key is not that of an RRset.
     pub fn decode(prefix: &Prefix, item: &KeyValue) -> Result<(Name, RrsetRead), Unreadable> {
         let (owner, rtype) = match prefix.decode(&item.key) {

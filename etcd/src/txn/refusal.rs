@@ -4,11 +4,11 @@ use std::error::Error;
 use std::fmt;
 
 use crate::model::rules::Violation;
-use crate::model::{Name, RrsetError, Rtype};
+use crate::model::{Name, Prerequisite, RrsetError, Rtype};
 use crate::schema::ValueError;
 
 /// Why a change is not made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Refusal {
     /// No zone holds the name.
     NoZone(Name),
@@ -67,6 +67,8 @@ pub enum Refusal {
         /// The revision of the change.
         changed: i64,
     },
+    /// Others have changed the zone since it was read.
+    ChangedMeanwhile(Name),
     /// The zone has been removed since it was exported.
     RemovedSince {
         /// The zone.
@@ -91,6 +93,21 @@ pub enum Refusal {
     CookieUnderWay(u64),
     /// This setting of a zone is out of range.
     Setting(&'static str),
+    /// This does not hold.
+    Unmet(Prerequisite),
+    /// The zone that holds this name is no longer the one that the update was divided for.
+    ZonesChanged(Name),
+    /// These parts of an update are refused.
+    Parts(Vec<(Part, Refusal)>),
+}
+
+/// A part of an update, by its place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A prerequisite.
+    Prerequisite(usize),
+    /// An edit.
+    Edit(usize),
 }
 
 impl Refusal {
@@ -105,6 +122,7 @@ impl Refusal {
                 matches!(violation, Violation::Soa(_) | Violation::Signed(..))
             }
             Refusal::Outside { .. } | Refusal::Setting(_) => true,
+            Refusal::Parts(parts) => parts.iter().all(|(_, refusal)| refusal.is_usage()),
             _ => false,
         }
     }
@@ -172,6 +190,10 @@ impl fmt::Display for Refusal {
                 "{zone} has changed since the file was exported (revision {exported}, now {changed}): nothing was \
                  written; nsctl zone diff shows the differences, --force overwrites the changes"
             ),
+            Refusal::ChangedMeanwhile(zone) => write!(
+                f,
+                "others have changed {zone} meanwhile: nothing was written, try again"
+            ),
             Refusal::RemovedSince {
                 zone,
                 exported,
@@ -200,6 +222,18 @@ impl fmt::Display for Refusal {
             ),
             Refusal::Setting(setting) => {
                 write!(f, "the {setting} is over 2147483647 (RFC 2181, 8)")
+            }
+            Refusal::Unmet(prerequisite) => write!(f, "{prerequisite}: nothing was written"),
+            Refusal::ZonesChanged(owner) => write!(
+                f,
+                "another zone holds {owner} since the change began: nothing was written, try again"
+            ),
+            Refusal::Parts(parts) => {
+                for (index, (_, refusal)) in parts.iter().enumerate() {
+                    let separator = if index > 0 { "; " } else { "" };
+                    write!(f, "{separator}{refusal}")?;
+                }
+                Ok(())
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Adding, changing and removing zones.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::model::{CookieSecrets, Name, Rdata, Rrset, Rtype, ZoneSettings, is_serial_before};
-use crate::schema::{Accepted, Key, KeyValue, Prefix, SerialBase, encode};
+use crate::schema::{Accepted, Key, KeyValue, Prefix, SerialBase, SettingsChange, encode};
 
-use super::{Op, Plan, Refusal, SerialRead, WantedZone, ZoneRead};
+use super::{Op, Plan, Refusal, SerialRead, WantedZone, ZoneChange, ZoneRead};
 
 /// A new zone with these name servers at its apex.
 pub fn new_zone(
@@ -23,7 +24,7 @@ pub fn new_zone(
     Ok(WantedZone {
         settings,
         serial: None,
-        rrsets: [((apex.clone(), Rtype::NS), rrset)].into(),
+        rrsets: Arc::new([((apex.clone(), Rtype::NS), rrset)].into()),
     })
 }
 
@@ -40,7 +41,8 @@ pub fn zone_set(
     let mut plan = Plan::default();
     plan.unchanged(prefix, &Key::Zone(read.apex.clone()), read.revision);
     plan.put(prefix, &Key::Zone(read.apex.clone()), encode(settings));
-    plan.touch(prefix, &read.apex);
+    let change = ZoneChange::of_settings(&read.apex, Some(&read.settings), Some(settings));
+    plan.touch(prefix, change);
     Ok(Some(plan))
 }
 
@@ -63,7 +65,13 @@ pub fn raise_serials(
         let read = item.map(|item| ZoneRead::decode(prefix, item, as_of));
         let Some(Ok(mut read)) = read else { continue };
         if is_serial_before(read.settings.serial_base, *base) {
+            let old = read.settings.clone();
             read.settings.serial_base = *base;
+            plan.changes.push(ZoneChange {
+                // There are many zones, and many reads would be necessary.
+                kept: None,
+                ..ZoneChange::of_settings(apex, Some(&old), Some(&read.settings))
+            });
             plan.put(prefix, &key, encode(&read.settings));
             plan.put(prefix, &Key::Serial(apex.clone()), b"{}".to_vec());
             raised.push(read);
@@ -74,15 +82,30 @@ pub fn raise_serials(
 }
 
 /// Plans the removal of a zone whose settings were written at `revision`. From this transaction on nobody serves it;
-/// its RRsets are deleted afterwards. Its serial key stays and holds the serial base, so that a later zone of that name
+/// its RRsets are deleted afterwards. `settings` are none if they cannot be read. Its serial key stays and holds the serial base, so that a later zone of that name
 /// continues the serials. It also tells a front-end that lists everything again that the zone was removed and not lost.
-pub fn zone_remove(prefix: &Prefix, apex: &Name, revision: i64, serial_base: u32) -> Plan {
+pub fn zone_remove(
+    prefix: &Prefix,
+    apex: &Name,
+    revision: i64,
+    serial_base: u32,
+    settings: Option<&ZoneSettings>,
+) -> Plan {
     let mut plan = Plan::default();
     plan.unchanged(prefix, &Key::Zone(apex.clone()), revision);
     plan.delete(prefix, &Key::Zone(apex.clone()));
     let serial = Key::Serial(apex.clone());
     plan.put(prefix, &serial, encode(&SerialBase { serial_base }));
     plan.put(prefix, &Key::Head, b"{}".to_vec());
+    // Settings that cannot be read change, too.
+    let change = SettingsChange {
+        old: settings.cloned(),
+        new: None,
+    };
+    plan.changes.push(ZoneChange {
+        settings: Some(Box::new(change)),
+        ..ZoneChange::of_settings(apex, settings, None)
+    });
     plan
 }
 

@@ -1,5 +1,8 @@
 //! The command line.
 
+mod author;
+mod conditions;
+mod moment;
 mod order;
 mod records;
 mod values;
@@ -12,13 +15,16 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use etcd::options::{self, StoreOptions};
+use etcd::schema::Author;
 
-pub(crate) use self::records::{AddRecords, ListRecords, Placement, RemoveRecords, SetRecords};
+pub(crate) use self::records::{
+    AddRecords, Batch, History, ListRecords, Placement, RemoveRecords, SetRecords,
+};
 pub(crate) use self::values::PrefixWord;
 use self::values::time;
 pub(crate) use self::writing::WriteOptions;
 pub(crate) use self::zones::{
-    AddZone, CheckZone, ImportZone, RemoveZone, SetZone, SettingOptions, ZoneCommand,
+    AddZone, CheckZone, ImportZone, RemoveZone, RollbackZone, SetZone, SettingOptions, ZoneCommand,
 };
 use crate::error::Error;
 use crate::output;
@@ -75,6 +81,22 @@ pub(crate) enum Command {
     Set(SetRecords),
     /// Removes records: the given ones, all of a type, or all at a name.
     Remove(RemoveRecords),
+    /// Makes many changes as one, in the words of nsupdate.
+    ///
+    /// A change is a line: `add NAME [TTL] TYPE RDATA`, `del NAME [TYPE [RDATA]]`, or `set NAME [TTL] TYPE RDATA`, which
+    /// replaces an RRset; several set lines of one name and type make one RRset, and `set NAME TTL TYPE` changes a TTL.
+    /// Conditions are lines, too: `prereq yxdomain NAME` (it has records), `prereq nxdomain NAME` (it has none), `prereq
+    /// yxrrset NAME TYPE [RDATA]` and `prereq nxrrset NAME TYPE`. If one is not met, nothing is written, and the exit code
+    /// is 3. `$ORIGIN`, `$TTL`, comments and RDATA are as in master files. Without `$ORIGIN`, names are absolute.
+    ///
+    /// Either all changes of a zone are made at once, or none; of several zones, too, if there are not too many changes
+    /// for one transaction of etcd (about 100 RRsets). `--dry-run` shows the differences.
+    Batch(Batch),
+    /// Shows changes, the newest first: when, by whom, with what, why, and what they changed.
+    ///
+    /// Each zone has a journal, which keeps its last changes (`zone set --journal-age` and `--journal-entries`). Changes
+    /// that were not made with nsctl are not in it.
+    History(History),
     /// Lists records.
     List(ListRecords),
     /// Manages zones: settings, import, export, checks.
@@ -117,21 +139,49 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether nothing is to be written.
-    pub(crate) fn is_dry_run(&self) -> bool {
-        self.writing().is_some_and(|writing| writing.dry_run)
+    /// Who makes the change. `user` is the one that etcd knows.
+    pub(crate) fn author(&self, user: Option<String>) -> Author {
+        let options = self.writing();
+        Author {
+            by: options
+                .and_then(|options| options.by.clone())
+                .unwrap_or_else(author::name),
+            user,
+            via: format!("nsctl {}", self.name()),
+            why: options.and_then(|options| options.why.clone()),
+        }
     }
 
-    fn writing(&self) -> Option<&WriteOptions> {
+    /// The name of the command.
+    fn name(&self) -> &'static str {
+        match self {
+            Command::Add(_) => "add",
+            Command::Set(_) => "set",
+            Command::Remove(_) => "remove",
+            Command::Batch(_) => "batch",
+            Command::History(_) => "history",
+            Command::List(_) => "list",
+            Command::Zone(command) => command.name(),
+            Command::Status { .. } => "status",
+            Command::Accept { .. } => "accept",
+            Command::Held(_) => "held",
+            Command::Cookie(_) => "cookie",
+            Command::Verify => "verify",
+        }
+    }
+
+    /// The options for writing, if it writes.
+    pub(crate) fn writing(&self) -> Option<&WriteOptions> {
         match self {
             Command::Add(AddRecords { placement, .. })
             | Command::Set(SetRecords { placement, .. }) => Some(&placement.writing),
-            Command::Remove(RemoveRecords { writing, .. }) | Command::Accept { writing } => {
-                Some(writing)
-            }
+            Command::Remove(RemoveRecords { writing, .. })
+            | Command::Batch(Batch { writing, .. })
+            | Command::Accept { writing } => Some(writing),
             Command::Zone(command) => command.writing(),
             Command::Cookie(CookieCommand::Rotate { writing, .. }) => Some(writing),
             Command::List(_)
+            | Command::History(_)
             | Command::Status { .. }
             | Command::Held(_)
             | Command::Cookie(CookieCommand::Show)
@@ -256,6 +306,9 @@ mod tests {
             "set x A 192.0.2.1",
             "set x A --ttl 5",
             "remove x",
+            "batch",
+            "batch file",
+            "zone rollback x --to 5",
             "accept",
             "cookie rotate",
             "zone add x --ns y",
@@ -269,7 +322,9 @@ mod tests {
                 let words = ["nsctl"].into_iter().chain(command.split(' '));
                 let words = words.chain(more.iter().copied());
                 let read = Arguments::try_parse_from(words).expect(command);
-                read.command.is_dry_run()
+                read.command
+                    .writing()
+                    .is_some_and(|writing| writing.dry_run)
             };
             assert!(read(&["--dry-run"]) && !read(&[]), "{command}");
         }

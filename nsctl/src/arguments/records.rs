@@ -1,8 +1,12 @@
-//! `add`, `set`, `remove` and `list`.
+//! `add`, `set`, `remove`, `batch`, `history` and `list`.
+
+use std::path::PathBuf;
 
 use clap::Args;
 use etcd::model::{Name, Rtype};
 
+use super::conditions::{Conditions, IfRevision};
+use super::moment::past;
 use super::values::ttl;
 use super::writing::WriteOptions;
 
@@ -19,6 +23,8 @@ pub(crate) struct AddRecords {
     pub(crate) rdata: Vec<String>,
     #[command(flatten)]
     pub(crate) placement: Placement,
+    #[command(flatten)]
+    pub(crate) conditions: Conditions,
 }
 
 /// `set`.
@@ -38,6 +44,8 @@ pub(crate) struct SetRecords {
     pub(crate) replace_all: bool,
     #[command(flatten)]
     pub(crate) placement: Placement,
+    #[command(flatten)]
+    pub(crate) conditions: Conditions,
 }
 
 /// `remove`.
@@ -54,7 +62,42 @@ pub(crate) struct RemoveRecords {
     #[arg(long)]
     pub(crate) zone: Option<Name>,
     #[command(flatten)]
+    pub(crate) condition: IfRevision,
+    #[command(flatten)]
     pub(crate) writing: WriteOptions,
+}
+
+/// `batch`.
+#[derive(Debug, Args)]
+pub(crate) struct Batch {
+    /// File with the changes; - is standard input.
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// Zone to write to [default: for each name the closest one that contains it].
+    #[arg(long)]
+    pub(crate) zone: Option<Name>,
+    /// Write the records even if a zone below ZONE hides them.
+    #[arg(long, requires = "zone")]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) writing: WriteOptions,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Only changes of the records at this name.
+    #[arg(conflicts_with = "zone")]
+    pub(crate) name: Option<Name>,
+    /// Only this zone [default: all zones].
+    #[arg(long)]
+    pub(crate) zone: Option<Name>,
+    /// Only changes since this time, as in 2026-11-27T10:30:00Z, or since that long ago, as in 90m or 2d.
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    pub(crate) since: Option<u64>,
+    /// The most changes to show.
+    #[arg(long, value_name = "COUNT", default_value = "20")]
+    pub(crate) limit: usize,
 }
 
 /// `list`.

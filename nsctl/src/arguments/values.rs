@@ -23,6 +23,9 @@ pub(crate) enum PrefixWord {
     Prefix(AddressPrefix),
 }
 
+/// Limit for a text for people, in octets.
+const WORDS_MAX: usize = 500;
+
 /// Why a text is not a value of its option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ValueError {
@@ -30,6 +33,8 @@ pub(super) enum ValueError {
     ZeroTime,
     FractionOfSecond,
     TtlTooLong,
+    NoWords,
+    Words,
     MailboxSide,
     MailboxNotAscii,
     Mailbox(NameError),
@@ -46,6 +51,11 @@ impl fmt::Display for ValueError {
             ValueError::TtlTooLong => {
                 write!(f, "a TTL is at most {TTL_MAX} seconds (RFC 2181, 8)")
             }
+            ValueError::NoWords => f.write_str("expected some words"),
+            ValueError::Words => write!(
+                f,
+                "expected one line of up to {WORDS_MAX} octets, without control characters"
+            ),
             ValueError::MailboxSide => f.write_str("not a mailbox: one side of the @ is empty"),
             ValueError::MailboxNotAscii => {
                 f.write_str("not a mailbox for an SOA record: the part before the @ is not ASCII")
@@ -76,6 +86,17 @@ pub(super) fn time(text: &str) -> Result<Duration, ValueError> {
     match text.parse().map_err(ValueError::Time)? {
         Time(Duration::ZERO) => Err(ValueError::ZeroTime),
         Time(time) => Ok(time),
+    }
+}
+
+/// Reads a text for people: one line, without control characters.
+pub(super) fn words(text: &str) -> Result<String, ValueError> {
+    match text.trim() {
+        "" => Err(ValueError::NoWords),
+        text if text.chars().any(char::is_control) || text.len() > WORDS_MAX => {
+            Err(ValueError::Words)
+        }
+        text => Ok(text.into()),
     }
 }
 

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use etcd::model::Name;
+use etcd::txn::Moment;
 
+use super::moment::moment;
 use super::values::{PrefixWord, Promise, mailbox, prefix, promise, seconds, ttl};
 use super::writing::WriteOptions;
 
-/// The limit of `raise-serials --by`. A serial is newer than another if it is less than 2^31 ahead (RFC 1982 3.2); the
+/// The limit of `raise-serials --count`. A serial is newer than another if it is less than 2^31 ahead (RFC 1982 3.2); the
 /// rest leaves room for the revisions since the zone's last change, which are added too.
 const RAISE_MAX: i64 = 1 << 30;
 
@@ -32,12 +34,19 @@ pub(crate) enum ZoneCommand {
     /// Records are merged with those in etcd, and the zone keeps its SOA record. With --replace the file becomes the
     /// whole zone, in one step. Errors in the file stop the import, warnings do not.
     Import(ImportZone),
-    /// Compares a master file with the zone in etcd. Exits with 3 if they differ.
+    /// Compares the zone in etcd with a master file, or with what it was. Exits with 3 if they differ.
     Diff {
         /// The apex, and the origin of the file.
         zone: Name,
         /// The master file; - for standard input.
-        file: PathBuf,
+        #[arg(required_unless_present = "from", conflicts_with = "from")]
+        file: Option<PathBuf>,
+        /// Show what has changed since this revision or time, as in 1234, 2026-11-27T10:30:00Z or 90m (ago).
+        #[arg(long, value_name = "MOMENT", value_parser = moment)]
+        from: Option<Moment>,
+        /// Up to this revision or time [default: now].
+        #[arg(long, value_name = "MOMENT", value_parser = moment, requires = "from")]
+        to: Option<Moment>,
     },
     /// Checks a master file, without etcd; with --stored, a zone in etcd.
     #[command(allow_missing_positional = true)]
@@ -46,16 +55,23 @@ pub(crate) enum ZoneCommand {
     Export {
         /// The apex.
         zone: Name,
+        /// As it was at this revision or time, as in 1234, 2026-11-27T10:30:00Z or 90m (ago).
+        #[arg(long, value_name = "MOMENT", value_parser = moment)]
+        at: Option<Moment>,
     },
+    /// Makes a zone what it was: records and settings, as one change. On a terminal it shows the differences and asks first.
+    ///
+    /// The rollback is a change like any other, so it can be rolled back, too.
+    Rollback(RollbackZone),
     /// Raises zone serials that went back, for example because etcd was restored from a backup.
     ///
     /// The running front-ends know which serials they have served. If none of them was running before the restore,
-    /// raise all serials with --by.
+    /// raise all serials with --count.
     RaiseSerials {
         /// Raise the serials of all zones by at least COUNT: each also gains the number of revisions that etcd has made
         /// since the zone's last change.
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
-        by: Option<u32>,
+        count: Option<u32>,
         #[command(flatten)]
         writing: WriteOptions,
     },
@@ -73,6 +89,24 @@ pub(crate) enum ZoneCommand {
 }
 
 impl ZoneCommand {
+    /// The name of the command.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            ZoneCommand::Add(_) => "zone add",
+            ZoneCommand::Set(_) => "zone set",
+            ZoneCommand::Remove(_) => "zone remove",
+            ZoneCommand::Import(_) => "zone import",
+            ZoneCommand::RaiseSerials { .. } => "zone raise-serials",
+            ZoneCommand::Clean { .. } => "zone clean",
+            ZoneCommand::List => "zone list",
+            ZoneCommand::Show { .. } => "zone show",
+            ZoneCommand::Diff { .. } => "zone diff",
+            ZoneCommand::Check(_) => "zone check",
+            ZoneCommand::Export { .. } => "zone export",
+            ZoneCommand::Rollback(_) => "zone rollback",
+        }
+    }
+
     /// The options for writing, if it writes.
     pub(super) fn writing(&self) -> Option<&WriteOptions> {
         match self {
@@ -80,6 +114,7 @@ impl ZoneCommand {
             | ZoneCommand::Set(SetZone { writing, .. })
             | ZoneCommand::Remove(RemoveZone { writing, .. })
             | ZoneCommand::Import(ImportZone { writing, .. })
+            | ZoneCommand::Rollback(RollbackZone { writing, .. })
             | ZoneCommand::RaiseSerials { writing, .. }
             | ZoneCommand::Clean { writing, .. } => Some(writing),
             ZoneCommand::List
@@ -123,6 +158,21 @@ pub(crate) struct SetZone {
     pub(crate) mname: Option<Name>,
     #[command(flatten)]
     pub(crate) settings: SettingOptions,
+    #[command(flatten)]
+    pub(crate) writing: WriteOptions,
+}
+
+/// `zone rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackZone {
+    /// The apex.
+    pub(crate) zone: Name,
+    /// The revision or time to go back to, as in 1234, 2026-11-27T10:30:00Z or 90m (ago).
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    pub(crate) to: Moment,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) writing: WriteOptions,
 }
@@ -227,4 +277,10 @@ pub(crate) struct SettingOptions {
     /// removes the list.
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", value_parser = prefix)]
     pub(crate) deny_query: Option<Vec<PrefixWord>>,
+    /// How long the zone's journal keeps an entry [default for a new zone: 30d].
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) journal_age: Option<u32>,
+    /// How many entries the zone's journal keeps; 0: no journal [default for a new zone: 500].
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) journal_entries: Option<u32>,
 }

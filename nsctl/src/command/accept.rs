@@ -6,7 +6,6 @@ use etcd::schema::{Accepted, Held};
 use serde::Serialize;
 
 use super::held;
-use crate::arguments::WriteOptions;
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::{frontends, output};
@@ -26,7 +25,7 @@ struct HeldBy {
     held: Held,
 }
 
-pub(super) async fn accept(context: &Context, writing: WriteOptions) -> Result<(), Error> {
+pub(super) async fn accept(context: &Context) -> Result<(), Error> {
     let fleet = context.store().frontends().await?;
     let registered = fleet.frontends;
     if registered.is_empty() {
@@ -64,7 +63,5 @@ pub(super) async fn accept(context: &Context, writing: WriteOptions) -> Result<(
         }
         text.done = format!("accepted, revision {revision}\n");
     }
-    context
-        .conclude(&report, report.revision, writing, &text)
-        .await
+    context.conclude(&report, report.revision, &text).await
 }

@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use etcd::client::Imported;
+use etcd::client::{Changed, Imported};
 use etcd::model::zonefile::Difference;
-use etcd::model::{Name, Rdata, Rtype, Soa};
-use etcd::txn::ChangedRecord;
+use etcd::model::{AddressPrefix, Name, Rdata, Rtype, Soa, ZoneSettings};
 use serde::Serialize;
 
-use crate::arguments::WriteOptions;
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 
@@ -33,12 +31,6 @@ impl RecordRow {
             rtype: rtype.to_string(),
             rdata: rdata.text(rtype),
         }
-    }
-}
-
-impl From<&ChangedRecord> for RecordRow {
-    fn from(record: &ChangedRecord) -> Self {
-        RecordRow::new(&record.owner, record.ttl, record.rtype, &record.rdata)
     }
 }
 
@@ -130,6 +122,15 @@ impl ChangeReport {
         }
     }
 
+    pub(super) fn of_update(changed: &Changed) -> Self {
+        let unreadable = changed.unreadable.iter();
+        ChangeReport {
+            unreadable: unreadable.map(|(_, rtype)| rtype.to_string()).collect(),
+            ..ChangeReport::of(&changed.zone, changed.revision, changed.written)
+                .with_records(&changed.differences)
+        }
+    }
+
     /// Adds what is moved or copied from the zone above.
     pub(super) fn with_records_from_above(self, imported: &Imported) -> Self {
         let some = |count: usize| Some(count).filter(|count| *count > 0);
@@ -150,13 +151,60 @@ impl ChangeReport {
     }
 
     /// Prints the text for people, waits for the front-ends if asked to, then prints the report for programs.
-    pub(super) async fn conclude(
-        &self,
-        context: &Context,
-        writing: WriteOptions,
-        text: &ChangeText,
-    ) -> Result<(), Error> {
+    pub(super) async fn conclude(&self, context: &Context, text: &ChangeText) -> Result<(), Error> {
         let revision = Some(self.revision);
-        context.conclude(self, revision, writing, text).await
+        context.conclude(self, revision, text).await
     }
+}
+
+/// Lists what changes in the settings of a zone, a line each.
+pub(super) fn settings_changed(before: &ZoneSettings, after: &ZoneSettings) -> String {
+    let consistency = |zone: &ZoneSettings| {
+        zone.consistency
+            .map_or("default".into(), |one| one.to_string())
+    };
+    let others = [
+        (
+            "default TTL",
+            before.default_ttl.to_string(),
+            after.default_ttl.to_string(),
+        ),
+        ("consistency", consistency(before), consistency(after)),
+        (
+            "journal age",
+            before.journal_age().to_string(),
+            after.journal_age().to_string(),
+        ),
+        (
+            "journal entries",
+            before.journal_entries().to_string(),
+            after.journal_entries().to_string(),
+        ),
+        (
+            "allow-query",
+            listed_prefixes(&before.allow_query),
+            listed_prefixes(&after.allow_query),
+        ),
+        (
+            "deny-query",
+            listed_prefixes(&before.deny_query),
+            listed_prefixes(&after.deny_query),
+        ),
+    ];
+    let others = others.into_iter().filter(|(_, old, new)| old != new);
+    let others = others.map(|(setting, old, new)| format!("~ {setting}: {old} -> {new}\n"));
+    let soa = soa_differences(&before.soa, &after.soa);
+    soa.iter()
+        .map(|one| format!("{one}\n"))
+        .chain(others)
+        .collect()
+}
+
+/// The prefixes of an access list, on one line.
+pub(super) fn listed_prefixes(prefixes: &[AddressPrefix]) -> String {
+    if prefixes.is_empty() {
+        return "no list".into();
+    }
+    let texts: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+    texts.join(" ")
 }

@@ -6,7 +6,7 @@ use etcd::client::CookieRotation;
 use etcd::model::{CookieSecret, CookieSecrets, Time};
 use serde::Serialize;
 
-use crate::arguments::{CookieCommand, Output, WriteOptions};
+use crate::arguments::{CookieCommand, Output};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output;
@@ -53,11 +53,7 @@ impl CookieReport {
 pub(super) async fn run(context: &Context, command: CookieCommand) -> Result<(), Error> {
     match command {
         CookieCommand::Show => show(context).await,
-        CookieCommand::Rotate {
-            after,
-            revoke,
-            writing,
-        } => rotate(context, after, revoke, writing).await,
+        CookieCommand::Rotate { after, revoke, .. } => rotate(context, after, revoke).await,
     }
 }
 
@@ -81,12 +77,7 @@ async fn show(context: &Context) -> Result<(), Error> {
     output::print(&format!("rotated {age} ago\n{}", report.text(now)))
 }
 
-async fn rotate(
-    context: &Context,
-    after: Duration,
-    is_revoking: bool,
-    writing: WriteOptions,
-) -> Result<(), Error> {
+async fn rotate(context: &Context, after: Duration, is_revoking: bool) -> Result<(), Error> {
     let mut added = [0; 16];
     getrandom::fill(&mut added)
         .map_err(|error| Error::failed(format!("the kernel gives no random numbers: {error}")))?;
@@ -100,9 +91,7 @@ async fn rotate(
     let (revision, secrets) = context.store().rotate_cookie(rotation).await?;
     let report = CookieReport::new(revision, &secrets);
     let text = ChangeText::changed(report.text(now), revision);
-    context
-        .conclude(&report, Some(revision), writing, &text)
-        .await
+    context.conclude(&report, Some(revision), &text).await
 }
 
 /// The time in seconds of Unix time; 0 for a clock that is before that.

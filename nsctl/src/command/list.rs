@@ -23,6 +23,8 @@ struct RrsetRow {
     rtype: String,
     rdata: Vec<String>,
     zone: String,
+    /// The revision that wrote it, for `--if-revision`.
+    revision: i64,
     /// The zone further down that hides it: that zone answers for the name instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden_by: Option<String>,
@@ -74,6 +76,7 @@ pub(super) async fn list(context: &Context, list: ListRecords) -> Result<(), Err
                 rtype: stored.rtype.to_string(),
                 rdata: rdata.map(|rdata| rdata.text(stored.rtype)).collect(),
                 zone: zone.read.apex.to_string(),
+                revision: stored.revision,
                 hidden_by: hidden_by.map(Name::to_string),
             });
         }

@@ -1,9 +1,11 @@
 //! The commands, one module each.
 
 mod accept;
+mod batch;
 mod change;
 mod cookie;
 mod held;
+mod history;
 mod list;
 mod records;
 mod status;
@@ -28,18 +30,21 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let prefix = store.prefix().map_err(Error::usage)?;
     let config = store.config().map_err(Error::usage)?;
     let config = config.complete().map_err(Error::usage)?;
-    let store = Store::new(config, prefix, timeout);
-    let context = Context::new(store, output, timeout, command.is_dry_run());
+    let user = config.user.as_ref().map(|(name, _)| name.clone());
+    let store = Store::new(config, prefix, timeout).with_author(command.author(user));
+    let context = Context::new(store, output, timeout, command.writing());
     match command {
         Command::Add(add) => records::add(&context, add).await,
         Command::Set(set) => records::set(&context, set).await,
         Command::Remove(remove) => records::remove(&context, remove).await,
+        Command::Batch(batch) => batch::batch(&context, batch).await,
+        Command::History(history) => history::history(&context, history).await,
         Command::List(list) => list::list(&context, list).await,
         Command::Zone(command) => zone::run(&context, command).await,
         Command::Status { frontend, no_fail } => {
             status::status(&context, frontend.as_deref(), no_fail).await
         }
-        Command::Accept { writing } => accept::accept(&context, writing).await,
+        Command::Accept { .. } => accept::accept(&context).await,
         Command::Cookie(command) => cookie::run(&context, command).await,
         Command::Held(HeldCommand::Export { dir, frontend }) => {
             held::export(&context, &dir, frontend.as_deref()).await

@@ -1,14 +1,16 @@
 //! `add`, `set`, `remove`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
 use etcd::client::Changed;
-use etcd::model::{Name, Rtype};
-use etcd::txn::{Change, InZone};
+use etcd::model::zonefile::RrsetFinding;
+use etcd::model::{Change, Edit, Prerequisite, Update};
+use etcd::txn::InZone;
 
-use super::change::{ChangeReport, RecordRow};
-use crate::arguments::{AddRecords, Placement, RemoveRecords, SetRecords, WriteOptions};
+use super::change::{ChangeReport, difference_lines};
+use crate::arguments::{AddRecords, Placement, RemoveRecords, SetRecords};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::{output, rdata};
@@ -23,14 +25,12 @@ pub(super) async fn add(context: &Context, add: AddRecords) -> Result<(), Error>
         ttl: placement.ttl,
         rdata: rdata::records(add.rtype, &add.rdata)?,
     };
-    apply(
-        context,
-        &add.name,
-        placement.zone(),
-        &change,
-        placement.writing,
-    )
-    .await
+    let prerequisites = add.conditions.prerequisites(&add.name, add.rtype);
+    let edit = Edit {
+        owner: add.name.clone(),
+        change,
+    };
+    apply(context, placement.zone(), prerequisites, edit).await
 }
 
 pub(super) async fn set(context: &Context, set: SetRecords) -> Result<(), Error> {
@@ -45,12 +45,15 @@ pub(super) async fn set(context: &Context, set: SetRecords) -> Result<(), Error>
             }
         }
     };
+    let edit = Edit {
+        owner: set.name.clone(),
+        change,
+    };
     apply(
         context,
-        &set.name,
         placement.zone(),
-        &change,
-        placement.writing,
+        set.conditions.prerequisites(&set.name, rtype),
+        edit,
     )
     .await
 }
@@ -68,7 +71,20 @@ pub(super) async fn remove(context: &Context, remove: RemoveRecords) -> Result<(
         .zone
         .as_ref()
         .map(|apex| InZone { apex, hide: false });
-    apply(context, &remove.name, zone, &change, remove.writing).await
+    let prerequisites = match remove.rtype {
+        Some(rtype) => remove.condition.prerequisites(&remove.name, rtype),
+        None if remove.condition.is_given() => {
+            return Err(Error::usage(
+                "--if-revision is about one RRset: give its TYPE",
+            ));
+        }
+        None => Vec::new(),
+    };
+    let edit = Edit {
+        owner: remove.name.clone(),
+        change,
+    };
+    apply(context, zone, prerequisites, edit).await
 }
 
 impl Placement {
@@ -81,54 +97,58 @@ impl Placement {
 
 async fn apply(
     context: &Context,
-    owner: &Name,
     zone: Option<InZone<'_>>,
-    change: &Change,
-    writing: WriteOptions,
+    prerequisites: Vec<Prerequisite>,
+    edit: Edit,
 ) -> Result<(), Error> {
-    let changed = context.store().change(owner, zone, change).await?;
-    let mut lines = String::new();
-    for (sign, changes) in [('-', &changed.removed), ('+', &changed.added)] {
-        for line in changes {
-            let _ = writeln!(
-                lines,
-                "{sign} {} {} {} {}",
-                line.owner,
-                line.ttl,
-                line.rtype,
-                line.rdata.text(line.rtype)
-            );
-        }
-    }
-    for rtype in &changed.unreadable {
-        let _ = writeln!(lines, "- {owner} {rtype}, whose value could not be read");
-    }
-    let text = match (changed.written, change) {
-        (true, _) => ChangeText::changed(lines, changed.revision),
+    let update = Update {
+        prerequisites,
+        edits: vec![edit],
+    };
+    let changed = context.store().update(zone, &update, &|_| {}).await?;
+    let [changed] = &changed[..] else {
+        return Err(Error::failed("the change is not of one zone"));
+    };
+    let edit = &update.edits[0];
+    let text = match (changed.written, &edit.change) {
+        (true, _) => ChangeText::changed(changed_lines(changed), changed.revision),
         (false, Change::Remove { .. }) => ChangeText::unchanged("not there", changed.revision),
         (false, _) => ChangeText::unchanged("already so", changed.revision),
     };
-    let report = ChangeReport {
-        added: Some(changed.added.iter().map(RecordRow::from).collect()),
-        removed: Some(changed.removed.iter().map(RecordRow::from).collect()),
-        unreadable: changed.unreadable.iter().map(Rtype::to_string).collect(),
-        ..ChangeReport::of(&changed.zone, changed.revision, changed.written)
-    };
-    warn(context, &changed, owner, change).await;
-    report.conclude(context, writing, &text).await
+    warn(context, changed, std::slice::from_ref(edit)).await;
+    let report = ChangeReport::of_update(changed);
+    report.conclude(context, &text).await
+}
+
+/// What an update has changed in a zone, a line for each record.
+pub(super) fn changed_lines(changed: &Changed) -> String {
+    let mut lines = difference_lines(&[], &changed.differences);
+    for (owner, rtype) in &changed.unreadable {
+        let _ = writeln!(lines, "- {owner} {rtype}, whose value could not be read");
+    }
+    lines
 }
 
 /// Warns of probable mistakes in the records. They are written by now, so it is no failure if the search for mistakes
 /// fails.
-async fn warn(context: &Context, changed: &Changed, owner: &Name, change: &Change) {
-    let (Change::Add { rtype, rdata, .. }
-    | Change::Set { rtype, rdata, .. }
-    | Change::Replace { rtype, rdata, .. }) = change
-    else {
-        return;
-    };
+pub(super) async fn warn(context: &Context, changed: &Changed, edits: &[Edit]) {
     let store = context.store().with_timeout(WARNINGS_MAX);
-    let found = store.doubts(&changed.zone, owner, *rtype, rdata, changed.revision);
-    let found = found.await;
-    output::warnings(found.unwrap_or_default());
+    let (zone, revision) = (&changed.zone, changed.revision);
+    let mut warned = BTreeSet::new();
+    for Edit { owner, change } in edits {
+        let (Change::Add { rtype, rdata, .. }
+        | Change::Set { rtype, rdata, .. }
+        | Change::Replace { rtype, rdata, .. }) = change
+        else {
+            continue;
+        };
+        if !owner.is_within(zone) || !changed.written && edits.len() > 1 {
+            continue;
+        }
+        let Ok(found) = store.doubts(zone, owner, *rtype, rdata, revision).await else {
+            return;
+        };
+        let is_new = |finding: &RrsetFinding| warned.insert(finding.reason.clone());
+        output::warnings(found.into_iter().filter(is_new).collect());
+    }
 }

@@ -14,8 +14,6 @@ use crate::error::Error;
 /// What is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Awaited {
-    /// The revision that is to be served.
-    pub(crate) revision: i64,
     /// For how long.
     pub(crate) limit: Duration,
     /// By how many front-ends at least.
@@ -61,12 +59,8 @@ type Lagging = BTreeMap<String, Lag>;
 
 /// Waits until every live front-end serves a revision: all that are registered, and all that were registered at any
 /// time during the wait but have not served it since. Returns how many serve it.
-pub(crate) async fn wait(store: &Store, awaited: Awaited) -> Result<usize, Error> {
-    let Awaited {
-        revision,
-        limit,
-        count,
-    } = awaited;
+pub(crate) async fn wait(store: &Store, revision: i64, awaited: Awaited) -> Result<usize, Error> {
+    let Awaited { limit, count } = awaited;
     let end = Instant::now() + limit;
     // Front-ends may need all of the time to answer. Reading from etcd who is live takes a moment more.
     let latest = end + Duration::from_secs(1);
@@ -108,7 +102,7 @@ pub(crate) async fn wait(store: &Store, awaited: Awaited) -> Result<usize, Error
             return Ok(serving.len());
         }
         if Instant::now() >= end {
-            return Err(not_served(awaited, serving.len(), &lagging));
+            return Err(not_served(revision, awaited, serving.len(), &lagging));
         }
         // A front-end that is behind answers at the end of the step, but one that fails answers at once: do not ask it
         // in a tight loop.
@@ -151,7 +145,7 @@ fn unknown(revision: i64, error: &StoreError) -> Error {
     ))
 }
 
-fn not_served(awaited: Awaited, serving: usize, lagging: &Lagging) -> Error {
+fn not_served(revision: i64, awaited: Awaited, serving: usize, lagging: &Lagging) -> Error {
     let mut who: Vec<String> = lagging
         .iter()
         .map(|(id, lag)| format!("{id} ({lag})"))
@@ -166,7 +160,7 @@ fn not_served(awaited: Awaited, serving: usize, lagging: &Lagging) -> Error {
     }
     Error::Wait(format!(
         "revision {} is written, but not served everywhere after {}: {}",
-        awaited.revision,
+        revision,
         seconds(awaited.limit),
         who.join(", ")
     ))

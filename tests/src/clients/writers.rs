@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use etcd::client::{ChangeError, Config, Store};
+use etcd::model::Change;
 use etcd::model::{Name, Rdata, Rtype};
 use etcd::schema::{Key, Prefix};
-use etcd::txn::Change;
 use etcd_client::{Client, ConnectOptions, Txn, TxnOp};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};

@@ -8,7 +8,7 @@ use etcd_client::Client;
 use tokio::time::Instant;
 
 use super::{Config, DiscoveredMembers, StoreError};
-use crate::schema::Prefix;
+use crate::schema::{Author, Prefix};
 
 /// A client of the store. Cheap to clone; clones share the connection.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct Store {
     pub(crate) serializable: bool,
     /// Whether changes are only planned, not made.
     dry_run: bool,
+    /// Who makes the changes.
+    author: Arc<Author>,
     /// Timeout of one step: a change to records, a page of a list, a batch of an import.
     timeout: Duration,
     /// When the current step times out.
@@ -44,6 +46,7 @@ impl Store {
             prefix,
             serializable: false,
             dry_run: false,
+            author: Arc::default(),
             timeout,
             deadline: Instant::now() + timeout,
             current: Arc::new(current),
@@ -78,6 +81,19 @@ impl Store {
             dry_run: true,
             ..self
         }
+    }
+
+    /// The same store, whose changes this author makes.
+    pub fn with_author(self, author: Author) -> Self {
+        Store {
+            author: author.into(),
+            ..self
+        }
+    }
+
+    /// Who makes the changes.
+    pub(crate) fn author(&self) -> &Author {
+        &self.author
     }
 
     /// Whether changes are only planned.

@@ -5,7 +5,7 @@ use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
 use crate::client::connect::{Store, StoreError, header, key_value, kv_client};
 use crate::mirror::Header;
 use crate::schema::{Key, KeyValue};
-use crate::txn::{Get, OPS_MAX, Reads};
+use crate::txn::{Found, Get, OPS_MAX, Reads};
 
 /// The newest revisions when a linearizable read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,11 @@ impl Store {
             start: key.clone(),
             end: Vec::new(),
             limit: 0,
+            keys_only: false,
         };
         let gets: Vec<Get> = keys.iter().map(key).collect();
         let (header, found) = self.get_at_once(&gets, revision).await?;
-        let first = |items: Vec<KeyValue>| items.into_iter().next();
+        let first = |found: Found| found.items.into_iter().next();
         Ok((header, found.into_iter().map(first).collect()))
     }
 
@@ -70,7 +71,7 @@ impl Store {
         &self,
         gets: &[Get],
         revision: Option<i64>,
-    ) -> Result<(Header, Vec<Vec<KeyValue>>), StoreError> {
+    ) -> Result<(Header, Vec<Found>), StoreError> {
         let ops = gets
             .iter()
             .map(|get| to_op(get, revision, self.serializable));
@@ -106,6 +107,9 @@ pub(crate) fn to_op(get: &Get, revision: Option<i64>, serializable: bool) -> Txn
     if !get.end.is_empty() {
         options = options.with_range(get.end.clone());
     }
+    if get.keys_only {
+        options = options.with_keys_only();
+    }
     if serializable {
         options = options.with_serializable();
     }
@@ -113,10 +117,13 @@ pub(crate) fn to_op(get: &Get, revision: Option<i64>, serializable: bool) -> Txn
 }
 
 /// What each read of a transaction found.
-pub(crate) fn found(response: &TxnResponse) -> impl Iterator<Item = Vec<KeyValue>> {
+pub(crate) fn found(response: &TxnResponse) -> impl Iterator<Item = Found> {
     let responses = response.op_responses().into_iter();
     responses.map(|response| match response {
-        TxnOpResponse::Get(mut got) => got.take_kvs().into_iter().map(key_value).collect(),
-        _ => Vec::new(),
+        TxnOpResponse::Get(mut got) => Found {
+            count: usize::try_from(got.count()).unwrap_or(0),
+            items: got.take_kvs().into_iter().map(key_value).collect(),
+        },
+        _ => Found::default(),
     })
 }

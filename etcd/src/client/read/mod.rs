@@ -6,6 +6,7 @@
 
 mod doubts;
 mod frontends;
+mod journal;
 mod keys;
 mod list;
 mod members;
@@ -15,6 +16,7 @@ mod rrsets;
 mod zones;
 
 pub use frontends::{Fleet, UnreadableFrontend};
+pub use journal::{Journal, ZonePast};
 pub use keys::Head;
 pub(crate) use keys::{found, to_op};
 pub use list::{RangeRead, Survey};

@@ -6,7 +6,7 @@
 //! its answer does not arrive, the attempt is withdrawn, so that it can no longer be applied, and the history of the
 //! head key shows whether it was. Only then is the change read, planned and sent again.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use etcd_client::{Client, PutOptions, WatchOptions};
 
@@ -15,8 +15,8 @@ use super::commit::Committed;
 use crate::client::connect::{Store, StoreError, from_watch};
 use crate::mirror::{Input, KeyChange};
 use crate::model::Name;
-use crate::schema::{Attempt, Key, decode_head};
-use crate::txn::{Get, Plan, Reads};
+use crate::schema::{Attempt, EntryId, Key, decode_head};
+use crate::txn::{Get, Plan, Reads, Stamp};
 
 /// Number of tries before a conflict is reported.
 const TRIES: u32 = 200;
@@ -89,7 +89,12 @@ impl<'a> Attempts<'a> {
         plan: &Plan,
         since: i64,
     ) -> Result<Option<i64>, ChangeError> {
-        Ok(match self.attempt(plan, since, &[]).await? {
+        let (store, gets) = (&self.store, plan.recording_reads(self.store.prefix()));
+        let reads = store.fetch_serializable(&gets, None).await?;
+        let Ok(plan) = plan.recorded(store.prefix(), &reads, &store.stamp()) else {
+            return Ok(None);
+        };
+        Ok(match self.attempt(&plan, since, &[]).await? {
             Tried::Done(revision) => Some(revision),
             Tried::Lost(_) => None,
         })
@@ -178,6 +183,18 @@ impl<'a> Attempts<'a> {
 }
 
 impl Store {
+    /// Who makes a change, now.
+    pub(super) fn stamp(&self) -> Stamp {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Stamp {
+            author: self.author().clone(),
+            id: EntryId {
+                at: now.map_or(0, |now| now.as_millis() as u64),
+                random: fastrand::u32(..),
+            },
+        }
+    }
+
     /// Prevents an attempt from being applied from now on.
     async fn withdraw(&self, attempt: Attempt) -> Result<(), StoreError> {
         let granted =

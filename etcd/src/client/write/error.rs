@@ -24,11 +24,26 @@ pub enum ChangeError {
     Unknown(StoreError),
     /// The change is partly written; the next part failed.
     Partly(Box<ChangeError>),
+    /// The update failed, but these zones were changed before.
+    SomeZones(Box<ChangeError>, Vec<Name>),
     /// The change failed with this error, and what it staged of this zone may be left in the store. Nobody serves that.
     LeftStaged(Box<ChangeError>, Name),
 }
 
 impl ChangeError {
+    /// Why the content of the store does not allow the change, if that is the cause.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            ChangeError::Refused(refusal) => Some(refusal),
+            ChangeError::Partly(error)
+            | ChangeError::SomeZones(error, _)
+            | ChangeError::LeftStaged(error, _) => error.refusal(),
+            ChangeError::Conflict { .. } | ChangeError::NotWritten(_) | ChangeError::Unknown(_) => {
+                None
+            }
+        }
+    }
+
     /// The cause, without its consequences.
     fn reason(&self) -> String {
         match self {
@@ -37,7 +52,9 @@ impl ChangeError {
                 format!("others changed {name} at the same time, {tries} times in a row")
             }
             ChangeError::NotWritten(error) | ChangeError::Unknown(error) => error.to_string(),
-            ChangeError::Partly(error) | ChangeError::LeftStaged(error, _) => error.reason(),
+            ChangeError::Partly(error)
+            | ChangeError::SomeZones(error, _)
+            | ChangeError::LeftStaged(error, _) => error.reason(),
         }
     }
 }
@@ -50,9 +67,13 @@ impl fmt::Display for ChangeError {
                 "{error}; records that nobody serves may be left in the store: nsctl zone clean {zone} deletes them"
             );
         }
+        if let ChangeError::SomeZones(error, zones) = self {
+            let zones: Vec<String> = zones.iter().map(Name::to_string).collect();
+            return write!(f, "{error}; but it is written to {}", zones.join(", "));
+        }
         f.write_str(&self.reason())?;
         f.write_str(match self {
-            ChangeError::Refused(_) | ChangeError::LeftStaged(..) => "",
+            ChangeError::Refused(_) | ChangeError::SomeZones(..) | ChangeError::LeftStaged(..) => "",
             ChangeError::Conflict { .. } => ": nothing was written, try again",
             ChangeError::NotWritten(_) => "; nothing was written",
             ChangeError::Unknown(_) => {
@@ -70,7 +91,9 @@ impl std::error::Error for ChangeError {
         match self {
             // `Display` prints the error inside already.
             ChangeError::NotWritten(error) | ChangeError::Unknown(error) => error.source(),
-            ChangeError::Partly(error) | ChangeError::LeftStaged(error, _) => error.source(),
+            ChangeError::Partly(error)
+            | ChangeError::SomeZones(error, _)
+            | ChangeError::LeftStaged(error, _) => error.source(),
             ChangeError::Refused(_) | ChangeError::Conflict { .. } => None,
         }
     }

@@ -1,26 +1,26 @@
-//! Master files on disk, and the files they include.
+//! Master files on disk and the files they include, and files of updates.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Exported;
-use crate::model::Name;
 use crate::model::zonefile::{self, FileFinding, MasterFile};
+use crate::model::{Batch, Name, read_batch};
 
 /// Limit for a file, in octets: devices and some pipes never end.
 const OCTETS_MAX: u64 = 4 << 30;
 
-/// A master file that has been read. A pipe can be read only once, so the text is kept.
+/// A file that has been read. A pipe can be read only once, so the text is kept.
 #[derive(Debug)]
-pub struct MasterText {
+pub struct FileText {
     path: PathBuf,
     /// The name in messages.
     file: String,
     octets: Vec<u8>,
 }
 
-/// A master file that cannot be read.
+/// A file that cannot be read.
 #[derive(Debug)]
 pub struct FileError {
     /// Its path, or `standard input`.
@@ -42,7 +42,7 @@ impl std::error::Error for FileError {
     }
 }
 
-impl MasterText {
+impl FileText {
     /// Reads the file, pipe or device, or standard input where the path is `-`.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let (file, octets) = if path == Path::new("-") {
@@ -54,7 +54,7 @@ impl MasterText {
         } else {
             (path.display().to_string(), octets(path))
         };
-        Ok(MasterText {
+        Ok(FileText {
             path: path.into(),
             file,
             octets: octets?,
@@ -82,6 +82,11 @@ impl MasterText {
                 .map_err(Into::into)
         };
         zonefile::read_file(&self.file, &self.octets, origin, &mut include)
+    }
+
+    /// Parses an update in the words of nsupdate.
+    pub fn batch(&self) -> Result<Batch, Vec<FileFinding>> {
+        read_batch(&self.file, &self.octets)
     }
 
     /// Whether the path is a file's name and not a descriptor of this process.

@@ -9,8 +9,8 @@ use crate::client::connect::{Store, StoreError};
 use crate::model::Name;
 use crate::txn::{self, Raise, Reads};
 
-/// Number of zones in a transaction, which writes two keys for each.
-const RAISED_AT_ONCE: usize = 50;
+/// Number of zones in a transaction, which writes three keys for each.
+const RAISED_AT_ONCE: usize = 39;
 
 /// Number of transactions in flight.
 const PARALLEL: usize = 8;

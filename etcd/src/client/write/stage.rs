@@ -1,13 +1,16 @@
-//! Writes a generation that nobody serves yet.
+//! Stages a zone's content as a generation that nobody serves yet, until one transaction switches to it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
 use super::ChangeError;
 use super::commit::Committed;
 use crate::client::connect::{Store, StoreError};
-use crate::model::Rtype;
 use crate::model::rules::Violation;
 use crate::model::zonefile::Rrsets;
+use crate::model::{Name, Rtype};
 use crate::txn::{self, Op, Plan, Refusal, Slot, Staged};
 
 /// Number of batches in flight.
@@ -16,9 +19,117 @@ const PARALLEL: usize = 8;
 /// Called with the number of RRsets written so far.
 pub type Progress<'a> = &'a (dyn Fn(usize) + Send + Sync);
 
+/// What a change of a zone has staged so far.
+pub(super) struct Staging<'a> {
+    store: &'a Store,
+    apex: &'a Name,
+    progress: Progress<'a>,
+    /// What may be switched to.
+    content: Option<StagedContent>,
+    /// Abandoned generations that may be left in the store, with the reason.
+    left: Vec<(u64, StoreError)>,
+}
+
+/// A staged generation, for one state of the zone's settings.
+struct StagedContent {
+    staged: Staged,
+    zone_revision: i64,
+    rrsets: Arc<Rrsets>,
+}
+
+impl<'a> Staging<'a> {
+    pub(super) fn new(store: &'a Store, apex: &'a Name, progress: Progress<'a>) -> Self {
+        Staging {
+            store,
+            apex,
+            progress,
+            content: None,
+            left: Vec::new(),
+        }
+    }
+
+    /// Stages this content, unless most of it is staged since an earlier try. Returns the generation, and what is to be
+    /// written to it together with the switch. None if the zone changes meanwhile.
+    pub(super) async fn stage(
+        &mut self,
+        slot: &Slot,
+        rrsets: &Arc<Rrsets>,
+    ) -> Result<Option<(Staged, Vec<Op>)>, ChangeError> {
+        if let Some(content) = &self.content {
+            let store = self.store.with_fresh_timeout();
+            let is_fit = content.zone_revision == slot.zone_revision();
+            if is_fit && store.holds(&content.staged).await? {
+                let staged = content.staged.clone();
+                let (prefix, generation) = (store.prefix(), staged.generation);
+                let ops = txn::catch_up(prefix, self.apex, generation, &content.rrsets, rrsets);
+                if let Some(ops) = ops {
+                    return Ok(Some((staged, ops)));
+                }
+            }
+            self.give_up().await;
+        }
+        let claimed = self.store.claim(slot, rrsets, &mut self.left).await?;
+        let Some(staged) = claimed else {
+            return Ok(None);
+        };
+        self.content = Some(StagedContent {
+            staged: staged.clone(),
+            zone_revision: slot.zone_revision(),
+            rrsets: rrsets.clone(),
+        });
+        if self
+            .store
+            .fill(slot, rrsets, &staged, self.progress)
+            .await?
+        {
+            return Ok(Some((staged, Vec::new())));
+        }
+        self.give_up().await;
+        Ok(None)
+    }
+
+    /// Deletes a staged generation that can no longer be switched to.
+    pub(super) async fn give_up(&mut self) {
+        if let Some(StagedContent { staged, .. }) = self.content.take() {
+            let generation = staged.generation;
+            let swept = self.store.sweep(self.apex, |other| other == generation);
+            self.left
+                .extend(swept.await.err().map(|why| (generation, why)));
+        }
+    }
+
+    /// Deletes the unserved generations after a switch, when nobody writes to them any more. Later generations may
+    /// belong to others.
+    pub(super) async fn switched_from(&mut self, replaced: Option<u64>) {
+        self.content = None;
+        let left = self.left.drain(..).map(|(generation, _)| generation);
+        let gone: BTreeSet<u64> = left.chain(replaced).collect();
+        let Some(first) = gone.first() else { return };
+        let swept = self.store.sweep(self.apex, |other| gone.contains(&other));
+        self.left.extend(swept.await.err().map(|why| (*first, why)));
+    }
+
+    /// Why unserved records may be left in the store.
+    pub(super) fn leftover(&mut self) -> Option<StoreError> {
+        self.left.pop().map(|(_, why)| why)
+    }
+
+    /// Cleans up after a change that failed.
+    pub(super) async fn failed(&mut self, error: ChangeError) -> ChangeError {
+        // A failing store cannot delete either, and may still apply the switch to what is staged.
+        if let ChangeError::Refused(_) | ChangeError::Conflict { .. } = error {
+            self.give_up().await;
+        }
+        match self.content.is_none() && self.left.is_empty() {
+            true => error,
+            false => ChangeError::LeftStaged(Box::new(error), self.apex.clone()),
+        }
+    }
+}
+
 impl Store {
     /// Whether a staged generation is still in the store, judged by its first key.
-    pub(super) async fn holds(&self, staged: &Staged) -> Result<bool, StoreError> {
+    async fn holds(&self, staged: &Staged) -> Result<bool, StoreError> {
         let (_, values) = self
             .get_all(std::slice::from_ref(&staged.first), None)
             .await?;
@@ -30,7 +141,7 @@ impl Store {
 
     /// Starts a generation that nobody serves, by writing its first batch. None if the zone changes meanwhile.
     /// Generations that may have been started and are abandoned are added to `left`.
-    pub(super) async fn claim(
+    async fn claim(
         &self,
         slot: &Slot,
         rrsets: &Rrsets,
@@ -74,7 +185,7 @@ impl Store {
     }
 
     /// Writes the rest of a generation. False if the zone changes meanwhile.
-    pub(super) async fn fill(
+    async fn fill(
         &self,
         slot: &Slot,
         rrsets: &Rrsets,

@@ -36,7 +36,11 @@ impl Store {
         let (mut reads, mut is_current) = (Reads::default(), false);
         loop {
             let store = attempts.store();
-            let more = match planner(&reads) {
+            let planned = planner(&reads).and_then(|(plan, report)| {
+                let plan = plan.map(|plan| plan.recorded(self.prefix(), &reads, &self.stamp()));
+                Ok((plan.transpose()?, report))
+            });
+            let more = match planned {
                 Err(NoPlan::Read(mut gets)) => {
                     let revision = Some(reads.revision()).filter(|_| !reads.is_empty());
                     if reads.is_empty() && !gets.contains(&head) {

@@ -64,11 +64,16 @@ impl Store {
             let Some(present) = reads.key(self.prefix(), &Key::Zone(apex.clone()))? else {
                 return Ok((None, ()));
             };
-            if !force {
-                ZoneRead::decode(self.prefix(), present, reads.revision())?;
-            }
-            let base = salvage_serial_base(&present.value);
-            let plan = txn::zone_remove(self.prefix(), apex, present.mod_revision, base);
+            let read = match ZoneRead::decode(self.prefix(), present, reads.revision()) {
+                Err(unreadable) if !force => return Err(unreadable.into()),
+                read => read.ok(),
+            };
+            let (base, settings) = (
+                salvage_serial_base(&present.value),
+                read.as_ref().map(|read| &read.settings),
+            );
+            let written = present.mod_revision;
+            let plan = txn::zone_remove(self.prefix(), apex, written, base, settings);
             Ok((Some(plan), ()))
         };
         let done = self.transact(apex, planner).await?;

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 pub use error::NameError;
 use error::Reason;
-pub(crate) use text::{parse_onto, write_label, write_wire};
+pub(crate) use text::{parse_onto, parse_relative, write_label, write_wire};
 
 /// An absolute domain name, in lower case: the form that owners are stored, compared and hashed in
 /// (RFC 4343).

@@ -10,6 +10,13 @@ use super::super::text::{self, Escape};
 use super::error::{NameError, Reason};
 use super::{Labels, Name, push_label};
 
+/// Reads a name in presentation form. One without a final dot is completed with `origin`.
+pub(crate) fn parse_relative(text: &[u8], origin: &Name) -> Result<Name, NameError> {
+    let mut wire = Vec::with_capacity(64);
+    parse_onto(text, Some(origin), &mut wire)?;
+    Name::from_wire(&wire)
+}
+
 /// Reads a name in presentation form and appends its wire form, preserving case. A name without a final dot is
 /// completed with `origin`.
 pub(crate) fn parse_onto(

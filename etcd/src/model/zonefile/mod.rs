@@ -26,6 +26,7 @@ pub use doubts::{doubts, names_around};
 pub use examine::{Findings, examine, violations};
 pub use finding::RrsetFinding;
 pub use read::{Include, read, read_file};
+pub(super) use read::{byte_order_mark, is_other_class};
 pub use write::{write, write_soa};
 
 /// A record of a master file, with its position.

@@ -374,14 +374,14 @@ impl Reader<'_> {
 }
 
 /// Whether the word, in upper case, is a class other than IN, by mnemonic or as `CLASSnnn` (RFC 3597 5).
-fn is_other_class(word: &str) -> bool {
+pub(in crate::model) fn is_other_class(word: &str) -> bool {
     let number = word.strip_prefix("CLASS").map(str::parse::<u16>);
     matches!(number, Some(Ok(number)) if number != 1)
         || matches!(word, "CH" | "CHAOS" | "HS" | "HESIOD" | "CS" | "NONE")
 }
 
 /// Removes a byte order mark from the text and returns what to say about it.
-fn byte_order_mark(text: &mut &[u8]) -> Option<&'static str> {
+pub(in crate::model) fn byte_order_mark(text: &mut &[u8]) -> Option<&'static str> {
     match text {
         [0xef, 0xbb, 0xbf, rest @ ..] => {
             *text = rest;
@@ -410,14 +410,11 @@ impl FileScope {
     }
 
     fn name(&self, token: &Token<'_>) -> Result<Name, Failure> {
-        let mut wire = Vec::with_capacity(64);
-        let parsed = name::parse_onto(token.raw, Some(&self.origin), &mut wire);
-        match parsed.and_then(|()| Name::from_wire(&wire)) {
-            Ok(name) => Ok(name),
-            Err(error) => fail(
+        name::parse_relative(token.raw, &self.origin).or_else(|error| {
+            fail(
                 token.at,
                 format!("'{}' is not a domain name: {error}", shown(token)),
-            ),
-        }
+            )
+        })
     }
 }

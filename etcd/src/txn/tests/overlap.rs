@@ -89,6 +89,7 @@ fn a_zone_that_would_hide_records_is_refused() {
     let plan = Plan {
         compares: changes.compares,
         ops: changes.ops,
+        changes: changes.changes,
     };
     assert_eq!(
         shown_plan(&plan),

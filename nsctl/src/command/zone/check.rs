@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etcd::client::{MasterText, Scope};
+use etcd::client::{FileText, Scope};
 use etcd::model::zonefile::{self, FileFinding, RrsetFinding, Rrsets};
 use etcd::model::{Name, Rtype};
 use etcd::txn::RrsetRead;
@@ -124,7 +124,7 @@ fn sound(
 
 /// Guesses which zone a file is of: the owner of the SOA record if that is an absolute name, otherwise the file's name
 /// without its extension.
-fn guess_apex(file: &Path, text: &MasterText) -> Result<Name, Error> {
+fn guess_apex(file: &Path, text: &FileText) -> Result<Name, Error> {
     let named = || {
         let stem = file.file_name()?.to_str()?;
         let stem = [".zone", ".db", ".txt"]

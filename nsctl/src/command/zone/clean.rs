@@ -3,17 +3,12 @@
 use etcd::model::Name;
 use etcd::txn::Refusal;
 
-use crate::arguments::WriteOptions;
 use crate::command::change::ChangeReport;
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output::plural;
 
-pub(super) async fn clean(
-    context: &Context,
-    apex: &Name,
-    writing: WriteOptions,
-) -> Result<(), Error> {
+pub(super) async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
     let read = context.store().zone(apex).await?.1;
     let served = read.as_ref().map(|read| read.settings.generation);
     let swept = context
@@ -38,5 +33,5 @@ pub(super) async fn clean(
         true => ChangeText::changed(lines, revision),
         false => ChangeText::unchanged("no records of other generations", revision),
     };
-    report.conclude(context, writing, &text).await
+    report.conclude(context, &text).await
 }

@@ -27,28 +27,38 @@ pub(super) async fn diff(context: &Context, apex: &Name, path: &Path) -> Result<
     let stored = context.store().content(&present).await??;
     let differences = zonefile::diff(&stored, &checked.rrsets);
     let soa = soa_differences(&present.settings.soa, &checked.settings.soa);
-    show(context, &soa, &differences)?;
-    match differences.len() + soa.len() {
-        0 => Ok(()),
-        count => Err(Error::Conflict(format!(
-            "{} between etcd and {}",
-            plural(count, "difference"),
-            path.display()
-        ))),
-    }
+    let between = format!("etcd and {}", path.display());
+    conclude(context, &soa, "", &differences, &between)
 }
 
-fn show(context: &Context, soa: &[SoaDifference], differences: &[Difference]) -> Result<(), Error> {
+/// Shows differences, and fails if there are any. `settings` are those that are not in a master file, a line each.
+pub(super) fn conclude(
+    context: &Context,
+    soa: &[SoaDifference],
+    settings: &str,
+    differences: &[Difference],
+    between: &str,
+) -> Result<(), Error> {
     if context.output == Output::Json {
-        return output::json(&DiffReport {
+        output::json(&DiffReport {
             soa,
             removed: rows(differences, false),
             added: rows(differences, true),
-        });
+        })?;
+    } else {
+        // The settings have the differences of the SOA record, too.
+        let soa = if settings.is_empty() { soa } else { &[] };
+        let mut text = settings.to_string() + &difference_lines(soa, differences);
+        if text.is_empty() {
+            text = "no differences\n".into();
+        }
+        output::print(&output::readable_lines(&text))?;
     }
-    let mut text = difference_lines(soa, differences);
-    if text.is_empty() {
-        text = "no differences\n".into();
+    match differences.len() + soa.len().max(settings.lines().count()) {
+        0 => Ok(()),
+        count => Err(Error::Conflict(format!(
+            "{} between {between}",
+            plural(count, "difference")
+        ))),
     }
-    output::print(&output::readable_lines(&text))
 }

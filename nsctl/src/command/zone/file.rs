@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etcd::client::MasterText;
+use etcd::client::FileText;
 use etcd::model::Name;
 use etcd::model::zonefile::{self, Checked, FileFinding};
 
@@ -17,15 +17,15 @@ pub(super) enum Signatures {
 }
 
 /// Opens a file. A path of `-` is standard input.
-pub(super) fn open(file: &Path) -> Result<MasterText, Error> {
-    MasterText::open(file).map_err(Error::failed)
+pub(super) fn open(file: &Path) -> Result<FileText, Error> {
+    FileText::open(file).map_err(Error::failed)
 }
 
 /// Reads and checks a file. Each error and warning is printed, a line each.
 pub(super) fn check(
     zone: &Name,
     file: &Path,
-    text: &MasterText,
+    text: &FileText,
     signatures: Signatures,
 ) -> Result<Checked, Error> {
     let checked = text.records(zone).and_then(|mut file| {

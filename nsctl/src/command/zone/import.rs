@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::file::{self, Signatures};
 use super::overlap;
-use crate::arguments::{ImportZone, WriteOptions};
+use crate::arguments::ImportZone;
 use crate::command::change::{ChangeReport, SoaDifference, difference_lines, soa_differences};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
@@ -45,11 +45,11 @@ pub(super) async fn import(context: &Context, how: ImportZone) -> Result<(), Err
         )));
     }
     let imported = write(context, apex, &checked, &import).await?;
-    conclude(context, apex, &imported, how.writing).await
+    conclude(context, apex, &imported).await
 }
 
 /// Imports with a progress bar. A dry run writes nothing.
-async fn write(
+pub(super) async fn write(
     context: &Context,
     apex: &Name,
     checked: &Checked,
@@ -74,11 +74,10 @@ async fn write(
 }
 
 /// Reports what was written, or would be.
-async fn conclude(
+pub(super) async fn conclude(
     context: &Context,
     apex: &Name,
     imported: &Imported,
-    writing: WriteOptions,
 ) -> Result<(), Error> {
     let soa = imported.soa.as_ref();
     let soa = soa.map_or_else(Vec::new, |(old, new)| soa_differences(old, new));
@@ -119,7 +118,7 @@ async fn conclude(
         true => report.with_records(differences),
         false => report,
     };
-    report.conclude(context, writing, &text).await
+    report.conclude(context, &text).await
 }
 
 /// Notes that a merge does not change the SOA record.

@@ -7,6 +7,7 @@ mod export;
 mod file;
 mod import;
 mod overlap;
+mod past;
 mod remove;
 mod serials;
 mod settings;
@@ -25,10 +26,20 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
         ZoneCommand::Show { zone } => show::show(context, &zone).await,
         ZoneCommand::Remove(remove) => remove::remove(context, remove).await,
         ZoneCommand::Import(import) => import::import(context, import).await,
-        ZoneCommand::Diff { zone, file } => diff::diff(context, &zone, &file).await,
+        ZoneCommand::Diff {
+            zone,
+            from: Some(from),
+            to,
+            ..
+        } => past::changed(context, &zone, from, to).await,
+        ZoneCommand::Diff { zone, file, .. } => {
+            diff::diff(context, &zone, &file.unwrap_or_default()).await
+        }
         ZoneCommand::Check(check) => check::check(context, check).await,
-        ZoneCommand::Export { zone } => export::export(context, &zone).await,
-        ZoneCommand::RaiseSerials { by, writing } => serials::raise(context, by, writing).await,
-        ZoneCommand::Clean { zone, writing } => clean::clean(context, &zone, writing).await,
+        ZoneCommand::Export { zone, at: Some(at) } => past::export(context, &zone, at).await,
+        ZoneCommand::Export { zone, at: None } => export::export(context, &zone).await,
+        ZoneCommand::Rollback(rollback) => past::rollback(context, rollback).await,
+        ZoneCommand::RaiseSerials { count, .. } => serials::raise(context, count).await,
+        ZoneCommand::Clean { zone, .. } => clean::clean(context, &zone).await,
     }
 }

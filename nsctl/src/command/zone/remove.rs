@@ -19,7 +19,7 @@ pub(super) async fn remove(context: &Context, remove: RemoveZone) -> Result<(), 
         zone: apex,
         force,
         yes,
-        writing,
+        ..
     } = &remove;
     let (count, mut lines) = match context.store().zone(apex).await {
         Ok((_, Some(present))) => contents(context, &present).await?,
@@ -61,7 +61,7 @@ pub(super) async fn remove(context: &Context, remove: RemoveZone) -> Result<(), 
         text.would += &format!("{names} would be answered again\n");
     }
     let report = ChangeReport::of(apex, revision, true);
-    report.conclude(context, *writing, &text).await
+    report.conclude(context, &text).await
 }
 
 /// Describes what is removed with a zone: the number of RRsets, and the records of the first ones, a line each.

@@ -7,7 +7,6 @@ use etcd::model::{Name, is_serial_before};
 use etcd::txn::ZoneRead;
 use serde::Serialize;
 
-use crate::arguments::WriteOptions;
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output::plural;
@@ -27,11 +26,7 @@ struct RaisedRow {
     after: u32,
 }
 
-pub(super) async fn raise(
-    context: &Context,
-    by: Option<u32>,
-    writing: WriteOptions,
-) -> Result<(), Error> {
+pub(super) async fn raise(context: &Context, by: Option<u32>) -> Result<(), Error> {
     let served = served_before(context).await?;
     let zones = context.store().zones().await?;
     output::report_unreadable(&zones.unreadable);
@@ -70,7 +65,7 @@ pub(super) async fn raise(
     match done {
         Ok(()) => {
             let revision = report.revision;
-            context.conclude(&report, revision, writing, &text).await
+            context.conclude(&report, revision, &text).await
         }
         Err(error) => {
             let count = plural(report.zones.len(), "zone");
@@ -127,7 +122,7 @@ fn text(report: &RaiseReport) -> ChangeText {
         } = raised;
         format!("{zone} {before} -> {after}\n")
     };
-    let unchanged = "unchanged: no front-end has served a later serial (--by raises all)\n";
+    let unchanged = "unchanged: no front-end has served a later serial (--count raises all)\n";
     ChangeText {
         lines: report.zones.iter().map(line).collect(),
         done: match report.revision {

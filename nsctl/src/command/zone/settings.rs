@@ -4,7 +4,7 @@ use etcd::model::{AddressPrefix, Name, Rdata, Rrset, Rtype, ZoneSettings, zonefi
 
 use super::overlap;
 use crate::arguments::{AddZone, PrefixWord, SetZone, SettingOptions};
-use crate::command::change::{ChangeReport, difference_lines, soa_differences};
+use crate::command::change::{ChangeReport, difference_lines, settings_changed};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output;
@@ -75,6 +75,8 @@ impl SettingOptions {
         if let Some(promise) = self.consistency {
             zone.consistency = promise.0;
         }
+        zone.journal_age = self.journal_age.or(zone.journal_age);
+        zone.journal_entries = self.journal_entries.or(zone.journal_entries);
         let soa = &mut zone.soa;
         if let Some(mbox) = &self.mbox {
             soa.rname = mbox.clone();
@@ -100,7 +102,6 @@ pub(super) async fn add(context: &Context, add: AddZone) -> Result<(), Error> {
         zone: apex,
         ns,
         settings,
-        writing,
         ..
     } = &add;
     let hostmaster = Name::from_labels([&b"hostmaster"[..]].into_iter(), apex);
@@ -136,7 +137,7 @@ pub(super) async fn add(context: &Context, add: AddZone) -> Result<(), Error> {
         text.lines = difference_lines(&[], &imported.differences);
         report = report.with_records(&imported.differences);
     }
-    report.conclude(context, *writing, &text).await
+    report.conclude(context, &text).await
 }
 
 pub(super) async fn set(context: &Context, set: SetZone) -> Result<(), Error> {
@@ -144,7 +145,7 @@ pub(super) async fn set(context: &Context, set: SetZone) -> Result<(), Error> {
         zone: apex,
         mname,
         settings,
-        writing,
+        ..
     } = &set;
     let lists = settings.lists()?;
     let edit = |zone: &mut ZoneSettings| {
@@ -162,54 +163,13 @@ pub(super) async fn set(context: &Context, set: SetZone) -> Result<(), Error> {
         false => ChangeText::unchanged("already so", revision),
     };
     let report = ChangeReport::of(apex, revision, changed);
-    report.conclude(context, *writing, &text).await
-}
-
-/// Lists what changes in the settings of a zone, a line each.
-fn settings_changed(before: &ZoneSettings, after: &ZoneSettings) -> String {
-    let consistency = |zone: &ZoneSettings| {
-        zone.consistency
-            .map_or("default".into(), |one| one.to_string())
-    };
-    let others = [
-        (
-            "default TTL",
-            before.default_ttl.to_string(),
-            after.default_ttl.to_string(),
-        ),
-        ("consistency", consistency(before), consistency(after)),
-        (
-            "allow-query",
-            listed_prefixes(&before.allow_query),
-            listed_prefixes(&after.allow_query),
-        ),
-        (
-            "deny-query",
-            listed_prefixes(&before.deny_query),
-            listed_prefixes(&after.deny_query),
-        ),
-    ];
-    let others = others.into_iter().filter(|(_, old, new)| old != new);
-    let others = others.map(|(setting, old, new)| format!("~ {setting}: {old} -> {new}\n"));
-    let soa = soa_differences(&before.soa, &after.soa);
-    soa.iter()
-        .map(|one| format!("{one}\n"))
-        .chain(others)
-        .collect()
-}
-
-/// The prefixes of an access list, on one line.
-pub(super) fn listed_prefixes(prefixes: &[AddressPrefix]) -> String {
-    if prefixes.is_empty() {
-        return "no list".into();
-    }
-    let texts: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
-    texts.join(" ")
+    report.conclude(context, &text).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::change::listed_prefixes;
 
     fn words(texts: &[&str]) -> Vec<PrefixWord> {
         let word = |text: &&str| match *text {

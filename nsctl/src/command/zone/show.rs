@@ -7,8 +7,8 @@ use etcd::model::{Name, ZoneSettings};
 use etcd::txn::{ZoneRead, hidden_among_read};
 use serde::Serialize;
 
-use super::settings::listed_prefixes;
 use crate::arguments::Output;
+use crate::command::change::listed_prefixes;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::{self, plural};

@@ -4,10 +4,12 @@ mod merge;
 mod prepare;
 mod switch;
 
+use std::sync::Arc;
+
 use merge::Merged;
-use switch::StagedContent;
 
 use super::attempts::Attempts;
+use super::stage::Staging;
 use super::{ChangeError, Exported, Progress};
 use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Checked, Difference, Rrsets};
@@ -25,6 +27,8 @@ pub enum ImportMode {
     Merge,
     /// They are replaced in one step.
     Replace,
+    /// They and all settings are replaced in one step.
+    Restore,
 }
 
 /// Options of an import.
@@ -85,10 +89,7 @@ struct Import<'a> {
     /// Whether the zone must not exist yet.
     is_new: bool,
     progress: Progress<'a>,
-    /// A staged generation that may be switched to.
-    staged: Option<StagedContent>,
-    /// Abandoned generations that may be left in the store, with the reason.
-    left: Vec<(u64, StoreError)>,
+    staging: Staging<'a>,
     merged: Merged,
     /// How often others changed the zone first.
     lost: u32,
@@ -105,8 +106,7 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Imported, ChangeError> {
         let how = self.comparable(apex, how).await?;
-        let mut import = Import::new(self, apex, file.into(), &how);
-        import.progress = progress;
+        let import = Import::new(self, apex, file.into(), &how, progress);
         import.run().await
     }
 
@@ -123,7 +123,7 @@ impl Store {
             overlap,
             ..ImportHow::new(ImportMode::Replace)
         };
-        let mut import = Import::new(self, apex, wanted, &how);
+        let mut import = Import::new(self, apex, wanted, &how, &|_| {});
         import.is_new = true;
         import.run().await
     }
@@ -147,22 +147,27 @@ impl From<&Checked> for WantedZone {
         WantedZone {
             settings: file.settings.clone(),
             serial: Some(file.serial),
-            rrsets: file.rrsets.clone(),
+            rrsets: Arc::new(file.rrsets.clone()),
         }
     }
 }
 
 impl<'a> Import<'a> {
-    fn new(store: &'a Store, apex: &'a Name, wanted: WantedZone, how: &'a ImportHow) -> Self {
+    fn new(
+        store: &'a Store,
+        apex: &'a Name,
+        wanted: WantedZone,
+        how: &'a ImportHow,
+        progress: Progress<'a>,
+    ) -> Self {
         Import {
             store,
             apex,
             wanted,
             how,
             is_new: false,
-            progress: &|_| {},
-            staged: None,
-            left: Vec::new(),
+            progress,
+            staging: Staging::new(store, apex, progress),
             merged: Merged::default(),
             lost: 0,
         }
@@ -181,23 +186,13 @@ impl<'a> Import<'a> {
             match self.attempt(&mut attempts).await {
                 Ok(None) => self.lost += 1,
                 Ok(Some(imported)) => {
-                    let leftover = self.left.pop().map(|(_, why)| why);
+                    let leftover = self.staging.leftover();
                     return Ok(Imported {
                         leftover,
                         ..imported
                     });
                 }
-                Err(error) => {
-                    // A failing store cannot delete either, and may still apply the switch to what is staged.
-                    if let ChangeError::Refused(_) | ChangeError::Conflict { .. } = error {
-                        self.give_up_staged().await;
-                    }
-                    let error = attempts.or_partly(error);
-                    return Err(match self.staged.is_none() && self.left.is_empty() {
-                        true => error,
-                        false => ChangeError::LeftStaged(Box::new(error), self.apex.clone()),
-                    });
-                }
+                Err(error) => return Err(self.staging.failed(attempts.or_partly(error)).await),
             }
         }
     }
@@ -221,7 +216,7 @@ impl<'a> Import<'a> {
             return Err(Refusal::ZoneExists(self.apex.clone()).into());
         }
         // A lost zone is brought back by importing all of it.
-        let brings_back = !self.is_new && self.how.mode == ImportMode::Replace;
+        let brings_back = !self.is_new && self.how.mode != ImportMode::Merge;
         if slot.is_lost() && !brings_back && self.how.overlap != Overlap::Hide {
             return Err(Refusal::ZoneLost(self.apex.clone()).into());
         }
@@ -266,7 +261,7 @@ impl<'a> Import<'a> {
     ) -> Result<Option<Imported>, ChangeError> {
         let prepared = self.prepare(slot).await?;
         if prepared.is_there(slot) {
-            self.give_up_staged().await;
+            self.staging.give_up().await;
             return Ok(Some(Imported {
                 revision: self.store.with_fresh_timeout().head().await?.revision,
                 ..Imported::default()
@@ -284,7 +279,7 @@ impl<'a> Import<'a> {
                 let Some(revision) = attempts.commit(&plan, slot.revision).await? else {
                     return Ok(None);
                 };
-                self.give_up_staged().await;
+                self.staging.give_up().await;
                 let old = prepared.old.as_ref().filter(|_| slot.present.is_some());
                 Ok(Some(Imported {
                     revision,

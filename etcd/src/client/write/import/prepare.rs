@@ -1,7 +1,9 @@
 //! Finds out what an import has to write.
 
+use std::sync::Arc;
+
 use super::super::ChangeError;
-use super::{Import, Imported};
+use super::{Import, ImportMode, Imported};
 use crate::client::connect::Store;
 use crate::model::Soa;
 use crate::model::zonefile::Rrsets;
@@ -35,14 +37,14 @@ impl Import<'_> {
                 let (prefix, overlap) = (self.store.prefix(), self.how.overlap);
                 parent_changes =
                     txn::plan_parent_changes(prefix, self.apex, &above, &wanted.rrsets, overlap)?;
-                wanted.rrsets.extend(parent_changes.moved.clone());
+                if !parent_changes.moved.is_empty() {
+                    Arc::make_mut(&mut wanted.rrsets).extend(parent_changes.moved.clone());
+                }
             }
             Some(present) => {
-                wanted.settings.default_ttl = present.settings.default_ttl;
-                wanted.settings.consistency = present.settings.consistency;
-                let (allow, deny) = (&present.settings.allow_query, &present.settings.deny_query);
-                wanted.settings.allow_query.clone_from(allow);
-                wanted.settings.deny_query.clone_from(deny);
+                if self.how.mode != ImportMode::Restore {
+                    wanted.settings.keep_others_of(&present.settings);
+                }
                 let (content, newest) = self.store.content_and_newest(present).await?;
                 old = content.ok();
                 changed = changed.max(present.revision).max(newest);
@@ -73,6 +75,7 @@ impl Import<'_> {
         }
         let zone = self.apex.clone();
         match &slot.present {
+            Some(_) if self.how.mode == ImportMode::Restore => Err(Refusal::ChangedMeanwhile(zone)),
             Some(_) => Err(Refusal::ChangedSince {
                 zone,
                 exported,
@@ -113,7 +116,7 @@ impl Prepared {
         slot.present
             .as_ref()
             .is_some_and(|present| self.wanted.has_settings_of(&present.settings))
-            && self.old.as_ref() == Some(&self.wanted.rrsets)
+            && self.old.as_ref() == Some(&*self.wanted.rrsets)
     }
 
     /// The plan from the present to the wanted content, if it fits into one transaction, and the number of RRsets it
@@ -124,7 +127,7 @@ impl Prepared {
             (None, _) => &none,
             (Some(_), old) => old.as_ref()?,
         };
-        let reserved = self.parent_changes.ops.len();
+        let reserved = self.parent_changes.ops_count();
         let mut plan = txn::write_difference(store.prefix(), slot, &self.wanted, old, reserved)?;
         let folder = store.prefix().generations(&slot.apex);
         let mut count = Count::default();

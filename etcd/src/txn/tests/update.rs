@@ -1,22 +1,15 @@
 //! Changes planned from what a model of etcd holds: now, or some revisions ago.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
+use super::model::{Model, PlannedUpdate};
 use super::*;
-use crate::schema::KeyValue;
-
-/// A model of etcd.
-#[derive(Clone, Debug, Default)]
-struct Model {
-    revision: i64,
-    keys: BTreeMap<Vec<u8>, (Vec<u8>, i64)>,
-}
+use crate::model::zonefile::Difference;
+use crate::model::{Change, Edit, Update};
 
 /// A change to plan.
 #[derive(Clone, Debug)]
-struct Edit {
+struct Wanted {
     owner: &'static str,
     zone: Option<(&'static str, bool)>,
     change: Change,
@@ -25,7 +18,7 @@ struct Edit {
 /// What happens to the model.
 #[derive(Clone, Debug)]
 enum Step {
-    Edit(Edit),
+    Edit(Wanted),
     /// A zone comes or goes.
     Toggle(&'static str),
     /// A zone serves another generation, which is empty.
@@ -34,7 +27,7 @@ enum Step {
     Ttl(&'static str, u32),
 }
 
-type Outcome = Result<(Option<Planned>, Vec<Get>), Refusal>;
+type Outcome = Result<(Option<PlannedUpdate>, Vec<Get>), Refusal>;
 
 impl Model {
     fn with_zones(apexes: &[&'static str]) -> Self {
@@ -45,64 +38,17 @@ impl Model {
         model
     }
 
-    fn read(&self, gets: &[Get]) -> Reads {
-        let found = gets.iter().map(|get| {
-            let end = match get.end.is_empty() {
-                true => [&get.start[..], &[0]].concat(),
-                false => get.end.clone(),
-            };
-            let limit = match get.limit {
-                0 => usize::MAX,
-                limit => limit as usize,
-            };
-            let range = self.keys.range(get.start.clone()..end).take(limit);
-            let items = range.map(|(key, (value, mod_revision))| KeyValue {
-                key: key.clone(),
-                value: value.clone(),
-                mod_revision: *mod_revision,
-            });
-            (get.clone(), items.collect())
-        });
-        Reads::at(self.revision, found)
-    }
-
     /// Plans from what was read, and reads what is missing here. Also returns all that was asked for.
-    fn plan_from(&self, mut reads: Reads, edit: &Edit) -> Outcome {
-        let (prefix, owner) = (Prefix::default(), name(edit.owner));
-        let apex = edit.zone.map(|(apex, hide)| (name(apex), hide));
+    fn plan_wanted(&self, reads: Reads, wanted: &Wanted) -> Outcome {
+        let apex = wanted.zone.map(|(apex, hide)| (name(apex), hide));
         let zone = apex
             .as_ref()
             .map(|(apex, hide)| InZone { apex, hide: *hide });
-        for _ in 0..4 {
-            match change(&prefix, &reads, &owner, zone, &edit.change) {
-                Ok((_, planned)) => return Ok((planned, reads.gets())),
-                Err(NoPlan::Read(gets)) => reads.add(self.read(&gets)),
-                Err(NoPlan::Refused(refusal)) => return Err(refusal),
-                Err(NoPlan::Unreadable(key)) => panic!("{key}"),
-            }
-        }
-        panic!("{edit:?} asks for ever more");
+        self.plan_change(reads, zone, &name(wanted.owner), &wanted.change)
     }
 
-    fn plan(&self, edit: &Edit) -> Outcome {
-        self.plan_from(Reads::default(), edit)
-    }
-
-    fn holds(&self, plan: &Plan) -> bool {
-        plan.compares.iter().all(|compare| match compare {
-            Compare::Unchanged { key, revision } => {
-                self.keys.get(key).map_or(0, |(_, written)| *written) == *revision
-            }
-            Compare::NotWrittenSince { range, revision } => self
-                .keys
-                .range(range.clone())
-                .all(|(_, (_, written))| written <= revision),
-        })
-    }
-
-    fn put(&mut self, key: &Key, value: Vec<u8>) {
-        let key = Prefix::default().encode(key);
-        self.keys.insert(key, (value, self.revision));
+    fn plan(&self, wanted: &Wanted) -> Outcome {
+        self.plan_wanted(Reads::default(), wanted)
     }
 
     fn take(&mut self, step: &Step) {
@@ -111,20 +57,7 @@ impl Model {
                 let Ok((Some(planned), _)) = self.plan(edit) else {
                     return;
                 };
-                assert!(self.holds(&planned.plan), "planned from what is there");
-                self.revision += 1;
-                for op in &planned.plan.ops {
-                    match op {
-                        Op::Put { key, value } => {
-                            let value = (value.clone(), self.revision);
-                            drop(self.keys.insert(key.clone(), value));
-                        }
-                        Op::Delete { key } => drop(self.keys.remove(key)),
-                        Op::DeleteRange { range } => {
-                            self.keys.retain(|key, _| !range.contains(key));
-                        }
-                    }
-                }
+                self.commit(&planned.plan);
                 return;
             }
             Step::Toggle(apex) | Step::Switch(apex) | Step::Ttl(apex, _) => name(apex),
@@ -164,7 +97,7 @@ fn some_rdata(rtype: Rtype, which: usize) -> Vec<Rdata> {
     rdata(rtype, &[text])
 }
 
-fn edits() -> impl Strategy<Value = Edit> {
+fn edits() -> impl Strategy<Value = Wanted> {
     let rtypes = [
         Rtype::A,
         Rtype::AAAA,
@@ -200,7 +133,7 @@ fn edits() -> impl Strategy<Value = Edit> {
         3 => Just(None),
         1 => (0..ZONES.len(), any::<bool>()).prop_map(|(zone, hide)| Some((ZONES[zone], hide))),
     ];
-    (0..OWNERS.len(), zone, change).prop_map(|(owner, zone, change)| Edit {
+    (0..OWNERS.len(), zone, change).prop_map(|(owner, zone, change)| Wanted {
         owner: OWNERS[owner],
         zone,
         change,
@@ -219,7 +152,7 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// What a plan does, and what it reports.
-type Effect = (Vec<Op>, Vec<ChangedRecord>);
+type Effect = (Vec<Op>, Vec<Difference>);
 
 fn effect(outcome: Outcome) -> Result<Option<Effect>, String> {
     match outcome {
@@ -247,7 +180,7 @@ proptest! {
         same_owner in any::<bool>(),
     ) {
         let near = |step: Step| match step {
-            Step::Edit(other) if same_owner => Step::Edit(Edit { owner: edit.owner, ..other }),
+            Step::Edit(other) if same_owner => Step::Edit(Wanted { owner: edit.owner, ..other }),
             step => step,
         };
         let before: Vec<Step> = before.into_iter().map(near).collect();
@@ -262,17 +195,23 @@ proptest! {
                 prop_assert_eq!(old, effect(model.plan(&edit)));
             } else {
                 // What the lost transaction returns is as good as reading anew.
-                let again = model.plan_from(model.read(&gets), &edit);
+                let again = model.plan_wanted(model.read(&gets), &edit);
                 prop_assert_eq!(effect(again), effect(model.plan(&edit)));
             }
         }
     }
 }
 
-fn stops(model: &Model, edit: &Edit) -> usize {
-    let (prefix, owner) = (Prefix::default(), name(edit.owner));
+fn stops(model: &Model, edit: &Wanted) -> usize {
     let (mut reads, mut stops) = (Reads::default(), 0);
-    while let Err(NoPlan::Read(gets)) = change(&prefix, &reads, &owner, None, &edit.change) {
+    let wanted = Update {
+        prerequisites: Vec::new(),
+        edits: vec![Edit {
+            owner: name(edit.owner),
+            change: edit.change.clone(),
+        }],
+    };
+    while let Err(NoPlan::Read(gets)) = update(&Prefix::default(), &reads, None, &wanted) {
         reads.add(model.read(&gets));
         stops += 1;
     }
@@ -283,7 +222,7 @@ fn stops(model: &Model, edit: &Edit) -> usize {
 fn a_change_takes_two_reads() {
     let model = Model::with_zones(&["x"]);
     for rtype in [Rtype::A, Rtype::DNAME, Rtype::CNAME] {
-        let edit = Edit {
+        let edit = Wanted {
             owner: "c.b.a.x",
             zone: None,
             change: Change::Set {
@@ -303,7 +242,7 @@ fn a_change_takes_two_reads() {
 #[test]
 fn removing_everything_is_lost_if_something_was_added() {
     let mut model = Model::with_zones(&["x"]);
-    let edit = |change| Edit {
+    let edit = |change| Wanted {
         owner: "a.x",
         zone: None,
         change,
@@ -319,7 +258,7 @@ fn removing_everything_is_lost_if_something_was_added() {
 #[test]
 fn glue_below_a_zone_compares_its_delegation() {
     let mut model = Model::with_zones(&["x"]);
-    let edit = |owner, zone, change| Edit {
+    let edit = |owner, zone, change| Wanted {
         owner,
         zone,
         change,
@@ -338,7 +277,7 @@ fn glue_below_a_zone_compares_its_delegation() {
 #[test]
 fn glue_below_a_zone_compares_that_zone() {
     let mut model = Model::with_zones(&["x", "a.x", "b.a.x"]);
-    let edit = |owner, change| Edit {
+    let edit = |owner, change| Wanted {
         owner,
         zone: Some(("x", false)),
         change,
@@ -359,12 +298,12 @@ fn glue_below_a_zone_compares_that_zone() {
 #[test]
 fn a_missing_zone_is_not_a_lost_one() {
     let mut model = Model::default();
-    let plain = Edit {
+    let plain = Wanted {
         owner: "a.x",
         zone: None,
         change: add(Rtype::A, &["192.0.2.1"]),
     };
-    let given = Edit {
+    let given = Wanted {
         zone: Some(("x", false)),
         ..plain.clone()
     };

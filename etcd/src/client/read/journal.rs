@@ -1,0 +1,149 @@
+//! Journals, and what zones were according to them.
+
+use crate::client::connect::{Store, StoreError};
+use crate::model::{Name, Rtype, ZoneSettings};
+use crate::schema::{Key, Unreadable, decode_journal};
+use crate::txn::{Moment, NotRecorded, Past, Recorded, Refusal, WayBack, ZoneRead};
+
+/// Entries of journals.
+#[derive(Debug, Default)]
+pub struct Journal {
+    /// The store's revision.
+    pub revision: i64,
+    /// The entries, the newest first.
+    pub entries: Vec<Recorded>,
+    /// Keys that are no entries.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A zone in the past.
+#[derive(Debug)]
+pub struct ZonePast {
+    /// The zone.
+    pub past: Past,
+    /// The revision of its last change until then.
+    pub revision: i64,
+    /// The store's revision when that was found out.
+    pub as_of: i64,
+}
+
+impl Store {
+    /// The journal of a zone, or those of all zones, at a revision if one is given.
+    pub async fn journal(
+        &self,
+        zone: Option<&Name>,
+        as_of: Option<i64>,
+    ) -> Result<Journal, StoreError> {
+        let prefix = self.prefix();
+        let range = zone.map_or_else(|| prefix.journals(), |zone| prefix.journal(zone));
+        let listed = self.list(range, as_of).await?;
+        let mut journal = Journal {
+            revision: listed.revision,
+            ..Journal::default()
+        };
+        for item in &listed.items {
+            let (zone, id) = match prefix.decode(&item.key) {
+                Ok(Key::Journal { zone, id }) => (zone, id),
+                Ok(_) => continue,
+                Err(error) => {
+                    journal.unreadable.push(Unreadable::new(&item.key, error));
+                    continue;
+                }
+            };
+            match decode_journal(&item.value) {
+                Ok(entry) => journal.entries.push(Recorded {
+                    zone,
+                    id,
+                    revision: item.mod_revision,
+                    entry,
+                }),
+                Err(error) => journal.unreadable.push(Unreadable::new(&item.key, error)),
+            }
+        }
+        let entries = &mut journal.entries;
+        entries.sort_by(|a, b| {
+            b.revision
+                .cmp(&a.revision)
+                .then_with(|| a.zone.cmp(&b.zone))
+        });
+        Ok(journal)
+    }
+
+    /// What a zone was at a moment, according to its journal.
+    pub async fn zone_past(
+        &self,
+        apex: &Name,
+        moment: Moment,
+    ) -> Result<Result<ZonePast, NotRecorded>, StoreError> {
+        let slot = self.slot(apex).await?;
+        let journal = self
+            .with_fresh_timeout()
+            .journal(Some(apex), Some(slot.revision))
+            .await?;
+        let present = slot.present.as_ref().map(|present| &present.settings);
+        let way = WayBack::to(moment, present, slot.serial.revision, &journal.entries);
+        let way = match way {
+            Ok(way) => way,
+            Err(why) => return Ok(Err(why)),
+        };
+        let begin = match (&way.replaced, &slot.present) {
+            (Some((replaced, generation)), _) => {
+                let old = replaced
+                    .entry
+                    .settings
+                    .as_ref()
+                    .and_then(|settings| settings.old.clone());
+                let Some(settings) = old.filter(|old| old.generation == *generation) else {
+                    return Ok(Err(NotRecorded::Replaced(replaced.revision)));
+                };
+                Some((settings, Some(replaced.revision)))
+            }
+            (None, Some(present)) => Some((present.settings.clone(), None)),
+            (None, None) => None,
+        };
+        let rrsets = match begin {
+            None => crate::model::zonefile::Rrsets::new(),
+            Some((settings, replaced)) => {
+                let read = generation_read(apex, settings, slot.revision);
+                let rrsets = match self.content(&read).await? {
+                    Ok(rrsets) => rrsets,
+                    Err(refusal) => return Err(unreadable(refusal)),
+                };
+                // Whoever deletes a generation begins with the apex.
+                let is_whole = rrsets.contains_key(&(apex.clone(), Rtype::NS));
+                if let Some(revision) = replaced.filter(|_| !is_whole) {
+                    return Ok(Err(NotRecorded::Replaced(revision)));
+                }
+                rrsets
+            }
+        };
+        let revision = way.revision;
+        Ok(way.go(rrsets).map(|past| ZonePast {
+            past,
+            revision,
+            as_of: slot.revision,
+        }))
+    }
+}
+
+fn generation_read(apex: &Name, settings: ZoneSettings, as_of: i64) -> ZoneRead {
+    ZoneRead {
+        apex: apex.clone(),
+        settings,
+        revision: 0,
+        as_of,
+    }
+}
+
+fn unreadable(refusal: Refusal) -> StoreError {
+    match refusal {
+        Refusal::Stored(key, error) => StoreError::Unreadable(Unreadable {
+            key,
+            reason: error.to_string(),
+        }),
+        other => StoreError::Unreadable(Unreadable {
+            key: String::new(),
+            reason: other.to_string(),
+        }),
+    }
+}

@@ -1,0 +1,631 @@
+//! Updates as text, in the words of nsupdate and with the tokens of master files.
+//!
+//! ```text
+//! $ORIGIN example.org.
+//! $TTL 1h
+//! prereq nxrrset www A            ; only if www has no addresses yet
+//! add www A 192.0.2.1
+//! add www 300 AAAA 2001:db8::1
+//! set mail MX 10 mx1              ; all MX records that mail has from now on:
+//! set mail MX 20 mx2              ; lines with the same name and type belong together
+//! set mail 600 MX                 ; only the TTL
+//! del old                         ; all records
+//! del www TXT
+//! del www A 192.0.2.9
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::name::{self, Name};
+use super::rdata::Rdata;
+use super::rrset::TTL_MAX;
+use super::rtype::Rtype;
+use super::text::{self, Entries, Position, Token};
+use super::time::period;
+use super::update::{Change, Edit, Prerequisite, Update};
+use super::zonefile::{FileFinding, FilePosition, byte_order_mark, is_other_class};
+
+/// An update that was read from a text.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The update.
+    pub update: Update,
+    /// The zone that a `zone` statement names.
+    pub zone: Option<Name>,
+    /// Where each prerequisite begins.
+    pub prerequisites_at: Vec<FilePosition>,
+    /// Where each edit begins.
+    pub edits_at: Vec<FilePosition>,
+}
+
+/// Reads an update. Names that are not absolute end in the root until a line sets `$ORIGIN`. Returns all errors, not only
+/// the first.
+pub fn read_batch(file: &str, mut text: &[u8]) -> Result<Batch, Vec<FileFinding>> {
+    let mut reader = Reader {
+        file: file.into(),
+        origin: Name::root(),
+        ttl: None,
+        batch: Batch::default(),
+        sets: BTreeSet::new(),
+        exact: BTreeMap::new(),
+        sent: None,
+    };
+    let mut faults = Vec::new();
+    let mut fault = |at: Position, reason: String| {
+        let at = Some(FilePosition {
+            file: file.into(),
+            position: at,
+        });
+        faults.push(FileFinding { at, reason });
+    };
+    if let Some(reason) = byte_order_mark(&mut text) {
+        fault(Position { line: 1, column: 1 }, reason.into());
+    }
+    for entry in Entries::new(text) {
+        match entry {
+            Ok(entry) => {
+                if let Err((at, reason)) = reader.statement(&entry.tokens) {
+                    fault(at, reason);
+                }
+            }
+            Err((at, error)) => fault(at, error.to_string()),
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(reader.batch),
+        false => Err(faults),
+    }
+}
+
+/// A position and what is wrong there.
+type Failure = (Position, String);
+
+fn fail<T>(at: Position, reason: impl Into<String>) -> Result<T, Failure> {
+    Err((at, reason.into()))
+}
+
+struct Reader {
+    file: Arc<str>,
+    origin: Name,
+    ttl: Option<u32>,
+    batch: Batch,
+    /// The RRsets that `set` lines have begun.
+    sets: BTreeSet<(Name, Rtype)>,
+    /// The prerequisites with rdata, by their place in the list.
+    exact: BTreeMap<(Name, Rtype), usize>,
+    /// Where a `send` ended the update.
+    sent: Option<Position>,
+}
+
+/// What follows the name: TTL, class and type.
+struct Head<'t, 'a> {
+    ttl: Option<u32>,
+    rtype: Option<Rtype>,
+    rdata: &'t [Token<'a>],
+}
+
+fn shown(token: &Token<'_>) -> String {
+    text::shown(token.raw)
+}
+
+fn word(token: &Token<'_>) -> String {
+    match token.quoted {
+        true => String::new(),
+        false => shown(token).to_ascii_lowercase(),
+    }
+}
+
+impl Reader {
+    fn statement(&mut self, tokens: &[Token<'_>]) -> Result<(), Failure> {
+        let [first, rest @ ..] = tokens else {
+            return Ok(());
+        };
+        let at = first.at;
+        match (word(first).as_str(), rest) {
+            // What nsupdate prints.
+            ("show" | "answer" | "debug", []) => return Ok(()),
+            ("send" | "quit", []) => {
+                self.sent.get_or_insert(at);
+                return Ok(());
+            }
+            _ => {}
+        }
+        if let Some(sent) = self.sent {
+            return fail(
+                at,
+                format!("a batch is one change, which ended at {sent}: use a file for each change"),
+            );
+        }
+        match (word(first).as_str(), rest) {
+            ("$origin" | "origin", [origin]) => self.origin = self.name(origin)?,
+            ("$ttl" | "ttl", [ttl]) => self.ttl = Some(self.ttl(ttl)?),
+            ("class", [class]) if matches!(&*word(class), "in" | "class1") => {}
+            ("class", [class]) => {
+                return fail(
+                    class.at,
+                    format!("class {} is not served: only IN is", shown(class)),
+                );
+            }
+            ("zone", [zone]) => self.zone(zone)?,
+            ("$origin" | "origin" | "$ttl" | "ttl" | "class" | "zone", _) => {
+                return fail(at, format!("{} takes one argument", shown(first)));
+            }
+            ("prereq", [condition, rest @ ..]) => self.prerequisite(at, condition, rest)?,
+            ("update", [edit, rest @ ..]) => self.edit(at, edit, rest)?,
+            ("prereq" | "update", []) => return fail(at, "the statement is cut short"),
+            ("nxdomain" | "yxdomain" | "nxrrset" | "yxrrset", _) => {
+                self.prerequisite(at, first, rest)?;
+            }
+            (
+                "server" | "local" | "key" | "gsstsig" | "oldgsstsig" | "realm" | "check-names"
+                | "lease" | "version" | "help",
+                _,
+            ) => {
+                return fail(
+                    at,
+                    format!(
+                        "{} is for a server, and nsctl writes to etcd: leave the line out",
+                        shown(first)
+                    ),
+                );
+            }
+            _ => self.edit(at, first, rest)?,
+        }
+        Ok(())
+    }
+
+    fn zone(&mut self, token: &Token<'_>) -> Result<(), Failure> {
+        let zone = self.name(token)?;
+        match &self.batch.zone {
+            Some(other) if *other != zone => fail(
+                token.at,
+                format!(
+                    "the zone is {other} already: without zone lines, each record goes to the zone that holds its name"
+                ),
+            ),
+            _ => {
+                self.batch.zone = Some(zone);
+                Ok(())
+            }
+        }
+    }
+
+    fn prerequisite(
+        &mut self,
+        at: Position,
+        condition: &Token<'_>,
+        rest: &[Token<'_>],
+    ) -> Result<(), Failure> {
+        let condition_word = word(condition);
+        let is_of_rrset = match condition_word.as_str() {
+            "yxdomain" | "nxdomain" => false,
+            "yxrrset" | "nxrrset" => true,
+            _ => {
+                return fail(
+                    condition.at,
+                    format!(
+                        "'{}' is no prerequisite: yxdomain, nxdomain, yxrrset and nxrrset are",
+                        shown(condition)
+                    ),
+                );
+            }
+        };
+        let Some((owner, rest)) = rest.split_first() else {
+            return fail(at, "the name is missing");
+        };
+        let owner = self.name(owner)?;
+        let head = self.head(rest, true)?;
+        if head.ttl.is_some() {
+            let at = rest.first().map_or(at, |first| first.at);
+            return fail(at, "a prerequisite has no TTL");
+        }
+        let exists = condition_word.starts_with("yx");
+        let prerequisite = match (is_of_rrset, head.rtype, head.rdata) {
+            (true, None, _) => return fail(at, "the type is missing"),
+            (true, Some(rtype), []) if exists => Prerequisite::RrsetExists {
+                owner,
+                rtype,
+                rdata: Vec::new(),
+            },
+            (true, Some(rtype), rdata) if exists => {
+                let rdata = self.rdata(rtype, rdata, at)?;
+                let place = (owner.clone(), rtype);
+                if let Some(number) = self.exact.get(&place)
+                    && let Some(Prerequisite::RrsetExists { rdata: all, .. }) =
+                        self.batch.update.prerequisites.get_mut(*number)
+                {
+                    all.push(rdata);
+                    return Ok(());
+                }
+                self.exact
+                    .insert(place, self.batch.update.prerequisites.len());
+                Prerequisite::RrsetExists {
+                    owner,
+                    rtype,
+                    rdata: vec![rdata],
+                }
+            }
+            (true, Some(rtype), []) => Prerequisite::RrsetAbsent { owner, rtype },
+            (false, None, _) if exists => Prerequisite::NameInUse(owner),
+            (false, None, _) => Prerequisite::NameNotInUse(owner),
+            (true, _, [more, ..]) | (false, _, [more, ..]) => {
+                return fail(more.at, format!("'{}' is too much here", shown(more)));
+            }
+            (false, Some(_), []) => {
+                return fail(
+                    condition.at,
+                    format!("{condition_word} takes no type: nxrrset and yxrrset do"),
+                );
+            }
+        };
+        self.batch.prerequisites_at.push(self.at(at));
+        self.batch.update.prerequisites.push(prerequisite);
+        Ok(())
+    }
+
+    fn edit(&mut self, at: Position, edit: &Token<'_>, rest: &[Token<'_>]) -> Result<(), Failure> {
+        let edit_word = word(edit);
+        if !matches!(&*edit_word, "add" | "del" | "delete" | "set") {
+            return fail(
+                edit.at,
+                format!(
+                    "'{}' is no statement: add, del, set, prereq, zone, $ORIGIN and $TTL are",
+                    shown(edit)
+                ),
+            );
+        }
+        let Some((owner, rest)) = rest.split_first() else {
+            return fail(at, "the name is missing");
+        };
+        let owner = self.name(owner)?;
+        let head = self.head(rest, edit_word.starts_with("del"))?;
+        let change = match edit_word.as_str() {
+            "add" => self.added(at, &head)?,
+            "set" => self.set(at, &owner, &head)?,
+            _ => self.removed(at, &head)?,
+        };
+        self.batch.edits_at.push(self.at(at));
+        self.batch.update.edits.push(Edit { owner, change });
+        Ok(())
+    }
+
+    fn added(&self, at: Position, head: &Head<'_, '_>) -> Result<Change, Failure> {
+        let rtype = required(head.rtype, at)?;
+        Ok(Change::Add {
+            rtype,
+            ttl: head.ttl.or(self.ttl),
+            rdata: vec![self.rdata(rtype, head.rdata, at)?],
+        })
+    }
+
+    fn set(&mut self, at: Position, owner: &Name, head: &Head<'_, '_>) -> Result<Change, Failure> {
+        let rtype = required(head.rtype, at)?;
+        if let (Some(ttl), []) = (head.ttl, head.rdata) {
+            return Ok(Change::Ttl { rtype, ttl });
+        }
+        let rdata = vec![self.rdata(rtype, head.rdata, at)?];
+        let ttl = head.ttl.or(self.ttl);
+        Ok(match self.sets.insert((owner.clone(), rtype)) {
+            true => Change::Set { rtype, ttl, rdata },
+            false => Change::Add { rtype, ttl, rdata },
+        })
+    }
+
+    /// nsupdate ignores a TTL here.
+    fn removed(&self, at: Position, head: &Head<'_, '_>) -> Result<Change, Failure> {
+        let rdata = match (head.rtype, head.rdata) {
+            (_, []) => Vec::new(),
+            (Some(rtype), rdata) => vec![self.rdata(rtype, rdata, at)?],
+            (None, [more, ..]) => {
+                return fail(more.at, format!("'{}' is too much here", shown(more)));
+            }
+        };
+        Ok(Change::Remove {
+            rtype: head.rtype,
+            rdata,
+        })
+    }
+
+    /// Reads TTL and class, in either order, and the type. Where ANY is allowed, it is a class as in what nsupdate prints,
+    /// or stands for all types.
+    fn head<'t, 'a>(
+        &self,
+        mut tokens: &'t [Token<'a>],
+        any: bool,
+    ) -> Result<Head<'t, 'a>, Failure> {
+        let (mut ttl, mut has_class, mut is_any) = (None, false, false);
+        while let Some((token, rest)) = tokens.split_first() {
+            tokens = rest;
+            let word = shown(token).to_ascii_uppercase();
+            match word.as_str() {
+                "IN" | "CLASS1" if !has_class => has_class = true,
+                "ANY" if any && !has_class && !rest.is_empty() => {
+                    (has_class, is_any) = (true, true)
+                }
+                "ANY" if any => {
+                    return Ok(Head {
+                        ttl,
+                        rtype: None,
+                        rdata: rest,
+                    });
+                }
+                _ if is_other_class(&word) => {
+                    return fail(token.at, format!("class {word} is not served: only IN is"));
+                }
+                // After ANY only a type may come, so that nothing is taken for all types by mistake.
+                _ if !is_any
+                    && ttl.is_none()
+                    && word.starts_with(|first: char| first.is_ascii_digit()) =>
+                {
+                    ttl = Some(self.ttl(token)?);
+                }
+                _ => match word.parse::<Rtype>() {
+                    Ok(rtype) if rtype.is_data() => {
+                        return Ok(Head {
+                            ttl,
+                            rtype: Some(rtype),
+                            rdata: rest,
+                        });
+                    }
+                    Ok(rtype) => {
+                        return fail(token.at, format!("{rtype} is no type of records in a zone"));
+                    }
+                    Err(error) => return fail(token.at, format!("'{}' is {error}", shown(token))),
+                },
+            }
+        }
+        Ok(Head {
+            ttl,
+            rtype: None,
+            rdata: tokens,
+        })
+    }
+
+    fn rdata(&self, rtype: Rtype, tokens: &[Token<'_>], at: Position) -> Result<Rdata, Failure> {
+        Rdata::from_tokens(rtype, tokens, Some(&self.origin), at)
+            .or_else(|error| fail(error.at, error.to_string()))
+    }
+
+    fn ttl(&self, token: &Token<'_>) -> Result<u32, Failure> {
+        match period(&shown(token)) {
+            Some(ttl) if ttl <= TTL_MAX => Ok(ttl),
+            _ => fail(
+                token.at,
+                format!("'{}' is not a TTL up to {TTL_MAX}", shown(token)),
+            ),
+        }
+    }
+
+    fn name(&self, token: &Token<'_>) -> Result<Name, Failure> {
+        name::parse_relative(token.raw, &self.origin).or_else(|error| {
+            fail(
+                token.at,
+                format!("'{}' is not a domain name: {error}", shown(token)),
+            )
+        })
+    }
+
+    fn at(&self, position: Position) -> FilePosition {
+        FilePosition {
+            file: self.file.clone(),
+            position,
+        }
+    }
+}
+
+fn required(rtype: Option<Rtype>, at: Position) -> Result<Rtype, Failure> {
+    match rtype {
+        Some(rtype) => Ok(rtype),
+        None => fail(at, "the type is missing"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Batch, Vec<String>> {
+        let shown = |finding: FileFinding| finding.to_string();
+        read_batch("f", text.as_bytes()).map_err(|faults| faults.into_iter().map(shown).collect())
+    }
+
+    fn rdata(rtype: Rtype, text: &str) -> Vec<Rdata> {
+        vec![Rdata::parse(rtype, text).expect(text)]
+    }
+
+    fn name(text: &str) -> Name {
+        text.parse().expect(text)
+    }
+
+    fn changes(text: &str) -> Vec<(String, Change)> {
+        let batch = read(text).expect("it is right");
+        let edits = batch.update.edits.into_iter();
+        edits
+            .map(|edit| (edit.owner.to_string(), edit.change))
+            .collect()
+    }
+
+    #[test]
+    fn reads_what_nsupdate_reads() {
+        let www = |change| ("www.example.org.".to_string(), change);
+        let a = |text| rdata(Rtype::A, text);
+        let add = |ttl, text| Change::Add {
+            rtype: Rtype::A,
+            ttl,
+            rdata: a(text),
+        };
+        let remove = |rtype, rdata| Change::Remove { rtype, rdata };
+        for (text, change) in [
+            (
+                "add www.example.org 300 A 192.0.2.1",
+                add(Some(300), "192.0.2.1"),
+            ),
+            (
+                "update add www.example.org. 5m IN A 192.0.2.1",
+                add(Some(300), "192.0.2.1"),
+            ),
+            (
+                "  ADD WWW.example.org in 1 a 192.0.2.1 ; more",
+                add(Some(1), "192.0.2.1"),
+            ),
+            ("add www.example.org A 192.0.2.1", add(None, "192.0.2.1")),
+            (
+                "ttl 7\nclass IN\nadd www.example.org A 192.0.2.1\nshow\nsend\nanswer\nquit",
+                add(Some(7), "192.0.2.1"),
+            ),
+            (
+                "$ORIGIN example.org.\n$TTL 7\nadd www A 192.0.2.1",
+                add(Some(7), "192.0.2.1"),
+            ),
+            ("del www.example.org", remove(None, vec![])),
+            ("update delete www.example.org ANY", remove(None, vec![])),
+            ("delete www.example.org ANY ANY", remove(None, vec![])),
+            ("del www.example.org A", remove(Some(Rtype::A), vec![])),
+            (
+                "del www.example.org 0 ANY A",
+                remove(Some(Rtype::A), vec![]),
+            ),
+            (
+                "del www.example.org 5 A 192.0.2.1",
+                remove(Some(Rtype::A), a("192.0.2.1")),
+            ),
+            (
+                "set www.example.org 5 A",
+                Change::Ttl {
+                    rtype: Rtype::A,
+                    ttl: 5,
+                },
+            ),
+        ] {
+            let read = changes(text);
+            assert_eq!(read.len(), 1, "{text}");
+            let (owner, read) = &read[0];
+            assert_eq!(
+                (owner.to_lowercase(), read),
+                (www(change.clone()).0, &change),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_that_set_the_same_rrset_belong_together() {
+        let text = "$ORIGIN x.\nset a MX 10 b\nset c MX 1 d\nset a 60 MX 20 e.";
+        let set = |rdata| Change::Set {
+            rtype: Rtype::MX,
+            ttl: None,
+            rdata,
+        };
+        assert_eq!(
+            changes(text),
+            [
+                ("a.x.".into(), set(rdata(Rtype::MX, "10 b.x."))),
+                ("c.x.".into(), set(rdata(Rtype::MX, "1 d.x."))),
+                (
+                    "a.x.".into(),
+                    Change::Add {
+                        rtype: Rtype::MX,
+                        ttl: Some(60),
+                        rdata: rdata(Rtype::MX, "20 e."),
+                    }
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn prerequisites_are_those_of_rfc_2136() {
+        let text = "zone x\nprereq yxdomain a.x\nprereq nxdomain b.x\nprereq yxrrset a.x A\n\
+                    prereq nxrrset a.x IN AAAA\nyxrrset a.x TXT one\nprereq yxrrset a.x TXT two";
+        let batch = read(text).expect("it is right");
+        let (a, rtype) = (name("a.x"), Rtype::TXT);
+        let both = [rdata(rtype, "one"), rdata(rtype, "two")].concat();
+        assert_eq!(
+            batch.update.prerequisites,
+            [
+                Prerequisite::NameInUse(a.clone()),
+                Prerequisite::NameNotInUse(name("b.x")),
+                Prerequisite::RrsetExists {
+                    owner: a.clone(),
+                    rtype: Rtype::A,
+                    rdata: vec![]
+                },
+                Prerequisite::RrsetAbsent {
+                    owner: a.clone(),
+                    rtype: Rtype::AAAA
+                },
+                Prerequisite::RrsetExists {
+                    owner: a,
+                    rtype,
+                    rdata: both
+                },
+            ]
+        );
+        let lines: Vec<u32> = batch
+            .prerequisites_at
+            .iter()
+            .map(|at| at.position.line)
+            .collect();
+        assert_eq!(lines, [2, 3, 4, 5, 6]);
+        assert_eq!(batch.zone, Some(name("x")));
+    }
+
+    #[test]
+    fn every_error_has_its_line_and_column() {
+        for (text, error) in [
+            ("ad www A 192.0.2.1", "f:1:1: 'ad' is no statement"),
+            ("update prereq x", "f:1:8: 'prereq' is no statement"),
+            ("add", "f:1:1: the name is missing"),
+            ("add www", "f:1:1: the type is missing"),
+            ("add www 5 IN", "f:1:1: the type is missing"),
+            ("add www A", "f:1:1: an IPv4 address is missing"),
+            (
+                "add www A 192.0.2.300",
+                "f:1:11: '192.0.2.300' is not an IPv4 address",
+            ),
+            (
+                "add www A 192.0.2.1 192.0.2.2",
+                "f:1:21: '192.0.2.2' is more than",
+            ),
+            ("add www CH A 192.0.2.1", "f:1:9: class CH is not served"),
+            ("add www ANY A 192.0.2.1", "f:1:9: ANY is no type"),
+            ("add www AXFR 1", "f:1:9: AXFR is no type"),
+            (
+                "add www 3000000000 A 192.0.2.1",
+                "f:1:9: '3000000000' is not a TTL",
+            ),
+            ("add w..w A 192.0.2.1", "f:1:5: 'w..w' is not a domain name"),
+            ("add \"www A", "f:1:5: the quoted string has no end"),
+            ("set www A", "f:1:1: an IPv4 address is missing"),
+            ("del www XX", "f:1:9: 'XX' is "),
+            ("del www ANY 1", "f:1:13: '1' is not"),
+            ("prereq nxdomain www A", "f:1:8: nxdomain takes no type"),
+            ("prereq nxrrset www", "f:1:1: the type is missing"),
+            (
+                "prereq nxrrset www A 192.0.2.1",
+                "f:1:22: '192.0.2.1' is too much",
+            ),
+            (
+                "prereq yxrrset www 5 A",
+                "f:1:20: a prerequisite has no TTL",
+            ),
+            ("prereq xx www", "f:1:8: 'xx' is no prerequisite"),
+            ("prereq", "f:1:1: the statement is cut short"),
+            ("server 192.0.2.1", "f:1:1: server is for a server"),
+            ("class CH", "f:1:7: class CH is not served"),
+            ("zone", "f:1:1: zone takes one argument"),
+            ("zone a\nzone b", "f:2:6: the zone is a. already"),
+            (
+                "send\nadd x A 192.0.2.1",
+                "f:2:1: a batch is one change, which ended at 1:1",
+            ),
+        ] {
+            let errors = read(text).expect_err(text);
+            assert_eq!(errors.len(), 1, "{text}: {errors:?}");
+            assert!(errors[0].starts_with(error), "{text}: {errors:?}");
+        }
+        let errors = read("add\nset x A 192.0.2.1\ndel (\n").expect_err("two");
+        assert_eq!(errors.len(), 2, "{errors:?}");
+    }
+}

@@ -1,0 +1,205 @@
+//! What a zone was at an earlier revision: what it is now, with the entries of its journal undone.
+
+use std::fmt;
+
+use crate::model::zonefile::Rrsets;
+use crate::model::{Name, Rtype, ZoneSettings};
+use crate::schema::{EntryId, JournalEntry};
+
+/// An entry of a journal as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The zone.
+    pub zone: Name,
+    /// The name of the entry.
+    pub id: EntryId,
+    /// The revision of the change.
+    pub revision: i64,
+    /// The change.
+    pub entry: JournalEntry,
+}
+
+/// A moment in the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After the change at this revision, or the last one before it.
+    Revision(i64),
+    /// After the last change that was made until this time, in milliseconds of Unix time.
+    Time(u64),
+}
+
+/// A zone, or none, with its records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The settings; none if there was no zone.
+    pub settings: Option<ZoneSettings>,
+    /// The records.
+    pub rrsets: Rrsets,
+}
+
+/// Why the journal does not lead to a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRecorded {
+    /// The journal has no entry of the last change, made at this revision.
+    LastChange(i64),
+    /// It begins with the entry of this revision.
+    Before(i64),
+    /// The records that were replaced at this revision are no longer in the store.
+    Replaced(i64),
+    /// The records of this RRset are not those that the change at this revision left.
+    Differs(Name, Rtype, i64),
+    /// The RRset that the change at this revision replaced could not be read.
+    Unreadable(Name, Rtype, i64),
+}
+
+impl fmt::Display for NotRecorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotRecorded::LastChange(revision) => write!(
+                f,
+                "the journal does not reach that far back: the change at revision {revision} is not in it"
+            ),
+            NotRecorded::Before(revision) => write!(
+                f,
+                "the journal does not reach that far back: it begins with revision {revision}"
+            ),
+            NotRecorded::Replaced(revision) => write!(
+                f,
+                "the records that were replaced at revision {revision} are no longer in the store"
+            ),
+            NotRecorded::Differs(owner, rtype, revision) => write!(
+                f,
+                "{owner} {rtype} is not what the journal says of revision {revision}: something other than nsctl has changed it"
+            ),
+            NotRecorded::Unreadable(owner, rtype, revision) => write!(
+                f,
+                "{owner} {rtype} could not be read before revision {revision}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NotRecorded {}
+
+/// The way back to a moment.
+#[derive(Debug)]
+pub struct WayBack<'a> {
+    /// The entry that replaced all records last, and the generation that it replaced. The way begins with that generation;
+    /// without it, with the present content.
+    pub replaced: Option<(&'a Recorded, u64)>,
+    /// The entries to undo then, the newest first.
+    undone: Vec<&'a Recorded>,
+    /// The settings at that moment.
+    settings: Option<ZoneSettings>,
+    /// The revision of the last change until then, or the last one before the journal.
+    pub revision: i64,
+}
+
+impl<'a> WayBack<'a> {
+    /// Finds the way from the present settings, whose last change was at `touched`. `entries` are all of the zone, the
+    /// newest first.
+    pub fn to(
+        moment: Moment,
+        present: Option<&ZoneSettings>,
+        touched: i64,
+        entries: &'a [Recorded],
+    ) -> Result<Self, NotRecorded> {
+        let newest = entries.first().map_or(0, |newest| newest.revision);
+        let oldest = entries.last();
+        // Before the entry that made the zone there was nothing.
+        let is_first = |one: &Recorded| {
+            let settings = one.entry.settings.as_ref();
+            settings.is_some_and(|settings| settings.old.is_none() && settings.new.is_some())
+        };
+        let (revision, is_reached) = match moment {
+            Moment::Revision(revision) => {
+                let begins = oldest.map_or(touched, |oldest| oldest.revision - 1);
+                (revision, revision >= begins)
+            }
+            Moment::Time(time) => {
+                let until = entries.iter().find(|one| one.entry.at <= time);
+                let begins = oldest.map_or(touched, |oldest| oldest.revision - 1);
+                (
+                    until.map_or(begins, |until| until.revision),
+                    until.is_some(),
+                )
+            }
+        };
+        if touched > newest && revision < touched {
+            return Err(NotRecorded::LastChange(touched));
+        }
+        if !is_reached && !oldest.is_some_and(is_first) {
+            return Err(NotRecorded::Before(
+                oldest.map_or(touched, |oldest| oldest.revision),
+            ));
+        }
+        let mut undone: Vec<&Recorded> = entries
+            .iter()
+            .take_while(|one| one.revision > revision)
+            .collect();
+        let settings = undone
+            .iter()
+            .rev()
+            .find_map(|one| one.entry.settings.as_ref());
+        let settings = settings.map_or(present.cloned(), |settings| settings.old.clone());
+        let replaced = undone.iter().rposition(|one| one.replaced().is_some());
+        let replaced = replaced.and_then(|index| {
+            let replaced = undone[index];
+            undone.drain(..=index);
+            Some((replaced, replaced.replaced()?))
+        });
+        let last = entries.iter().find(|one| one.revision <= revision);
+        let revision = match last {
+            _ if revision >= touched => touched,
+            Some(last) => last.revision,
+            None => revision,
+        };
+        Ok(WayBack {
+            replaced,
+            undone,
+            settings,
+            revision,
+        })
+    }
+
+    /// Goes the way back, from the content at its beginning.
+    pub fn go(self, mut rrsets: Rrsets) -> Result<Past, NotRecorded> {
+        for Recorded {
+            revision, entry, ..
+        } in self.undone
+        {
+            for change in &entry.rrsets {
+                let place = (change.owner.clone(), change.rtype);
+                let (owner, rtype) = place.clone();
+                if change.was_unreadable {
+                    return Err(NotRecorded::Unreadable(owner, rtype, *revision));
+                }
+                if rrsets.get(&place) != change.new.as_ref() {
+                    return Err(NotRecorded::Differs(owner, rtype, *revision));
+                }
+                match &change.old {
+                    Some(old) => drop(rrsets.insert(place, old.clone())),
+                    None => drop(rrsets.remove(&place)),
+                }
+            }
+        }
+        Ok(Past {
+            rrsets: if self.settings.is_some() {
+                rrsets
+            } else {
+                Rrsets::new()
+            },
+            settings: self.settings,
+        })
+    }
+}
+
+impl Recorded {
+    /// The generation that the change replaced, if it replaced all records.
+    pub fn replaced(&self) -> Option<u64> {
+        let settings = self.entry.settings.as_ref()?;
+        let old = settings.old.as_ref()?.generation;
+        let new = settings.new.as_ref().map(|new| new.generation);
+        (new != Some(old)).then_some(old)
+    }
+}
