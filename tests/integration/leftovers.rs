@@ -24,11 +24,13 @@ const ADD: &str = "zone add example.org --ns ns1.example.com";
 
 /// What an import reads and writes, and nothing in front of the generations: so it cannot look which ones there are,
 /// and what it replaces stays.
-const PERMISSIONS: [[&str; 2]; 5] = [
+const PERMISSIONS: [[&str; 2]; 7] = [
     ["/ns/v1/zone/", "/ns/v1/zone0"],
     ["/ns/v1/serial/", "/ns/v1/serial0"],
     ["/ns/v1/head", "/ns/v1/heae"],
     ["/ns/v1/withdrawn/", "/ns/v1/withdrawn0"],
+    ["/ns/journal/", "/ns/journal0"],
+    ["/ns/archive/", "/ns/archive0"],
     GENERATIONS,
 ];
 

@@ -11,7 +11,7 @@ use tests::{Nsctl, Single, TempDir};
 const ZONES: usize = 3_000;
 
 /// How many zones one transaction of `raise-serials` changes.
-const RAISED_AT_ONCE: usize = 50;
+const RAISED_AT_ONCE: usize = 39;
 
 /// Writes zones past `nsctl`, many with one transaction.
 fn put_zones(etcd: &Single, count: usize) {
@@ -92,6 +92,8 @@ async fn what_was_raised_before_an_error_is_told() {
     };
     let [zone, zone_end] = first_half("zone");
     let [serial, serial_end] = first_half("serial");
+    let [journal, journal_end] =
+        [0, RAISED_AT_ONCE].map(|n| format!("/ns/journal/v1/test.z{n:06}/"));
     let grant = ["role", "grant-permission", "half"];
     for args in [
         &["user", "add", "root:root"][..],
@@ -101,6 +103,7 @@ async fn what_was_raised_before_an_error_is_told() {
         &[&grant[..], &["readwrite", "/ns/v1/head"]].concat(),
         &[&grant[..], &["readwrite", &zone, &zone_end]].concat(),
         &[&grant[..], &["readwrite", &serial, &serial_end]].concat(),
+        &[&grant[..], &["readwrite", &journal, &journal_end]].concat(),
         &["user", "grant-role", "dns", "half"],
         &["role", "add", "root"],
         &["user", "grant-role", "root", "root"],

@@ -34,6 +34,9 @@ pub struct ZoneSettings {
     /// How many entries the journal keeps; without it, [`JOURNAL_ENTRIES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_entries: Option<u32>,
+    /// How many replaced generations are kept for a rollback; without it, [`JOURNAL_GENERATIONS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_generations: Option<u32>,
 }
 
 /// How long a journal keeps an entry by default, in seconds: 30 days.
@@ -62,6 +65,9 @@ pub struct Soa {
     pub ttl: u32,
 }
 
+/// How many replaced generations are kept by default. A record takes some 10 octets there, as it is compressed.
+pub const JOURNAL_GENERATIONS: u32 = 1;
+
 impl ZoneSettings {
     /// Settings with this primary name server and mailbox. The periods suit records that change often: negative answers
     /// are cached for a minute.
@@ -85,7 +91,13 @@ impl ZoneSettings {
             deny_query: Vec::new(),
             journal_age: None,
             journal_entries: None,
+            journal_generations: None,
         }
+    }
+
+    /// How many replaced generations are kept.
+    pub fn journal_generations(&self) -> u32 {
+        self.journal_generations.unwrap_or(JOURNAL_GENERATIONS)
     }
 
     /// How long the journal keeps an entry, in seconds.
@@ -110,6 +122,7 @@ impl ZoneSettings {
             deny_query,
             journal_age,
             journal_entries,
+            journal_generations,
         } = present;
         self.default_ttl = *default_ttl;
         self.consistency = *consistency;
@@ -117,6 +130,7 @@ impl ZoneSettings {
         self.deny_query.clone_from(deny_query);
         self.journal_age = *journal_age;
         self.journal_entries = *journal_entries;
+        self.journal_generations = *journal_generations;
     }
 
     /// The serial of the zone if `revision` changed it last. It grows with every change, and is the same on every

@@ -25,7 +25,11 @@ impl Census {
 
     fn count(&mut self, prefix: &Prefix, key: &[u8], value: &[u8], revision: i64) -> Option<()> {
         match prefix.decode(key).ok()? {
-            Key::Head | Key::Frontend(_) | Key::Withdrawn(_) | Key::Journal { .. } => {}
+            Key::Head
+            | Key::Frontend(_)
+            | Key::Withdrawn(_)
+            | Key::Journal { .. }
+            | Key::Archived { .. } => {}
             Key::Accepted => drop(decode_accepted(value).ok()?),
             Key::Cookie => drop(decode_cookie(value).ok()?),
             Key::Serial(apex) => self.rest += Digest::of_serial(&apex, revision),

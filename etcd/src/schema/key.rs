@@ -54,6 +54,15 @@ pub enum Key {
         /// The entry.
         id: EntryId,
     },
+    /// A part of a generation that was replaced.
+    Archived {
+        /// The apex of the zone.
+        zone: Name,
+        /// The generation.
+        generation: u64,
+        /// The number of the part.
+        chunk: u32,
+    },
 }
 
 /// Why a key is not one of this schema.
@@ -138,6 +147,16 @@ impl Prefix {
         push_zone(&mut key, zone);
         key.push('/');
         range(key)
+    }
+
+    /// The archived generations of a zone.
+    pub fn archive(&self, zone: &Name) -> Range<Vec<u8>> {
+        range(self.archive_folder(zone))
+    }
+
+    /// The parts of an archived generation.
+    pub fn archived(&self, zone: &Name, generation: u64) -> Range<Vec<u8>> {
+        range(format!("{}{generation}/", self.archive_folder(zone)))
     }
 
     /// The RRsets of all generations of a zone.
@@ -245,6 +264,11 @@ impl Prefix {
                 text.push('/');
                 text.push_str(&id.to_string());
             }
+            Key::Archived {
+                zone,
+                generation,
+                chunk,
+            } => text = format!("{}{generation}/{chunk:06x}", self.archive_folder(zone)),
         }
         text.into_bytes()
     }
@@ -256,12 +280,22 @@ impl Prefix {
         let rest = text.strip_prefix(&self.0).ok_or(outside)?;
         let decoded = match rest.strip_prefix("/v1/") {
             Some(rest) => mirrored(rest)?,
-            None => journal_entry(rest.strip_prefix("/journal/v1/").ok_or(outside)?)?,
+            None => match rest.strip_prefix("/journal/v1/") {
+                Some(rest) => journal_entry(rest)?,
+                None => archived(rest.strip_prefix("/archive/v1/").ok_or(outside)?)?,
+            },
         };
         if self.encode(&decoded) != key {
             return Err(KeyError("the key is not in canonical form"));
         }
         Ok(decoded)
+    }
+
+    fn archive_folder(&self, zone: &Name) -> String {
+        let mut key = format!("{}/archive/v1/", self.0);
+        push_zone(&mut key, zone);
+        key.push('/');
+        key
     }
 
     fn journal_folder(&self) -> String {
@@ -384,6 +418,18 @@ fn journal_entry(rest: &str) -> Result<Key, KeyError> {
     Ok(Key::Journal {
         zone: zone_name(zone)?,
         id: id.map_err(|_| KeyError("an entry is named by its time and a number"))?,
+    })
+}
+
+fn archived(rest: &str) -> Result<Key, KeyError> {
+    let short = KeyError("the key of an archive is cut short");
+    let (zone, rest) = rest.split_once('/').ok_or(short)?;
+    let (generation, chunk) = rest.split_once('/').ok_or(short)?;
+    let number = |_| KeyError("a part of an archive is named by two numbers");
+    Ok(Key::Archived {
+        zone: zone_name(zone)?,
+        generation: generation.parse().map_err(number)?,
+        chunk: u32::from_str_radix(chunk, 16).map_err(number)?,
     })
 }
 

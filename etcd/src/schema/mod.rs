@@ -11,6 +11,7 @@
 //! /ns/v1/secret/cookie                           the secrets for DNS cookies
 //! /ns/v1/withdrawn/<attempt>                     an attempt that must no longer be applied; kept for a day
 //! /ns/journal/v1/<zone>/<time and number>        what one transaction changed in a zone, and who made it
+//! /ns/archive/v1/<zone>/<generation>/<number>    a part of what a zone had before all of it was replaced, compressed
 //! ```
 //!
 //! `/ns` is the prefix that the operator chose, `v1` the version of this schema. Names are in lower case, without a final
@@ -18,11 +19,12 @@
 //! is relative to its zone, `@` at the apex. Dots and slashes within a label are escaped. Every name in a key ends at a
 //! separator or at the end of the key, so that ranges never include other names. Values are JSON.
 //!
-//! Front-ends mirror `/ns/v1/`; the journal is outside of it, so that they do not pay for it.
+//! Front-ends mirror `/ns/v1/`; journals and archives are outside of it, so that they do not pay for them.
 //!
 //! `admin` is the JSON that front-ends serve over HTTP.
 
 mod admin;
+mod archive;
 mod census;
 mod item;
 mod journal;
@@ -30,6 +32,7 @@ mod key;
 mod value;
 
 pub use admin::{Audit, DigestAt, FrontendStatus, Held, HeldZone, Quarantined};
+pub use archive::{Chunk, decode_archive, encode_archive};
 pub use census::Census;
 pub use item::{KeyValue, Unreadable};
 pub use journal::{

@@ -1,6 +1,7 @@
 //! Writing whole zones: as a difference in one transaction; if that is too large, as a new generation that is staged
 //! unserved and then switched to; or merged into the zone that exists.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::zonefile::Rrsets;
@@ -175,21 +176,38 @@ pub fn flip(
     plan
 }
 
-/// What leads from the content of a staged generation to the wanted content, if it fits into the transaction that
-/// switches to it.
-pub fn catch_up(
-    prefix: &Prefix,
-    apex: &Name,
-    generation: u64,
-    staged: &Rrsets,
-    wanted: &Rrsets,
-) -> Option<Vec<Op>> {
+/// RRsets of a staged generation that are to be written, or to be removed, before it is switched to.
+pub type Behind = BTreeMap<(Name, Rtype), Option<Rrset>>;
+
+/// What leads from the content of a staged generation to the wanted content.
+pub fn behind(staged: &Rrsets, wanted: &Rrsets) -> Behind {
+    let written = wanted
+        .iter()
+        .filter(|(place, rrset)| staged.get(place) != Some(rrset))
+        .map(|(place, rrset)| (place.clone(), Some(rrset.clone())));
+    let removed = staged
+        .keys()
+        .filter(|place| !wanted.contains_key(place))
+        .map(|place| (place.clone(), None));
+    written.chain(removed).collect()
+}
+
+/// What brings a staged generation up to date, in transactions of its own. They may be sent repeatedly. If there is only
+/// one, it fits into the transaction that switches to the generation.
+pub fn catch_up(prefix: &Prefix, apex: &Name, generation: u64, behind: &Behind) -> Vec<Vec<Op>> {
+    let ops = behind.iter().map(|((owner, rtype), rrset)| match rrset {
+        Some(rrset) => put(prefix, apex, generation, owner, *rtype, rrset),
+        None => Op::Delete {
+            key: prefix.encode(&Key::Rrset {
+                zone: apex.clone(),
+                generation,
+                owner: owner.clone(),
+                rtype: *rtype,
+            }),
+        },
+    });
     // The settings, the serial, the head and the journal are written, too.
-    let room = OPS_MAX - 3 - journal::OPS;
-    let ops = difference(prefix, apex, generation, staged, wanted);
-    let ops: Vec<Op> = ops.take(room + 1).collect();
-    let octets: usize = ops.iter().map(Op::octets).sum();
-    (ops.len() <= room && octets <= OCTETS_MAX).then_some(ops)
+    Batches::new(ops, OPS_MAX - 3 - journal::OPS, OCTETS_MAX / 2).collect()
 }
 
 /// The puts and deletes that lead from the old content of a generation to the new.

@@ -14,6 +14,7 @@
 //! withdrawn ([`Plan::attempted`]). Exceptions are the plans of `stage` and `sweep`: nobody serves what they write or
 //! delete, so doing it twice does no harm.
 
+mod archive;
 mod edited;
 mod holder;
 mod import;
@@ -31,15 +32,18 @@ use std::ops::Range;
 use crate::model::{Name, Rrset, Rtype, ZoneSettings};
 use crate::schema::{Attempt, Key, Prefix, ValueError, encode};
 
+pub use archive::{archive, forget_archives};
 pub use edited::edited;
 pub use holder::InZone;
-pub use import::{Batches, Staged, WantedZone, catch_up, flip, merge, stage, write_difference};
+pub use import::{
+    Batches, Behind, Staged, WantedZone, behind, catch_up, flip, merge, stage, write_difference,
+};
 pub use journal::{Kept, Stamp, ZoneChange};
 pub use overlap::{
     Above, Hidden, Overlap, ParentChanges, check_below, hidden, hidden_among_read,
     hidden_among_rrsets, plan_parent_changes,
 };
-pub use past::{Moment, NotRecorded, Past, Recorded, WayBack};
+pub use past::{Moment, NotRecorded, Past, Recorded, WayBack, caught_up, changes_since};
 pub use reads::{Found, Get, NoPlan, Reads};
 pub use refusal::{Part, Refusal};
 pub use update::{Planned, ZoneUpdate, update};
@@ -128,6 +132,8 @@ pub struct SerialRead {
     pub is_removed: bool,
     /// The revision that wrote the key; 0 if there is none.
     pub revision: i64,
+    /// How often it was written since it was created: how many changes the zone had.
+    pub version: i64,
 }
 
 /// A zone, or what it has left behind, at one revision.

@@ -4,7 +4,9 @@ use std::fmt;
 
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rtype, ZoneSettings};
-use crate::schema::{EntryId, JournalEntry};
+use crate::schema::{EntryId, JournalEntry, Key, KeyValue, Prefix, RrsetChange, decode_journal};
+
+use super::{Get, Reads, SerialRead, Slot, ZoneRead};
 
 /// An entry of a journal as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,5 +203,71 @@ impl Recorded {
         let old = settings.old.as_ref()?.generation;
         let new = settings.new.as_ref().map(|new| new.generation);
         (new != Some(old)).then_some(old)
+    }
+}
+
+/// What tells how others have changed a zone since it was read.
+pub fn changes_since(prefix: &Prefix, slot: &Slot) -> [Get; 3] {
+    let key = |key: Key| Get::key(prefix, &key);
+    let entries = Get {
+        after: slot.revision,
+        ..Get::range(prefix.journal(&slot.apex), 0)
+    };
+    [
+        key(Key::Zone(slot.apex.clone())),
+        key(Key::Serial(slot.apex.clone())),
+        entries,
+    ]
+}
+
+/// The zone as others have left it, and how they changed its RRsets, in order, according to what [`changes_since`] asks
+/// for. None if that does not tell: the whole zone has to be read again.
+pub fn caught_up(
+    prefix: &Prefix,
+    slot: &Slot,
+    now: &Reads,
+) -> Option<(Slot, ZoneRead, Vec<RrsetChange>)> {
+    let gets = changes_since(prefix, slot);
+    let [found] = now.all([&gets]).ok()?;
+    let [zone, serial, entries] = found[..] else {
+        return None;
+    };
+    let zone = ZoneRead::decode(prefix, zone.first()?, now.revision()).ok()?;
+    let serial = SerialRead {
+        version: now.version(&gets[1]),
+        ..SerialRead::decode(serial.first()?)
+    };
+    let mut entries: Vec<&KeyValue> = entries.iter().collect();
+    entries.sort_by_key(|item| item.mod_revision);
+    // Each change of the zone writes the serial key, and an entry if it is one of ours.
+    let is_complete = serial.version - slot.serial.version == entries.len() as i64;
+    if !is_complete || zone.revision != slot.zone_revision() {
+        return None;
+    }
+    let mut changes = Vec::new();
+    for item in entries {
+        changes.extend(decode_journal(&item.value).ok()?.rrsets);
+    }
+    let slot = Slot {
+        present: Some(zone.clone()),
+        serial,
+        revision: now.revision(),
+        ..slot.clone()
+    };
+    Some((slot, zone, changes))
+}
+
+impl RrsetChange {
+    /// Makes this change in the content of its zone. False if the content is not what the change began with.
+    pub fn apply(&self, content: &mut Rrsets) -> bool {
+        let place = (self.owner.clone(), self.rtype);
+        if self.was_unreadable || content.get(&place) != self.old.as_ref() {
+            return false;
+        }
+        match &self.new {
+            Some(new) => drop(content.insert(place, new.clone())),
+            None => drop(content.remove(&place)),
+        }
+        true
     }
 }

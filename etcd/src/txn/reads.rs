@@ -22,6 +22,8 @@ pub struct Get {
     pub limit: i64,
     /// Whether values are left out.
     pub keys_only: bool,
+    /// Only keys that were written after this revision.
+    pub after: i64,
 }
 
 /// What was found in a range.
@@ -31,6 +33,8 @@ pub struct Found {
     pub items: Vec<KeyValue>,
     /// The number of keys in the range.
     pub count: usize,
+    /// How often the first of these keys was written since it was created.
+    pub version: i64,
 }
 
 impl Get {
@@ -41,6 +45,7 @@ impl Get {
             end: Vec::new(),
             limit: 0,
             keys_only: false,
+            after: 0,
         }
     }
 
@@ -51,6 +56,7 @@ impl Get {
             end: range.end,
             limit,
             keys_only: false,
+            after: 0,
         }
     }
 }
@@ -140,6 +146,11 @@ impl Reads {
             Some(found) => Ok((&found.items, found.count)),
             None => Err(NoPlan::Read(vec![get.clone()])),
         }
+    }
+
+    /// How often the first key that was found in a range was written; 0 if nothing was found.
+    pub(super) fn version(&self, get: &Get) -> i64 {
+        self.found.get(get).map_or(0, |found| found.version)
     }
 
     /// What was found at a key.
@@ -238,13 +249,23 @@ impl ZoneRead {
 }
 
 impl SerialRead {
-    /// What a zone's serial key says.
+    /// What a zone's serial key says, if it exists.
+    pub fn found(found: &Found) -> Self {
+        let decoded = found.items.first().map(SerialRead::decode);
+        SerialRead {
+            version: found.version,
+            ..decoded.unwrap_or_default()
+        }
+    }
+
+    /// What a zone's serial key says, but for how often it was written.
     pub fn decode(item: &KeyValue) -> Self {
         let base = schema::decode_serial_base(&item.value);
         SerialRead {
             base: base.unwrap_or(0),
             is_removed: base.is_some(),
             revision: item.mod_revision,
+            version: 0,
         }
     }
 }

@@ -1,5 +1,6 @@
 mod model;
 mod overlap;
+mod past;
 mod update;
 
 use std::sync::Arc;
@@ -556,6 +557,7 @@ fn slot(present: Option<ZoneRead>) -> Slot {
             base: 7,
             is_removed: true,
             revision: 5,
+            version: 3,
         },
         revision: 9,
     }

@@ -93,8 +93,7 @@ pub fn update(
     for draft in &mut drafts {
         zones.push(draft.prerequisites(prefix, reads, &mut outcomes)?);
     }
-    // What else is wrong may follow from that.
-    outcomes.all_allowed()?;
+    outcomes.prerequisites_hold()?;
     for (draft, planned) in drafts.iter_mut().zip(&mut zones) {
         draft.apply(prefix, reads, &mut outcomes)?;
         draft.admit(prefix, reads, planned, &mut outcomes)?;
@@ -128,6 +127,16 @@ impl Outcomes {
             true => Ok(()),
             false => Err(NoPlan::Read(self.missing.iter().cloned().collect())),
         }
+    }
+
+    /// Refuses the update if a prerequisite does not hold: what else is wrong may follow from that.
+    fn prerequisites_hold(&mut self) -> Result<(), NoPlan> {
+        let is_prerequisite = |(part, _): &(Part, Refusal)| matches!(part, Part::Prerequisite(_));
+        if self.refused.iter().any(is_prerequisite) {
+            self.refused.retain(is_prerequisite);
+            return self.all_allowed();
+        }
+        Ok(())
     }
 
     fn all_allowed(&mut self) -> Result<(), NoPlan> {

@@ -5,10 +5,9 @@ use etcd::model::{Name, Prerequisite, Rtype};
 
 /// Conditions of `add` and `set`.
 #[derive(Clone, Copy, Debug, Args)]
-#[group(multiple = false)]
 pub(crate) struct Conditions {
     /// Only if NAME has no records of the type yet; exit with 3 otherwise.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "if_revision")]
     if_absent: bool,
     #[command(flatten)]
     revision: IfRevision,

@@ -83,6 +83,9 @@ pub(crate) enum ZoneCommand {
     Clean {
         /// The apex.
         zone: Name,
+        /// Also delete the zone's journal, and what is archived for `zone rollback`.
+        #[arg(long)]
+        history: bool,
         #[command(flatten)]
         writing: WriteOptions,
     },
@@ -283,4 +286,8 @@ pub(crate) struct SettingOptions {
     /// How many entries the zone's journal keeps; 0: no journal [default for a new zone: 500].
     #[arg(long, value_name = "COUNT")]
     pub(crate) journal_entries: Option<u32>,
+    /// How often all records may be replaced, by imports or large batches, and still be rolled back; so many archives are
+    /// kept in etcd [default for a new zone: 1].
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) journal_generations: Option<u32>,
 }

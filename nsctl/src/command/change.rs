@@ -181,6 +181,11 @@ pub(super) fn settings_changed(before: &ZoneSettings, after: &ZoneSettings) -> S
             after.journal_entries().to_string(),
         ),
         (
+            "journal generations",
+            before.journal_generations().to_string(),
+            after.journal_generations().to_string(),
+        ),
+        (
             "allow-query",
             listed_prefixes(&before.allow_query),
             listed_prefixes(&after.allow_query),

@@ -71,9 +71,13 @@ impl std::error::Error for Unusable {
 pub(super) fn decode(prefix: &Prefix, key: &[u8], value: &[u8]) -> Decoded {
     match prefix.decode(key) {
         Err(error) => Decoded::Unusable(Unusable::Key(error)),
-        Ok(Key::Head | Key::Frontend(_) | Key::Withdrawn(_) | Key::Journal { .. }) => {
-            Decoded::Ignored
-        }
+        Ok(
+            Key::Head
+            | Key::Frontend(_)
+            | Key::Withdrawn(_)
+            | Key::Journal { .. }
+            | Key::Archived { .. },
+        ) => Decoded::Ignored,
         Ok(Key::Accepted) => match schema::decode_accepted(value) {
             Ok(accepted) => Decoded::Accepted(accepted),
             Err(error) => Decoded::Unusable(Unusable::Value(error)),

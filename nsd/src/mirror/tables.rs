@@ -152,7 +152,11 @@ impl Tables {
     pub(super) fn delete(&mut self, prefix: &Prefix, key: &[u8], origin: Origin) -> Option<Name> {
         let was_quarantined = self.release(key);
         match prefix.decode(key).ok()? {
-            Key::Head | Key::Frontend(_) | Key::Withdrawn(_) | Key::Journal { .. } => None,
+            Key::Head
+            | Key::Frontend(_)
+            | Key::Withdrawn(_)
+            | Key::Journal { .. }
+            | Key::Archived { .. } => None,
             // They stay: without them all clients would lose their cookies.
             Key::Cookie => None,
             Key::Accepted => {

@@ -1,8 +1,9 @@
 //! Journals, and what zones were according to them.
 
 use crate::client::connect::{Store, StoreError};
+use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rtype, ZoneSettings};
-use crate::schema::{Key, Unreadable, decode_journal};
+use crate::schema::{Key, Unreadable, decode_archive, decode_journal};
 use crate::txn::{Moment, NotRecorded, Past, Recorded, Refusal, WayBack, ZoneRead};
 
 /// Entries of journals.
@@ -102,19 +103,31 @@ impl Store {
             (None, None) => None,
         };
         let rrsets = match begin {
-            None => crate::model::zonefile::Rrsets::new(),
+            None => Rrsets::new(),
             Some((settings, replaced)) => {
-                let read = generation_read(apex, settings, slot.revision);
-                let rrsets = match self.content(&read).await? {
-                    Ok(rrsets) => rrsets,
-                    Err(refusal) => return Err(unreadable(refusal)),
+                let archived = match replaced {
+                    Some(_) => {
+                        self.archived(apex, settings.generation, slot.revision)
+                            .await?
+                    }
+                    None => None,
                 };
-                // Whoever deletes a generation begins with the apex.
-                let is_whole = rrsets.contains_key(&(apex.clone(), Rtype::NS));
-                if let Some(revision) = replaced.filter(|_| !is_whole) {
-                    return Ok(Err(NotRecorded::Replaced(revision)));
+                match archived {
+                    Some(rrsets) => rrsets,
+                    None => {
+                        let read = generation_read(apex, settings, slot.revision);
+                        let rrsets = match self.content(&read).await? {
+                            Ok(rrsets) => rrsets,
+                            Err(refusal) => return Err(unreadable(refusal)),
+                        };
+                        // Whoever deletes a generation begins with the apex.
+                        let is_whole = rrsets.contains_key(&(apex.clone(), Rtype::NS));
+                        if let Some(revision) = replaced.filter(|_| !is_whole) {
+                            return Ok(Err(NotRecorded::Replaced(revision)));
+                        }
+                        rrsets
+                    }
                 }
-                rrsets
             }
         };
         let revision = way.revision;
@@ -123,6 +136,29 @@ impl Store {
             revision,
             as_of: slot.revision,
         }))
+    }
+}
+
+impl Store {
+    /// An archived generation, if all of it is there.
+    async fn archived(
+        &self,
+        apex: &Name,
+        generation: u64,
+        as_of: i64,
+    ) -> Result<Option<Rrsets>, StoreError> {
+        let range = self.prefix().archived(apex, generation);
+        let listed = self.with_fresh_timeout().list(range, Some(as_of)).await?;
+        let mut rrsets = Rrsets::new();
+        for item in &listed.items {
+            let chunk = decode_archive(&item.value)
+                .map_err(|error| StoreError::Unreadable(Unreadable::new(&item.key, error)))?;
+            if chunk.chunks as usize != listed.items.len() {
+                return Ok(None);
+            }
+            rrsets.extend(chunk.rrsets);
+        }
+        Ok((!listed.items.is_empty()).then_some(rrsets))
     }
 }
 

@@ -31,6 +31,7 @@ impl Store {
             end: Vec::new(),
             limit: 0,
             keys_only: false,
+            after: 0,
         };
         let gets: Vec<Get> = keys.iter().map(key).collect();
         let (header, found) = self.get_at_once(&gets, revision).await?;
@@ -67,7 +68,7 @@ impl Store {
     }
 
     /// Does several reads in one transaction. Returns the response's header and the keys that each read found.
-    async fn get_at_once(
+    pub(super) async fn get_at_once(
         &self,
         gets: &[Get],
         revision: Option<i64>,
@@ -107,6 +108,9 @@ pub(crate) fn to_op(get: &Get, revision: Option<i64>, serializable: bool) -> Txn
     if !get.end.is_empty() {
         options = options.with_range(get.end.clone());
     }
+    if get.after > 0 {
+        options = options.with_min_mod_revision(get.after + 1);
+    }
     if get.keys_only {
         options = options.with_keys_only();
     }
@@ -122,6 +126,7 @@ pub(crate) fn found(response: &TxnResponse) -> impl Iterator<Item = Found> {
     responses.map(|response| match response {
         TxnOpResponse::Get(mut got) => Found {
             count: usize::try_from(got.count()).unwrap_or(0),
+            version: got.kvs().first().map_or(0, |first| first.version()),
             items: got.take_kvs().into_iter().map(key_value).collect(),
         },
         _ => Found::default(),

@@ -71,14 +71,11 @@ impl Store {
         apex: &Name,
     ) -> Result<(i64, Option<KeyValue>, SerialRead), StoreError> {
         let keys = [Key::Zone(apex.clone()), Key::Serial(apex.clone())];
-        let keys = keys.map(|key| self.prefix().encode(&key));
-        let (header, values) = self.get_all(&keys, None).await?;
-        let mut values = values.into_iter();
-        let zone = values.next().flatten();
-        let serial = values
-            .next()
-            .flatten()
-            .map_or_else(SerialRead::default, |item| SerialRead::decode(&item));
+        let gets = keys.map(|key| Get::key(self.prefix(), &key));
+        let (header, found) = self.get_at_once(&gets, None).await?;
+        let mut found = found.into_iter();
+        let zone = found.next().unwrap_or_default().items.into_iter().next();
+        let serial = SerialRead::found(&found.next().unwrap_or_default());
         Ok((header.revision, zone, serial))
     }
 

@@ -89,18 +89,30 @@ impl<'a> Attempts<'a> {
         plan: &Plan,
         since: i64,
     ) -> Result<Option<i64>, ChangeError> {
-        let (store, gets) = (&self.store, plan.recording_reads(self.store.prefix()));
-        let reads = store.fetch_serializable(&gets, None).await?;
-        let Ok(plan) = plan.recorded(store.prefix(), &reads, &store.stamp()) else {
-            return Ok(None);
-        };
-        Ok(match self.attempt(&plan, since, &[]).await? {
+        Ok(match self.commit_or_read(plan, since, &[]).await? {
             Tried::Done(revision) => Some(revision),
             Tried::Lost(_) => None,
         })
     }
 
-    /// Commits a plan. `since` is a revision that the store had before; `gets` is read where a comparison fails. In a dry
+    /// The same; `gets` is read where a comparison fails.
+    pub(super) async fn commit_or_read(
+        &mut self,
+        plan: &Plan,
+        since: i64,
+        gets: &[Get],
+    ) -> Result<Tried, ChangeError> {
+        let store = &self.store;
+        let recording = plan.recording_reads(store.prefix());
+        let reads = store.fetch_serializable(&recording, None).await?;
+        match plan.recorded(store.prefix(), &reads, &store.stamp()) {
+            Ok(plan) => self.attempt(&plan, since, gets).await,
+            // All that it needs was read.
+            Err(_) => Ok(Tried::Lost(Reads::default())),
+        }
+    }
+
+    /// Sends a recorded plan. `since` is a revision that the store had before; `gets` is read where a comparison fails. In a dry
     /// run every plan counts as applied, and nothing is sent.
     pub(super) async fn attempt(
         &mut self,

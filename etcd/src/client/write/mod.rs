@@ -1,5 +1,6 @@
 //! Writes: changes, imports and deletions, each tried until it is applied.
 
+mod archive;
 mod attempts;
 mod commit;
 mod cookie;

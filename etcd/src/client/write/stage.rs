@@ -11,7 +11,7 @@ use crate::client::connect::{Store, StoreError};
 use crate::model::rules::Violation;
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rtype};
-use crate::txn::{self, Op, Plan, Refusal, Slot, Staged};
+use crate::txn::{self, Behind, Op, Plan, Refusal, Slot, Staged, ZoneRead};
 
 /// Number of batches in flight.
 const PARALLEL: usize = 8;
@@ -60,11 +60,9 @@ impl<'a> Staging<'a> {
             let is_fit = content.zone_revision == slot.zone_revision();
             if is_fit && store.holds(&content.staged).await? {
                 let staged = content.staged.clone();
-                let (prefix, generation) = (store.prefix(), staged.generation);
-                let ops = txn::catch_up(prefix, self.apex, generation, &content.rrsets, rrsets);
-                if let Some(ops) = ops {
-                    return Ok(Some((staged, ops)));
-                }
+                let behind = txn::behind(&content.rrsets, rrsets);
+                let ops = self.catch_up(&staged, &behind, rrsets).await?;
+                return Ok(Some((staged, ops)));
             }
             self.give_up().await;
         }
@@ -88,6 +86,31 @@ impl<'a> Staging<'a> {
         Ok(None)
     }
 
+    /// Brings a staged generation up to date. Returns what is to be written to it together with the switch.
+    pub(super) async fn catch_up(
+        &mut self,
+        staged: &Staged,
+        behind: &Behind,
+        rrsets: &Arc<Rrsets>,
+    ) -> Result<Vec<Op>, ChangeError> {
+        let (prefix, generation) = (self.store.prefix(), staged.generation);
+        let mut batches = txn::catch_up(prefix, self.apex, generation, behind);
+        if batches.len() <= 1 {
+            return Ok(batches.pop().unwrap_or_default());
+        }
+        for ops in batches {
+            let plan = Plan {
+                ops,
+                ..Plan::default()
+            };
+            self.store.with_fresh_timeout().put_unserved(&plan).await?;
+        }
+        if let Some(content) = &mut self.content {
+            content.rrsets = rrsets.clone();
+        }
+        Ok(Vec::new())
+    }
+
     /// Deletes a staged generation that can no longer be switched to.
     pub(super) async fn give_up(&mut self) {
         if let Some(StagedContent { staged, .. }) = self.content.take() {
@@ -98,12 +121,28 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Deletes the unserved generations after a switch, when nobody writes to them any more. Later generations may
-    /// belong to others.
-    pub(super) async fn switched_from(&mut self, replaced: Option<u64>) {
+    /// Cleans up after a switch from this zone with this content, when nobody writes to it any more: archives the content,
+    /// and deletes all unserved generations of this change. Later generations may belong to others.
+    pub(super) async fn switched_from(&mut self, replaced: Option<(&ZoneRead, Option<&Rrsets>)>) {
         self.content = None;
         let left = self.left.drain(..).map(|(generation, _)| generation);
-        let gone: BTreeSet<u64> = left.chain(replaced).collect();
+        let mut gone: BTreeSet<u64> = left.collect();
+        let mut failed = None;
+        if let Some((ZoneRead { settings, .. }, content)) = replaced {
+            let (generation, kept) = (settings.generation, settings.journal_generations());
+            gone.insert(generation);
+            if let Some(content) = content {
+                let archived = self.store.archive(self.apex, generation, content, kept);
+                failed = archived.await.err().map(|why| (generation, why));
+            }
+        }
+        // What could not be archived stays where it was.
+        gone.retain(|generation| {
+            failed
+                .as_ref()
+                .is_none_or(|(failed, _)| failed != generation)
+        });
+        self.left.extend(failed);
         let Some(first) = gone.first() else { return };
         let swept = self.store.sweep(self.apex, |other| gone.contains(&other));
         self.left.extend(swept.await.err().map(|why| (*first, why)));
@@ -203,7 +242,7 @@ impl Store {
             {
                 let (store, count) = (self.clone(), plan.ops.len());
                 under_way.spawn(async move {
-                    let done = store.with_fresh_timeout().put_staged(&plan).await?;
+                    let done = store.with_fresh_timeout().put_unserved(&plan).await?;
                     Ok::<_, StoreError>(done.then_some(count))
                 });
             }
@@ -219,9 +258,9 @@ impl Store {
         }
     }
 
-    /// Writes a batch. Nobody else writes to a staged generation, so it may be sent repeatedly. Returns false if the
-    /// zone has changed.
-    async fn put_staged(&self, plan: &Plan) -> Result<bool, StoreError> {
+    /// Writes what nobody serves, and nobody else writes, so it may be sent repeatedly. Returns false if a comparison
+    /// fails: the zone has changed.
+    pub(super) async fn put_unserved(&self, plan: &Plan) -> Result<bool, StoreError> {
         loop {
             match self.commit(plan, &[]).await {
                 Ok(done) => return Ok(matches!(done, Committed::At(_))),

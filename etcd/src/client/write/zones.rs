@@ -11,7 +11,7 @@ use crate::client::connect::{Store, StoreError};
 use crate::client::read::{PageSize, Uncovered, next_key};
 use crate::model::{Name, ZoneSettings};
 use crate::schema::{Accepted, Key, salvage_serial_base};
-use crate::txn::{self, Get, Reads, SerialRead, ZoneRead};
+use crate::txn::{self, Get, Op, Plan, Reads, SerialRead, ZoneRead};
 
 /// Number of deletions in a row that may fail.
 const SWEEP_FAILURES_MAX: u32 = 10;
@@ -62,7 +62,7 @@ impl Store {
     ) -> Result<Option<Removed>, ChangeError> {
         let planner = |reads: &Reads| {
             let Some(present) = reads.key(self.prefix(), &Key::Zone(apex.clone()))? else {
-                return Ok((None, ()));
+                return Ok((None, None));
             };
             let read = match ZoneRead::decode(self.prefix(), present, reads.revision()) {
                 Err(unreadable) if !force => return Err(unreadable.into()),
@@ -74,7 +74,7 @@ impl Store {
             );
             let written = present.mod_revision;
             let plan = txn::zone_remove(self.prefix(), apex, written, base, settings);
-            Ok((Some(plan), ()))
+            Ok((Some(plan), read))
         };
         let done = self.transact(apex, planner).await?;
         if !done.written {
@@ -82,12 +82,57 @@ impl Store {
         }
         // This is only for the report: an unreadable zone above does not prevent the removal.
         let uncovered = self.with_timeout(UNCOVERED_WITHIN).uncovered(apex).await;
-        let leftover = self.sweep(apex, |_| true).await.err();
+        let archived = match &done.report {
+            Some(read) => self.archive_removed(read, done.revision).await,
+            None => Ok(()),
+        };
+        let leftover = match archived {
+            Ok(()) => self.sweep(apex, |_| true).await.err(),
+            Err(error) => Some(error),
+        };
         Ok(Some(Removed {
             revision: done.revision,
             uncovered: uncovered.ok().flatten(),
             leftover,
         }))
+    }
+
+    /// Archives the content of a zone that was removed at this revision. What cannot be read is not kept.
+    async fn archive_removed(&self, read: &ZoneRead, revision: i64) -> Result<(), StoreError> {
+        let kept = read.settings.journal_generations();
+        if self.is_dry_run() || kept == 0 {
+            return Ok(());
+        }
+        let read = ZoneRead {
+            as_of: revision,
+            ..read.clone()
+        };
+        match self.content(&read).await? {
+            Ok(content) => {
+                let generation = read.settings.generation;
+                self.archive(&read.apex, generation, &content, kept).await
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Deletes the journal of a zone, and what is archived for a rollback. Returns the number of entries, and whether
+    /// anything was archived. A dry run only counts.
+    pub async fn forget_history(&self, apex: &Name) -> Result<(usize, bool), StoreError> {
+        let ranges = [self.prefix().journal(apex), self.prefix().archive(apex)];
+        let mut counts = [0, 0];
+        for (range, count) in ranges.into_iter().zip(&mut counts) {
+            let store = self.with_fresh_timeout();
+            *count = store.count(range.clone(), None).await?;
+            if *count > 0 && !self.is_dry_run() {
+                let plan = Plan {
+                    ops: vec![Op::DeleteRange { range }],
+                    ..Plan::default()
+                };
+                store.put_unserved(&plan).await?;
+            }
+        }
+        Ok((counts[0], counts[1] > 0))
     }
 
     /// Accepts a mass deletion that front-ends are holding back. Returns the revision.

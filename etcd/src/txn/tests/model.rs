@@ -12,6 +12,8 @@ use crate::schema::KeyValue;
 pub(super) struct Model {
     pub(super) revision: i64,
     pub(super) keys: BTreeMap<Vec<u8>, (Vec<u8>, i64)>,
+    /// How often each key was written since it was created.
+    pub(super) versions: BTreeMap<Vec<u8>, i64>,
 }
 
 /// An update of one zone, as planned.
@@ -37,6 +39,7 @@ impl Model {
             let range = self.keys.range(get.start.clone()..end);
             let count = range.clone().count();
             let items = range
+                .filter(|(_, (_, written))| get.after == 0 || *written > get.after)
                 .take(limit)
                 .map(|(key, (value, mod_revision))| KeyValue {
                     key: key.clone(),
@@ -44,7 +47,13 @@ impl Model {
                     mod_revision: *mod_revision,
                 });
             let items = items.collect();
-            (get.clone(), Found { items, count })
+            let version = self.versions.get(&get.start).copied().unwrap_or(0);
+            let found = Found {
+                items,
+                count,
+                version,
+            };
+            (get.clone(), found)
         });
         Reads::at(self.revision, found)
     }
@@ -129,6 +138,7 @@ impl Model {
                 Op::Put { key, value } => {
                     let value = (value.clone(), self.revision);
                     drop(self.keys.insert(key.clone(), value));
+                    *self.versions.entry(key.clone()).or_default() += 1;
                 }
                 Op::Delete { key } => drop(self.keys.remove(key)),
                 Op::DeleteRange { range } => {

@@ -8,7 +8,7 @@ use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output::plural;
 
-pub(super) async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
+pub(super) async fn clean(context: &Context, apex: &Name, history: bool) -> Result<(), Error> {
     let read = context.store().zone(apex).await?.1;
     let served = read.as_ref().map(|read| read.settings.generation);
     let swept = context
@@ -16,7 +16,11 @@ pub(super) async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
         .sweep(apex, |generation| Some(generation) != served)
         .await?;
     let forgotten = context.store().forget_serial(apex).await?;
-    if read.is_none() && swept == 0 && !forgotten {
+    let (entries, archived) = match history {
+        true => context.store().forget_history(apex).await?,
+        false => (0, false),
+    };
+    if read.is_none() && swept == 0 && !forgotten && entries == 0 && !archived {
         return Err(Refusal::UnknownZone(apex.clone()).into());
     }
     let revision = context.store().head().await?.revision;
@@ -27,6 +31,12 @@ pub(super) async fn clean(context: &Context, apex: &Name) -> Result<(), Error> {
     }
     if forgotten {
         lines += "- the key that keeps serials of this zone from going back\n";
+    }
+    if entries > 0 {
+        lines += &format!("- the journal, of {}\n", plural(entries, "change"));
+    }
+    if archived {
+        lines += "- what was archived for a rollback\n";
     }
     let report = ChangeReport::of(apex, revision, !lines.is_empty());
     let text = match report.changed {

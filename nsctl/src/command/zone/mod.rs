@@ -40,6 +40,6 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
         ZoneCommand::Export { zone, at: None } => export::export(context, &zone).await,
         ZoneCommand::Rollback(rollback) => past::rollback(context, rollback).await,
         ZoneCommand::RaiseSerials { count, .. } => serials::raise(context, count).await,
-        ZoneCommand::Clean { zone, .. } => clean::clean(context, &zone).await,
+        ZoneCommand::Clean { zone, history, .. } => clean::clean(context, &zone, history).await,
     }
 }

@@ -137,6 +137,14 @@ fn show_table(details: &ZoneDetails<'_>) -> Result<(), Error> {
     };
     let seconds = |time: u32| format!("{time} s");
     let refresh = format!("{}, {}, {} s", soa.refresh, soa.retry, soa.expire);
+    let journal = match zone.journal_entries() {
+        0 => "none".into(),
+        entries => format!(
+            "{} of the last {} s",
+            plural(entries, "change"),
+            zone.journal_age()
+        ),
+    };
     let settings = [
         ("zone", row.zone.to_string()),
         ("serial", row.serial.to_string()),
@@ -149,6 +157,7 @@ fn show_table(details: &ZoneDetails<'_>) -> Result<(), Error> {
         ("consistency", consistency),
         ("allow-query", listed_prefixes(&zone.allow_query)),
         ("deny-query", listed_prefixes(&zone.deny_query)),
+        ("journal", journal),
         ("RRsets", rrsets.to_string()),
         ("generation", zone.generation.to_string()),
     ];

@@ -48,10 +48,11 @@ impl Import<'_> {
             old = before.ok().and_then(Result::ok).map(Cow::Owned);
             old = old.or(prepared.old.as_ref().map(Cow::Borrowed));
         }
-        let present = slot.present.as_ref();
-        self.staging
-            .switched_from(present.map(|present| present.settings.generation))
-            .await;
+        let replaced = slot
+            .present
+            .as_ref()
+            .map(|present| (present, old.as_deref()));
+        self.staging.switched_from(replaced).await;
         Ok(Some(Imported {
             revision,
             written: rrsets.len(),

@@ -1,17 +1,22 @@
 //! An update of a zone that etcd does not take as one transaction: the zone's new content is staged as a generation
 //! that nobody serves, and one transaction switches to it.
 //!
-//! Others may change the zone meanwhile. The switch fails then. The update is applied to what they left, and what that
-//! changes in the staged generation is written together with the next try to switch.
+//! Others may change the zone meanwhile. The switch fails then, and returns what they have added to the zone's journal. The
+//! update is applied to what they left, and what that changes in the staged generation is written together with the next
+//! try to switch. So each further try takes as long as one transaction, whatever the size of the zone.
 
-use super::super::attempts::Attempts;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::attempts::{Attempts, Tried};
 use super::super::stage::Staging;
 use super::super::{ChangeError, Progress};
 use super::Changed;
 use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Rrsets};
-use crate::model::{Name, Update};
-use crate::txn::{self, Compare, NoPlan, Reads, WantedZone, ZoneRead};
+use crate::model::{Name, Prerequisite, Rtype, Update};
+use crate::schema::RrsetChange;
+use crate::txn::{self, Behind, Compare, Get, NoPlan, Reads, Refusal, Slot, WantedZone, ZoneRead};
 
 /// An update of one zone.
 pub(super) struct StagedUpdate<'a> {
@@ -21,6 +26,16 @@ pub(super) struct StagedUpdate<'a> {
     pub(super) hide: bool,
     /// All of it is about this zone.
     pub(super) update: &'a Update,
+}
+
+/// A zone, and what the update makes of it.
+struct Draft {
+    slot: Slot,
+    zone: ZoneRead,
+    old: Rrsets,
+    new: Arc<Rrsets>,
+    /// The zones below, and what must hold so that there are no others; none if they do not matter.
+    below: Option<(BTreeSet<Name>, Compare)>,
 }
 
 impl StagedUpdate<'_> {
@@ -42,68 +57,185 @@ impl StagedUpdate<'_> {
         }
     }
 
-    /// Stages the content and switches to it. None if the zone changes meanwhile.
+    /// Reads the zone, stages its new content, and switches to it. None if all has to be read again.
     async fn attempt(
         &self,
         attempts: &mut Attempts<'_>,
         staging: &mut Staging<'_>,
     ) -> Result<Option<Changed>, ChangeError> {
+        let mut draft = self.draft().await?;
+        if draft.old == *draft.new || self.store.is_dry_run() {
+            staging.give_up().await;
+            return Ok(Some(self.changed(&draft, draft.slot.revision)));
+        }
+        let Some((staged, mut ops)) = staging.stage(&draft.slot, &draft.new).await? else {
+            return Ok(None);
+        };
+        attempts.renew();
+        let prefix = self.store.prefix();
+        let mut behind = Behind::new();
+        let mut is_first = true;
+        loop {
+            let wanted = WantedZone {
+                settings: draft.zone.settings.clone(),
+                serial: None,
+                rrsets: draft.new.clone(),
+            };
+            let mut plan = txn::flip(prefix, &draft.slot, &wanted, &staged, true);
+            plan.ops.append(&mut ops);
+            let below = draft.below.iter();
+            plan.compares
+                .extend(below.map(|(_, compare)| compare.clone()));
+            if !is_first {
+                // The less there is to do before it is sent, the better.
+                plan.changes
+                    .iter_mut()
+                    .for_each(|change| change.kept = None);
+            }
+            is_first = false;
+            let mut gets = txn::changes_since(prefix, &draft.slot).to_vec();
+            let first = Get::range(staged.first.clone()..Vec::new(), 0);
+            gets.push(first.clone());
+            // If this fails, the staged generation stays: nobody serves it, and the switch may still be applied.
+            let since = draft.slot.revision;
+            match attempts.commit_or_read(&plan, since, &gets).await? {
+                Tried::Done(revision) => {
+                    let replaced = Some((&draft.zone, Some(&draft.old)));
+                    staging.switched_from(replaced).await;
+                    return Ok(Some(self.changed(&draft, revision)));
+                }
+                Tried::Lost(now) => {
+                    let is_staged = now.all([&[first]]).is_ok_and(|[found]| {
+                        let mut found = found.into_iter().flatten();
+                        found.any(|item| item.mod_revision == staged.revision)
+                    });
+                    if !is_staged || !self.follow(&mut draft, &mut behind, &now)? {
+                        return Ok(None);
+                    }
+                    ops = staging.catch_up(&staged, &behind, &draft.new).await?;
+                    if ops.is_empty() {
+                        behind.clear();
+                    }
+                }
+            }
+        }
+    }
+
+    fn changed(&self, draft: &Draft, revision: i64) -> Changed {
+        Changed {
+            zone: self.apex.clone(),
+            revision,
+            written: draft.old != *draft.new,
+            differences: zonefile::diff(&draft.old, &draft.new),
+            unreadable: Vec::new(),
+            leftover: None,
+        }
+    }
+
+    /// Applies the update to what others have left of the zone, and adds to `behind` what that changes in the new content.
+    /// False if the whole zone has to be read again.
+    fn follow(
+        &self,
+        draft: &mut Draft,
+        behind: &mut Behind,
+        now: &Reads,
+    ) -> Result<bool, ChangeError> {
+        let caught_up = txn::caught_up(self.store.prefix(), &draft.slot, now);
+        let Some((slot, zone, changes)) = caught_up else {
+            return Ok(false);
+        };
+        (draft.slot, draft.zone) = (slot, zone);
+        if !changes.iter().all(|change| change.apply(&mut draft.old)) {
+            return Ok(false);
+        }
+        if changes.iter().all(|change| self.is_independent_of(change)) {
+            let new = Arc::make_mut(&mut draft.new);
+            for change in changes {
+                change.apply(new);
+                behind.insert((change.owner, change.rtype), change.new);
+            }
+            return Ok(true);
+        }
+        if !self.update.prerequisites.is_empty() {
+            return Ok(false);
+        }
+        let new = self.edited(&draft.zone, &draft.old, draft.below.as_ref())?;
+        behind.extend(txn::behind(&draft.new, &new));
+        draft.new = new.into();
+        Ok(draft.old != *draft.new)
+    }
+
+    /// Whether what others have changed does not matter for what the update does, nor the other way round.
+    fn is_independent_of(&self, change: &RrsetChange) -> bool {
+        let Update {
+            prerequisites,
+            edits,
+        } = self.update;
+        let mut owners = prerequisites.iter().map(Prerequisite::owner);
+        // A DNAME record matters for names below it.
+        change.rtype != Rtype::DNAME
+            && owners.all(|owner| *owner != change.owner)
+            && edits
+                .iter()
+                .all(|edit| edit.owner != change.owner && edit.change.rtype() != Some(Rtype::DNAME))
+    }
+
+    /// Reads the zone, and applies the update to it.
+    async fn draft(&self) -> Result<Draft, ChangeError> {
         let slot = self.store.with_fresh_timeout().slot(self.apex).await?;
-        let Some(present) = &slot.present else {
+        let Some(zone) = slot.present.clone() else {
             let store = self.store.with_fresh_timeout();
             return Err(store.no_zone(self.apex, slot.revision).await?.into());
         };
-        self.check_prerequisites(present).await?;
-        let old = self.store.content(present).await??;
+        self.check_prerequisites(&zone).await?;
+        let old = self.store.content(&zone).await??;
+        let below = match self.hide {
+            true => None,
+            false => {
+                let children = self.store.children(self.apex, zone.as_of).await?;
+                let no_others = Compare::NotWrittenSince {
+                    range: self.store.prefix().zones_below(self.apex),
+                    revision: zone.as_of,
+                };
+                Some((children, no_others))
+            }
+        };
+        let new = self.edited(&zone, &old, below.as_ref())?;
+        Ok(Draft {
+            slot,
+            zone,
+            old,
+            new: new.into(),
+            below,
+        })
+    }
+
+    /// What the update makes of this content.
+    fn edited(
+        &self,
+        zone: &ZoneRead,
+        old: &Rrsets,
+        below: Option<&(BTreeSet<Name>, Compare)>,
+    ) -> Result<Rrsets, Refusal> {
         let edits: Vec<_> = self.update.edits.iter().enumerate().collect();
-        let rrsets = txn::edited(present, &old, &edits)?;
-        let below = self.below(present, &rrsets, &old).await?;
-        let changed = Changed {
-            zone: self.apex.clone(),
-            revision: slot.revision,
-            written: old != rrsets,
-            differences: zonefile::diff(&old, &rrsets),
-            unreadable: Vec::new(),
-            leftover: None,
-        };
-        if !changed.written || self.store.is_dry_run() {
-            staging.give_up().await;
-            return Ok(Some(changed));
+        let new = txn::edited(zone, old, &edits)?;
+        if let Some((children, _)) = below {
+            txn::check_below(self.apex, children, &new, Some(old))?;
         }
-        let wanted = WantedZone {
-            settings: present.settings.clone(),
-            serial: None,
-            rrsets: rrsets.into(),
-        };
-        let Some((staged, ops)) = staging.stage(&slot, &wanted.rrsets).await? else {
-            return Ok(None);
-        };
-        let mut plan = txn::flip(self.store.prefix(), &slot, &wanted, &staged, true);
-        plan.ops.extend(ops);
-        plan.compares.extend(below);
-        attempts.renew();
-        let since = attempts.store().head().await?.store_revision;
-        // If this fails, the staged generation stays: nobody serves it, and the switch may still be applied.
-        let Some(revision) = attempts.commit(&plan, since).await? else {
-            return Ok(None);
-        };
-        staging
-            .switched_from(Some(present.settings.generation))
-            .await;
-        Ok(Some(Changed {
-            revision,
-            ..changed
-        }))
+        Ok(new)
     }
 
     /// Checks the prerequisites at the revision at which the zone was read. The switch fails if the zone changes.
-    async fn check_prerequisites(&self, present: &ZoneRead) -> Result<(), ChangeError> {
+    async fn check_prerequisites(&self, zone: &ZoneRead) -> Result<(), ChangeError> {
+        if self.update.prerequisites.is_empty() {
+            return Ok(());
+        }
         let update = Update {
             edits: Vec::new(),
             ..self.update.clone()
         };
         let store = self.store.with_fresh_timeout();
-        let (prefix, as_of) = (store.prefix(), Some(present.as_of));
+        let (prefix, as_of) = (store.prefix(), Some(zone.as_of));
         let mut reads = Reads::default();
         loop {
             match txn::update(prefix, &reads, None, &update) {
@@ -113,23 +245,5 @@ impl StagedUpdate<'_> {
                 Err(NoPlan::Unreadable(key)) => return Err(StoreError::Unreadable(key).into()),
             }
         }
-    }
-
-    /// Checks that no zone below hides what the update adds. Returns the comparison that keeps it so.
-    async fn below(
-        &self,
-        present: &ZoneRead,
-        content: &Rrsets,
-        old: &Rrsets,
-    ) -> Result<Option<Compare>, ChangeError> {
-        if self.hide {
-            return Ok(None);
-        }
-        let children = self.store.children(self.apex, present.as_of).await?;
-        txn::check_below(self.apex, &children, content, Some(old))?;
-        Ok(Some(Compare::NotWrittenSince {
-            range: self.store.prefix().zones_below(self.apex),
-            revision: present.as_of,
-        }))
     }
 }
