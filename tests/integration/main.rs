@@ -19,6 +19,7 @@ mod flood;
 mod guard;
 mod harness;
 mod hidden;
+mod history;
 mod leader;
 mod leftovers;
 mod limits;

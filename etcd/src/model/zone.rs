@@ -65,8 +65,8 @@ pub struct Soa {
     pub ttl: u32,
 }
 
-/// How many replaced generations are kept by default. A record takes some 10 octets there, as it is compressed.
-pub const JOURNAL_GENERATIONS: u32 = 1;
+/// How many replaced generations are kept by default. A record takes some 15 octets there, as it is compressed.
+pub const JOURNAL_GENERATIONS: u32 = 3;
 
 impl ZoneSettings {
     /// Settings with this primary name server and mailbox. The periods suit records that change often: negative answers

@@ -287,7 +287,7 @@ pub(crate) struct SettingOptions {
     #[arg(long, value_name = "COUNT")]
     pub(crate) journal_entries: Option<u32>,
     /// How often all records may be replaced, by imports or large batches, and still be rolled back; so many archives are
-    /// kept in etcd [default for a new zone: 1].
+    /// kept in etcd [default for a new zone: 3].
     #[arg(long, value_name = "COUNT")]
     pub(crate) journal_generations: Option<u32>,
 }
