@@ -48,6 +48,8 @@ pub struct JournalEntry {
     pub settings: Option<SettingsChange>,
     /// The RRsets that changed in the served generation.
     pub rrsets: Vec<RrsetChange>,
+    /// Whether more RRsets changed, too many to list.
+    pub omits_rrsets: bool,
 }
 
 /// Old and new settings of a zone; none if there was or is no zone.
@@ -106,6 +108,8 @@ struct StoredEntry<'a> {
     settings: Option<SettingsChange>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     changes: Vec<StoredChange<'a>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    omitted: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -142,6 +146,7 @@ impl super::Stored for JournalEntry {
             author: self.author.clone(),
             settings: self.settings.clone(),
             changes: changes.collect(),
+            omitted: self.omits_rrsets,
         })
     }
 }
@@ -170,5 +175,6 @@ pub fn decode_journal(value: &[u8]) -> Result<JournalEntry, ValueError> {
         author: stored.author,
         settings: stored.settings,
         rrsets: rrsets?,
+        omits_rrsets: stored.omitted,
     })
 }

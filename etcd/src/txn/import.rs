@@ -192,9 +192,11 @@ pub fn behind(staged: &Rrsets, wanted: &Rrsets) -> Behind {
     written.chain(removed).collect()
 }
 
-/// What brings a staged generation up to date, in transactions of its own. They may be sent repeatedly. If there is only
-/// one, it fits into the transaction that switches to the generation.
-pub fn catch_up(prefix: &Prefix, apex: &Name, generation: u64, behind: &Behind) -> Vec<Vec<Op>> {
+/// What brings a staged generation up to date, in transactions of its own. They may be sent repeatedly, and fail once the
+/// zone's settings have changed. If there is only one, its operations fit into the transaction that switches to the
+/// generation.
+pub fn catch_up(prefix: &Prefix, slot: &Slot, generation: u64, behind: &Behind) -> Vec<Plan> {
+    let apex = &slot.apex;
     let ops = behind.iter().map(|((owner, rtype), rrset)| match rrset {
         Some(rrset) => put(prefix, apex, generation, owner, *rtype, rrset),
         None => Op::Delete {
@@ -207,7 +209,16 @@ pub fn catch_up(prefix: &Prefix, apex: &Name, generation: u64, behind: &Behind) 
         },
     });
     // The settings, the serial, the head and the journal are written, too.
-    Batches::new(ops, OPS_MAX - 3 - journal::OPS, OCTETS_MAX / 2).collect()
+    let batches = Batches::new(ops, OPS_MAX - 3 - journal::OPS, OCTETS_MAX / 2);
+    let plans = batches.map(|ops| {
+        let mut plan = Plan {
+            ops,
+            ..Plan::default()
+        };
+        plan.unchanged(prefix, &Key::Zone(apex.clone()), slot.zone_revision());
+        plan
+    });
+    plans.collect()
 }
 
 /// The puts and deletes that lead from the old content of a generation to the new.

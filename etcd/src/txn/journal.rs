@@ -6,18 +6,18 @@
 use std::time::Duration;
 
 use crate::model::zonefile::Rrsets;
-use crate::model::{Name, Rrset, Rtype, ZoneSettings};
+use crate::model::{JOURNAL_AGE, JOURNAL_ENTRIES, Name, Rrset, Rtype, ZoneSettings};
 use crate::schema::{
     Author, EntryId, JournalEntry, Key, Prefix, RrsetChange, SettingsChange, encode,
 };
 
-use super::{Get, NoPlan, Op, Plan, Reads};
+use super::{Get, NoPlan, OCTETS_MAX, Op, Plan, Reads};
 
 /// The most entries that one transaction deletes. A clock that is far ahead does not cost the whole journal.
 const PRUNED_MAX: usize = 4;
 
 /// How many operations it takes to write an entry, and to prune.
-pub(super) const OPS: usize = 2;
+pub(super) const OPS: usize = 1 + PRUNED_MAX;
 
 /// What a transaction changes in a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,12 @@ pub struct ZoneChange {
     pub settings: Option<Box<SettingsChange>>,
     /// The RRsets that change in the served generation.
     pub rrsets: Vec<RrsetChange>,
-    /// How much of its journal the zone keeps. None: nothing is pruned.
-    pub kept: Option<Kept>,
+    /// Whether more RRsets change, too many to list.
+    pub omits_rrsets: bool,
+    /// How much of its journal the zone keeps.
+    pub kept: Kept,
+    /// Whether old entries are deleted.
+    pub prunes: bool,
 }
 
 /// How much of its journal a zone keeps.
@@ -65,7 +69,9 @@ impl ZoneChange {
             zone: zone.clone(),
             settings: (old != new).then(|| Box::new(change)),
             rrsets: Vec::new(),
-            kept: new.or(old).map(Kept::of),
+            omits_rrsets: false,
+            kept: new.or(old).map_or_else(Kept::default, Kept::of),
+            prunes: true,
         }
     }
 
@@ -90,10 +96,20 @@ impl ZoneChange {
             new: Option::<&Rrset>::cloned(new),
         };
         ZoneChange {
-            zone: zone.clone(),
-            settings: None,
             rrsets: changes.map(change).collect(),
-            kept: Some(Kept::of(settings)),
+            ..ZoneChange::of_settings(zone, Some(settings), Some(settings))
+        }
+    }
+
+    /// Leaves out the RRsets if their entry would be too large.
+    pub(super) fn abridged(self) -> Self {
+        match self.octets() > OCTETS_MAX / 4 {
+            true => ZoneChange {
+                rrsets: Vec::new(),
+                omits_rrsets: true,
+                ..self
+            },
+            false => self,
         }
     }
 
@@ -108,6 +124,16 @@ impl ZoneChange {
             author: author.clone(),
             settings: self.settings.as_deref().cloned(),
             rrsets: self.rrsets.clone(),
+            omits_rrsets: self.omits_rrsets,
+        }
+    }
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Kept {
+            age: Duration::from_secs(JOURNAL_AGE.into()),
+            entries: JOURNAL_ENTRIES,
         }
     }
 }
@@ -122,10 +148,11 @@ impl Kept {
     }
 }
 
-/// The oldest entries of a journal, and how many there are.
+/// The oldest entries of a journal by revision, and how many there are.
 fn oldest(prefix: &Prefix, zone: &Name) -> Get {
     Get {
         keys_only: true,
+        oldest_first: true,
         ..Get::range(prefix.journal(zone), PRUNED_MAX as i64)
     }
 }
@@ -133,7 +160,7 @@ fn oldest(prefix: &Prefix, zone: &Name) -> Get {
 impl Plan {
     /// What has to be read before the plan can be recorded.
     pub fn recording_reads(&self, prefix: &Prefix) -> Vec<Get> {
-        let pruned = self.changes.iter().filter(|change| change.kept.is_some());
+        let pruned = self.changes.iter().filter(|change| change.prunes);
         pruned.map(|change| oldest(prefix, &change.zone)).collect()
     }
 
@@ -143,34 +170,51 @@ impl Plan {
         let mut plan = self.clone();
         for change in &self.changes {
             let (zone, id) = (change.zone.clone(), stamp.id);
-            let entries = change.kept.map_or(u32::MAX, |kept| kept.entries);
-            if entries > 0 {
+            if change.kept.entries > 0 {
                 let entry = change.entry(&stamp.author, id.at);
                 plan.put(prefix, &Key::Journal { zone, id }, encode(&entry));
             }
-            let Some(kept) = change.kept else { continue };
-            let (found, count) = reads.counted(&oldest(prefix, &change.zone))?;
-            let is_too_old = |key: &[u8]| match prefix.decode(key) {
-                Ok(Key::Journal { id: other, .. }) => {
-                    let age = Duration::from_millis(id.at.saturating_sub(other.at));
-                    age > kept.age
-                }
-                // Somebody else's key: not ours to keep.
-                _ => true,
-            };
-            // With the new one.
-            let excess = (count + 1).saturating_sub(entries as usize);
-            let too_old = found
-                .iter()
-                .take_while(|item| is_too_old(&item.key))
-                .count();
-            let pruned = excess.max(too_old).min(found.len());
-            if let Some(last) = found[..pruned].last() {
-                let start = prefix.journal(&change.zone).start;
-                let end = [&last.key[..], &[0]].concat();
-                plan.ops.push(Op::DeleteRange { range: start..end });
+            if change.prunes {
+                plan.prune(prefix, reads, change, id)?;
             }
         }
         Ok(plan)
+    }
+
+    /// Deletes entries, the oldest first, so that the journal never has a hole.
+    fn prune(
+        &mut self,
+        prefix: &Prefix,
+        reads: &Reads,
+        change: &ZoneChange,
+        id: EntryId,
+    ) -> Result<(), NoPlan> {
+        let Kept { age, entries } = change.kept;
+        let (found, count) = reads.counted(&oldest(prefix, &change.zone))?;
+        if entries == 0 {
+            if count > 0 {
+                let range = prefix.journal(&change.zone);
+                self.ops.push(Op::DeleteRange { range });
+            }
+            return Ok(());
+        }
+        let is_too_old = |key: &[u8]| match prefix.decode(key) {
+            Ok(Key::Journal { id: other, .. }) => {
+                Duration::from_millis(id.at.saturating_sub(other.at)) > age
+            }
+            // Somebody else's key: not ours to keep.
+            _ => true,
+        };
+        // With the new one.
+        let excess = (count + 1).saturating_sub(entries as usize);
+        let too_old = found
+            .iter()
+            .take_while(|item| is_too_old(&item.key))
+            .count();
+        for item in found.iter().take(excess.max(too_old)) {
+            let key = item.key.clone();
+            self.ops.push(Op::Delete { key });
+        }
+        Ok(())
     }
 }

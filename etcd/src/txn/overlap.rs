@@ -297,7 +297,8 @@ fn going(parent: &ZoneRead, above: &Above, hidden: &[Hidden]) -> ZoneChange {
         Some(((owner.clone(), read.rtype), rrset.clone()))
     });
     let (old, new) = (going.collect(), Rrsets::new());
-    ZoneChange::of_rrsets(&parent.apex, &parent.settings, &old, &new)
+    // A subtree may be large, and the deletion of its ranges is not.
+    ZoneChange::of_rrsets(&parent.apex, &parent.settings, &old, &new).abridged()
 }
 
 /// Deletes the hidden RRsets, as ranges between the keys that stay.

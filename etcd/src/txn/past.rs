@@ -50,6 +50,8 @@ pub enum NotRecorded {
     Replaced(i64),
     /// The records of this RRset are not those that the change at this revision left.
     Differs(Name, Rtype, i64),
+    /// The change at this revision had too many records for its entry.
+    Omitted(i64),
     /// The RRset that the change at this revision replaced could not be read.
     Unreadable(Name, Rtype, i64),
 }
@@ -72,6 +74,10 @@ impl fmt::Display for NotRecorded {
             NotRecorded::Differs(owner, rtype, revision) => write!(
                 f,
                 "{owner} {rtype} is not what the journal says of revision {revision}: something other than nsctl has changed it"
+            ),
+            NotRecorded::Omitted(revision) => write!(
+                f,
+                "the change at revision {revision} had too many records for the journal"
             ),
             NotRecorded::Unreadable(owner, rtype, revision) => write!(
                 f,
@@ -152,7 +158,7 @@ impl<'a> WayBack<'a> {
         });
         let last = entries.iter().find(|one| one.revision <= revision);
         let revision = match last {
-            _ if revision >= touched => touched,
+            _ if revision >= touched.max(newest) => touched.max(newest),
             Some(last) => last.revision,
             None => revision,
         };
@@ -164,12 +170,20 @@ impl<'a> WayBack<'a> {
         })
     }
 
+    /// The settings at that moment; none if there was no zone.
+    pub fn settings(&self) -> Option<&ZoneSettings> {
+        self.settings.as_ref()
+    }
+
     /// Goes the way back, from the content at its beginning.
     pub fn go(self, mut rrsets: Rrsets) -> Result<Past, NotRecorded> {
         for Recorded {
             revision, entry, ..
         } in self.undone
         {
+            if entry.omits_rrsets {
+                return Err(NotRecorded::Omitted(*revision));
+            }
             for change in &entry.rrsets {
                 let place = (change.owner.clone(), change.rtype);
                 let (owner, rtype) = place.clone();
@@ -246,7 +260,11 @@ pub fn caught_up(
     }
     let mut changes = Vec::new();
     for item in entries {
-        changes.extend(decode_journal(&item.value).ok()?.rrsets);
+        let entry = decode_journal(&item.value).ok()?;
+        if entry.omits_rrsets {
+            return None;
+        }
+        changes.extend(entry.rrsets);
     }
     let slot = Slot {
         present: Some(zone.clone()),

@@ -24,6 +24,8 @@ pub struct Get {
     pub keys_only: bool,
     /// Only keys that were written after this revision.
     pub after: i64,
+    /// Whether the keys come in the order in which they were last written, not in their own.
+    pub oldest_first: bool,
 }
 
 /// What was found in a range.
@@ -46,6 +48,7 @@ impl Get {
             limit: 0,
             keys_only: false,
             after: 0,
+            oldest_first: false,
         }
     }
 
@@ -57,6 +60,7 @@ impl Get {
             limit,
             keys_only: false,
             after: 0,
+            oldest_first: false,
         }
     }
 }

@@ -97,6 +97,8 @@ pub enum Refusal {
     Unmet(Prerequisite),
     /// The zone that holds this name is no longer the one that the update was divided for.
     ZonesChanged(Name),
+    /// An update with prerequisites is of several zones, and too large for one transaction.
+    SeveralZones,
     /// These parts of an update are refused.
     Parts(Vec<(Part, Refusal)>),
 }
@@ -227,6 +229,10 @@ impl fmt::Display for Refusal {
             Refusal::ZonesChanged(owner) => write!(
                 f,
                 "another zone holds {owner} since the change began: nothing was written, try again"
+            ),
+            Refusal::SeveralZones => f.write_str(
+                "these are too many changes for one transaction, so that each zone would be changed by itself, and \
+                 prerequisites would not hold for all of them: make a batch for each zone",
             ),
             Refusal::Parts(parts) => {
                 for (index, (_, refusal)) in parts.iter().enumerate() {

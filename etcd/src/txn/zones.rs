@@ -69,7 +69,7 @@ pub fn raise_serials(
             read.settings.serial_base = *base;
             plan.changes.push(ZoneChange {
                 // There are many zones, and many reads would be necessary.
-                kept: None,
+                prunes: false,
                 ..ZoneChange::of_settings(apex, Some(&old), Some(&read.settings))
             });
             plan.put(prefix, &key, encode(&read.settings));

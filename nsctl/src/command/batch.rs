@@ -109,10 +109,12 @@ fn located(batch: &Batch, error: ChangeError) -> Error {
         };
         output::note(&format!("{at}: {refusal}"));
     }
-    let count = match refused
-        .iter()
-        .all(|(part, _)| matches!(part, Part::Prerequisite(_)))
-    {
+    // More is to be told than the refusal: what was written before, or is left.
+    if !matches!(error, ChangeError::Refused(_)) {
+        return error.into();
+    }
+    let is_prerequisite = |(part, _): &(Part, _)| matches!(part, Part::Prerequisite(_));
+    let count = match refused.iter().all(is_prerequisite) {
         true => plural(refused.len(), "unmet prerequisite"),
         false => plural(refused.len(), "refused change"),
     };

@@ -33,6 +33,9 @@ pub(super) struct ChangeRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<SettingsRow>,
     changes: Vec<RrsetRow>,
+    /// Whether more RRsets changed, too many for the journal.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    omitted: bool,
 }
 
 #[derive(Serialize)]
@@ -57,20 +60,27 @@ struct SetRow {
 }
 
 pub(super) async fn history(context: &Context, history: History) -> Result<(), Error> {
+    let since = history.since.unwrap_or(0);
+    let (journal, all) = match &history.name {
+        None => {
+            let zone = history.zone.as_ref();
+            let store = context.store();
+            store.recent_journal(zone, since, history.limit).await?
+        }
+        Some(name) => {
+            let mut journal = around(context, name).await?;
+            journal.entries.retain(|one| one.entry.at >= since);
+            let all = journal.entries.len();
+            journal.entries.truncate(history.limit);
+            (journal, all)
+        }
+    };
     let Journal {
-        mut entries,
+        entries,
         unreadable,
         ..
-    } = match (&history.zone, &history.name) {
-        (zone, None) => context.store().journal(zone.as_ref(), None).await?,
-        (_, Some(name)) => around(context, name).await?,
-    };
+    } = journal;
     output::report_unreadable(&unreadable);
-    if let Some(since) = history.since {
-        entries.retain(|one| one.entry.at >= since);
-    }
-    let all = entries.len();
-    entries.truncate(history.limit);
     match context.output {
         Output::Json => {
             let rows: Vec<ChangeRow> = entries.iter().map(ChangeRow::from).collect();
@@ -117,6 +127,7 @@ fn is_about(entry: &JournalEntry, name: &Name) -> bool {
     let generation = |settings: &Option<ZoneSettings>| settings.as_ref().map(|one| one.generation);
     let settings = entry.settings.as_ref();
     settings.is_some_and(|change| generation(&change.old) != generation(&change.new))
+        || entry.omits_rrsets
         || entry.rrsets.iter().any(|change| change.owner == *name)
 }
 
@@ -130,6 +141,9 @@ fn rows(recorded: &Recorded, name: Option<&Name>) -> Vec<Vec<String>> {
     if more > 1 {
         lines.truncate(LINES_MAX);
         lines.push(format!("… and {more} more (-o json)"));
+    }
+    if entry.omits_rrsets {
+        lines.push("more records, too many for the journal".into());
     }
     if let Some(why) = &entry.author.why {
         lines.insert(0, format!("# {why}"));
@@ -211,6 +225,7 @@ impl From<&Recorded> for ChangeRow {
             author,
             settings,
             rrsets,
+            omits_rrsets,
         } = &recorded.entry;
         ChangeRow {
             zone: recorded.zone.to_string(),
@@ -225,6 +240,7 @@ impl From<&Recorded> for ChangeRow {
                 new: settings.new.clone(),
             }),
             changes: rrsets.iter().map(RrsetRow::from).collect(),
+            omitted: *omits_rrsets,
         }
     }
 }

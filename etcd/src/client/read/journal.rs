@@ -3,8 +3,11 @@
 use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rtype, ZoneSettings};
-use crate::schema::{Key, Unreadable, decode_archive, decode_journal};
-use crate::txn::{Moment, NotRecorded, Past, Recorded, Refusal, WayBack, ZoneRead};
+use crate::schema::{Key, KeyValue, Unreadable, decode_archive, decode_journal};
+use crate::txn::{Get, Moment, NotRecorded, Past, Recorded, Refusal, WayBack, ZoneRead};
+
+/// Number of entries that are read at once: each may be as large as a transaction.
+const AT_ONCE: usize = 4;
 
 /// Entries of journals.
 #[derive(Debug, Default)]
@@ -38,12 +41,49 @@ impl Store {
         let prefix = self.prefix();
         let range = zone.map_or_else(|| prefix.journals(), |zone| prefix.journal(zone));
         let listed = self.list(range, as_of).await?;
+        Ok(self.journal_of(listed.revision, &listed.items))
+    }
+
+    /// The newest entries of the journal of a zone, or of those of all zones, that were made since a time in milliseconds of
+    /// Unix time; and the number of all that were.
+    pub async fn recent_journal(
+        &self,
+        zone: Option<&Name>,
+        since: u64,
+        limit: usize,
+    ) -> Result<(Journal, usize), StoreError> {
+        let prefix = self.prefix();
+        let range = zone.map_or_else(|| prefix.journals(), |zone| prefix.journal(zone));
+        let listed = self.list_keys(range, None).await?;
+        let mut items = listed.items;
+        items.retain(|item| match prefix.decode(&item.key) {
+            Ok(Key::Journal { id, .. }) => id.at >= since,
+            // It is told with the others.
+            _ => true,
+        });
+        let all = items.len();
+        items.sort_by_key(|item| std::cmp::Reverse(item.mod_revision));
+        items.truncate(limit);
+        let mut found = Vec::new();
+        for items in items.chunks(AT_ONCE) {
+            let gets: Vec<Get> = items
+                .iter()
+                .map(|item| Get::range(item.key.clone()..Vec::new(), 0))
+                .collect();
+            let store = self.with_fresh_timeout();
+            let reads = store.fetch(&gets, Some(listed.revision)).await?;
+            found.extend(reads.items().cloned());
+        }
+        Ok((self.journal_of(listed.revision, &found), all))
+    }
+
+    fn journal_of(&self, revision: i64, items: &[KeyValue]) -> Journal {
         let mut journal = Journal {
-            revision: listed.revision,
+            revision,
             ..Journal::default()
         };
-        for item in &listed.items {
-            let (zone, id) = match prefix.decode(&item.key) {
+        for item in items {
+            let (zone, id) = match self.prefix().decode(&item.key) {
                 Ok(Key::Journal { zone, id }) => (zone, id),
                 Ok(_) => continue,
                 Err(error) => {
@@ -67,7 +107,7 @@ impl Store {
                 .cmp(&a.revision)
                 .then_with(|| a.zone.cmp(&b.zone))
         });
-        Ok(journal)
+        journal
     }
 
     /// What a zone was at a moment, according to its journal.
@@ -81,6 +121,10 @@ impl Store {
             .with_fresh_timeout()
             .journal(Some(apex), Some(slot.revision))
             .await?;
+        // Without one of its entries, the journal would lead to something that never was.
+        if let Some(unreadable) = journal.unreadable.into_iter().next() {
+            return Err(StoreError::Unreadable(unreadable));
+        }
         let present = slot.present.as_ref().map(|present| &present.settings);
         let way = WayBack::to(moment, present, slot.serial.revision, &journal.entries);
         let way = match way {
@@ -100,7 +144,11 @@ impl Store {
                 Some((settings, Some(replaced.revision)))
             }
             (None, Some(present)) => Some((present.settings.clone(), None)),
-            (None, None) => None,
+            // Its settings were deleted by something else, or could not be read.
+            (None, None) => {
+                let settings = way.settings().cloned();
+                settings.map(|settings| (settings, Some(slot.serial.revision)))
+            }
         };
         let rrsets = match begin {
             None => Rrsets::new(),

@@ -1,6 +1,6 @@
 //! Reads several ranges of keys at one revision.
 
-use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{GetOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse};
 
 use crate::client::connect::{Store, StoreError, header, key_value, kv_client};
 use crate::mirror::Header;
@@ -32,6 +32,7 @@ impl Store {
             limit: 0,
             keys_only: false,
             after: 0,
+            oldest_first: false,
         };
         let gets: Vec<Get> = keys.iter().map(key).collect();
         let (header, found) = self.get_at_once(&gets, revision).await?;
@@ -110,6 +111,9 @@ pub(crate) fn to_op(get: &Get, revision: Option<i64>, serializable: bool) -> Txn
     }
     if get.after > 0 {
         options = options.with_min_mod_revision(get.after + 1);
+    }
+    if get.oldest_first {
+        options = options.with_sort(SortTarget::Mod, SortOrder::Ascend);
     }
     if get.keys_only {
         options = options.with_keys_only();

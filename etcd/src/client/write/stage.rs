@@ -48,21 +48,19 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Stages this content, unless most of it is staged since an earlier try. Returns the generation, and what is to be
-    /// written to it together with the switch. None if the zone changes meanwhile.
+    /// Stages this content, unless most of it is staged since an earlier try. Returns the generation, and in what it is
+    /// behind the content. None if the zone changes meanwhile.
     pub(super) async fn stage(
         &mut self,
         slot: &Slot,
         rrsets: &Arc<Rrsets>,
-    ) -> Result<Option<(Staged, Vec<Op>)>, ChangeError> {
+    ) -> Result<Option<(Staged, Behind)>, ChangeError> {
         if let Some(content) = &self.content {
             let store = self.store.with_fresh_timeout();
             let is_fit = content.zone_revision == slot.zone_revision();
             if is_fit && store.holds(&content.staged).await? {
-                let staged = content.staged.clone();
                 let behind = txn::behind(&content.rrsets, rrsets);
-                let ops = self.catch_up(&staged, &behind, rrsets).await?;
-                return Ok(Some((staged, ops)));
+                return Ok(Some((content.staged.clone(), behind)));
             }
             self.give_up().await;
         }
@@ -80,35 +78,35 @@ impl<'a> Staging<'a> {
             .fill(slot, rrsets, &staged, self.progress)
             .await?
         {
-            return Ok(Some((staged, Vec::new())));
+            return Ok(Some((staged, Behind::new())));
         }
         self.give_up().await;
         Ok(None)
     }
 
-    /// Brings a staged generation up to date. Returns what is to be written to it together with the switch.
+    /// Brings a staged generation up to date with this content. Returns what is to be written to it together with the
+    /// switch, which is all of `behind`, or nothing. None if the zone changes meanwhile.
     pub(super) async fn catch_up(
         &mut self,
+        slot: &Slot,
         staged: &Staged,
-        behind: &Behind,
+        behind: &mut Behind,
         rrsets: &Arc<Rrsets>,
-    ) -> Result<Vec<Op>, ChangeError> {
-        let (prefix, generation) = (self.store.prefix(), staged.generation);
-        let mut batches = txn::catch_up(prefix, self.apex, generation, behind);
-        if batches.len() <= 1 {
-            return Ok(batches.pop().unwrap_or_default());
+    ) -> Result<Option<Vec<Op>>, ChangeError> {
+        let mut plans = txn::catch_up(self.store.prefix(), slot, staged.generation, behind);
+        if plans.len() <= 1 {
+            return Ok(Some(plans.pop().map_or_else(Vec::new, |plan| plan.ops)));
         }
-        for ops in batches {
-            let plan = Plan {
-                ops,
-                ..Plan::default()
-            };
-            self.store.with_fresh_timeout().put_unserved(&plan).await?;
+        for plan in plans {
+            if !self.store.with_fresh_timeout().put_unserved(&plan).await? {
+                return Ok(None);
+            }
         }
         if let Some(content) = &mut self.content {
             content.rrsets = rrsets.clone();
         }
-        Ok(Vec::new())
+        behind.clear();
+        Ok(Some(Vec::new()))
     }
 
     /// Deletes a staged generation that can no longer be switched to.

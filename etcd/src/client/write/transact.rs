@@ -63,7 +63,8 @@ impl Store {
                                 report,
                             });
                         }
-                        Tried::Lost(now) => (is_current, reads) = (!now.is_empty(), now),
+                        // The copy of the member in use may be old.
+                        Tried::Lost(now) => (is_current, reads) = (true, now),
                     }
                     continue;
                 }

@@ -38,7 +38,12 @@ impl Model {
             };
             let range = self.keys.range(get.start.clone()..end);
             let count = range.clone().count();
+            let mut range: Vec<_> = range.collect();
+            if get.oldest_first {
+                range.sort_by_key(|(_, (_, written))| *written);
+            }
             let items = range
+                .into_iter()
                 .filter(|(_, (_, written))| get.after == 0 || *written > get.after)
                 .take(limit)
                 .map(|(key, (value, mod_revision))| KeyValue {

@@ -130,13 +130,15 @@ impl Model {
 
     /// Commits a plan with its entry in the journal.
     fn record(&mut self, plan: &Plan) {
+        self.record_at(plan, self.revision as u64 * 10);
+    }
+
+    /// The same at this time.
+    fn record_at(&mut self, plan: &Plan, at: u64) {
         let prefix = Prefix::default();
         let stamp = Stamp {
             author: Author::default(),
-            id: EntryId {
-                at: self.revision as u64 * 10,
-                random: 7,
-            },
+            id: EntryId { at, random: 7 },
         };
         let reads = self.read(&plan.recording_reads(&prefix));
         let plan = plan.recorded(&prefix, &reads, &stamp).expect("all is read");
@@ -410,4 +412,43 @@ fn what_something_else_has_changed_is_found_out() {
         (time(0), time(9), time(10), time(u64::MAX)),
         (Ok(1), Ok(1), Ok(2), Ok(2))
     );
+}
+
+#[test]
+fn a_journal_is_pruned_in_the_order_of_revisions_whatever_the_clocks() {
+    let mut model = Model::default();
+    add_zone(&mut model);
+    let read = model.x().expect("a zone");
+    let settings = ZoneSettings {
+        journal_entries: Some(6),
+        ..read.settings.clone()
+    };
+    let plan = zone_set(&Prefix::default(), &read, &settings).expect("allowed");
+    model.record(&plan.expect("a change"));
+    for n in 0..30u64 {
+        let edit = Edit {
+            owner: name(&format!("n{n}.x")),
+            change: add(Rtype::A, &["192.0.2.1"]),
+        };
+        let plan = model.updated(&[edit]).expect("allowed").expect("a change");
+        // Every second writer's clock is behind.
+        let at = if n % 2 == 0 { 1_000_000 + n } else { n };
+        model.record_at(&plan, at);
+        let entries = model.journal();
+        let revisions: Vec<i64> = entries.iter().map(|one| one.revision).collect();
+        let expected: Vec<i64> = (0..revisions.len() as i64)
+            .map(|back| model.revision - back)
+            .collect();
+        assert_eq!(revisions, expected);
+        assert!(revisions.len() <= 6);
+    }
+    // Without a journal nothing is left that could be taken for all of it.
+    let read = model.x().expect("a zone");
+    let settings = ZoneSettings {
+        journal_entries: Some(0),
+        ..read.settings.clone()
+    };
+    let plan = zone_set(&Prefix::default(), &read, &settings).expect("allowed");
+    model.record(&plan.expect("a change"));
+    assert_eq!(model.journal(), []);
 }

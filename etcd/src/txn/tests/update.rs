@@ -313,3 +313,63 @@ fn a_missing_zone_is_not_a_lost_one() {
     assert!(matches!(model.plan(&plain), Err(Refusal::ZoneLost(_))));
     assert!(matches!(model.plan(&given), Err(Refusal::ZoneLost(_))));
 }
+
+#[test]
+fn what_is_so_already_must_stay_so_if_something_else_changes() {
+    let mut model = Model::with_zones(&["x", "y"]);
+    let edit = |owner: &str| Edit {
+        owner: name(owner),
+        change: add(Rtype::A, &["192.0.2.1"]),
+    };
+    model.take(&Step::Edit(Wanted {
+        owner: "a.x",
+        zone: None,
+        change: add(Rtype::A, &["192.0.2.1"]),
+    }));
+    let wanted = Update {
+        prerequisites: Vec::new(),
+        edits: vec![edit("a.x"), edit("a.y")],
+    };
+    let planned = model.plan_from(Reads::default(), None, &wanted);
+    let Ok((Planned::Plan(plan), ..)) = planned else {
+        panic!("{planned:?}")
+    };
+    assert!(model.holds(&plan));
+    model.take(&Step::Edit(Wanted {
+        owner: "a.x",
+        zone: None,
+        change: remove(None, &[]),
+    }));
+    assert!(!model.holds(&plan), "a.x would not be written");
+}
+
+#[test]
+fn many_edits_compare_the_zone_as_a_whole() {
+    let mut model = Model::with_zones(&["x"]);
+    let edits = |count: usize| Update {
+        prerequisites: Vec::new(),
+        edits: (0..count)
+            .map(|n| Edit {
+                owner: name(&format!("n{n}.x")),
+                change: add(Rtype::A, &["192.0.2.1"]),
+            })
+            .collect(),
+    };
+    let planned = model.plan_from(Reads::default(), None, &edits(100));
+    let Ok((Planned::Plan(plan), ..)) = planned else {
+        panic!("{planned:?}")
+    };
+    assert!(
+        plan.compares.len() < 10 && plan.fits(),
+        "{:?}",
+        plan.compares
+    );
+    model.take(&Step::Edit(Wanted {
+        owner: "other.x",
+        zone: None,
+        change: add(Rtype::A, &["192.0.2.1"]),
+    }));
+    assert!(!model.holds(&plan));
+    let planned = model.plan_from(Reads::default(), None, &edits(200));
+    assert!(matches!(planned, Ok((Planned::TooLarge, ..))));
+}

@@ -16,6 +16,9 @@ use crate::output::{self, plural};
 #[derive(Serialize)]
 struct DiffReport<'a> {
     soa: &'a [SoaDifference],
+    /// Other settings that differ, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    settings: Vec<&'a str>,
     removed: Vec<RecordRow>,
     added: Vec<RecordRow>,
 }
@@ -40,8 +43,10 @@ pub(super) fn conclude(
     between: &str,
 ) -> Result<(), Error> {
     if context.output == Output::Json {
+        let lines = settings.lines().filter(|line| !line.starts_with("~ SOA "));
         output::json(&DiffReport {
             soa,
+            settings: lines.map(|line| line.trim_start_matches("~ ")).collect(),
             removed: rows(differences, false),
             added: rows(differences, true),
         })?;

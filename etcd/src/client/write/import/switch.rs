@@ -18,7 +18,11 @@ impl Import<'_> {
         imported: Imported,
     ) -> Result<Option<Imported>, ChangeError> {
         let rrsets = &prepared.wanted.rrsets;
-        let Some((staged, ops)) = self.staging.stage(slot, rrsets).await? else {
+        let Some((staged, mut behind)) = self.staging.stage(slot, rrsets).await? else {
+            return Ok(None);
+        };
+        let caught_up = self.staging.catch_up(slot, &staged, &mut behind, rrsets);
+        let Some(ops) = caught_up.await? else {
             return Ok(None);
         };
         let is_exact = self.how.exported.is_some();

@@ -72,6 +72,10 @@ impl Store {
             Tried::Done(changed) => return Ok(changed),
             Tried::TooLarge(zones) => zones,
         };
+        // Each zone is changed by itself now, and a transaction of one does not see the others.
+        if zones.len() > 1 && !update.prerequisites.is_empty() {
+            return Err(Refusal::SeveralZones.into());
+        }
         let mut done: Vec<Changed> = Vec::new();
         for of_zone in &zones {
             match self.update_zone(zone, of_zone, update, progress).await {
@@ -100,15 +104,7 @@ impl Store {
         let apex = &of_zone.zone.apex;
         let parts: Vec<Part> = of_zone.parts.iter().copied().collect();
         let part = subset(update, &of_zone.parts);
-        let numbered = |error| match error {
-            ChangeError::Refused(Refusal::Parts(refused)) => {
-                let refused = refused
-                    .into_iter()
-                    .map(|(part, refusal)| (place(&parts, part), refusal));
-                Refusal::Parts(refused.collect()).into()
-            }
-            error => error,
-        };
+        let numbered = |error| numbered(&parts, error);
         let tried = self.at_once(zone, Some(apex), &part).await;
         match tried.map_err(numbered)? {
             Tried::Done(mut changed) => Ok(changed.remove(0)),
@@ -182,6 +178,21 @@ fn subset(update: &Update, parts: &BTreeSet<Part>) -> Update {
     Update {
         prerequisites,
         edits,
+    }
+}
+
+/// The error with the places of its parts in the whole update.
+fn numbered(parts: &[Part], error: ChangeError) -> ChangeError {
+    match error {
+        ChangeError::Refused(Refusal::Parts(refused)) => {
+            let refused = refused.into_iter();
+            let refused = refused.map(|(part, refusal)| (place(parts, part), refusal));
+            Refusal::Parts(refused.collect()).into()
+        }
+        ChangeError::LeftStaged(error, zone) => {
+            ChangeError::LeftStaged(Box::new(numbered(parts, *error)), zone)
+        }
+        error => error,
     }
 }
 

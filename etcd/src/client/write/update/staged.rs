@@ -16,7 +16,9 @@ use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Rrsets};
 use crate::model::{Name, Prerequisite, Rtype, Update};
 use crate::schema::RrsetChange;
-use crate::txn::{self, Behind, Compare, Get, NoPlan, Reads, Refusal, Slot, WantedZone, ZoneRead};
+use crate::txn::{
+    self, Behind, Compare, Get, InZone, NoPlan, Reads, Refusal, Slot, WantedZone, ZoneRead,
+};
 
 /// An update of one zone.
 pub(super) struct StagedUpdate<'a> {
@@ -68,21 +70,24 @@ impl StagedUpdate<'_> {
             staging.give_up().await;
             return Ok(Some(self.changed(&draft, draft.slot.revision)));
         }
-        let Some((staged, mut ops)) = staging.stage(&draft.slot, &draft.new).await? else {
+        let Some((staged, mut behind)) = staging.stage(&draft.slot, &draft.new).await? else {
             return Ok(None);
         };
         attempts.renew();
         let prefix = self.store.prefix();
-        let mut behind = Behind::new();
         let mut is_first = true;
         loop {
+            let caught_up = staging.catch_up(&draft.slot, &staged, &mut behind, &draft.new);
+            let Some(ops) = caught_up.await? else {
+                return Ok(None);
+            };
             let wanted = WantedZone {
                 settings: draft.zone.settings.clone(),
                 serial: None,
                 rrsets: draft.new.clone(),
             };
             let mut plan = txn::flip(prefix, &draft.slot, &wanted, &staged, true);
-            plan.ops.append(&mut ops);
+            plan.ops.extend(ops);
             let below = draft.below.iter();
             plan.compares
                 .extend(below.map(|(_, compare)| compare.clone()));
@@ -90,7 +95,7 @@ impl StagedUpdate<'_> {
                 // The less there is to do before it is sent, the better.
                 plan.changes
                     .iter_mut()
-                    .for_each(|change| change.kept = None);
+                    .for_each(|change| change.prunes = false);
             }
             is_first = false;
             let mut gets = txn::changes_since(prefix, &draft.slot).to_vec();
@@ -111,10 +116,6 @@ impl StagedUpdate<'_> {
                     });
                     if !is_staged || !self.follow(&mut draft, &mut behind, &now)? {
                         return Ok(None);
-                    }
-                    ops = staging.catch_up(&staged, &behind, &draft.new).await?;
-                    if ops.is_empty() {
-                        behind.clear();
                     }
                 }
             }
@@ -144,6 +145,10 @@ impl StagedUpdate<'_> {
         let Some((slot, zone, changes)) = caught_up else {
             return Ok(false);
         };
+        // It was not the zone itself that was in the way.
+        if changes.is_empty() {
+            return Ok(false);
+        }
         (draft.slot, draft.zone) = (slot, zone);
         if !changes.iter().all(|change| change.apply(&mut draft.old)) {
             return Ok(false);
@@ -237,8 +242,12 @@ impl StagedUpdate<'_> {
         let store = self.store.with_fresh_timeout();
         let (prefix, as_of) = (store.prefix(), Some(zone.as_of));
         let mut reads = Reads::default();
+        let in_zone = InZone {
+            apex: self.apex,
+            hide: true,
+        };
         loop {
-            match txn::update(prefix, &reads, None, &update) {
+            match txn::update(prefix, &reads, Some(in_zone), &update) {
                 Ok(_) => return Ok(()),
                 Err(NoPlan::Read(gets)) => reads.add(store.fetch(&gets, as_of).await?),
                 Err(NoPlan::Refused(refusal)) => return Err(refusal.into()),
