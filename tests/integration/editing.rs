@@ -288,3 +288,59 @@ async fn a_zone_is_shown_and_asked_about_before_it_goes(site: &Site) {
     assert!(output.stdout.starts_with(expected), "{}", output.stdout);
     site.nsctl.run("zone remove example.org").await.expect(3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_is_edited_as_a_file() {
+    let etcd = Single::start().await;
+    let nsctl = Nsctl::new(&[etcd.endpoint().into()]);
+    nsctl
+        .write("zone add example.org --ns ns1.example.net")
+        .await;
+    nsctl.write("add www.example.org A 192.0.2.1").await;
+    let edit = async |editor: &str, code: i32| {
+        let shell = format!("EDITOR='{editor}' VISUAL= exec \"$0\" \"$@\"");
+        let args = ["zone", "edit", "example.org"];
+        let told = nsctl.run_from(&shell, Stdio::piped(), &args).await;
+        told.expect(code)
+    };
+    let told = edit("sed -i s/192.0.2.1$/192.0.2.2/", 0).await;
+    for line in [
+        "- www.example.org. 300 A 192.0.2.1",
+        "+ www.example.org. 300 A 192.0.2.2",
+    ] {
+        assert!(told.stdout.contains(line), "{told:?}");
+    }
+    let told = edit("true", 0).await;
+    assert!(
+        told.stdout
+            .starts_with("unchanged: the file was not edited"),
+        "{told:?}"
+    );
+    edit("false", 1).await;
+    // Others change the zone meanwhile; or it would be none.
+    let program = tests::binary("nsctl").display().to_string();
+    let meanwhile = format!(
+        "{program} --endpoints {} add other.example.org A 192.0.2.9 >/dev/null; sed -i s/192.0.2.2$/192.0.2.3/",
+        etcd.endpoint()
+    );
+    for (editor, complaint) in [
+        (&*meanwhile, "has changed since"),
+        ("sed -i /NS/d", "1 error in"),
+    ] {
+        let told = edit(editor, 3).await;
+        assert!(told.stderr.contains(complaint), "{told:?}");
+        let kept = told
+            .stderr
+            .lines()
+            .find_map(|line| line.strip_prefix("nsctl: the edited file is kept: "));
+        let kept = kept.expect("it is told where the file is");
+        assert!(
+            std::fs::read_to_string(kept)
+                .expect("it is there")
+                .contains("SOA")
+        );
+        std::fs::remove_file(kept).expect("it is there");
+    }
+    let told = nsctl.run("list www.example.org").await.expect(0).stdout;
+    assert!(told.contains("192.0.2.2"), "{told}");
+}

@@ -24,7 +24,8 @@ pub(crate) use self::values::PrefixWord;
 use self::values::time;
 pub(crate) use self::writing::WriteOptions;
 pub(crate) use self::zones::{
-    AddZone, CheckZone, ImportZone, RemoveZone, RollbackZone, SetZone, SettingOptions, ZoneCommand,
+    AddZone, CheckZone, EditZone, ImportZone, RemoveZone, RollbackZone, SetZone, SettingOptions,
+    ZoneCommand,
 };
 use crate::error::Error;
 use crate::output;
@@ -308,6 +309,7 @@ mod tests {
             "remove x",
             "batch",
             "batch file",
+            "zone edit x",
             "zone rollback x --to 5",
             "accept",
             "cookie rotate",

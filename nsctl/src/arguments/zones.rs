@@ -59,6 +59,10 @@ pub(crate) enum ZoneCommand {
         #[arg(long, value_name = "MOMENT", value_parser = moment)]
         at: Option<Moment>,
     },
+    /// Opens a zone as a master file in an editor (VISUAL, EDITOR, otherwise vi), and writes what was edited as one change.
+    ///
+    /// If others change the zone meanwhile, or the file has errors, nothing is written, and the file is kept.
+    Edit(EditZone),
     /// Makes a zone what it was: records and settings, as one change. On a terminal it shows the differences and asks first.
     ///
     /// The rollback is a change like any other, so it can be rolled back, too.
@@ -106,6 +110,7 @@ impl ZoneCommand {
             ZoneCommand::Diff { .. } => "zone diff",
             ZoneCommand::Check(_) => "zone check",
             ZoneCommand::Export { .. } => "zone export",
+            ZoneCommand::Edit(_) => "zone edit",
             ZoneCommand::Rollback(_) => "zone rollback",
         }
     }
@@ -117,6 +122,7 @@ impl ZoneCommand {
             | ZoneCommand::Set(SetZone { writing, .. })
             | ZoneCommand::Remove(RemoveZone { writing, .. })
             | ZoneCommand::Import(ImportZone { writing, .. })
+            | ZoneCommand::Edit(EditZone { writing, .. })
             | ZoneCommand::Rollback(RollbackZone { writing, .. })
             | ZoneCommand::RaiseSerials { writing, .. }
             | ZoneCommand::Clean { writing, .. } => Some(writing),
@@ -161,6 +167,15 @@ pub(crate) struct SetZone {
     pub(crate) mname: Option<Name>,
     #[command(flatten)]
     pub(crate) settings: SettingOptions,
+    #[command(flatten)]
+    pub(crate) writing: WriteOptions,
+}
+
+/// `zone edit`.
+#[derive(Debug, Args)]
+pub(crate) struct EditZone {
+    /// The apex.
+    pub(crate) zone: Name,
     #[command(flatten)]
     pub(crate) writing: WriteOptions,
 }

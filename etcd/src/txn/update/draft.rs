@@ -35,6 +35,18 @@ pub(super) struct SiteRead {
 }
 
 impl<T> Placed<T> {
+    fn by(holder: Holder, number: usize, what: T) -> Self {
+        let Holder {
+            closer, children, ..
+        } = holder;
+        Placed {
+            number,
+            what,
+            closer,
+            children,
+        }
+    }
+
     /// The first cut on the way down from the apex.
     pub(super) fn cut(&self) -> Option<&Name> {
         self.children
@@ -55,20 +67,8 @@ pub(super) fn drafts<'a>(
     for (number, what) in update.prerequisites.iter().enumerate() {
         let holder = Holder::find(prefix, reads, zone, what.owner(), what.rtype(), false);
         if let Some(holder) = outcomes.take(Part::Prerequisite(number), holder)? {
-            let Holder {
-                zone,
-                closer,
-                children,
-            } = holder;
-            let draft = drafts
-                .entry(zone.apex.clone())
-                .or_insert_with(|| Draft::new(zone));
-            draft.prerequisites.push(Placed {
-                number,
-                what,
-                closer,
-                children,
-            });
+            let draft = Draft::in_zone(&mut drafts, &holder.zone);
+            draft.prerequisites.push(Placed::by(holder, number, what));
         }
     }
     for (number, what) in update.edits.iter().enumerate() {
@@ -76,20 +76,8 @@ pub(super) fn drafts<'a>(
         let writes = change.writes_records();
         let holder = Holder::find(prefix, reads, zone, owner, change.rtype(), writes);
         if let Some(holder) = outcomes.take(Part::Edit(number), holder)? {
-            let Holder {
-                zone,
-                closer,
-                children,
-            } = holder;
-            let draft = drafts
-                .entry(zone.apex.clone())
-                .or_insert_with(|| Draft::new(zone));
-            draft.edits.push(Placed {
-                number,
-                what,
-                closer,
-                children,
-            });
+            let draft = Draft::in_zone(&mut drafts, &holder.zone);
+            draft.edits.push(Placed::by(holder, number, what));
         }
     }
     Ok(drafts)
@@ -107,13 +95,15 @@ pub(super) fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(zone: ZoneRead) -> Self {
-        Draft {
-            zone,
+    /// The draft of a zone, which begins empty.
+    fn in_zone<'d>(drafts: &'d mut BTreeMap<Name, Self>, zone: &ZoneRead) -> &'d mut Self {
+        let empty = || Draft {
+            zone: zone.clone(),
             edits: Vec::new(),
             prerequisites: Vec::new(),
             sites: BTreeMap::new(),
-        }
+        };
+        drafts.entry(zone.apex.clone()).or_insert_with(empty)
     }
 
     fn at_owner(&self, prefix: &Prefix, owner: &Name) -> Get {

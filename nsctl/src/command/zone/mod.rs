@@ -3,6 +3,7 @@
 mod check;
 mod clean;
 mod diff;
+mod edit;
 mod export;
 mod file;
 mod import;
@@ -38,6 +39,7 @@ pub(super) async fn run(context: &Context, command: ZoneCommand) -> Result<(), E
         ZoneCommand::Check(check) => check::check(context, check).await,
         ZoneCommand::Export { zone, at: Some(at) } => past::export(context, &zone, at).await,
         ZoneCommand::Export { zone, at: None } => export::export(context, &zone).await,
+        ZoneCommand::Edit(edit) => edit::edit(context, edit).await,
         ZoneCommand::Rollback(rollback) => past::rollback(context, rollback).await,
         ZoneCommand::RaiseSerials { count, .. } => serials::raise(context, count).await,
         ZoneCommand::Clean { zone, history, .. } => clean::clean(context, &zone, history).await,
