@@ -194,7 +194,7 @@ async fn all_errors_are_told_with_their_lines_and_nothing_is_written() {
     for (text, code, complaints) in [
         (
             "add b.example.org A 192.0.2.1\nadd b.example.org A 1.2\nbd x\n",
-            2,
+            3,
             &[
                 ":2:21: '1.2' is not an IPv4 address",
                 ":3:1: 'bd' is no statement",

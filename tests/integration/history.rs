@@ -220,7 +220,7 @@ async fn a_zone_goes_back_past_imports_settings_and_rollbacks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_journal_does_not_reach_nothing_is_done() {
     let desk = Desk::new().await;
-    desk.write("zone set example.org --journal-entries 3 --journal-generations 0")
+    desk.write("zone set example.org --journal-entries 3 --journal-archives 0")
         .await;
     let mut revisions = Vec::new();
     for n in 0..6 {

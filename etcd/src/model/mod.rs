@@ -35,5 +35,5 @@ pub use text::{ArgumentSplit, Position, TextError, shown};
 pub use time::{Time, TimeError};
 pub use update::{Change, Edit, Prerequisite, Update};
 pub use zone::{
-    JOURNAL_AGE, JOURNAL_ENTRIES, JOURNAL_GENERATIONS, Soa, ZoneSettings, is_serial_before,
+    JOURNAL_AGE, JOURNAL_ARCHIVES, JOURNAL_ENTRIES, Soa, ZoneSettings, is_serial_before,
 };

@@ -34,9 +34,9 @@ pub struct ZoneSettings {
     /// How many entries the journal keeps; without it, [`JOURNAL_ENTRIES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_entries: Option<u32>,
-    /// How many replaced generations are kept for a rollback; without it, [`JOURNAL_GENERATIONS`].
+    /// How many replaced generations are kept for a rollback; without it, [`JOURNAL_ARCHIVES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub journal_generations: Option<u32>,
+    pub journal_archives: Option<u32>,
 }
 
 /// How long a journal keeps an entry by default, in seconds: 30 days.
@@ -66,7 +66,7 @@ pub struct Soa {
 }
 
 /// How many replaced generations are kept by default. A record takes some 15 octets there, as it is compressed.
-pub const JOURNAL_GENERATIONS: u32 = 3;
+pub const JOURNAL_ARCHIVES: u32 = 3;
 
 impl ZoneSettings {
     /// Settings with this primary name server and mailbox. The periods suit records that change often: negative answers
@@ -91,13 +91,13 @@ impl ZoneSettings {
             deny_query: Vec::new(),
             journal_age: None,
             journal_entries: None,
-            journal_generations: None,
+            journal_archives: None,
         }
     }
 
     /// How many replaced generations are kept.
-    pub fn journal_generations(&self) -> u32 {
-        self.journal_generations.unwrap_or(JOURNAL_GENERATIONS)
+    pub fn journal_archives(&self) -> u32 {
+        self.journal_archives.unwrap_or(JOURNAL_ARCHIVES)
     }
 
     /// How long the journal keeps an entry, in seconds.
@@ -113,24 +113,24 @@ impl ZoneSettings {
     /// Takes over what a master file does not have from these settings.
     pub fn keep_others_of(&mut self, present: &ZoneSettings) {
         let ZoneSettings {
-            soa: _,
-            generation: _,
-            serial_base: _,
             default_ttl,
             consistency,
             allow_query,
             deny_query,
-            journal_age,
-            journal_entries,
-            journal_generations,
+            ..
         } = present;
         self.default_ttl = *default_ttl;
         self.consistency = *consistency;
         self.allow_query.clone_from(allow_query);
         self.deny_query.clone_from(deny_query);
-        self.journal_age = *journal_age;
-        self.journal_entries = *journal_entries;
-        self.journal_generations = *journal_generations;
+        self.keep_journal_of(present);
+    }
+
+    /// Takes over how much the journal keeps.
+    pub fn keep_journal_of(&mut self, present: &ZoneSettings) {
+        self.journal_age = present.journal_age;
+        self.journal_entries = present.journal_entries;
+        self.journal_archives = present.journal_archives;
     }
 
     /// The serial of the zone if `revision` changed it last. It grows with every change, and is the same on every

@@ -13,7 +13,7 @@ use crate::schema::{
 
 use super::{Get, NoPlan, OCTETS_MAX, Op, Plan, Reads};
 
-/// The most entries that one transaction deletes. A clock that is far ahead does not cost the whole journal.
+/// The most entries that one transaction deletes. This limits the damage if the clock of a writer is far ahead.
 const PRUNED_MAX: usize = 4;
 
 /// How many operations it takes to write an entry, and to prune.
@@ -39,9 +39,9 @@ pub struct ZoneChange {
 /// How much of its journal a zone keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// The age of the oldest entry.
+    /// The maximum age of an entry.
     pub age: Duration,
-    /// The number of entries.
+    /// The maximum number of entries.
     pub entries: u32,
 }
 
@@ -50,7 +50,7 @@ pub struct Kept {
 pub struct Stamp {
     /// Who.
     pub author: Author,
-    /// The name of the entries: each is in the journal of another zone.
+    /// The id that the entries of the change share, one in the journal of each zone.
     pub id: EntryId,
 }
 
@@ -75,7 +75,7 @@ impl ZoneChange {
         }
     }
 
-    /// Changed RRsets in a zone with these settings: what only one side has, or both have differently.
+    /// RRsets that were added, removed or changed in a zone with these settings.
     pub(super) fn of_rrsets(
         zone: &Name,
         settings: &ZoneSettings,
@@ -202,10 +202,10 @@ impl Plan {
             Ok(Key::Journal { id: other, .. }) => {
                 Duration::from_millis(id.at.saturating_sub(other.at)) > age
             }
-            // Somebody else's key: not ours to keep.
+            // Not the key of an entry: delete it.
             _ => true,
         };
-        // With the new one.
+        // One more for the entry that is being written.
         let excess = (count + 1).saturating_sub(entries as usize);
         let too_old = found
             .iter()

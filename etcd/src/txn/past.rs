@@ -26,7 +26,7 @@ pub struct Recorded {
 pub enum Moment {
     /// After the change at this revision, or the last one before it.
     Revision(i64),
-    /// After the last change that was made until this time, in milliseconds of Unix time.
+    /// After the last change that was made at or before this time, in milliseconds of Unix time.
     Time(u64),
 }
 
@@ -42,10 +42,12 @@ pub struct Past {
 /// Why the journal does not lead to a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRecorded {
-    /// The journal has no entry of the last change, made at this revision.
+    /// The journal has no entry of the zone's last change, made at this revision.
     LastChange(i64),
     /// It begins with the entry of this revision.
     Before(i64),
+    /// The settings are not those that the change at this revision left.
+    Settings(i64),
     /// The records that were replaced at this revision are no longer in the store.
     Replaced(i64),
     /// The records of this RRset are not those that the change at this revision left.
@@ -61,11 +63,16 @@ impl fmt::Display for NotRecorded {
         match self {
             NotRecorded::LastChange(revision) => write!(
                 f,
-                "the journal does not reach that far back: the change at revision {revision} is not in it"
+                "the journal is incomplete: the last change, at revision {revision}, is not in it"
             ),
             NotRecorded::Before(revision) => write!(
                 f,
                 "the journal does not reach that far back: it begins with revision {revision}"
+            ),
+            NotRecorded::Settings(revision) => write!(
+                f,
+                "the zone's settings are not what the journal says of revision {revision}: something other than nsctl has \
+                 changed them, or an entry is missing"
             ),
             NotRecorded::Replaced(revision) => write!(
                 f,
@@ -92,20 +99,20 @@ impl std::error::Error for NotRecorded {}
 /// The way back to a moment.
 #[derive(Debug)]
 pub struct WayBack<'a> {
-    /// The entry that replaced all records last, and the generation that it replaced. The way begins with that generation;
-    /// without it, with the present content.
+    /// The entry that replaced all records last, and the generation that it replaced. Undoing starts from that
+    /// generation, or from the present content if there is none.
     pub replaced: Option<(&'a Recorded, u64)>,
     /// The entries to undo then, the newest first.
     undone: Vec<&'a Recorded>,
     /// The settings at that moment.
     settings: Option<ZoneSettings>,
-    /// The revision of the last change until then, or the last one before the journal.
+    /// The revision of the last change until then; if the journal begins later, the revision before its first entry.
     pub revision: i64,
 }
 
 impl<'a> WayBack<'a> {
-    /// Finds the way from the present settings, whose last change was at `touched`. `entries` are all of the zone, the
-    /// newest first.
+    /// Finds the way from the present settings. `touched` is the revision of the zone's last change, `entries` its whole
+    /// journal, the newest first.
     pub fn to(
         moment: Moment,
         present: Option<&ZoneSettings>,
@@ -145,6 +152,17 @@ impl<'a> WayBack<'a> {
             .iter()
             .take_while(|one| one.revision > revision)
             .collect();
+        let changed = undone
+            .iter()
+            .filter_map(|one| Some((one, one.entry.settings.as_ref()?)));
+        // Settings that something other than nsctl has deleted are those of the last entry.
+        let mut expected = present.cloned();
+        for (one, settings) in changed {
+            if expected.is_some() && settings.new != expected {
+                return Err(NotRecorded::Settings(one.revision));
+            }
+            expected.clone_from(&settings.old);
+        }
         let settings = undone
             .iter()
             .rev()
@@ -235,7 +253,7 @@ pub fn changes_since(prefix: &Prefix, slot: &Slot) -> [Get; 3] {
 }
 
 /// The zone as others have left it, and how they changed its RRsets, in order, according to what [`changes_since`] asks
-/// for. None if that does not tell: the whole zone has to be read again.
+/// for. None if that is not enough to know: the whole zone has to be read again.
 pub fn caught_up(
     prefix: &Prefix,
     slot: &Slot,

@@ -15,7 +15,7 @@ pub(super) struct Site {
     pub(super) touched: BTreeMap<Rtype, usize>,
     /// The types of which edits wrote records.
     pub(super) written: BTreeSet<Rtype>,
-    /// Whether an edit was about all types, those included that somebody may add meanwhile.
+    /// Whether an edit was about the whole name, so that types which somebody adds meanwhile must conflict.
     pub(super) is_whole: bool,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum Left {
     /// This RRset.
     Rrset(Rrset),
     /// The value that could not be read.
-    Unread,
+    Unreadable,
 }
 
 impl Site {
@@ -86,7 +86,7 @@ impl Site {
                         rdata: all,
                     }) => {
                         *present = ttl.unwrap_or(*present);
-                        // Records that exist keep their spelling: of equal ones an RRset keeps the first.
+                        // Records that exist keep their spelling: an RRset drops later duplicates.
                         all.extend(rdata.iter().cloned());
                     }
                     Some(Records::Unreadable(refusal)) => return Err(refusal.clone()),
@@ -188,7 +188,7 @@ impl Site {
     pub(super) fn left(&self, owner: &Name, rtype: Rtype) -> Result<Left, Refusal> {
         Ok(match self.sets.get(&rtype) {
             None => Left::Nothing,
-            Some(Records::Unreadable(_)) => Left::Unread,
+            Some(Records::Unreadable(_)) => Left::Unreadable,
             Some(Records::Readable { ttl, rdata }) => {
                 let rrset = Rrset::new(rtype, *ttl, rdata.clone());
                 let refuse = |error| Refusal::Rrset(owner.clone(), rtype, error);

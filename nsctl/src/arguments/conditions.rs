@@ -13,7 +13,7 @@ pub(crate) struct Conditions {
     revision: IfRevision,
 }
 
-/// The condition that every change of an RRset has.
+/// `--if-revision`, for `add`, `set` and `remove` of one RRset.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct IfRevision {
     /// Only if the RRset was last written at REVISION, which `list -o json` shows; 0: if it does not exist. Exit with 3

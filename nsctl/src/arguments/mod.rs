@@ -82,7 +82,7 @@ pub(crate) enum Command {
     Set(SetRecords),
     /// Removes records: the given ones, all of a type, or all at a name.
     Remove(RemoveRecords),
-    /// Makes many changes as one, in the words of nsupdate.
+    /// Makes many changes as one, in the syntax of nsupdate.
     ///
     /// A change is a line: `add NAME [TTL] TYPE RDATA`, `del NAME [TYPE [RDATA]]`, or `set NAME [TTL] TYPE RDATA`, which
     /// replaces an RRset; several set lines of one name and type make one RRset, and `set NAME TTL TYPE` changes a TTL.
@@ -90,8 +90,8 @@ pub(crate) enum Command {
     /// yxrrset NAME TYPE [RDATA]` and `prereq nxrrset NAME TYPE`. If one is not met, nothing is written, and the exit code
     /// is 3. `$ORIGIN`, `$TTL`, comments and RDATA are as in master files. Without `$ORIGIN`, names are absolute.
     ///
-    /// Either all changes of a zone are made at once, or none; of several zones, too, if there are not too many changes
-    /// for one transaction of etcd (about 100 RRsets). `--dry-run` shows the differences.
+    /// Each zone is changed completely or not at all. So are several zones together, if everything fits into one etcd
+    /// transaction (about 100 RRsets). `--dry-run` shows the differences.
     Batch(Batch),
     /// Shows changes, the newest first: when, by whom, with what, why, and what they changed.
     ///

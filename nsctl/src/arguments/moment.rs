@@ -12,12 +12,21 @@ use jiff::tz::TimeZone;
 
 /// The text is not a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct MomentError;
+pub(super) enum MomentError {
+    /// A revision would do, too.
+    Moment,
+    Time,
+}
 
 impl fmt::Display for MomentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "expected a revision, a time such as 2026-11-27T10:30:00Z (without a zone it is UTC), or how long ago, as in 90m or 2d",
+        let revision = match self {
+            MomentError::Moment => "a revision, ",
+            MomentError::Time => "",
+        };
+        write!(
+            f,
+            "expected {revision}a time such as 2026-11-27T10:30:00Z (without a zone it is UTC), or how long ago, as in 90m or 2d"
         )
     }
 }
@@ -27,9 +36,15 @@ impl Error for MomentError {}
 /// Reads a revision or a time.
 pub(super) fn moment(text: &str) -> Result<Moment, MomentError> {
     if text.bytes().all(|octet| octet.is_ascii_digit()) {
-        return text.parse().map(Moment::Revision).map_err(|_| MomentError);
+        return text
+            .parse()
+            .map(Moment::Revision)
+            .map_err(|_| MomentError::Moment);
     }
-    past(text).map(Moment::Time)
+    let time = past(text).map_err(|_| MomentError::Moment)?;
+    // `history` shows whole seconds: such a time means all of the second.
+    let is_whole = text.parse::<Time>().is_err() && time % 1000 == 0;
+    Ok(Moment::Time(if is_whole { time + 999 } else { time }))
 }
 
 /// Reads a time, or how long ago it was, in milliseconds of Unix time.
@@ -39,7 +54,7 @@ pub(super) fn past(text: &str) -> Result<u64, MomentError> {
         Err(_) => timestamp(text),
     };
     at.and_then(|at| u64::try_from(at.as_millisecond()).ok())
-        .ok_or(MomentError)
+        .ok_or(MomentError::Time)
 }
 
 fn before_now(ago: Duration) -> Option<Timestamp> {
@@ -60,7 +75,7 @@ mod tests {
 
     #[test]
     fn moments() {
-        let time = 1_795_775_400_000;
+        let time = 1_795_775_400_999;
         for (text, expected) in [
             ("17", Moment::Revision(17)),
             ("2026-11-27T10:30:00Z", Moment::Time(time)),
@@ -75,7 +90,7 @@ mod tests {
         let ago = past("1h").expect("a time");
         assert!(ago.abs_diff(now - 3_600_000) < 10_000, "{ago}");
         for text in ["", "x", "-1", "2026-13-01", "99999999999999999999"] {
-            assert_eq!(moment(text), Err(MomentError), "{text}");
+            assert_eq!(moment(text), Err(MomentError::Moment), "{text}");
         }
     }
 }

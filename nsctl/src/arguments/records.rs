@@ -1,5 +1,6 @@
 //! `add`, `set`, `remove`, `batch`, `history` and `list`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -53,7 +54,7 @@ pub(crate) struct SetRecords {
 pub(crate) struct RemoveRecords {
     /// Owner name.
     pub(crate) name: Name,
-    /// Record type [default: all types].
+    /// Record type [default: all types]; required with --if-revision.
     #[arg(value_name = "TYPE")]
     pub(crate) rtype: Option<Rtype>,
     /// The records [default: all of the type].
@@ -86,7 +87,7 @@ pub(crate) struct Batch {
 /// `history`.
 #[derive(Debug, Args)]
 pub(crate) struct History {
-    /// Only changes of the records at this name.
+    /// Only changes of the records at this name, and changes of the whole zone.
     #[arg(conflicts_with = "zone")]
     pub(crate) name: Option<Name>,
     /// Only this zone [default: all zones].
@@ -97,7 +98,7 @@ pub(crate) struct History {
     pub(crate) since: Option<u64>,
     /// The most changes to show.
     #[arg(long, value_name = "COUNT", default_value = "20")]
-    pub(crate) limit: usize,
+    pub(crate) limit: NonZeroUsize,
 }
 
 /// `list`.

@@ -22,7 +22,7 @@ pub(crate) struct WriteOptions {
     /// Print what would change, without writing it.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Who makes the change, for the journal [default: USER@HOST of the system].
+    /// Who makes the change, for the journal [default: USER@HOST; behind sudo, the user who called it].
     #[arg(long, value_name = "AUTHOR", value_parser = words)]
     pub(super) by: Option<String>,
     /// Why, for the journal.

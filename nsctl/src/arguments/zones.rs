@@ -34,7 +34,7 @@ pub(crate) enum ZoneCommand {
     /// Records are merged with those in etcd, and the zone keeps its SOA record. With --replace the file becomes the
     /// whole zone, in one step. Errors in the file stop the import, warnings do not.
     Import(ImportZone),
-    /// Compares the zone in etcd with a master file, or with what it was. Exits with 3 if they differ.
+    /// Compares the zone in etcd with a master file, or with an earlier state. Exits with 3 if they differ.
     Diff {
         /// The apex, and the origin of the file.
         zone: Name,
@@ -63,7 +63,8 @@ pub(crate) enum ZoneCommand {
     ///
     /// If others change the zone meanwhile, or the file has errors, nothing is written, and the file is kept.
     Edit(EditZone),
-    /// Makes a zone what it was: records and settings, as one change. On a terminal it shows the differences and asks first.
+    /// Restores an earlier state of a zone, records and settings, as one change. On a terminal it shows the differences and
+    /// asks first.
     ///
     /// The rollback is a change like any other, so it can be rolled back, too.
     Rollback(RollbackZone),
@@ -79,8 +80,8 @@ pub(crate) enum ZoneCommand {
         #[command(flatten)]
         writing: WriteOptions,
     },
-    /// Deletes what an aborted import has left in etcd and nobody serves. Records that are only hidden by a zone below are
-    /// kept.
+    /// Deletes unserved records that an aborted import, batch or removal left in etcd. Records that are only hidden by a
+    /// zone below are kept.
     ///
     /// For a zone that was removed, or whose settings were lost, it also deletes the key that keeps its serials from
     /// going back: a new zone of that name starts afresh.
@@ -188,6 +189,9 @@ pub(crate) struct RollbackZone {
     /// The revision or time to go back to, as in 1234, 2026-11-27T10:30:00Z or 90m (ago).
     #[arg(long, value_name = "MOMENT", value_parser = moment)]
     pub(crate) to: Moment,
+    /// Restore records even if a zone below hides them.
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Do not ask.
     #[arg(long)]
     pub(crate) yes: bool,
@@ -301,8 +305,7 @@ pub(crate) struct SettingOptions {
     /// How many entries the zone's journal keeps; 0: no journal [default for a new zone: 500].
     #[arg(long, value_name = "COUNT")]
     pub(crate) journal_entries: Option<u32>,
-    /// How often all records may be replaced, by imports or large batches, and still be rolled back; so many archives are
-    /// kept in etcd [default for a new zone: 3].
+    /// How many replaced versions of the whole zone to keep for a rollback [default for a new zone: 3].
     #[arg(long, value_name = "COUNT")]
-    pub(crate) journal_generations: Option<u32>,
+    pub(crate) journal_archives: Option<u32>,
 }

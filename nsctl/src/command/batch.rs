@@ -84,7 +84,7 @@ fn read(path: &Path) -> Result<Batch, Error> {
         for fault in &faults {
             output::note(&fault.to_string());
         }
-        Error::usage(format!(
+        Error::Conflict(format!(
             "{} in {}: nothing was written",
             plural(faults.len(), "error"),
             path.display()
@@ -118,7 +118,7 @@ fn located(batch: &Batch, error: ChangeError) -> Error {
         true => plural(refused.len(), "unmet prerequisite"),
         false => plural(refused.len(), "refused change"),
     };
-    Error::from(error).because(format!("{count}: nothing was written"))
+    Error::Conflict(format!("{count}: nothing was written"))
 }
 
 async fn warn_each(context: &Context, changed: &[Changed], edits: &[Edit]) {

@@ -96,6 +96,9 @@ pub(super) struct ChangeReport {
     /// What changes in the SOA record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) soa: Option<Vec<SoaDifference>>,
+    /// What changes in other settings, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) settings: Vec<String>,
     /// How many RRsets are moved from the zone above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) moved: Option<usize>,
@@ -116,6 +119,7 @@ impl ChangeReport {
             added: None,
             removed: None,
             soa: None,
+            settings: Vec::new(),
             moved: None,
             copied: None,
             unreadable: Vec::new(),
@@ -181,9 +185,9 @@ pub(super) fn settings_changed(before: &ZoneSettings, after: &ZoneSettings) -> S
             after.journal_entries().to_string(),
         ),
         (
-            "journal generations",
-            before.journal_generations().to_string(),
-            after.journal_generations().to_string(),
+            "journal archives",
+            before.journal_archives().to_string(),
+            after.journal_archives().to_string(),
         ),
         (
             "allow-query",

@@ -65,13 +65,15 @@ pub(super) async fn history(context: &Context, history: History) -> Result<(), E
         None => {
             let zone = history.zone.as_ref();
             let store = context.store();
-            store.recent_journal(zone, since, history.limit).await?
+            store
+                .recent_journal(zone, since, history.limit.get())
+                .await?
         }
         Some(name) => {
             let mut journal = around(context, name).await?;
             journal.entries.retain(|one| one.entry.at >= since);
             let all = journal.entries.len();
-            journal.entries.truncate(history.limit);
+            journal.entries.truncate(history.limit.get());
             (journal, all)
         }
     };

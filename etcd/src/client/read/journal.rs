@@ -56,10 +56,14 @@ impl Store {
         let range = zone.map_or_else(|| prefix.journals(), |zone| prefix.journal(zone));
         let listed = self.list_keys(range, None).await?;
         let mut items = listed.items;
+        let mut unreadable = Vec::new();
         items.retain(|item| match prefix.decode(&item.key) {
             Ok(Key::Journal { id, .. }) => id.at >= since,
-            // It is told with the others.
-            _ => true,
+            Ok(_) => false,
+            Err(error) => {
+                unreadable.push(Unreadable::new(&item.key, error));
+                false
+            }
         });
         let all = items.len();
         items.sort_by_key(|item| std::cmp::Reverse(item.mod_revision));
@@ -74,7 +78,9 @@ impl Store {
             let reads = store.fetch(&gets, Some(listed.revision)).await?;
             found.extend(reads.items().cloned());
         }
-        Ok((self.journal_of(listed.revision, &found), all))
+        let mut journal = self.journal_of(listed.revision, &found);
+        journal.unreadable.extend(unreadable);
+        Ok((journal, all))
     }
 
     fn journal_of(&self, revision: i64, items: &[KeyValue]) -> Journal {

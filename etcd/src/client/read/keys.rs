@@ -47,8 +47,15 @@ impl Store {
         mut revision: Option<i64>,
     ) -> Result<Reads, StoreError> {
         let mut reads = Reads::default();
+        let is_one = gets.len() <= OPS_MAX;
         for gets in gets.chunks(OPS_MAX) {
-            let (header, found) = self.get_at_once(gets, revision).await?;
+            // Each of several is a step.
+            let store = if is_one {
+                self.clone()
+            } else {
+                self.with_fresh_timeout()
+            };
+            let (header, found) = store.get_at_once(gets, revision).await?;
             let revision = *revision.get_or_insert(header.revision);
             reads.add(Reads::at(revision, gets.iter().cloned().zip(found)));
         }

@@ -127,7 +127,7 @@ impl<'a> Staging<'a> {
         let mut gone: BTreeSet<u64> = left.collect();
         let mut failed = None;
         if let Some((ZoneRead { settings, .. }, content)) = replaced {
-            let (generation, kept) = (settings.generation, settings.journal_generations());
+            let (generation, kept) = (settings.generation, settings.journal_archives());
             gone.insert(generation);
             if let Some(content) = content {
                 let archived = self.store.archive(self.apex, generation, content, kept);

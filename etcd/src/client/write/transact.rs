@@ -35,6 +35,10 @@ impl Store {
         let mut attempts = Attempts::new(self, name);
         let (mut reads, mut is_current) = (Reads::default(), false);
         loop {
+            if reads.gets().len() > OPS_MAX {
+                // To plan so much has used up time.
+                attempts.renew();
+            }
             let store = attempts.store();
             let planned = planner(&reads).and_then(|(plan, report)| {
                 let plan = plan.map(|plan| plan.recorded(self.prefix(), &reads, &self.stamp()));
@@ -52,6 +56,9 @@ impl Store {
                     }
                 }
                 Ok((Some(plan), report)) if is_current || !self.is_dry_run() => {
+                    if reads.gets().len() > OPS_MAX {
+                        attempts.renew();
+                    }
                     // Those of a very long name do not fit into the transaction: then it returns nothing.
                     let gets = Some(reads.gets()).filter(|gets| gets.len() <= OPS_MAX);
                     let gets = gets.unwrap_or_default();

@@ -99,7 +99,7 @@ impl Store {
 
     /// Archives the content of a zone that was removed at this revision. What cannot be read is not kept.
     async fn archive_removed(&self, read: &ZoneRead, revision: i64) -> Result<(), StoreError> {
-        let kept = read.settings.journal_generations();
+        let kept = read.settings.journal_archives();
         if self.is_dry_run() || kept == 0 {
             return Ok(());
         }

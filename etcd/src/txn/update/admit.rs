@@ -77,7 +77,7 @@ impl Draft<'_> {
             let mut delegation = Plan::default();
             let visible = self.visible(prefix, reads, placed, &mut delegation);
             outcomes.take(part, visible)?;
-            planned.own_compares.extend(delegation.compares);
+            planned.extra_compares.extend(delegation.compares);
         }
         planned.compares.extend(plan.compares);
         Ok(())
@@ -200,7 +200,7 @@ impl Draft<'_> {
                 let key = self.zone.rrset_key(owner, rtype);
                 let old = read.get(&rtype).map(|read| read.rrset.as_ref().ok());
                 match (old, left) {
-                    (None, Left::Nothing) | (_, Left::Unread) => continue,
+                    (None, Left::Nothing) | (_, Left::Unreadable) => continue,
                     (Some(Some(old)), Left::Rrset(new)) if *old == new => continue,
                     (_, Left::Nothing) => plan.delete(prefix, &key),
                     (_, Left::Rrset(new)) => {

@@ -173,7 +173,7 @@ impl<'a> Draft<'a> {
             unreadable: Vec::new(),
             ops: Vec::new(),
             compares: Vec::new(),
-            own_compares: Vec::new(),
+            extra_compares: Vec::new(),
         };
         let edits = self.edits.iter().map(|placed| Part::Edit(placed.number));
         planned.parts.extend(edits);
@@ -181,7 +181,7 @@ impl<'a> Draft<'a> {
             let part = Part::Prerequisite(placed.number);
             planned.parts.insert(part);
             match self.holding(prefix, reads, placed.what)? {
-                Some(compares) => planned.own_compares.extend(compares),
+                Some(compares) => planned.extra_compares.extend(compares),
                 None => {
                     let refusal = Refusal::Unmet(placed.what.clone());
                     outcomes.refused.push((part, refusal));
@@ -196,7 +196,7 @@ impl<'a> Draft<'a> {
             for name in &placed.closer {
                 plan.unchanged(prefix, &Key::Zone(name.clone()), 0);
             }
-            planned.own_compares.extend(plan.compares);
+            planned.extra_compares.extend(plan.compares);
         }
         Ok(planned)
     }

@@ -1,5 +1,5 @@
-//! Plans an update: from the zones that hold its names, the RRsets at its owners, and what the rules of zones need to
-//! know about what is around them.
+//! Plans an update: from the zones that hold its names, the RRsets at its owners, and the
+//! neighbouring records that the zone rules look at.
 
 mod admit;
 mod draft;
@@ -22,7 +22,7 @@ pub enum Planned {
     Nothing,
     /// One transaction.
     Plan(Plan),
-    /// More than one transaction takes.
+    /// It does not fit into one transaction.
     TooLarge,
 }
 
@@ -33,9 +33,9 @@ pub struct ZoneUpdate {
     pub zone: ZoneRead,
     /// The numbers of the prerequisites and edits that are about this zone.
     pub parts: BTreeSet<Part>,
-    /// The RRsets that change, as they were. Those that are new are missing.
+    /// Old values of the changed RRsets; has no entry for new ones.
     pub before: Rrsets,
-    /// The same RRsets as they will be. Those that are removed are missing.
+    /// New values of the changed RRsets; has no entry for removed ones.
     pub after: Rrsets,
     /// The RRsets that go although their values cannot be read.
     pub unreadable: Vec<(Name, Rtype)>,
@@ -43,8 +43,8 @@ pub struct ZoneUpdate {
     ops: Vec<Op>,
     /// What must still hold, key by key.
     compares: Vec<Compare>,
-    /// The part of it that does not follow from an unchanged zone.
-    own_compares: Vec<Compare>,
+    /// What must hold in any case, even if the serial key is compared instead of `compares`.
+    extra_compares: Vec<Compare>,
 }
 
 impl ZoneUpdate {
@@ -57,9 +57,9 @@ impl ZoneUpdate {
         let ZoneRead { apex, settings, .. } = &self.zone;
         let mut change = ZoneChange::of_rrsets(apex, settings, &self.before, &self.after);
         for (owner, rtype) in &self.unreadable {
-            let is_it =
+            let is_same =
                 |change: &&mut RrsetChange| change.owner == *owner && change.rtype == *rtype;
-            match change.rrsets.iter_mut().find(is_it) {
+            match change.rrsets.iter_mut().find(is_same) {
                 Some(change) => change.was_unreadable = true,
                 None => change.rrsets.push(RrsetChange {
                     owner: owner.clone(),
@@ -111,7 +111,7 @@ struct Outcomes {
 }
 
 impl Outcomes {
-    /// The result, if there is one. An error only if the whole update cannot be planned.
+    /// Returns the result, or notes why there is none. Fails only if the whole update cannot be planned.
     fn take<T>(&mut self, part: Part, result: Result<T, NoPlan>) -> Result<Option<T>, NoPlan> {
         match result {
             Ok(result) => return Ok(Some(result)),
@@ -171,7 +171,7 @@ fn join(prefix: &Prefix, reads: &Reads, zones: &[ZoneUpdate]) -> Result<Planned,
             |planned: &ZoneUpdate| Get::key(prefix, &Key::Serial(planned.zone.apex.clone()));
         let serials: Vec<Get> = zones.iter().map(serial).collect();
         let [found] = reads.all([&serials])?;
-        let written: BTreeMap<&Name, i64> = zones
+        let serial_revisions: BTreeMap<&Name, i64> = zones
             .iter()
             .zip(found)
             .map(|(planned, items)| {
@@ -181,7 +181,12 @@ fn join(prefix: &Prefix, reads: &Reads, zones: &[ZoneUpdate]) -> Result<Planned,
             .collect();
         plan.compares = compares(zones, |planned| {
             let apex = &planned.zone.apex;
-            whole_zone(prefix, &planned.zone, written[apex], reads.revision())
+            whole_zone(
+                prefix,
+                &planned.zone,
+                serial_revisions[apex],
+                reads.revision(),
+            )
         });
     }
     Ok(match plan.fits() {
@@ -190,7 +195,8 @@ fn join(prefix: &Prefix, reads: &Reads, zones: &[ZoneUpdate]) -> Result<Planned,
     })
 }
 
-/// The comparisons for all zones, each once. A zone in which nothing has to change must stay so.
+/// The comparisons for all zones, each once. A zone that has edits is compared even if they change nothing, so that this
+/// stays true.
 fn compares(
     zones: &[ZoneUpdate],
     of_changed: impl Fn(&ZoneUpdate) -> Vec<Compare>,
@@ -201,7 +207,7 @@ fn compares(
             .iter()
             .any(|part| matches!(part, Part::Edit(_)));
         let changed = is_edited.then(|| of_changed(planned));
-        let own = planned.own_compares.iter().cloned();
+        let own = planned.extra_compares.iter().cloned();
         changed.into_iter().flatten().chain(own)
     });
     let mut seen = HashSet::new();

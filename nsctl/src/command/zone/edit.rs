@@ -79,7 +79,7 @@ async fn apply(
         exported: Some(exported),
     };
     let imported = import::write(context, apex, &checked, &import).await?;
-    import::conclude(context, apex, &imported).await
+    import::conclude(context, apex, &imported, &[]).await
 }
 
 /// Writes the zone to a new file that only this user can read.

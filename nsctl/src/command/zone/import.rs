@@ -45,7 +45,7 @@ pub(super) async fn import(context: &Context, how: ImportZone) -> Result<(), Err
         )));
     }
     let imported = write(context, apex, &checked, &import).await?;
-    conclude(context, apex, &imported).await
+    conclude(context, apex, &imported, &[]).await
 }
 
 /// Imports with a progress bar. A dry run writes nothing.
@@ -73,11 +73,12 @@ pub(super) async fn write(
     Ok(imported)
 }
 
-/// Reports what was written, or would be.
+/// Reports what was written, or would be. `settings` are lines about settings that no master file has.
 pub(super) async fn conclude(
     context: &Context,
     apex: &Name,
     imported: &Imported,
+    settings: &[String],
 ) -> Result<(), Error> {
     let soa = imported.soa.as_ref();
     let soa = soa.map_or_else(Vec::new, |(old, new)| soa_differences(old, new));
@@ -97,7 +98,11 @@ pub(super) async fn conclude(
                 count => format!(", {count} deleted"),
             };
             let mut text = ChangeText {
-                lines: difference_lines(&soa, if is_listed { differences } else { &[] }),
+                lines: settings
+                    .iter()
+                    .map(|line| format!("{line}\n"))
+                    .collect::<String>()
+                    + &difference_lines(&soa, if is_listed { differences } else { &[] }),
                 done: format!(
                     "{} written to {apex}{what}{deleted}, revision {}\n",
                     plural(imported.written, "RRset"),
@@ -111,6 +116,10 @@ pub(super) async fn conclude(
     };
     let report = ChangeReport {
         soa: Some(soa),
+        settings: settings
+            .iter()
+            .map(|line| line.trim_start_matches("~ ").into())
+            .collect(),
         ..ChangeReport::of(apex, imported.revision, imported.changed)
             .with_records_from_above(imported)
     };

@@ -27,6 +27,8 @@ async fn past(
     let found = found.map_err(|why| Error::Conflict(format!("{apex}: {why}")))?;
     match found.past.settings.clone() {
         Some(settings) => Ok((settings, found)),
+        // It has never existed, as far as is known.
+        None if found.revision == 0 => Err(context.no_zone(apex, found.as_of).await),
         None => Err(Error::Conflict(format!(
             "the zone {apex} did not exist then"
         ))),
@@ -67,7 +69,9 @@ pub(super) async fn rollback(context: &Context, rollback: RollbackZone) -> Resul
     let now = now.map_err(|why| Error::Conflict(format!("{apex}: {why}")))?;
     if !rollback.yes && !context.dry_run && io::stdin().is_terminal() {
         let before = now.past.settings.as_ref().unwrap_or(&settings);
-        let lines = settings_changed(before, &settings)
+        let mut after = settings.clone();
+        after.keep_journal_of(before);
+        let lines = settings_changed(before, &after)
             + &difference_lines(&[], &zonefile::diff(&now.past.rrsets, &found.past.rrsets));
         let question = format!(
             "{}Make {apex} what it was at revision {}? [y/N] ",
@@ -86,7 +90,10 @@ pub(super) async fn rollback(context: &Context, rollback: RollbackZone) -> Resul
     };
     let how = ImportHow {
         mode: ImportMode::Restore,
-        overlap: Overlap::Refuse,
+        overlap: match rollback.force {
+            true => Overlap::Hide,
+            false => Overlap::Refuse,
+        },
         exported: Some(Exported {
             zone: apex.clone(),
             // Later changes were not shown, and are not rolled back.
@@ -96,5 +103,11 @@ pub(super) async fn rollback(context: &Context, rollback: RollbackZone) -> Resul
         }),
     };
     let imported = import::write(context, apex, &checked, &how).await?;
-    import::conclude(context, apex, &imported).await
+    let before = now.past.settings.as_ref().unwrap_or(&checked.settings);
+    let mut after = checked.settings.clone();
+    after.keep_journal_of(before);
+    let settings = settings_changed(before, &after);
+    let others = settings.lines().filter(|line| !line.starts_with("~ SOA "));
+    let others: Vec<String> = others.map(String::from).collect();
+    import::conclude(context, apex, &imported, &others).await
 }

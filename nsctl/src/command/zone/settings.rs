@@ -77,7 +77,7 @@ impl SettingOptions {
         }
         zone.journal_age = self.journal_age.or(zone.journal_age);
         zone.journal_entries = self.journal_entries.or(zone.journal_entries);
-        zone.journal_generations = self.journal_generations.or(zone.journal_generations);
+        zone.journal_archives = self.journal_archives.or(zone.journal_archives);
         let soa = &mut zone.soa;
         if let Some(mbox) = &self.mbox {
             soa.rname = mbox.clone();

@@ -42,8 +42,10 @@ impl Import<'_> {
                 }
             }
             Some(present) => {
-                if self.how.mode != ImportMode::Restore {
-                    wanted.settings.keep_others_of(&present.settings);
+                match self.how.mode {
+                    // Another journal might not reach as far back, and the rollback could not be rolled back.
+                    ImportMode::Restore => wanted.settings.keep_journal_of(&present.settings),
+                    _ => wanted.settings.keep_others_of(&present.settings),
                 }
                 let (content, newest) = self.store.content_and_newest(present).await?;
                 old = content.ok();

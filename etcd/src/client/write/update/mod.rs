@@ -35,7 +35,7 @@ pub struct Changed {
 }
 
 /// One try to make all of an update, or what is about one zone, in one transaction.
-enum Tried {
+enum AtOnce {
     Done(Vec<Changed>),
     TooLarge(Vec<ZoneUpdate>),
 }
@@ -69,8 +69,8 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Vec<Changed>, ChangeError> {
         let zones = match self.at_once(zone, None, update).await? {
-            Tried::Done(changed) => return Ok(changed),
-            Tried::TooLarge(zones) => zones,
+            AtOnce::Done(changed) => return Ok(changed),
+            AtOnce::TooLarge(zones) => zones,
         };
         // Each zone is changed by itself now, and a transaction of one does not see the others.
         if zones.len() > 1 && !update.prerequisites.is_empty() {
@@ -107,8 +107,8 @@ impl Store {
         let numbered = |error| numbered(&parts, error);
         let tried = self.at_once(zone, Some(apex), &part).await;
         match tried.map_err(numbered)? {
-            Tried::Done(mut changed) => Ok(changed.remove(0)),
-            Tried::TooLarge(_) => {
+            AtOnce::Done(mut changed) => Ok(changed.remove(0)),
+            AtOnce::TooLarge(_) => {
                 let hide = zone.is_some_and(|zone| zone.hide);
                 let staged = StagedUpdate {
                     store: self,
@@ -127,7 +127,7 @@ impl Store {
         zone: Option<InZone<'_>>,
         expected: Option<&Name>,
         update: &Update,
-    ) -> Result<Tried, ChangeError> {
+    ) -> Result<AtOnce, ChangeError> {
         let planner = |reads: &Reads| {
             let (planned, zones) = txn::update(self.prefix(), reads, zone, update)?;
             let other = zones
@@ -152,7 +152,7 @@ impl Store {
             ..
         } = self.transact(&name, planner).await?;
         if is_too_large {
-            return Ok(Tried::TooLarge(zones));
+            return Ok(AtOnce::TooLarge(zones));
         }
         let changed = zones.into_iter().map(|of_zone| Changed {
             revision,
@@ -162,7 +162,7 @@ impl Store {
             unreadable: of_zone.unreadable,
             leftover: None,
         });
-        Ok(Tried::Done(changed.collect()))
+        Ok(AtOnce::Done(changed.collect()))
     }
 }
 

@@ -1,9 +1,9 @@
 //! An update of a zone that etcd does not take as one transaction: the zone's new content is staged as a generation
 //! that nobody serves, and one transaction switches to it.
 //!
-//! Others may change the zone meanwhile. The switch fails then, and returns what they have added to the zone's journal. The
-//! update is applied to what they left, and what that changes in the staged generation is written together with the next
-//! try to switch. So each further try takes as long as one transaction, whatever the size of the zone.
+//! Others may change the zone meanwhile. The switch fails then, and returns what they have added to the zone's journal. These
+//! entries are replayed on the copy of the zone and the update is applied again; the corrections to the staged generation
+//! are written together with the next try to switch. So each further try takes as long as one transaction, whatever the size of the zone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,12 +31,12 @@ pub(super) struct StagedUpdate<'a> {
 }
 
 /// A zone, and what the update makes of it.
-struct Draft {
+struct StagedDraft {
     slot: Slot,
     zone: ZoneRead,
     old: Rrsets,
     new: Arc<Rrsets>,
-    /// The zones below, and what must hold so that there are no others; none if they do not matter.
+    /// The zones below, and the comparison that no others were added. None if records may be hidden.
     below: Option<(BTreeSet<Name>, Compare)>,
 }
 
@@ -92,7 +92,7 @@ impl StagedUpdate<'_> {
             plan.compares
                 .extend(below.map(|(_, compare)| compare.clone()));
             if !is_first {
-                // The less there is to do before it is sent, the better.
+                // A retry skips pruning, to save the read before it is sent.
                 plan.changes
                     .iter_mut()
                     .for_each(|change| change.prunes = false);
@@ -122,7 +122,7 @@ impl StagedUpdate<'_> {
         }
     }
 
-    fn changed(&self, draft: &Draft, revision: i64) -> Changed {
+    fn changed(&self, draft: &StagedDraft, revision: i64) -> Changed {
         Changed {
             zone: self.apex.clone(),
             revision,
@@ -134,10 +134,10 @@ impl StagedUpdate<'_> {
     }
 
     /// Applies the update to what others have left of the zone, and adds to `behind` what that changes in the new content.
-    /// False if the whole zone has to be read again.
+    /// False if the update has to start again.
     fn follow(
         &self,
-        draft: &mut Draft,
+        draft: &mut StagedDraft,
         behind: &mut Behind,
         now: &Reads,
     ) -> Result<bool, ChangeError> {
@@ -145,7 +145,7 @@ impl StagedUpdate<'_> {
         let Some((slot, zone, changes)) = caught_up else {
             return Ok(false);
         };
-        // It was not the zone itself that was in the way.
+        // Something other than this zone made a comparison fail.
         if changes.is_empty() {
             return Ok(false);
         }
@@ -170,7 +170,7 @@ impl StagedUpdate<'_> {
         Ok(draft.old != *draft.new)
     }
 
-    /// Whether what others have changed does not matter for what the update does, nor the other way round.
+    /// Whether the change and the update cannot affect each other.
     fn is_independent_of(&self, change: &RrsetChange) -> bool {
         let Update {
             prerequisites,
@@ -186,7 +186,7 @@ impl StagedUpdate<'_> {
     }
 
     /// Reads the zone, and applies the update to it.
-    async fn draft(&self) -> Result<Draft, ChangeError> {
+    async fn draft(&self) -> Result<StagedDraft, ChangeError> {
         let slot = self.store.with_fresh_timeout().slot(self.apex).await?;
         let Some(zone) = slot.present.clone() else {
             let store = self.store.with_fresh_timeout();
@@ -206,7 +206,7 @@ impl StagedUpdate<'_> {
             }
         };
         let new = self.edited(&zone, &old, below.as_ref())?;
-        Ok(Draft {
+        Ok(StagedDraft {
             slot,
             zone,
             old,
