@@ -3,41 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::desk::Desk;
 use domain::base::iana::Rtype;
 use serde_json::{Value, json};
-use tests::{Nsctl, Single, TempDir, World, dns};
+use tests::{TempDir, World, dns};
 
 /// More names than one transaction takes.
 const NAMES: usize = 2_000;
 
-/// `nsctl` for one member of etcd, and files for it.
-struct Desk {
-    _etcd: Single,
-    nsctl: Nsctl,
-    folder: TempDir,
-}
-
 impl Desk {
-    async fn new() -> Self {
-        let etcd = Single::start().await;
-        let nsctl = Nsctl::new(&[etcd.endpoint().into()]);
-        nsctl
-            .run("zone add example.org --ns ns1.example.net")
-            .await
-            .expect(0);
-        Desk {
-            _etcd: etcd,
-            nsctl,
-            folder: TempDir::new(),
-        }
-    }
-
-    fn file(&self, text: &str) -> String {
-        self.folder.write("batch", text).display().to_string()
-    }
-
     async fn batch(&self, text: &str) -> Value {
-        self.nsctl.ok(&format!("batch {}", self.file(text))).await
+        self.nsctl
+            .ok(&format!("batch {}", self.file("batch", text)))
+            .await
     }
 
     /// The records of the zone, without those at the apex.
@@ -160,7 +138,7 @@ async fn a_batch_does_what_its_lines_say() {
                  del c.example.org\nadd c.example.org 7 A 192.0.2.3\nset m.example.org 9 MX\nsend\n";
     let preview = desk
         .nsctl
-        .run(&format!("batch {} --dry-run", desk.file(batch)))
+        .run(&format!("batch {} --dry-run", desk.file("batch", batch)))
         .await
         .expect(0);
     for line in [
@@ -215,7 +193,7 @@ async fn all_errors_are_told_with_their_lines_and_nothing_is_written() {
     ] {
         let refused = desk
             .nsctl
-            .run(&format!("batch {}", desk.file(text)))
+            .run(&format!("batch {}", desk.file("batch", text)))
             .await
             .expect(code);
         for complaint in complaints {
@@ -255,7 +233,7 @@ async fn prerequisites_hold_or_nothing_is_written() {
         let code = if holds { 0 } else { 3 };
         let told = desk
             .nsctl
-            .run(&format!("batch {}", desk.file(&text)))
+            .run(&format!("batch {}", desk.file("batch", &text)))
             .await
             .expect(code);
         assert_eq!(

@@ -4,35 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::desk::Desk;
 use serde_json::{Value, json};
-use tests::{Cluster, Nsctl, Single, TempDir};
-
-/// `nsctl` for one member of etcd with the zone `example.org`, and files for it.
-struct Desk {
-    etcd: Single,
-    nsctl: Nsctl,
-    folder: TempDir,
-}
+use tests::{Cluster, Nsctl, TempDir};
 
 impl Desk {
-    async fn new() -> Self {
-        let etcd = Single::start().await;
-        let nsctl = Nsctl::new(&[etcd.endpoint().into()]);
-        nsctl
-            .run("zone add example.org --ns ns1.example.net")
-            .await
-            .expect(0);
-        Desk {
-            etcd,
-            nsctl,
-            folder: TempDir::new(),
-        }
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        self.folder.write(name, text).display().to_string()
-    }
-
     /// Runs a command that writes; its revision.
     async fn write(&self, command: &str) -> i64 {
         self.nsctl.write(command).await

@@ -11,6 +11,7 @@ mod batch;
 mod behind;
 mod compaction;
 mod consistency;
+mod desk;
 mod dev;
 mod editing;
 mod empty;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use etcd::client::{Exported, ImportHow, ImportMode};
-use etcd::model::{Name, zonefile};
+use etcd::model::Name;
 use etcd::txn::Overlap;
 
+use super::export::master_file;
 use super::file::{self, Signatures};
 use super::import;
 use crate::arguments::EditZone;
@@ -21,17 +22,7 @@ const EDITOR: &str = "vi";
 
 pub(super) async fn edit(context: &Context, how: EditZone) -> Result<(), Error> {
     let apex = &how.zone;
-    let read = context.existing_zone(apex).await?;
-    let serial = context.store().serial(&read).await?;
-    let rrsets = context.store().content(&read).await??;
-    let exported = Exported {
-        zone: apex.clone(),
-        revision: read.as_of,
-        cluster_id: context.store().head().await?.cluster_id,
-        prefix: context.store().prefix().clone(),
-    };
-    let mut text = format!("{exported}\n");
-    zonefile::write(&mut text, apex, &read.settings, serial, &rrsets).map_err(Error::failed)?;
+    let (text, exported) = master_file(context, apex).await?;
     let path = write_file(apex, &text)?;
     let edited = apply(context, apex, &path, &text, exported).await;
     let is_edited = std::fs::read(&path).is_ok_and(|now| now != text.as_bytes());

@@ -8,6 +8,15 @@ use crate::error::Error;
 use crate::output;
 
 pub(super) async fn export(context: &Context, apex: &Name) -> Result<(), Error> {
+    let (text, _) = master_file(context, apex).await?;
+    output::print(&text)
+}
+
+/// A zone as a master file, with its origin in a comment.
+pub(super) async fn master_file(
+    context: &Context,
+    apex: &Name,
+) -> Result<(String, Exported), Error> {
     let read = context.existing_zone(apex).await?;
     let serial = context.store().serial(&read).await?;
     let rrsets = context.store().content(&read).await??;
@@ -19,5 +28,5 @@ pub(super) async fn export(context: &Context, apex: &Name) -> Result<(), Error> 
     };
     let mut text = format!("{exported}\n");
     zonefile::write(&mut text, apex, &read.settings, serial, &rrsets).map_err(Error::failed)?;
-    output::print(&text)
+    Ok((text, exported))
 }
