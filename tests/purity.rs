@@ -36,7 +36,14 @@ const ROOMS: &[(&str, &[Room])] = &[
             ),
             (
                 "client/watch",
-                &["client/connect", "client/read", "mirror", "schema"],
+                &[
+                    "client/connect",
+                    "client/read",
+                    "mirror",
+                    "model",
+                    "schema",
+                    "txn",
+                ],
             ),
             ("client/registration", &["client/connect", "schema"]),
             (

@@ -31,11 +31,17 @@ fn note_closed_stdout() {
 
 /// Prints to standard output. If the reader is gone (`nsctl list | head`), that is not an error.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
+    print_on(text).map(drop)
+}
+
+/// Does the same, and returns whether there still is a reader.
+pub(crate) fn print_on(text: &str) -> Result<bool, Error> {
     match write(text) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Failed(format!(
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::Failed(format!(
             "cannot write to standard output: {error}"
         ))),
-        _ => Ok(()),
     }
 }
 

@@ -16,6 +16,7 @@ mod encrypted;
 mod flood;
 mod forge;
 mod generator;
+mod journal;
 mod linearizable;
 mod load;
 mod net;
@@ -91,6 +92,8 @@ enum Table {
     Linearizable,
     /// Memory, first sync, import and one update, by the number of RRsets.
     Scale,
+    /// What the journal of a zone costs.
+    Journal,
     /// What clients get beside a flood with forged addresses, with response rate limiting and without.
     Flood,
     /// Answers a second with access lists, rate limits and cookies.
@@ -118,6 +121,9 @@ enum Table {
     /// Prints what the admin listener of a front-end has at a path.
     #[command(hide = true)]
     Fetch { admin: SocketAddr, path: String },
+    /// Makes changes, one after the other.
+    #[command(hide = true)]
+    Change(journal::Options),
     /// Writes to etcd at a rate.
     #[command(hide = true)]
     Write(updates::Options),
@@ -136,6 +142,7 @@ fn main() -> ExitCode {
         Table::Forge(options) => forge::run(&options),
         Table::Clients(options) => flood::clients(&options),
         Table::Fetch { admin, path } => linearizable::fetch(admin, &path),
+        Table::Change(options) => journal::change(&options),
         Table::Write(options) => updates::write(&options),
         table => measure(&run, &table),
     };
@@ -159,6 +166,7 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
         Table::Propagation(options) => propagation::run(run, options),
         Table::Updates => updates::run(run),
         Table::Linearizable => linearizable::run(run),
+        Table::Journal => journal::run(run),
         Table::Scale => scale::run(run),
         Table::Flood => flood::run(run),
         Table::Policy => policy::run(run),
@@ -171,6 +179,7 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
             linearizable::run(run)?;
             flood::run(run)?;
             policy::run(run)?;
+            journal::run(run)?;
             scale::run(run)?;
             propagation::run(run, &propagation::Options::default())
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crate::desk::Desk;
 use domain::base::iana::Rtype;
@@ -372,4 +373,54 @@ async fn a_large_batch_keeps_what_others_write_meanwhile() {
     };
     assert_eq!((of(" 192.0.2.4"), of(" 192.0.2.7")), (NAMES, count));
     assert_eq!(records.len(), NAMES + count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_killed_is_done_or_not() {
+    let kills = match std::env::var("NSD_TEST_LONG").is_ok_and(|value| value == "1") {
+        true => 60,
+        false => 12,
+    };
+    let desk = Desk::new().await;
+    let addresses = async || {
+        let records = desk.records().await;
+        assert_eq!(records.len(), NAMES);
+        let mut addresses: Vec<String> = records
+            .iter()
+            .filter_map(|record| record.split(' ').nth(3).map(String::from))
+            .collect();
+        addresses.dedup();
+        addresses
+    };
+    let start = Instant::now();
+    desk.batch(&readdress("192.0.2.1")).await;
+    let took = start.elapsed();
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut done = 0;
+    for kill in 0..kills {
+        let (before, address) = (addresses().await, format!("198.51.100.{kill}"));
+        let entries = desk.nsctl.ok("history --limit 1000").await;
+        let file = desk.file("batch", &readdress(&address));
+        let mut process = desk.nsctl.start(&format!("batch {file}"));
+        tokio::time::sleep(took.mul_f64(random.f64())).await;
+        process.kill();
+        let after = addresses().await;
+        let is_done = after == [address];
+        assert!(is_done || after == before, "{before:?}, then {after:?}");
+        let now = desk.nsctl.ok("history --limit 1000").await;
+        let count = |entries: &Value| entries.as_array().map(Vec::len);
+        assert_eq!(
+            count(&now),
+            count(&entries).map(|count| count + usize::from(is_done)),
+            "an entry for each change"
+        );
+        done += usize::from(is_done);
+    }
+    println!("{kills} kills, {done} batches done");
+    assert!(done < kills, "a poor test: nobody was killed in time");
+    // What they left behind is told, and can be deleted.
+    desk.nsctl.run("zone clean example.org").await.expect(0);
+    let keys = ["get", "--prefix", "--keys-only", "/ns/v1/rr/org.example/"];
+    let keys = desk.etcd.etcdctl(&keys).expect("read");
+    assert_eq!(keys.matches("/A\n").count(), NAMES);
 }

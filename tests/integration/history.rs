@@ -438,3 +438,57 @@ async fn a_killed_writer_leaves_no_change_without_its_entry() {
         acknowledged.len()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_revision_can_be_exported_again() {
+    const TURNS: usize = 60;
+    let desk = Desk::new().await;
+    desk.write("zone set example.org --journal-archives 100")
+        .await;
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut states: Vec<(i64, Vec<String>)> = Vec::new();
+    for turn in 0..TURNS {
+        let (host, address) = (random.usize(..6), random.u8(..9));
+        let command = match random.usize(..9) {
+            0 | 1 => format!("set n{host}.example.org A 192.0.2.{address} --ttl {turn}"),
+            2 => format!("add n{host}.example.org TXT t{address}"),
+            3 => format!("remove n{host}.example.org"),
+            4 => {
+                let text = format!(
+                    "del n{host}.example.org\nadd a.n{host}.example.org 60 A 192.0.2.{address}\n"
+                );
+                format!("batch {}", desk.file("batch", &text))
+            }
+            5 => format!("zone set example.org --default-ttl {}", turn + 1),
+            6 => {
+                let all = zone(&format!("192.0.2.{address}"));
+                let some: String = all.split_inclusive('\n').take(4 + 9 * host).collect();
+                let file = desk.file("some.zone", &some);
+                format!("zone import example.org {file} --replace --force")
+            }
+            7 => {
+                let file = desk.file("all.zone", &zone(&format!("192.0.2.{address}")));
+                format!("zone import example.org {file} --replace --force")
+            }
+            _ if states.is_empty() => continue,
+            _ => {
+                let (revision, _) = states[random.usize(..states.len())];
+                format!("zone rollback example.org --to {revision} --yes")
+            }
+        };
+        let told = desk.nsctl.ok(&command).await;
+        let revision = told["revision"].as_i64().expect("a revision");
+        states.push((revision, desk.export("").await));
+    }
+    let mut replaced = 0;
+    for (revision, export) in &states {
+        assert_eq!(
+            &desk.export(&format!("--at {revision}")).await,
+            export,
+            "at revision {revision}"
+        );
+        replaced += usize::from(export.len() > 200);
+    }
+    let is_varied = replaced > 5 && replaced + 5 < states.len();
+    assert!(is_varied, "a poor test: {replaced} of {}", states.len());
+}

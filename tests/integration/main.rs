@@ -55,4 +55,5 @@ mod unreadable;
 mod verify;
 mod waiting;
 mod warnings;
+mod watch;
 mod writers;

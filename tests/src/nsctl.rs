@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::binary;
+use crate::{Process, binary};
 
 /// `nsctl` with the options that every call needs.
 #[derive(Clone, Debug)]
@@ -67,6 +67,13 @@ impl Nsctl {
         command.args(self.options.as_flattened()).args(args);
         command.stdout(Stdio::piped());
         outcome(command, args).await
+    }
+
+    /// Starts a command, split at white space, that does not end by itself.
+    pub fn start(&self, command: &str) -> Process {
+        let options = self.options.as_flattened().iter().map(String::as_str);
+        let args = options.chain(command.split_whitespace());
+        Process::start(&format!("nsctl {command}"), &binary("nsctl"), args)
     }
 
     /// Runs a command from a shell, as `$0` with the arguments `$@`, with this standard output.

@@ -3,7 +3,7 @@
 //! - `connect`: connections to single endpoints, and requests that fail over from one endpoint to the next.
 //! - `read`: lists at one revision; zones, RRsets, front-ends and members as they are stored.
 //! - `write`: changes, imports and deletions; each is retried until it is applied, refused or out of time.
-//! - `watch`: the driver of the mirror.
+//! - `watch`: the driver of the mirror, and the follower of journals.
 //! - `registration`: a front-end's key under a lease.
 //!
 //! etcd-client neither fails over, nor reconnects a watch, nor skips a dead endpoint. So every connection here is to
@@ -20,11 +20,11 @@ pub use connect::{
     read_small_file,
 };
 pub use read::{
-    Fleet, Head, Journal, Member, MemberState, RangeRead, RrsetsRead, Scope, Survey, Uncovered,
-    UnreadableFrontend, ZonePast, Zones,
+    Fleet, Head, Journal, Member, MemberState, RangeRead, RrsetsRead, Scope, Since, Survey,
+    Uncovered, UnreadableFrontend, ZonePast, Zones,
 };
 pub use registration::{Registered, register};
-pub use watch::{MirrorStatus, watch};
+pub use watch::{JournalNews, MirrorStatus, watch};
 pub use write::{
     ChangeError, Changed, CookieRead, CookieRotation, Exported, FileError, FileText, ImportHow,
     ImportMode, Imported, Progress, Raised, Removed,

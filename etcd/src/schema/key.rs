@@ -141,6 +141,14 @@ impl Prefix {
         range(self.journal_folder())
     }
 
+    /// The journals of all zones, and what lies between them and the head key. Each of our transactions writes the head
+    /// key, so whoever watches this range can tell whether an entry is missing.
+    pub fn journals_and_head(&self) -> Range<Vec<u8>> {
+        let mut end = self.encode(&Key::Head);
+        end.push(0);
+        self.journals().start..end
+    }
+
     /// The journal of a zone, the oldest entry first.
     pub fn journal(&self, zone: &Name) -> Range<Vec<u8>> {
         let mut key = self.journal_folder();

@@ -18,7 +18,7 @@ use etcd::options::{self, StoreOptions};
 use etcd::schema::Author;
 
 pub(crate) use self::records::{
-    AddRecords, Batch, History, ListRecords, Placement, RemoveRecords, SetRecords,
+    AddRecords, Batch, History, ListRecords, Placement, RemoveRecords, SetRecords, Watch,
 };
 pub(crate) use self::values::PrefixWord;
 use self::values::time;
@@ -98,6 +98,11 @@ pub(crate) enum Command {
     /// Each zone has a journal, which keeps its last changes (`zone set --journal-age` and `--journal-entries`). Changes
     /// that were not made with nsctl are not in it.
     History(History),
+    /// Shows changes as they are made, for ever; ends with its reader, or if etcd is restored from a backup.
+    ///
+    /// After a lost connection it goes on where it was: no change is left out or shown twice. It shows what `history` shows,
+    /// the oldest first; with `-o json` a line each. To go on after an end, pass the last revision to `--since`.
+    Watch(Watch),
     /// Lists records.
     List(ListRecords),
     /// Manages zones: settings, import, export, checks.
@@ -161,6 +166,7 @@ impl Command {
             Command::Remove(_) => "remove",
             Command::Batch(_) => "batch",
             Command::History(_) => "history",
+            Command::Watch(_) => "watch",
             Command::List(_) => "list",
             Command::Zone(command) => command.name(),
             Command::Status { .. } => "status",
@@ -183,6 +189,7 @@ impl Command {
             Command::Cookie(CookieCommand::Rotate { writing, .. }) => Some(writing),
             Command::List(_)
             | Command::History(_)
+            | Command::Watch(_)
             | Command::Status { .. }
             | Command::Held(_)
             | Command::Cookie(CookieCommand::Show)

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use etcd::client::Since;
 use etcd::model::Time;
 use etcd::txn::Moment;
 use jiff::Timestamp;
@@ -12,21 +13,12 @@ use jiff::tz::TimeZone;
 
 /// The text is not a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MomentError {
-    /// A revision would do, too.
-    Moment,
-    Time,
-}
+pub(super) struct MomentError;
 
 impl fmt::Display for MomentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let revision = match self {
-            MomentError::Moment => "a revision, ",
-            MomentError::Time => "",
-        };
-        write!(
-            f,
-            "expected {revision}a time such as 2026-11-27T10:30:00Z (without a zone it is UTC), or how long ago, as in 90m or 2d"
+        f.write_str(
+            "expected a revision, a time such as 2026-11-27T10:30:00Z (without a zone it is UTC), or how long ago, as in 90m or 2d",
         )
     }
 }
@@ -35,26 +27,38 @@ impl Error for MomentError {}
 
 /// Reads a revision or a time.
 pub(super) fn moment(text: &str) -> Result<Moment, MomentError> {
-    if text.bytes().all(|octet| octet.is_ascii_digit()) {
-        return text
-            .parse()
-            .map(Moment::Revision)
-            .map_err(|_| MomentError::Moment);
+    if let Some(revision) = revision(text)? {
+        return Ok(Moment::Revision(revision));
     }
-    let time = past(text).map_err(|_| MomentError::Moment)?;
+    let time = past(text)?;
     // `history` shows whole seconds: such a time means all of the second.
     let is_whole = text.parse::<Time>().is_err() && time % 1000 == 0;
     Ok(Moment::Time(if is_whole { time + 999 } else { time }))
 }
 
+/// Reads a revision or a time since which changes are meant.
+pub(super) fn since(text: &str) -> Result<Since, MomentError> {
+    match revision(text)? {
+        Some(revision) => Ok(Since::Revision(revision)),
+        None => past(text).map(Since::Time),
+    }
+}
+
+/// Reads a revision, if it is one.
+fn revision(text: &str) -> Result<Option<i64>, MomentError> {
+    let is_number = text.bytes().all(|octet| octet.is_ascii_digit());
+    let read = is_number.then(|| text.parse().map_err(|_| MomentError));
+    read.transpose()
+}
+
 /// Reads a time, or how long ago it was, in milliseconds of Unix time.
-pub(super) fn past(text: &str) -> Result<u64, MomentError> {
+fn past(text: &str) -> Result<u64, MomentError> {
     let at = match text.parse() {
         Ok(Time(ago)) => before_now(ago),
         Err(_) => timestamp(text),
     };
     at.and_then(|at| u64::try_from(at.as_millisecond()).ok())
-        .ok_or(MomentError::Time)
+        .ok_or(MomentError)
 }
 
 fn before_now(ago: Duration) -> Option<Timestamp> {
@@ -90,7 +94,7 @@ mod tests {
         let ago = past("1h").expect("a time");
         assert!(ago.abs_diff(now - 3_600_000) < 10_000, "{ago}");
         for text in ["", "x", "-1", "2026-13-01", "99999999999999999999"] {
-            assert_eq!(moment(text), Err(MomentError::Moment), "{text}");
+            assert_eq!(moment(text), Err(MomentError), "{text}");
         }
     }
 }

@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use etcd::client::Since;
 use etcd::model::{Name, Rtype};
 
 use super::conditions::{Conditions, IfRevision};
-use super::moment::past;
+use super::moment::since;
 use super::values::ttl;
 use super::writing::WriteOptions;
 
@@ -93,12 +94,28 @@ pub(crate) struct History {
     /// Only this zone [default: all zones].
     #[arg(long)]
     pub(crate) zone: Option<Name>,
-    /// Only changes since this time, as in 2026-11-27T10:30:00Z, or since that long ago, as in 90m or 2d.
-    #[arg(long, value_name = "TIME", value_parser = past)]
-    pub(crate) since: Option<u64>,
+    /// Only changes after this revision, since this time, as in 2026-11-27T10:30:00Z, or since that long ago, as in 90m or
+    /// 2d.
+    #[arg(long, value_name = "REVISION|TIME", value_parser = since)]
+    pub(crate) since: Option<Since>,
     /// The most changes to show.
     #[arg(long, value_name = "COUNT", default_value = "20")]
     pub(crate) limit: NonZeroUsize,
+}
+
+/// `watch`.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Only changes of the records at this name, and changes of the whole zone.
+    #[arg(conflicts_with = "zone")]
+    pub(crate) name: Option<Name>,
+    /// Only this zone [default: all zones].
+    #[arg(long)]
+    pub(crate) zone: Option<Name>,
+    /// Begin with the changes after this revision, since this time, as in 2026-11-27T10:30:00Z, or since that long ago, as
+    /// in 90m or 2d [default: now].
+    #[arg(long, value_name = "REVISION|TIME", value_parser = since)]
+    pub(crate) since: Option<Since>,
 }
 
 /// `list`.

@@ -1,6 +1,6 @@
 //! `history`.
 
-use etcd::client::Journal;
+use etcd::client::{Journal, Since};
 use etcd::model::zonefile::{self, Rrsets};
 use etcd::model::{Name, Rrset, Rtype, ZoneSettings};
 use etcd::schema::{JournalEntry, RrsetChange};
@@ -60,18 +60,15 @@ struct SetRow {
 }
 
 pub(super) async fn history(context: &Context, history: History) -> Result<(), Error> {
-    let since = history.since.unwrap_or(0);
+    let since = history.since.unwrap_or(Since::Revision(0));
     let (journal, all) = match &history.name {
         None => {
-            let zone = history.zone.as_ref();
+            let (zone, limit) = (history.zone.as_ref(), history.limit.get());
             let store = context.store();
-            store
-                .recent_journal(zone, since, history.limit.get())
-                .await?
+            store.recent_journal(zone, since, limit, None).await?
         }
         Some(name) => {
-            let mut journal = around(context, name).await?;
-            journal.entries.retain(|one| one.entry.at >= since);
+            let mut journal = around(context, name, since, None).await?;
             let all = journal.entries.len();
             journal.entries.truncate(history.limit.get());
             (journal, all)
@@ -107,17 +104,26 @@ pub(super) async fn history(context: &Context, history: History) -> Result<(), E
     }
 }
 
-/// The changes at a name: in all zones that hold it or have held it.
-async fn around(context: &Context, name: &Name) -> Result<Journal, Error> {
-    let mut all = Journal::default();
+/// The changes at a name since a moment, in all zones that hold it or have held it; at a revision if one is given.
+pub(super) async fn around(
+    context: &Context,
+    name: &Name,
+    since: Since,
+    as_of: Option<i64>,
+) -> Result<Journal, Error> {
+    let mut all = Journal {
+        revision: as_of.unwrap_or(0),
+        ..Journal::default()
+    };
+    let is_meant =
+        |one: &Recorded| since.includes(one.revision, one.entry.at) && is_about(&one.entry, name);
     for zone in name.ancestors() {
         let revision = Some(all.revision).filter(|revision| *revision > 0);
         let journal = context.store().journal(Some(&zone), revision).await?;
         all.revision = journal.revision;
         all.unreadable.extend(journal.unreadable);
         let entries = journal.entries.into_iter();
-        all.entries
-            .extend(entries.filter(|one| is_about(&one.entry, name)));
+        all.entries.extend(entries.filter(is_meant));
     }
     all.entries
         .sort_by_key(|one| std::cmp::Reverse(one.revision));
@@ -125,7 +131,7 @@ async fn around(context: &Context, name: &Name) -> Result<Journal, Error> {
 }
 
 /// Whether a change may have changed the records at a name.
-fn is_about(entry: &JournalEntry, name: &Name) -> bool {
+pub(super) fn is_about(entry: &JournalEntry, name: &Name) -> bool {
     let generation = |settings: &Option<ZoneSettings>| settings.as_ref().map(|one| one.generation);
     let settings = entry.settings.as_ref();
     settings.is_some_and(|change| generation(&change.old) != generation(&change.new))
@@ -135,9 +141,32 @@ fn is_about(entry: &JournalEntry, name: &Name) -> bool {
 
 /// A change as rows for people: the first one has who and when, each one a line of what.
 fn rows(recorded: &Recorded, name: Option<&Name>) -> Vec<Vec<String>> {
-    let Recorded {
-        revision, entry, ..
-    } = recorded;
+    let rest = std::iter::repeat_with(|| [const { String::new() }; 4]);
+    let heads = std::iter::once(head(recorded)).chain(rest);
+    heads
+        .zip(body(recorded, name))
+        .map(|(head, line)| head.into_iter().chain([line]).collect())
+        .collect()
+}
+
+/// Revision, time, author and command of a change.
+pub(super) fn head(recorded: &Recorded) -> [String; 4] {
+    let author = &recorded.entry.author;
+    let by = match &author.user {
+        Some(user) => format!("{} ({user})", author.by),
+        None => author.by.clone(),
+    };
+    [
+        recorded.revision.to_string(),
+        time(recorded.entry.at),
+        by,
+        author.via.clone(),
+    ]
+}
+
+/// Why a change was made and what it changed, a line each: at least one.
+pub(super) fn body(recorded: &Recorded, name: Option<&Name>) -> Vec<String> {
+    let entry = &recorded.entry;
     let mut lines = lines(recorded, name);
     let more = lines.len().saturating_sub(LINES_MAX);
     if more > 1 {
@@ -153,22 +182,7 @@ fn rows(recorded: &Recorded, name: Option<&Name>) -> Vec<Vec<String>> {
     if lines.is_empty() {
         lines.push("nothing that is served".into());
     }
-    let by = match &entry.author.user {
-        Some(user) => format!("{} ({user})", entry.author.by),
-        None => entry.author.by.clone(),
-    };
-    let head = [
-        revision.to_string(),
-        time(entry.at),
-        by,
-        entry.author.via.clone(),
-    ];
-    let rest = std::iter::repeat_with(|| [const { String::new() }; 4]);
-    let heads = std::iter::once(head).chain(rest);
-    heads
-        .zip(lines)
-        .map(|(head, line)| head.into_iter().chain([line]).collect())
-        .collect()
+    lines
 }
 
 /// What a change changed, a line each.

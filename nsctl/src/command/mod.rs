@@ -10,6 +10,7 @@ mod list;
 mod records;
 mod status;
 mod verify;
+mod watch;
 mod zone;
 
 use etcd::client::Store;
@@ -39,6 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Remove(remove) => records::remove(&context, remove).await,
         Command::Batch(batch) => batch::batch(&context, batch).await,
         Command::History(history) => history::history(&context, history).await,
+        Command::Watch(watch) => watch::watch(&context, watch).await,
         Command::List(list) => list::list(&context, list).await,
         Command::Zone(command) => zone::run(&context, command).await,
         Command::Status { frontend, no_fail } => {

@@ -40,7 +40,9 @@ impl Recorded {
             Promise::Bounded(limit) => format!("bounded:{}s", limit.as_secs()),
             Promise::Linearizable => "linearizable".into(),
         };
-        let add = format!("zone add {apex} --ns ns1.example.org --consistency {consistency}");
+        let add = format!(
+            "zone add {apex} --ns ns1.example.org --consistency {consistency} --journal-entries 1000000"
+        );
         nsctl.write(&add).await;
         Recorded {
             apex: apex.into(),

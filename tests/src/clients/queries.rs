@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::base::iana::Rtype;
+use serde_json::Value;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Recorded, TTL};
 use crate::dns::{self, Answer};
-use crate::history::{Query, Reply, Span};
+use crate::history::{Entry, Query, Reply, Span};
 use crate::{Frontend, Nsctl, ensure, eventually};
 
 /// When a client gives up. A front-end says SERVFAIL before that where it cannot tell.
@@ -254,6 +255,8 @@ pub async fn last(nsctl: &Nsctl, frontends: &[&Frontend], zones: &[Arc<Recorded>
             });
             zone.history().held(owner, value);
         }
+        let entries = journal(nsctl, &zone.apex).await;
+        zone.history().journal(entries);
     }
     for question in zones.iter().flat_map(questions) {
         for frontend in frontends {
@@ -269,4 +272,25 @@ pub async fn last(nsctl: &Nsctl, frontends: &[&Frontend], zones: &[Arc<Recorded>
             question.zone.history().last(query);
         }
     }
+}
+
+/// The changes of TXT records in the journal of a zone.
+async fn journal(nsctl: &Nsctl, apex: &str) -> Vec<Entry> {
+    let told = nsctl
+        .ok(&format!("history --zone {apex} --limit 1000000"))
+        .await;
+    let text = |value: &Value| value.as_str().expect("a string").to_string();
+    let mut entries = Vec::new();
+    for told in told.as_array().expect("a list") {
+        let changes = told["changes"].as_array().expect("a list").iter();
+        for change in changes.filter(|change| change["type"] == "TXT") {
+            let new = change["new"]["rdata"].as_array();
+            entries.push(Entry {
+                revision: told["revision"].as_i64().expect("a revision"),
+                rrset: text(&change["name"]).trim_end_matches('.').into(),
+                value: new.map(|rdata| text(&rdata[0]).trim_matches('"').into()),
+            });
+        }
+    }
+    entries
 }

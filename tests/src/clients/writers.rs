@@ -1,7 +1,8 @@
 //! Writers that record what came of each write.
 //!
 //! Each zone has two kinds of writers, which all write the same RRsets. One kind writes as `nsctl` does, which reads,
-//! plans, and tries again where an answer was lost. The other one sends one transaction without comparisons, once.
+//! plans, and tries again where an answer was lost. The other one sends one transaction without comparisons, once, and keeps no
+//! journal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -155,6 +156,7 @@ impl Writer {
                 value,
                 span,
                 outcome,
+                is_recorded: matches!(self.way, Way::Planned(_)),
             });
             sleep(pause.mul_f64(2.0 * self.random.f64())).await;
         }

@@ -11,12 +11,14 @@
 //! | [`Rule::NobodyWrote`] | all | a value that is served was written, and not refused |
 //! | [`Rule::WentBack`] | all | a front-end never shows an older state than it has shown, on any RRset, nor an older serial |
 //! | [`Rule::Lost`], [`Rule::Apart`] | all | the last answers have the last acknowledged writes, the same everywhere, and are what etcd holds |
+//! | [`Rule::Journal`] | all | the journal has each write that was done once, at the revision that was acknowledged, and writes in the order of their times |
 //! | [`Rule::Unavailable`] | `available` | an answer is never SERVFAIL |
 //! | [`Rule::TooOld`] | `bounded` | an answer, and a serial, was current within the limit before the query, or during it |
 //! | [`Rule::NotLinearizable`] | `linearizable` | the operations on each RRset have an order that a register explains; serials have all writes acknowledged before |
 //!
 //! This folder is pure: instants come from whoever records ([`crate::clients`]).
 
+mod journal;
 mod linearizable;
 mod serials;
 mod state;
@@ -27,6 +29,7 @@ mod violation;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+pub use journal::Entry;
 pub use violation::{Rule, Violation};
 
 use serials::Serials;
@@ -61,6 +64,8 @@ pub struct Write {
     pub span: Span,
     /// What came of it.
     pub outcome: Outcome,
+    /// Whether its writer keeps the journal.
+    pub is_recorded: bool,
 }
 
 /// What came of a write.
@@ -140,6 +145,8 @@ pub struct History {
     last: Vec<Query>,
     /// What etcd itself had then, by RRset.
     held: BTreeMap<String, Option<String>>,
+    /// The zone's journal, if it was read then.
+    journal: Option<Vec<Entry>>,
     down: Vec<(String, Span)>,
     unsynced: Vec<(String, Span)>,
 }
@@ -160,6 +167,7 @@ impl History {
             queries: Vec::new(),
             last: Vec::new(),
             held: BTreeMap::new(),
+            journal: None,
             down: Vec::new(),
             unsynced: Vec::new(),
         }
@@ -183,6 +191,11 @@ impl History {
     /// Records what etcd itself holds of an RRset when all writes have ended, those of unknown outcome, too.
     pub fn held(&mut self, rrset: &str, value: Option<String>) {
         self.held.insert(rrset.into(), value);
+    }
+
+    /// Records the zone's journal when all writes have ended.
+    pub fn journal(&mut self, entries: Vec<Entry>) {
+        self.journal = Some(entries);
     }
 
     /// A front-end was deliberately kept from answering: killed, or frozen.
@@ -231,6 +244,9 @@ impl History {
         }
         self.check_order(&states, &mut found);
         self.check_last(&states, &mut found);
+        if let Some(entries) = &self.journal {
+            journal::check(&self.writes, entries, self.origin, &mut found);
+        }
         if *promise == Promise::Linearizable {
             for register in registers.values() {
                 if let Err(least) = linearizable::check(register) {

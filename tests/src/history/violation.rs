@@ -28,6 +28,8 @@ pub enum Rule {
     Apart,
     /// An answer is older than the limit of the zone.
     TooOld,
+    /// The journal is not what clients saw.
+    Journal,
     /// No order of the operations explains the answers.
     NotLinearizable,
 }

@@ -3,7 +3,7 @@
 use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rtype, ZoneSettings};
-use crate::schema::{Key, KeyValue, Unreadable, decode_archive, decode_journal};
+use crate::schema::{Key, KeyValue, Prefix, Unreadable, decode_archive, decode_journal};
 use crate::txn::{Get, Moment, NotRecorded, Past, Recorded, Refusal, WayBack, ZoneRead};
 
 /// Number of entries that are read at once: each may be as large as a transaction.
@@ -18,6 +18,25 @@ pub struct Journal {
     pub entries: Vec<Recorded>,
     /// Keys that are no entries.
     pub unreadable: Vec<Unreadable>,
+}
+
+/// Since when entries of journals are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// After this revision.
+    Revision(i64),
+    /// At this time or later, in milliseconds of Unix time.
+    Time(u64),
+}
+
+impl Since {
+    /// Whether a change of this revision, made at this time, is meant.
+    pub fn includes(self, revision: i64, at: u64) -> bool {
+        match self {
+            Since::Revision(after) => revision > after,
+            Since::Time(time) => at >= time,
+        }
+    }
 }
 
 /// A zone in the past.
@@ -44,21 +63,22 @@ impl Store {
         Ok(self.journal_of(listed.revision, &listed.items))
     }
 
-    /// The newest entries of the journal of a zone, or of those of all zones, that were made since a time in milliseconds of
-    /// Unix time; and the number of all that were.
+    /// The newest entries of the journal of a zone, or of those of all zones, that were made since a moment; and the number
+    /// of all that were. At a revision if one is given.
     pub async fn recent_journal(
         &self,
         zone: Option<&Name>,
-        since: u64,
+        since: Since,
         limit: usize,
+        as_of: Option<i64>,
     ) -> Result<(Journal, usize), StoreError> {
         let prefix = self.prefix();
         let range = zone.map_or_else(|| prefix.journals(), |zone| prefix.journal(zone));
-        let listed = self.list_keys(range, None).await?;
-        let mut items = listed.items;
+        let listed = self.list_keys(range, as_of).await?;
+        let (count, mut items) = (listed.items.len(), listed.items);
         let mut unreadable = Vec::new();
         items.retain(|item| match prefix.decode(&item.key) {
-            Ok(Key::Journal { id, .. }) => id.at >= since,
+            Ok(Key::Journal { id, .. }) => since.includes(item.mod_revision, id.at),
             Ok(_) => false,
             Err(error) => {
                 unreadable.push(Unreadable::new(&item.key, error));
@@ -68,6 +88,10 @@ impl Store {
         let all = items.len();
         items.sort_by_key(|item| std::cmp::Reverse(item.mod_revision));
         items.truncate(limit);
+        if items.len() == count {
+            let store = self.with_fresh_timeout();
+            return Ok((store.journal(zone, Some(listed.revision)).await?, all));
+        }
         let mut found = Vec::new();
         for items in items.chunks(AT_ONCE) {
             let gets: Vec<Get> = items
@@ -89,22 +113,9 @@ impl Store {
             ..Journal::default()
         };
         for item in items {
-            let (zone, id) = match self.prefix().decode(&item.key) {
-                Ok(Key::Journal { zone, id }) => (zone, id),
-                Ok(_) => continue,
-                Err(error) => {
-                    journal.unreadable.push(Unreadable::new(&item.key, error));
-                    continue;
-                }
-            };
-            match decode_journal(&item.value) {
-                Ok(entry) => journal.entries.push(Recorded {
-                    zone,
-                    id,
-                    revision: item.mod_revision,
-                    entry,
-                }),
-                Err(error) => journal.unreadable.push(Unreadable::new(&item.key, error)),
+            match recorded(self.prefix(), item) {
+                Ok(entry) => journal.entries.extend(entry),
+                Err(unreadable) => journal.unreadable.push(unreadable),
             }
         }
         let entries = &mut journal.entries;
@@ -214,6 +225,23 @@ impl Store {
         }
         Ok((!listed.items.is_empty()).then_some(rrsets))
     }
+}
+
+/// Reads an entry of a journal; none if the key is that of something else.
+pub(crate) fn recorded(prefix: &Prefix, item: &KeyValue) -> Result<Option<Recorded>, Unreadable> {
+    let Key::Journal { zone, id } = prefix
+        .decode(&item.key)
+        .map_err(|error| Unreadable::new(&item.key, error))?
+    else {
+        return Ok(None);
+    };
+    let entry = decode_journal(&item.value).map_err(|error| Unreadable::new(&item.key, error))?;
+    Ok(Some(Recorded {
+        zone,
+        id,
+        revision: item.mod_revision,
+        entry,
+    }))
 }
 
 fn generation_read(apex: &Name, settings: ZoneSettings, as_of: i64) -> ZoneRead {

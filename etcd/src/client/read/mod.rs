@@ -16,7 +16,8 @@ mod rrsets;
 mod zones;
 
 pub use frontends::{Fleet, UnreadableFrontend};
-pub use journal::{Journal, ZonePast};
+pub(crate) use journal::recorded;
+pub use journal::{Journal, Since, ZonePast};
 pub use keys::Head;
 pub(crate) use keys::{found, to_op};
 pub use list::{RangeRead, Survey};

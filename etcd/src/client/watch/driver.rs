@@ -43,9 +43,11 @@ pub struct MirrorStatus {
 
 /// What the mirror's driver has in progress.
 pub(super) struct Driver {
-    /// All keys.
+    /// The keys that are mirrored. The head key is one of them.
     range: Range<Vec<u8>>,
     head: Vec<u8>,
+    /// A list leaves out what was not changed since this revision.
+    since: i64,
     config: Config,
     /// The URL connected to.
     endpoint: String,
@@ -61,10 +63,11 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(config: Config, prefix: &Prefix) -> Self {
+    pub(super) fn new(config: Config, prefix: &Prefix, range: Range<Vec<u8>>, since: i64) -> Self {
         Driver {
-            range: prefix.all(),
+            range,
             head: prefix.encode(&Key::Head),
+            since,
             config,
             endpoint: String::new(),
             connection: None,
@@ -196,7 +199,7 @@ impl Driver {
                 }
                 self.step = self.request(|connection| {
                     let range = self.range.clone();
-                    connection.page(range, after, revision, self.size)
+                    connection.page(range, self.since, after, revision, self.size)
                 });
             }
             Action::Watch { from } => {

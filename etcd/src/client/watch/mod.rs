@@ -1,13 +1,17 @@
 //! The driver of the mirror: does what the state machine asks for, and tells it what came of it.
 
 mod driver;
+mod journal;
 mod requests;
 mod trouble;
 
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 pub use driver::MirrorStatus;
 use driver::{Driver, or_never};
+pub use journal::JournalNews;
 use tokio::sync::Notify;
 use trouble::Trouble;
 
@@ -27,11 +31,25 @@ pub async fn watch(
     relist: &Notify,
     mut sink: impl FnMut(Vec<Event>, &MirrorStatus),
 ) {
-    let mut driver = Driver::new(config, &prefix);
-    let mut mirror = match resume {
+    let driver = Driver::new(config, &prefix, prefix.all(), 0);
+    let mirror = match resume {
         Some(resume) => Mirror::resume(Instant::now(), pace, resume),
         None => Mirror::new(Instant::now(), pace),
     };
+    let sink = |events, status: &MirrorStatus| {
+        sink(events, status);
+        ControlFlow::<Infallible>::Continue(())
+    };
+    match drive(driver, mirror, relist, sink).await {}
+}
+
+/// Drives the mirror until the sink ends it.
+async fn drive<T>(
+    mut driver: Driver,
+    mut mirror: Mirror,
+    relist: &Notify,
+    mut sink: impl FnMut(Vec<Event>, &MirrorStatus) -> ControlFlow<T>,
+) -> T {
     let mut trouble = Trouble::default();
     loop {
         let result = tokio::select! {
@@ -39,7 +57,10 @@ pub async fn watch(
             () = relist.notified() => Ok(Input::Doubt),
             (endpoint, found) = or_never(trouble.diagnosis.as_mut()) => {
                 trouble.diagnosed(endpoint, found);
-                sink(Vec::new(), &driver.status(&mirror, &trouble));
+                let status = driver.status(&mirror, &trouble);
+                if let ControlFlow::Break(end) = sink(Vec::new(), &status) {
+                    return end;
+                }
                 continue;
             }
         };
@@ -58,6 +79,8 @@ pub async fn watch(
         let status = driver.status(&mirror, &trouble);
         // Start the next request before the sink runs: the next page travels while this one is applied.
         driver.start(action);
-        sink(events, &status);
+        if let ControlFlow::Break(end) = sink(events, &status) {
+            return end;
+        }
     }
 }

@@ -44,10 +44,12 @@ impl Connection {
         })
     }
 
-    /// Reads the page of a range that follows the key `after`: at a revision, or linearizably without one.
+    /// Reads the page of a range that follows the key `after`: at a revision, or linearizably without one. Only what was
+    /// changed after the revision `since`.
     pub(super) fn page(
         &self,
         range: Range<Vec<u8>>,
+        since: i64,
         after: Option<Vec<u8>>,
         revision: Option<i64>,
         mut size: PageSize,
@@ -56,7 +58,9 @@ impl Connection {
         let options = GetOptions::new()
             .with_range(range.end)
             .with_limit(size.keys())
-            .with_revision(revision.unwrap_or(0));
+            .with_revision(revision.unwrap_or(0))
+            // 0 means no limit, and etcd then takes a quicker way.
+            .with_min_mod_revision(if since > 0 { since + 1 } else { 0 });
         let (mut kv, endpoint) = (kv_client(&self.read), self.endpoint.clone());
         aside(async move {
             let asked = Instant::now();

@@ -36,6 +36,7 @@ impl Story {
             value: Some(value.to_string()).filter(|value| !value.is_empty()),
             span,
             outcome,
+            is_recorded: true,
         });
         self
     }
@@ -100,6 +101,21 @@ impl Story {
         let (rrset, value) = what.split_once('=').expect("an RRset and its value");
         let value = Some(value.to_string()).filter(|value| !value.is_empty());
         self.history.held(rrset, value);
+        self
+    }
+
+    /// What the journal has at the end, as in `5 x=1`.
+    fn journal(mut self, entries: &[&str]) -> Self {
+        let entries = entries.iter().map(|entry| {
+            let (revision, what) = entry.split_once(' ').expect("a revision and a change");
+            let (rrset, value) = what.split_once('=').expect("an assignment");
+            Entry {
+                revision: revision.parse().expect("a revision"),
+                rrset: rrset.into(),
+                value: Some(value.to_string()).filter(|value| !value.is_empty()),
+            }
+        });
+        self.history.journal(entries.collect());
         self
     }
 
@@ -229,6 +245,47 @@ fn serials_are_as_fresh_as_answers() {
     let last = |serial| three_writes().last_soa(100, "fe1", serial);
     last(7).keeps(Promise::Available);
     last(6).breaks(Promise::Available, Rule::Lost);
+}
+
+#[test]
+fn the_journal_has_what_was_done_once_and_in_order() {
+    let all = ["5 x=1", "6 x=2", "7 y=3"];
+    three_writes().journal(&all).keeps(Promise::Available);
+    for wrong in [
+        // One is missing, at another revision, of another value, another's, done twice.
+        &all[1..],
+        &["4 x=1", "6 x=2", "7 y=3"],
+        &["5 x=9", "6 x=2", "7 y=3"],
+        &["5 x=1", "6 x=2", "7 y=3", "8 y=4"],
+        &["5 x=1", "6 x=2", "7 y=3", "8 x=2"],
+        &["5 x=1", "6 x=2", "6 x=", "7 y=3"],
+    ] {
+        three_writes()
+            .journal(wrong)
+            .breaks(Promise::Available, Rule::Journal);
+    }
+    // What was refused was not done; of what is unknown either is right, but not before what had ended when it began.
+    let other = |outcome| three_writes().write(60, 70, "x=4", outcome);
+    let with = |revision: i64| {
+        let entry = format!("{revision} x=4");
+        other(Outcome::Unknown).journal(&["5 x=1", "6 x=2", "7 y=3", &entry])
+    };
+    for outcome in [Outcome::Refused, Outcome::Unknown] {
+        other(outcome).journal(&all).keeps(Promise::Available);
+    }
+    with(8).keeps(Promise::Available);
+    with(3).breaks(Promise::Available, Rule::Journal);
+    other(Outcome::Refused)
+        .journal(&["5 x=1", "6 x=2", "7 y=3", "8 x=4"])
+        .breaks(Promise::Available, Rule::Journal);
+    // Removals have no value of their own.
+    let removed = || three_writes().set(60, 70, "x=", 8).unknown(80, 90, "x=");
+    removed()
+        .journal(&["5 x=1", "6 x=2", "7 y=3", "8 x=", "9 x="])
+        .keeps(Promise::Available);
+    removed()
+        .journal(&all)
+        .breaks(Promise::Available, Rule::Journal);
 }
 
 #[test]
