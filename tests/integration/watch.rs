@@ -183,7 +183,7 @@ async fn no_change_is_lost_or_shown_twice_whatever_becomes_of_the_connection() {
             let nsctl = nsctl.clone();
             tokio::spawn(async move {
                 let mut random = fastrand::Rng::with_seed(writer as u64);
-                for turn in 0..40 {
+                for turn in 0..100 {
                     let host = random.usize(..5);
                     let command = format!("set n{host}.example.org TXT {writer}-{turn}");
                     nsctl.write(&command).await;
