@@ -8,11 +8,13 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use etcd::model::zonefile::RrsetFinding;
 use etcd::model::{Name, shown};
 use etcd::schema::Unreadable;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -31,11 +33,11 @@ fn note_closed_stdout() {
 
 /// Prints to standard output. If the reader is gone (`nsctl list | head`), that is not an error.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
-    print_on(text).map(drop)
+    print_to_reader(text).map(drop)
 }
 
 /// Does the same, and returns whether there still is a reader.
-pub(crate) fn print_on(text: &str) -> Result<bool, Error> {
+pub(crate) fn print_to_reader(text: &str) -> Result<bool, Error> {
     match write(text) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
@@ -52,6 +54,20 @@ fn write(text: &str) -> io::Result<()> {
     // Not through `Stdout`, which buffers, and ignores the error of a descriptor that cannot be written to.
     let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     stdout.write_all(text.as_bytes())
+}
+
+/// Waits until nobody reads standard output any more; for ever if it is nothing that has a reader.
+pub(crate) async fn reader_left() {
+    let stdout = io::stdout();
+    loop {
+        // Errors are reported whatever is asked for.
+        let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+        let now = Timespec::default();
+        if poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::ERR) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Prints the help or the version, as clap renders it.

@@ -40,7 +40,6 @@ pub(crate) fn run(run: &Run) -> Result<(), String> {
     for _ in 0..rounds {
         for ((_, entries), readings) in KINDS.iter().zip(&mut readings) {
             store::nsctl(&net, &["zone", "clean", ZONE, "--history"])?;
-            // It is another setting each time.
             store::nsctl(&net, &["zone", "set", ZONE, "--journal-entries", entries])?;
             let before = compacted(&net)?;
             let listen = ["10.53.0.1:53"];

@@ -142,7 +142,7 @@ impl Prefix {
     }
 
     /// The journals of all zones, and what lies between them and the head key. Each of our transactions writes the head
-    /// key, so whoever watches this range can tell whether an entry is missing.
+    /// key, so whoever watches this range can tell whether it has fallen behind.
     pub fn journals_and_head(&self) -> Range<Vec<u8>> {
         let mut end = self.encode(&Key::Head);
         end.push(0);

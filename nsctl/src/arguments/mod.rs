@@ -98,10 +98,10 @@ pub(crate) enum Command {
     /// Each zone has a journal, which keeps its last changes (`zone set --journal-age` and `--journal-entries`). Changes
     /// that were not made with nsctl are not in it.
     History(History),
-    /// Shows changes as they are made, for ever; ends with its reader, or if etcd is restored from a backup.
+    /// Follows changes as they are made, until the output is closed or etcd is restored from a backup.
     ///
-    /// After a lost connection it goes on where it was: no change is left out or shown twice. It shows what `history` shows,
-    /// the oldest first; with `-o json` a line each. To go on after an end, pass the last revision to `--since`.
+    /// After a lost connection it continues where it stopped; no change is skipped or repeated. It shows what `history` shows,
+    /// the oldest first; with `-o json`, one object per line. To continue later, pass the last revision shown to `--since`.
     Watch(Watch),
     /// Lists records.
     List(ListRecords),

@@ -85,17 +85,23 @@ pub(crate) struct Batch {
     pub(crate) writing: WriteOptions,
 }
 
-/// `history`.
+/// What changes are about.
 #[derive(Debug, Args)]
-pub(crate) struct History {
+pub(crate) struct Subject {
     /// Only changes of the records at this name, and changes of the whole zone.
     #[arg(conflicts_with = "zone")]
     pub(crate) name: Option<Name>,
     /// Only this zone [default: all zones].
     #[arg(long)]
     pub(crate) zone: Option<Name>,
-    /// Only changes after this revision, since this time, as in 2026-11-27T10:30:00Z, or since that long ago, as in 90m or
-    /// 2d.
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    #[command(flatten)]
+    pub(crate) subject: Subject,
+    /// Only changes after this revision, or made since this time (2026-11-27T10:30:00Z) or within this long (90m, 2d).
     #[arg(long, value_name = "REVISION|TIME", value_parser = since)]
     pub(crate) since: Option<Since>,
     /// The most changes to show.
@@ -106,14 +112,10 @@ pub(crate) struct History {
 /// `watch`.
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
-    /// Only changes of the records at this name, and changes of the whole zone.
-    #[arg(conflicts_with = "zone")]
-    pub(crate) name: Option<Name>,
-    /// Only this zone [default: all zones].
-    #[arg(long)]
-    pub(crate) zone: Option<Name>,
-    /// Begin with the changes after this revision, since this time, as in 2026-11-27T10:30:00Z, or since that long ago, as
-    /// in 90m or 2d [default: now].
+    #[command(flatten)]
+    pub(crate) subject: Subject,
+    /// Begin with the changes after this revision, or those made since this time (2026-11-27T10:30:00Z) or within this
+    /// long (90m, 2d) [default: now].
     #[arg(long, value_name = "REVISION|TIME", value_parser = since)]
     pub(crate) since: Option<Since>,
 }

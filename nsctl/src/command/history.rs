@@ -61,9 +61,9 @@ struct SetRow {
 
 pub(super) async fn history(context: &Context, history: History) -> Result<(), Error> {
     let since = history.since.unwrap_or(Since::Revision(0));
-    let (journal, all) = match &history.name {
+    let (journal, all) = match &history.subject.name {
         None => {
-            let (zone, limit) = (history.zone.as_ref(), history.limit.get());
+            let (zone, limit) = (history.subject.zone.as_ref(), history.limit.get());
             let store = context.store();
             store.recent_journal(zone, since, limit, None).await?
         }
@@ -86,7 +86,7 @@ pub(super) async fn history(context: &Context, history: History) -> Result<(), E
             output::json(&rows)
         }
         Output::Table => {
-            let name = history.name.as_ref();
+            let name = history.subject.name.as_ref();
             let rows = entries.iter().flat_map(|one| rows(one, name)).collect();
             output::table(
                 &["REVISION", "TIME", "BY", "WITH", "CHANGE"],

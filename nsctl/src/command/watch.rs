@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use etcd::client::{Journal, JournalNews};
+use etcd::client::{JournalNews, Since};
 use etcd::mirror::Resume;
 use etcd::model::Name;
 use etcd::txn::Recorded;
@@ -16,51 +16,94 @@ use crate::output;
 pub(super) async fn watch(context: &Context, watch: Watch) -> Result<(), Error> {
     let start = context.store().head().await?;
     let revision = start.store_revision;
-    if let Some(zone) = &watch.zone {
-        warn_of_silence(context, zone).await?;
+    if let Some(Since::Revision(since)) = watch.since
+        && since > revision
+    {
+        return Err(Error::Failed(format!(
+            "etcd is at revision {revision} only: {since} is of another history, before etcd was restored, or of another \
+             cluster"
+        )));
     }
-    let name = watch.name.as_ref();
-    if let Some(since) = watch.since {
-        let journal = match name {
-            Some(name) => around(context, name, since, Some(revision)).await?,
-            None => {
-                let (store, zone) = (context.store(), watch.zone.as_ref());
-                let read = store.recent_journal(zone, since, usize::MAX, Some(revision));
-                read.await?.0
-            }
-        };
-        let Journal {
-            entries,
-            unreadable,
-            ..
-        } = journal;
-        output::report_unreadable(&unreadable);
-        for change in entries.iter().rev() {
-            if !show(context, change, name)? {
-                return Ok(());
-            }
-        }
-    }
-    let is_wanted = |zone: &Name| match (name, &watch.zone) {
-        (Some(name), _) => name.ancestors().any(|ancestor| ancestor == *zone),
-        (None, Some(wanted)) => zone == wanted,
-        (None, None) => true,
-    };
+    // If standard output is closed, that is an error at once.
+    output::print("")?;
+    warn_of_silence(context, &watch).await?;
+    let name = watch.subject.name.as_ref();
     let from = Resume {
         cluster_id: start.cluster_id,
-        revision,
+        revision: match watch.since {
+            Some(Since::Revision(since)) => since,
+            _ => revision,
+        },
     };
-    let tell = |news| match told(context, name, news) {
+    if let Some(since @ Since::Time(_)) = watch.since
+        && !show_since(context, &watch, since, revision).await?
+    {
+        return Ok(());
+    }
+    let zones: Option<Vec<Name>> = match (name, watch.subject.zone.clone()) {
+        (Some(name), _) => Some(name.ancestors().collect()),
+        (None, zone) => zone.map(|zone| vec![zone]),
+    };
+    let tell = |news| match report(context, name, news) {
         Ok(true) => ControlFlow::Continue(()),
         Ok(false) => ControlFlow::Break(Ok(())),
         Err(error) => ControlFlow::Break(Err(error)),
     };
-    context.store().follow_journals(from, is_wanted, tell).await
+    let store = context.store();
+    tokio::select! {
+        end = store.follow_journals(from, zones.as_deref(), tell) => end,
+        () = output::reader_left() => Ok(()),
+    }
 }
 
-/// Warns that nothing can be seen of a zone, if it does not exist or keeps no journal.
-async fn warn_of_silence(context: &Context, zone: &Name) -> Result<(), Error> {
-    match context.store().zone(zone).await?.1 {
+/// Shows the changes since a time that the journals have at a revision. Returns whether there still is a reader.
+async fn show_since(
+    context: &Context,
+    watch: &Watch,
+    since: Since,
+    revision: i64,
+) -> Result<bool, Error> {
+    let name = watch.subject.name.as_ref();
+    let journal = match name {
+        Some(name) => around(context, name, since, Some(revision)).await?,
+        None => {
+            let (store, zone) = (context.store(), watch.subject.zone.as_ref());
+            let read = store.recent_journal(zone, since, usize::MAX, Some(revision));
+            read.await?.0
+        }
+    };
+    output::report_unreadable(&journal.unreadable);
+    for change in journal.entries.iter().rev() {
+        if !show(context, change, name)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Warns if no changes can be shown, because the zone does not exist or keeps no journal.
+async fn warn_of_silence(context: &Context, watch: &Watch) -> Result<(), Error> {
+    let candidates: Vec<Name> = match (&watch.subject.name, &watch.subject.zone) {
+        (Some(name), _) => name.ancestors().collect(),
+        (None, zone) => zone.iter().cloned().collect(),
+    };
+    let mut found = None;
+    for zone in &candidates {
+        found = context.store().zone(zone).await?.1;
+        if found.is_some() {
+            break;
+        }
+    }
+    let zone = found
+        .as_ref()
+        .map_or(candidates.first(), |read| Some(&read.apex));
+    let Some(zone) = zone else {
+        return Ok(());
+    };
+    match &found {
+        None if watch.subject.name.is_some() => {
+            output::warning(format!("no zone holds {zone} yet"))
+        }
         None => output::warning(format!("there is no zone {zone} yet")),
         Some(read) if read.settings.journal_entries() == 0 => output::warning(format!(
             "zone {zone} keeps no journal, so its changes are not shown: \
@@ -71,8 +114,8 @@ async fn warn_of_silence(context: &Context, zone: &Name) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tells people or programs the news. Returns whether there still is a reader.
-fn told(context: &Context, name: Option<&Name>, news: JournalNews) -> Result<bool, Error> {
+/// Reports news. Returns whether there still is a reader.
+fn report(context: &Context, name: Option<&Name>, news: JournalNews) -> Result<bool, Error> {
     match news {
         JournalNews::Changes(changes) => {
             for change in &changes {
@@ -82,16 +125,22 @@ fn told(context: &Context, name: Option<&Name>, news: JournalNews) -> Result<boo
             }
         }
         JournalNews::Unreadable(unreadable) => output::error(unreadable),
-        JournalNews::Lost(why) => output::note(&format!("nsctl: {why}; trying again")),
-        JournalNews::Back => output::note("nsctl: connected again"),
-        JournalNews::Compacted => output::warning(
-            "etcd no longer has the history of the time without a connection: changes of which the journals no longer \
-             have an entry are missing here",
-        ),
+        JournalNews::Lost(why) => output::error(format!("{why}; trying again")),
+        JournalNews::Back => output::error("connected again"),
+        JournalNews::Denied(why) => {
+            return Err(Error::Failed(format!(
+                "{why}: watch needs one permission for everything below {}/",
+                context.store().prefix()
+            )));
+        }
+        JournalNews::Compacted { after } => output::warning(format!(
+            "etcd has compacted its history after revision {after}: later changes are only shown if the journals still \
+             have them"
+        )),
         JournalNews::OtherHistory => {
             return Err(Error::Failed(
                 "etcd has another history than before: it was restored from a backup, or another cluster answers. \
-                 What follows cannot be told from what was shown; start again"
+                 Revisions shown before do not apply to it. Run the command again"
                     .into(),
             ));
         }
@@ -116,5 +165,5 @@ fn show(context: &Context, change: &Recorded, name: Option<&Name>) -> Result<boo
             lines.map(|line| output::readable(&line) + "\n").collect()
         }
     };
-    output::print_on(&text)
+    output::print_to_reader(&text)
 }

@@ -49,39 +49,33 @@ pub(super) fn check(writes: &[Write], journal: &[Entry], origin: Instant, found:
             found.add(Rule::Journal, [write.tell(origin), entry]);
         }
     }
-    if by_revision.len() < journal.len() {
-        let twice = journal
-            .iter()
-            .filter(|one| by_revision[&one.revision] != *one);
-        found.add(Rule::Journal, twice.map(Entry::tell));
+    let is_kept = |one: &&Entry| std::ptr::eq(by_revision[&one.revision], *one);
+    for second in journal.iter().filter(|one| !is_kept(one)) {
+        let lines = [by_revision[&second.revision].tell(), second.tell()];
+        found.add(Rule::Journal, lines);
     }
-    // The latest start of a write whose entry has been passed.
+    // Of the writes whose entries have been passed the one that began last.
     let mut latest: Option<&Write> = None;
-    let mut values = BTreeMap::<(&str, &str), &Entry>::new();
     for entry in by_revision.values() {
         let value = (entry.rrset.as_str(), entry.value.as_deref());
-        let none = Vec::new();
-        let could = by_value.get(&value).unwrap_or(&none).iter();
-        let mut could = could.filter(|write| may_be(write, entry.revision));
-        let Some(write) = could.next() else {
-            found.add(Rule::Journal, ["nobody wrote this:".into(), entry.tell()]);
+        // Each write is done once.
+        let write = by_value.get_mut(&value).and_then(|writes| {
+            let could = writes.iter().enumerate().filter(|(_, write)| {
+                may_be(write, entry.revision) && !latest.is_some_and(|later| is_over(write, later))
+            });
+            let (index, _) = could.min_by_key(|(_, write)| urgency(write))?;
+            Some(writes.remove(index))
+        });
+        let Some(write) = write else {
+            let lines = ["no write can have been this:".into(), entry.tell()];
+            let later = latest.map(|later| later.tell(origin));
+            found.add(Rule::Journal, lines.into_iter().chain(later));
             continue;
         };
-        // Of several that remove an RRset it is not known which one this is.
-        let Some(value) = &entry.value else {
-            continue;
-        };
-        if let Some(first) = values.insert((&entry.rrset, value), entry) {
-            let lines = [write.tell(origin), first.tell(), entry.tell()];
-            found.add(Rule::Journal, lines);
-        }
-        match latest {
-            Some(later) if write.span.end < later.span.start => {
-                let lines = [write.tell(origin), later.tell(origin), entry.tell()];
-                found.add(Rule::Journal, lines);
-            }
-            Some(later) if write.span.start < later.span.start => {}
-            _ => latest = Some(write),
+        // Of several that remove an RRset it may have been another one.
+        let is_certain = entry.value.is_some() || is_numbered(write);
+        if is_certain && latest.is_none_or(|later| later.span.start < write.span.start) {
+            latest = Some(write);
         }
     }
 }
@@ -93,4 +87,19 @@ fn may_be(write: &Write, revision: i64) -> bool {
         Outcome::Acknowledged(None) | Outcome::Unknown => true,
         Outcome::Refused => false,
     }
+}
+
+fn is_numbered(write: &Write) -> bool {
+    matches!(write.outcome, Outcome::Acknowledged(Some(_)))
+}
+
+/// Whether a write was done before another one began. One of unknown outcome may be done at any time.
+fn is_over(write: &Write, other: &Write) -> bool {
+    write.outcome != Outcome::Unknown && write.span.end < other.span.start
+}
+
+/// Which one of several writes to take first for an entry: the one that can explain the fewest later entries.
+fn urgency(write: &Write) -> (bool, bool, Instant) {
+    let is_unknown = write.outcome == Outcome::Unknown;
+    (!is_numbered(write), is_unknown, write.span.end)
 }

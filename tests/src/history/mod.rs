@@ -11,7 +11,7 @@
 //! | [`Rule::NobodyWrote`] | all | a value that is served was written, and not refused |
 //! | [`Rule::WentBack`] | all | a front-end never shows an older state than it has shown, on any RRset, nor an older serial |
 //! | [`Rule::Lost`], [`Rule::Apart`] | all | the last answers have the last acknowledged writes, the same everywhere, and are what etcd holds |
-//! | [`Rule::Journal`] | all | the journal has each write that was done once, at the revision that was acknowledged, and writes in the order of their times |
+//! | [`Rule::Journal`] | all | the journal has every write that was done, exactly once and at its acknowledged revision; its order agrees with real time |
 //! | [`Rule::Unavailable`] | `available` | an answer is never SERVFAIL |
 //! | [`Rule::TooOld`] | `bounded` | an answer, and a serial, was current within the limit before the query, or during it |
 //! | [`Rule::NotLinearizable`] | `linearizable` | the operations on each RRset have an order that a register explains; serials have all writes acknowledged before |

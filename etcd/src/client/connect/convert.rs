@@ -47,7 +47,9 @@ pub(crate) fn from_watch(response: WatchResponse) -> Result<Input, StoreError> {
         {
             StoreError::Unauthenticated(reason.into())
         } else if reason.contains("denied") {
-            StoreError::Denied(reason.into())
+            // Some releases put a gRPC status in front.
+            let plain = reason.rsplit_once("etcdserver: ");
+            StoreError::Denied(plain.map_or(reason, |(_, plain)| plain).into())
         } else {
             StoreError::Unreachable(format!("the watch was cancelled: {reason}"))
         });

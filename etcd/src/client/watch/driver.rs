@@ -46,8 +46,8 @@ pub(super) struct Driver {
     /// The keys that are mirrored. The head key is one of them.
     range: Range<Vec<u8>>,
     head: Vec<u8>,
-    /// A list leaves out what was not changed since this revision.
-    since: i64,
+    /// Lists contain only keys changed after this revision; 0: all.
+    after_revision: i64,
     config: Config,
     /// The URL connected to.
     endpoint: String,
@@ -63,11 +63,16 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(config: Config, prefix: &Prefix, range: Range<Vec<u8>>, since: i64) -> Self {
+    pub(super) fn new(
+        config: Config,
+        prefix: &Prefix,
+        range: Range<Vec<u8>>,
+        after_revision: i64,
+    ) -> Self {
         Driver {
             range,
             head: prefix.encode(&Key::Head),
-            since,
+            after_revision,
             config,
             endpoint: String::new(),
             connection: None,
@@ -199,7 +204,7 @@ impl Driver {
                 }
                 self.step = self.request(|connection| {
                     let range = self.range.clone();
-                    connection.page(range, self.since, after, revision, self.size)
+                    connection.page(range, self.after_revision, after, revision, self.size)
                 });
             }
             Action::Watch { from } => {

@@ -1,4 +1,5 @@
-//! The driver of the mirror: does what the state machine asks for, and tells it what came of it.
+//! The driver of the mirror: does what the state machine asks for, and tells it what came of it. Front-ends mirror
+//! everything; a follower of journals drives it over a part of the keys.
 
 mod driver;
 mod journal;

@@ -45,11 +45,11 @@ impl Connection {
     }
 
     /// Reads the page of a range that follows the key `after`: at a revision, or linearizably without one. Only what was
-    /// changed after the revision `since`.
+    /// changed after a revision, if that is not 0.
     pub(super) fn page(
         &self,
         range: Range<Vec<u8>>,
-        since: i64,
+        after_revision: i64,
         after: Option<Vec<u8>>,
         revision: Option<i64>,
         mut size: PageSize,
@@ -60,7 +60,11 @@ impl Connection {
             .with_limit(size.keys())
             .with_revision(revision.unwrap_or(0))
             // 0 means no limit, and etcd then takes a quicker way.
-            .with_min_mod_revision(if since > 0 { since + 1 } else { 0 });
+            .with_min_mod_revision(if after_revision > 0 {
+                after_revision + 1
+            } else {
+                0
+            });
         let (mut kv, endpoint) = (kv_client(&self.read), self.endpoint.clone());
         aside(async move {
             let asked = Instant::now();

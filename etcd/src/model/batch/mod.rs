@@ -14,7 +14,8 @@
 //! del www A 192.0.2.9
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::name::{self, Name};
@@ -47,7 +48,7 @@ pub fn read_batch(file: &str, mut text: &[u8]) -> Result<Batch, Vec<FileFinding>
         origin: Name::root(),
         ttl: None,
         batch: Batch::default(),
-        sets: BTreeSet::new(),
+        sets: BTreeMap::new(),
         exact: BTreeMap::new(),
         sent: None,
     };
@@ -90,8 +91,8 @@ struct Reader {
     origin: Name,
     ttl: Option<u32>,
     batch: Batch,
-    /// The RRsets that `set` lines have begun.
-    sets: BTreeSet<(Name, Rtype)>,
+    /// The RRsets that `set` lines have begun, with the TTL that one of the lines gives.
+    sets: BTreeMap<(Name, Rtype), Option<u32>>,
     /// The prerequisites with rdata, by their place in the list.
     exact: BTreeMap<(Name, Rtype), usize>,
     /// Where a `send` ended the update.
@@ -306,10 +307,22 @@ impl Reader {
         }
         let rdata = vec![self.rdata(rtype, head.rdata, at)?];
         let ttl = head.ttl.or(self.ttl);
-        Ok(match self.sets.insert((owner.clone(), rtype)) {
-            true => Change::Set { rtype, ttl, rdata },
-            false => Change::Add { rtype, ttl, rdata },
-        })
+        match self.sets.entry((owner.clone(), rtype)) {
+            Entry::Vacant(first) => {
+                first.insert(head.ttl);
+                Ok(Change::Set { rtype, ttl, rdata })
+            }
+            Entry::Occupied(mut set) => match (*set.get(), head.ttl) {
+                (Some(before), Some(ttl)) if before != ttl => fail(
+                    at,
+                    format!("the TTL {ttl} is not {before}, as in a line of the same RRset before"),
+                ),
+                (before, now) => {
+                    set.insert(before.or(now));
+                    Ok(Change::Add { rtype, ttl, rdata })
+                }
+            },
+        }
     }
 
     /// nsupdate ignores a TTL here.

@@ -173,6 +173,10 @@ fn every_error_has_its_line_and_column() {
         ("add w..w A 192.0.2.1", "f:1:5: 'w..w' is not a domain name"),
         ("add \"www A", "f:1:5: the quoted string has no end"),
         ("set www A", "f:1:1: an IPv4 address is missing"),
+        (
+            "set www 60 A 192.0.2.1\nset www A 192.0.2.2\nset www 5 A 192.0.2.3",
+            "f:3:1: the TTL 5 is not 60",
+        ),
         ("del www XX", "f:1:9: 'XX' is "),
         ("del www ANY 1", "f:1:13: '1' is not"),
         ("prereq nxdomain www A", "f:1:8: nxdomain takes no type"),

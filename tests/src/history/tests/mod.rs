@@ -27,18 +27,34 @@ impl Story {
         }
     }
 
+    /// A write of somebody who keeps no journal.
+    fn unrecorded(mut self, start: u64, end: u64, what: &str, revision: i64) -> Self {
+        let outcome = Outcome::Acknowledged(Some(revision));
+        let write = self.write_of(start, end, what, outcome);
+        self.history.write(Write {
+            is_recorded: false,
+            ..write
+        });
+        self
+    }
+
     /// `x=1` sets, `x=` removes.
     fn write(mut self, start: u64, end: u64, what: &str, outcome: Outcome) -> Self {
+        let write = self.write_of(start, end, what, outcome);
+        self.history.write(write);
+        self
+    }
+
+    fn write_of(&self, start: u64, end: u64, what: &str, outcome: Outcome) -> Write {
         let (rrset, value) = what.split_once('=').expect("an assignment");
         let span = self.span(start, end);
-        self.history.write(Write {
+        Write {
             rrset: rrset.into(),
             value: Some(value.to_string()).filter(|value| !value.is_empty()),
             span,
             outcome,
             is_recorded: true,
-        });
-        self
+        }
     }
 
     /// An acknowledged write.
@@ -278,13 +294,43 @@ fn the_journal_has_what_was_done_once_and_in_order() {
     other(Outcome::Refused)
         .journal(&["5 x=1", "6 x=2", "7 y=3", "8 x=4"])
         .breaks(Promise::Available, Rule::Journal);
-    // Removals have no value of their own.
-    let removed = || three_writes().set(60, 70, "x=", 8).unknown(80, 90, "x=");
-    removed()
-        .journal(&["5 x=1", "6 x=2", "7 y=3", "8 x=", "9 x="])
+    // A late one is in order, too: one of unknown outcome may be done at any time.
+    other(Outcome::Unknown)
+        .set(80, 90, "x=5", 8)
+        .journal(&["5 x=1", "6 x=2", "7 y=3", "8 x=5", "9 x=4"])
         .keeps(Promise::Available);
-    removed()
-        .journal(&all)
+    // Removals have no value of their own, but each is done once.
+    let removed = || {
+        three_writes()
+            .set(60, 70, "x=", 8)
+            .unknown(80, 90, "x=")
+            .set(95, 99, "y=4", 10)
+    };
+    let with = |entries: &[&str]| removed().journal(&[&all[..], entries].concat());
+    with(&["8 x=", "10 y=4"]).keeps(Promise::Available);
+    with(&["8 x=", "9 x=", "10 y=4"]).keeps(Promise::Available);
+    with(&["8 x=", "10 y=4", "11 x="]).keeps(Promise::Available);
+    for wrong in [
+        &["10 y=4"][..],
+        &["8 x=", "9 x=", "10 y=4", "11 x="],
+        &["8 y=", "10 y=4"],
+    ] {
+        with(wrong).breaks(Promise::Available, Rule::Journal);
+    }
+    let gone = || three_writes().write(60, 70, "x=", Outcome::Acknowledged(None));
+    gone().journal(&all).keeps(Promise::Available);
+    gone()
+        .set(80, 90, "y=4", 8)
+        .journal(&["5 x=1", "6 x=2", "7 y=3", "8 y=4", "9 x="])
+        .breaks(Promise::Available, Rule::Journal);
+    // Who keeps no journal has no entry.
+    let unrecorded = || three_writes().unrecorded(60, 70, "x=4", 8);
+    unrecorded().journal(&all).keeps(Promise::Available);
+    unrecorded()
+        .journal(&["5 x=1", "6 x=2", "7 y=3", "8 x=4"])
+        .breaks(Promise::Available, Rule::Journal);
+    three_writes()
+        .journal(&["5 x=1", "6 x=2", "6 x=2", "7 y=3"])
         .breaks(Promise::Available, Rule::Journal);
 }
 
