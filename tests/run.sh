@@ -3,7 +3,7 @@
 # of the library without its client, unit tests, some seconds of fuzzing, the integration tests
 # against real etcd clusters, instruction counts, and the benchmarks in short. Ends with a non-zero exit at the first step that fails, and names it.
 #
-#   bash tests/run.sh             some 20 minutes on two cores
+#   bash tests/run.sh             some 25 minutes on two cores
 #   bash tests/run.sh --long      the tests that take longer too (NSD_TEST_LONG=1)
 #
 # NSD_TEST_SEED=N gives the random faults of seed N again; a run prints its seed.
