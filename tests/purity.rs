@@ -45,10 +45,19 @@ const ROOMS: &[(&str, &[Room])] = &[
                     "txn",
                 ],
             ),
-            ("client/registration", &["client/connect", "schema"]),
+            ("client/lease", &["client/connect", "txn"]),
+            (
+                "client/registration",
+                &["client/connect", "client/lease", "schema", "txn"],
+            ),
+            (
+                "client/announcement",
+                &["client/connect", "client/lease", "client/write", "txn"],
+            ),
             (
                 "client",
                 &[
+                    "client/announcement",
                     "client/connect",
                     "client/read",
                     "client/registration",

@@ -19,6 +19,8 @@ pub(crate) enum Error {
     Store(String),
     /// The change is written, but not all front-ends served it in time.
     Wait(String),
+    /// A command that nsctl ran ended with this exit code.
+    Command(u8, String),
 }
 
 impl Error {
@@ -36,7 +38,8 @@ impl Error {
         | Error::Usage(reason)
         | Error::Conflict(reason)
         | Error::Store(reason)
-        | Error::Wait(reason)) = &mut self;
+        | Error::Wait(reason)
+        | Error::Command(_, reason)) = &mut self;
         *reason = text;
         self
     }
@@ -48,6 +51,7 @@ impl Error {
             Error::Conflict(_) => 3,
             Error::Store(_) => 4,
             Error::Wait(_) => 5,
+            Error::Command(code, _) => *code,
         })
     }
 }
@@ -58,7 +62,8 @@ impl fmt::Display for Error {
         | Error::Usage(reason)
         | Error::Conflict(reason)
         | Error::Store(reason)
-        | Error::Wait(reason)) = self;
+        | Error::Wait(reason)
+        | Error::Command(_, reason)) = self;
         f.write_str(reason)
     }
 }

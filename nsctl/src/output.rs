@@ -84,6 +84,12 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
     print(&(text + "\n"))
 }
 
+/// Prints a value as one line of JSON. Returns whether there still is a reader.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<bool, Error> {
+    let text = serde_json::to_string(value).map_err(Error::failed)?;
+    print_to_reader(&(text + "\n"))
+}
+
 /// Prints rows under a header, or `none` if there are no rows.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, none: &str) -> Result<(), Error> {
     if rows.is_empty() {

@@ -5,6 +5,7 @@
     reason = "in a test a panic is the report, and standard output is where skipped parts are told"
 )]
 
+mod announce;
 mod attempts;
 mod auth;
 mod batch;

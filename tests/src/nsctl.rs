@@ -71,9 +71,14 @@ impl Nsctl {
 
     /// Starts a command, split at white space, that does not end by itself.
     pub fn start(&self, command: &str) -> Process {
+        self.start_args(&command.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Starts a command of these arguments that does not end by itself.
+    pub fn start_args(&self, args: &[&str]) -> Process {
         let options = self.options.as_flattened().iter().map(String::as_str);
-        let args = options.chain(command.split_whitespace());
-        Process::start(&format!("nsctl {command}"), &binary("nsctl"), args)
+        let name = format!("nsctl {}", args.join(" "));
+        Process::start(&name, &binary("nsctl"), options.chain(args.iter().copied()))
     }
 
     /// Runs a command from a shell, as `$0` with the arguments `$@`, with this standard output.

@@ -4,17 +4,20 @@
 //! - `read`: lists at one revision; zones, RRsets, front-ends and members as they are stored.
 //! - `write`: changes, imports and deletions; each is retried until it is applied, refused or out of time.
 //! - `watch`: the driver of the mirror, and the follower of journals.
-//! - `registration`: a front-end's key under a lease.
+//! - `lease`: keeps something under a lease; `registration`: a front-end's key; `announcement`: records.
 //!
 //! etcd-client neither fails over, nor reconnects a watch, nor skips a dead endpoint. So every connection here is to
 //! one endpoint, and its user moves on to the next endpoint when this one does not answer.
 
+mod announcement;
 mod connect;
+mod lease;
 mod read;
 mod registration;
 mod watch;
 mod write;
 
+pub use announcement::{AnnouncementNews, announce};
 pub use connect::{
     Config, DiscoveredMembers, EndpointError, EndpointFault, Store, StoreError, Tls, certified_key,
     read_small_file,

@@ -1,25 +1,20 @@
 //! The registration of a front-end: a key under a lease that is kept alive.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::mem::Discriminant;
 use std::time::{Duration, Instant};
 
 use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use super::lease::{self, Leasehold, within};
 use crate::client::connect::{Config, StoreError};
 use crate::schema::{Frontend, Key, Prefix, encode};
+use crate::txn::Lease;
 
-/// Lifetime of the lease, in seconds: for this long a front-end counts as live after its last sign of life. etcd
-/// extends leases that are shorter than a few seconds.
-const TTL_SECONDS: i64 = 10;
-
-/// Timeout of a keep-alive. `etcd grpc-proxy` answers only when it renews the lease itself, three times in the lifetime
-/// of a lease. With the pause before, this leaves time to try another endpoint.
-const KEPT: Duration = Duration::from_secs(4);
+/// Lifetime of the lease, in seconds: for this long a front-end counts as live after its last sign of life.
+const TTL_SECONDS: u32 = 10;
 
 /// The state of a registration.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +28,7 @@ pub struct Registered {
 impl Registered {
     /// Whether the registration was confirmed within the lifetime of the lease.
     pub fn is_held(&self) -> bool {
-        let ttl = Duration::from_secs(TTL_SECONDS as u64);
+        let ttl = Duration::from_secs(TTL_SECONDS.into());
         self.at.is_some_and(|at| at.elapsed() < ttl)
     }
 
@@ -58,51 +53,16 @@ pub async fn register(
         key: prefix.encode(&Key::Frontend(id)),
         value: encode(&frontend),
         frontend,
-        config,
+        config: config.clone(),
         report,
-        lease: None,
         is_placed: false,
         told: Vec::new(),
     };
-    tokio::pin!(stop);
-    for index in 0.. {
-        let endpoint = &registration.config.url(index);
-        tokio::select! {
-            () = &mut stop => break,
-            error = registration.hold(endpoint) => {
-                registration.complain(endpoint, &error);
-                tokio::select! {
-                    () = &mut stop => break,
-                    () = tokio::time::sleep(Duration::from_millis(200 + fastrand::u64(..800))) => {}
-                }
-            }
-        }
-    }
+    let lease = lease::keep(&config, TTL_SECONDS, &mut registration, stop).await;
     registration.report.send_replace(Registered::default());
-    if let Some(lease) = registration.lease {
-        revoke(registration.config, lease).await;
+    if let Some(lease) = lease {
+        lease::revoke(&config, lease).await;
     }
-}
-
-/// Revokes a lease. All members are asked at once, because any may be down and shutdown waits for this.
-async fn revoke(config: Config, lease: i64) {
-    let mut asked = JoinSet::new();
-    for endpoint in config.urls() {
-        let config = config.clone();
-        asked.spawn(async move {
-            let mut client = config.connect(&endpoint).await.ok()?;
-            client.lease_revoke(lease).await.ok()
-        });
-    }
-    let revoked = async {
-        while let Some(answer) = asked.join_next().await {
-            if matches!(answer, Ok(Some(_))) {
-                return;
-            }
-        }
-    };
-    // If none answers in time, the lease expires by itself.
-    let _ = tokio::time::timeout(config.request_timeout, revoked).await;
 }
 
 /// A registration in progress.
@@ -110,7 +70,6 @@ struct Registration {
     config: Config,
     key: Vec<u8>,
     value: Vec<u8>,
-    lease: Option<i64>,
     /// Whether the key was written under this lease.
     is_placed: bool,
     frontend: Frontend,
@@ -119,90 +78,72 @@ struct Registration {
     told: Vec<Discriminant<StoreError>>,
 }
 
-impl Registration {
-    /// Keeps the registration through one endpoint until that fails.
-    async fn hold(&mut self, endpoint: &str) -> StoreError {
-        match self.keep(endpoint).await {
-            Err(error) => error,
-            Ok(never) => match never {},
-        }
-    }
-
-    async fn keep(&mut self, endpoint: &str) -> Result<Infallible, StoreError> {
-        let config = self.config.clone();
-        let mut client = config.connect(endpoint).await?;
-        let lease = match self.lease {
-            Some(lease) if self.is_alive(&mut client, endpoint, lease).await? => lease,
-            _ => {
-                let granted = client.lease_grant(TTL_SECONDS, None);
-                let granted = within(&config, endpoint, granted).await?.id();
-                self.is_placed = false;
-                *self.lease.insert(granted)
-            }
-        };
-        let patient = Config {
-            request_timeout: config.request_timeout.max(KEPT),
-            ..config.clone()
-        };
-        let kept = client.lease_keep_alive(lease);
-        let (mut keeper, mut stream) = within(&patient, endpoint, kept).await?;
-        loop {
-            let asked = Instant::now();
-            within(&config, endpoint, keeper.keep_alive()).await?;
-            let kept = within(&patient, endpoint, stream.message()).await?;
-            if kept.is_none_or(|kept| kept.ttl() <= 0) {
-                self.lease = None;
-                return Err(StoreError::LeaseExpired);
-            }
-            let is_there = match self.place(&mut client, endpoint, lease).await {
-                Ok(()) => {
-                    if !std::mem::take(&mut self.told).is_empty() {
-                        info!(endpoint, "registration confirmed");
-                    }
-                    self.report.send_modify(|report| report.trouble = None);
-                    true
-                }
-                // The key stays as long as its lease is kept alive. So a front-end that lost its permission, or whose
-                // store is full, stays visible.
-                Err(error @ (StoreError::Denied(_) | StoreError::Full | StoreError::Taken(_))) => {
-                    self.complain(endpoint, &error);
-                    self.is_placed && !matches!(error, StoreError::Taken(_))
-                }
-                Err(error) => return Err(error),
-            };
-            self.report
-                .send_modify(|report| report.at = is_there.then_some(asked));
-            tokio::time::sleep(Duration::from_secs(TTL_SECONDS as u64 / 3)).await;
-        }
-    }
-
-    async fn is_alive(
-        &self,
-        client: &mut Client,
-        endpoint: &str,
-        lease: i64,
-    ) -> Result<bool, StoreError> {
-        let left = client.lease_time_to_live(lease, None);
-        Ok(within(&self.config, endpoint, left).await?.ttl() > 0)
-    }
-
-    /// Calls [`Self::put`], and names the key in the error if that is denied.
+impl Leasehold for Registration {
     async fn place(
         &mut self,
         client: &mut Client,
         endpoint: &str,
-        lease: i64,
-    ) -> Result<(), StoreError> {
-        let placed = self.put(client, endpoint, lease).await;
-        placed.map_err(|error| match error {
-            StoreError::Denied(reason) => StoreError::Denied(format!(
-                "{reason}: a registration needs permission to read and write {}",
-                self.key_text()
-            )),
-            error => error,
-        })
+        lease: Lease,
+    ) -> Result<bool, StoreError> {
+        match self.put(client, endpoint, lease.id).await {
+            Ok(()) => {
+                if !std::mem::take(&mut self.told).is_empty() {
+                    info!(endpoint, "registration confirmed");
+                }
+                self.report.send_modify(|report| report.trouble = None);
+                Ok(true)
+            }
+            // The key stays as long as its lease is kept alive. So a front-end that lost its permission, or whose
+            // store is full, stays visible.
+            Err(StoreError::Denied(reason)) => {
+                let needed = format!(
+                    "{reason}: a registration needs permission to read and write {}",
+                    self.key_text()
+                );
+                self.complain(endpoint, &StoreError::Denied(needed));
+                Ok(self.is_placed)
+            }
+            Err(error @ StoreError::Full) => {
+                self.complain(endpoint, &error);
+                Ok(self.is_placed)
+            }
+            Err(error @ StoreError::Taken(_)) => {
+                self.complain(endpoint, &error);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
+    fn note(&mut self, at: Instant, is_there: bool) {
+        self.report
+            .send_modify(|report| report.at = is_there.then_some(at));
+    }
+
+    /// Logs an error: the first of its kind as a warning.
+    fn complain(&mut self, endpoint: &str, error: &StoreError) {
+        let is_news = self.is_placed
+            || matches!(
+                error,
+                StoreError::Denied(_) | StoreError::Full | StoreError::Taken(_)
+            );
+        let kind = std::mem::discriminant(error);
+        self.report
+            .send_modify(|report| report.trouble = Some(error.to_string()));
+        if is_news && !self.told.contains(&kind) {
+            self.told.push(kind);
+            warn!(endpoint, %error, "cannot keep the front-end registered: retrying");
+        } else {
+            debug!(endpoint, %error, "cannot confirm the registration: retrying");
+        }
+    }
+
+    fn granted(&mut self) {
+        self.is_placed = false;
+    }
+}
+
+impl Registration {
     /// Writes the key if it is missing, for example after somebody deleted the prefix. The registration of another
     /// front-end is left alone, because otherwise nobody would wait for that one. One of an earlier process at the same
     /// addresses is replaced.
@@ -246,34 +187,5 @@ impl Registration {
 
     fn key_text(&self) -> String {
         String::from_utf8_lossy(&self.key).into_owned()
-    }
-
-    /// Logs an error: the first of its kind as a warning.
-    fn complain(&mut self, endpoint: &str, error: &StoreError) {
-        let is_news = self.is_placed
-            || matches!(
-                error,
-                StoreError::Denied(_) | StoreError::Full | StoreError::Taken(_)
-            );
-        let kind = std::mem::discriminant(error);
-        self.report
-            .send_modify(|report| report.trouble = Some(error.to_string()));
-        if is_news && !self.told.contains(&kind) {
-            self.told.push(kind);
-            warn!(endpoint, %error, "cannot keep the front-end registered: retrying");
-        } else {
-            debug!(endpoint, %error, "cannot confirm the registration: retrying");
-        }
-    }
-}
-
-async fn within<T>(
-    config: &Config,
-    endpoint: &str,
-    request: impl Future<Output = Result<T, etcd_client::Error>>,
-) -> Result<T, StoreError> {
-    match tokio::time::timeout(config.request_timeout, request).await {
-        Ok(answer) => answer.map_err(|error| StoreError::from_etcd(error, endpoint)),
-        Err(_) => Err(StoreError::timeout(endpoint)),
     }
 }

@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
-use super::watch::{HeadRead, Watch};
+use super::leased::LeasedKeys;
+use super::watch::{Answered, HeadRead, Watch};
 use super::{Action, Cause, Event, Failure, Header, Input, KeyChange, KeyValue, Pace, Resume};
 
 /// The state machine; see the module.
@@ -18,6 +19,9 @@ pub struct Mirror {
     was_unauthenticated: bool,
     /// Everything up to this revision has been passed on; none before the first complete list.
     applied: Option<i64>,
+    leased: LeasedKeys,
+    /// Whether the last proof that did not come lacked nothing but expiries.
+    lacked_expiries: bool,
     /// Whether everything has to be listed before a watch can start.
     list_due: bool,
     /// Whether the copy may be wrong until it is listed again.
@@ -64,6 +68,8 @@ impl Mirror {
             failures: 0,
             was_unauthenticated: false,
             applied: None,
+            leased: LeasedKeys::default(),
+            lacked_expiries: false,
             list_due: true,
             is_doubted: false,
             cluster_id: None,
@@ -80,6 +86,16 @@ impl Mirror {
             cluster_id: Some(from.cluster_id),
             ..Mirror::new(now, pace)
         }
+    }
+
+    /// The same mirror, which counts these keys for its proofs of freshness. Without it there are none to count.
+    pub fn with_leased(self, leased: LeasedKeys) -> Self {
+        Mirror { leased, ..self }
+    }
+
+    /// How many leased keys the copy has.
+    pub fn leased(&self) -> usize {
+        self.leased.count()
     }
 
     /// The cluster that the copy is from, once one has answered.
@@ -173,7 +189,16 @@ impl Mirror {
                 sent,
                 header,
                 revision,
-            } => self.head(now, sent, header, revision, out),
+                leased,
+            } => {
+                let answered = Answered {
+                    sent,
+                    head: revision,
+                    store: header.revision,
+                    leased,
+                };
+                self.head(now, header, answered, out)
+            }
         }
     }
 
@@ -195,6 +220,11 @@ impl Mirror {
             }
             State::Watching(watch) => {
                 if watch.due(&self.pace).is_some_and(|due| now >= due) {
+                    let applied = |proof: &Answered| proof.is_applied(self.applied);
+                    let lacks_expiries = watch.proof_due.as_ref().is_some_and(applied);
+                    // If another watch does not bring them either, the copy is wrong.
+                    self.list_due |= lacks_expiries && self.lacked_expiries;
+                    self.lacked_expiries = lacks_expiries;
                     return self.fail(now, Failure::Stalled, Cause::NoProof, out);
                 }
                 self.ask_proof(now)
@@ -227,6 +257,7 @@ impl Mirror {
             revision: None,
             after: None,
         };
+        self.leased.begin_list();
         out.push(Event::Listing);
         Action::List {
             after: None,
@@ -268,6 +299,7 @@ impl Mirror {
         self.cluster_id = Some(header.cluster_id);
         self.member_id = Some(header.member_id);
         let after = after.clone();
+        self.leased.list(&items);
         if !items.is_empty() {
             out.push(Event::Items(items));
         }
@@ -278,6 +310,7 @@ impl Mirror {
             };
         }
         self.applied = Some(pinned);
+        self.leased.end_list();
         (self.list_due, self.is_doubted) = (false, false);
         out.push(Event::Listed { revision: pinned });
         self.open(now)
@@ -380,6 +413,7 @@ impl Mirror {
             }
             if self.applied.is_none_or(|applied| revision > applied) {
                 self.applied = Some(revision);
+                self.leased.apply(&group);
                 out.push(Event::Revision {
                     revision,
                     changes: group,
@@ -408,9 +442,8 @@ impl Mirror {
     fn head(
         &mut self,
         now: Instant,
-        sent: Instant,
         header: Header,
-        revision: i64,
+        answered: Answered,
         out: &mut Vec<Event>,
     ) -> Action {
         let State::Watching(watch) = &mut self.state else {
@@ -427,7 +460,7 @@ impl Mirror {
             return Action::Wait;
         };
         // Keep the oldest open proof: its age reveals a stalled watch.
-        watch.proof_due.get_or_insert(HeadRead { sent, revision });
+        watch.proof_due.get_or_insert(answered);
         self.prove(out);
         Action::Wait
     }
@@ -437,12 +470,10 @@ impl Mirror {
             return;
         };
         let Some(proof) = watch.proof_due else { return };
-        if self
-            .applied
-            .is_some_and(|applied| applied >= proof.revision)
-        {
+        if proof.is_covered(self.applied, self.leased.count()) {
             watch.proof_due = None;
             self.failures = 0;
+            self.lacked_expiries = false;
             self.was_unauthenticated = false;
             self.last_fresh = Some(proof.sent);
             out.push(Event::Fresh { at: proof.sent });

@@ -21,18 +21,21 @@
 //!   has compacted that revision, is another cluster, or has gone back in time (a restore). The receiver keeps serving
 //!   the old copy until [`Event::Listed`]. A copy from a file is resumed in the same way.
 //! - **Freshness** is proved by linearizable reads of the head key, which every transaction writes. A copy that has
-//!   applied the head's revision is fresh as of the moment the read was sent. Progress notifications are not used:
-//!   several releases of etcd get them wrong. A proof that does not arrive reveals a dead member or a stalled watch.
+//!   applied the head's revision, and has as many leased keys as etcd ([`LeasedKeys`]), is fresh as of the moment the read
+//!   was sent. Progress notifications are not used: several releases of etcd get them wrong. A proof that does not arrive
+//!   reveals a dead member or a stalled watch.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
+mod leased;
 mod machine;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub use crate::schema::KeyValue;
+pub use leased::LeasedKeys;
 pub use machine::Mirror;
 
 /// A copy to start from.
@@ -172,6 +175,8 @@ pub enum Input {
         header: Header,
         /// The head key's revision; 0 if it does not exist yet.
         revision: i64,
+        /// How many leased keys there are.
+        leased: usize,
     },
     /// What was in progress has failed.
     Failed {
@@ -245,6 +250,6 @@ pub enum Action {
         /// The first revision to report.
         from: i64,
     },
-    /// Read the head key linearizably, in parallel to the watch.
+    /// Read the head key and the number of leased keys linearizably, in parallel to the watch.
     ReadHead,
 }

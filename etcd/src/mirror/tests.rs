@@ -24,6 +24,13 @@ fn put(key: &str, revision: i64) -> KeyChange {
     }
 }
 
+fn delete(key: &str, revision: i64) -> KeyChange {
+    KeyChange {
+        value: None,
+        ..put(key, revision)
+    }
+}
+
 fn item(key: &str, revision: i64) -> KeyValue {
     KeyValue {
         key: key.into(),
@@ -37,6 +44,12 @@ fn failed(failure: Failure) -> Input {
     Input::Failed { failure, error }
 }
 
+/// Keys that begin with `l/`, of which these are known.
+fn leased(known: &[&str]) -> LeasedKeys {
+    let known = known.iter().map(|key| key.as_bytes().to_vec());
+    LeasedKeys::new(b"l/".into()..b"l0".into(), known.collect())
+}
+
 /// A mirror with a clock that the test controls.
 struct Bench {
     mirror: Mirror,
@@ -48,7 +61,7 @@ impl Bench {
     fn new() -> Self {
         let now = Instant::now();
         Bench {
-            mirror: Mirror::new(now, Pace::new(3, 1)),
+            mirror: Mirror::new(now, Pace::new(3, 1)).with_leased(leased(&[])),
             now,
             events: Vec::new(),
         }
@@ -73,11 +86,16 @@ impl Bench {
     }
 
     fn head(&mut self, store: i64, revision: i64) -> Action {
+        self.head_and_leased(store, revision, 0)
+    }
+
+    fn head_and_leased(&mut self, store: i64, revision: i64, leased: usize) -> Action {
         let sent = self.now;
         self.feed(Input::Head {
             sent,
             header: at(store),
             revision,
+            leased,
         })
     }
 
@@ -377,6 +395,7 @@ fn another_cluster_is_listed_again() {
         sent: bench.now,
         header: other,
         revision: 10,
+        leased: 0,
     };
     assert_eq!(
         bench.feed(head),
@@ -406,6 +425,76 @@ fn a_read_overtaken_by_a_change_is_no_other_history() {
     assert_eq!(bench.at_deadline(), Action::ReadHead);
     bench.changes(&[put("a", 11)]);
     assert_eq!(bench.head(10, 10), Action::Wait);
+    assert_eq!(bench.events, [Event::Fresh { at: bench.now }]);
+}
+
+/// A mirror that has applied two leased keys, and waits for the answer to a read of the head.
+fn with_two_leased() -> Bench {
+    let mut bench = Bench::watching(10);
+    bench.changes(&[
+        put("l/1", 11),
+        put("l/2", 11),
+        put("l", 11),
+        put("head", 11),
+    ]);
+    assert_eq!(bench.mirror.leased(), 2);
+    assert_eq!(bench.at_deadline(), Action::ReadHead);
+    bench
+}
+
+#[test]
+fn freshness_waits_for_expiries() {
+    // One of the keys has expired at 12, and the head does not tell.
+    let mut bench = with_two_leased();
+    let sent = bench.now;
+    assert_eq!(bench.head_and_leased(13, 11, 1), Action::Wait);
+    assert_eq!(bench.events, []);
+    bench.now += Duration::from_millis(10);
+    bench.changes(&[delete("l/1", 12)]);
+    assert_eq!(bench.events.last(), Some(&Event::Fresh { at: sent }));
+    // What was written after the read includes the expiry, whatever the number of keys is then.
+    let mut bench = with_two_leased();
+    let sent = bench.now;
+    bench.head_and_leased(13, 11, 1);
+    bench.changes(&[delete("l/1", 12), put("l/3", 14), put("head", 14)]);
+    assert_eq!(bench.events.last(), Some(&Event::Fresh { at: sent }));
+    // Nothing has expired.
+    let mut bench = with_two_leased();
+    bench.head_and_leased(13, 11, 2);
+    assert_eq!(bench.events, [Event::Fresh { at: bench.now }]);
+}
+
+#[test]
+fn expiries_that_do_not_come_over_two_watches_make_it_list_again() {
+    let mut bench = with_two_leased();
+    for is_second in [false, true] {
+        bench.head_and_leased(13, 11, 1);
+        // Until the proof is overdue.
+        while !matches!(bench.events[..], [Event::Lost { .. }]) {
+            match bench.at_deadline() {
+                Action::ReadHead => drop(bench.head_and_leased(13, 11, 1)),
+                Action::Wait | Action::Disconnect => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(bench.at_deadline(), Action::Connect { .. }));
+        let next = bench.feed(Input::Connected);
+        if is_second {
+            assert!(matches!(next, Action::List { .. }), "{next:?}");
+            break;
+        }
+        assert_eq!(next, Action::Watch { from: 12 });
+        assert_eq!(bench.feed(Input::Watching(at(13))), Action::ReadHead);
+    }
+    let page = Input::Page {
+        header: at(13),
+        items: vec![item("l/2", 11), item("l", 11)],
+        more: false,
+    };
+    assert_eq!(bench.feed(page), Action::Watch { from: 14 });
+    assert_eq!(bench.mirror.leased(), 1);
+    bench.feed(Input::Watching(at(13)));
+    bench.head_and_leased(14, 11, 1);
     assert_eq!(bench.events, [Event::Fresh { at: bench.now }]);
 }
 

@@ -38,6 +38,16 @@ impl Digest {
         Digest(xxh3_128_with_seed(&settings, seed))
     }
 
+    /// The digest of leased records, from their key and value in etcd.
+    pub fn of_leased(key: &[u8], value: &[u8]) -> Self {
+        Digest(xxh3_128_with_seed(value, xxh3_64_with_seed(key, 0)))
+    }
+
+    /// The digest of the revision that last changed the leased records of a zone.
+    pub fn of_leased_serial(apex: &Name, revision: i64) -> Self {
+        Digest(xxh3_128_with_seed(apex.wire(), !revision as u64))
+    }
+
     /// The digest of the revision that gives a zone its serial.
     pub fn of_serial(apex: &Name, revision: i64) -> Self {
         Digest(xxh3_128_with_seed(apex.wire(), revision as u64))

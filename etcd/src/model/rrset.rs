@@ -64,6 +64,14 @@ impl Rrset {
         self.ttl
     }
 
+    /// The same records, with this TTL if theirs is longer.
+    pub fn with_ttl_at_most(self, ttl: u32) -> Self {
+        Rrset {
+            ttl: self.ttl.min(ttl),
+            ..self
+        }
+    }
+
     /// The members, at least one.
     pub fn rdata(&self) -> &[Rdata] {
         &self.rdata

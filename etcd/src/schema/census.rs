@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Key, Prefix, decode_accepted, decode_cookie, decode_rrset, decode_zone};
+use super::{
+    Key, Prefix, decode_accepted, decode_cookie, decode_leased, decode_rrset, decode_zone,
+};
 use crate::model::{Digest, Name, Rrset, Rtype};
 
 /// Sums up the keys of a list.
@@ -30,8 +32,12 @@ impl Census {
             | Key::Withdrawn(_)
             | Key::Journal { .. }
             | Key::Archived { .. } => {}
+            Key::Leased { rtype, .. } => {
+                self.rest += decode_leased(rtype, value).ok()?.digest(key, rtype);
+            }
             Key::Accepted => drop(decode_accepted(value).ok()?),
             Key::Cookie => drop(decode_cookie(value).ok()?),
+            Key::LeasedSerial(apex) => self.rest += Digest::of_leased_serial(&apex, revision),
             Key::Serial(apex) => self.rest += Digest::of_serial(&apex, revision),
             Key::Zone(apex) => {
                 let settings = decode_zone(value).ok()?;

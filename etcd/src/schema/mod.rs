@@ -6,6 +6,9 @@
 //!                                                it holds the base of its serials
 //! /ns/v1/head                                    written by every transaction, with the number of its attempt
 //! /ns/v1/rr/<zone>/<generation>/<owner>/<TYPE>   one RRset
+//! /ns/v1/leased/<zone>/<owner>/<TYPE>/<instance> records of one announcer, under its lease
+//! /ns/v1/leased-serial/<zone>                    written by every transaction that changes leased records, and after
+//!                                                a lease has expired; serials follow it, too
 //! /ns/v1/frontend/<id>                           one front-end, under a lease
 //! /ns/v1/accepted                                when an operator last accepted a loss of records
 //! /ns/v1/secret/cookie                           the secrets for DNS cookies
@@ -29,6 +32,7 @@ mod census;
 mod item;
 mod journal;
 mod key;
+mod leased;
 mod value;
 
 pub use admin::{Audit, DigestAt, FrontendStatus, Held, HeldZone, Quarantined};
@@ -39,6 +43,7 @@ pub use journal::{
     Author, EntryId, EntryIdError, JournalEntry, RrsetChange, SettingsChange, decode_journal,
 };
 pub use key::{Key, KeyError, Prefix, key_text};
+pub use leased::{Instance, InstanceError, LeasedRrset, decode_leased};
 pub use value::{
     Accepted, Attempt, Frontend, SerialBase, Stored, ValueError, decode_accepted, decode_cookie,
     decode_frontend, decode_head, decode_rrset, decode_serial_base, decode_zone, encode,

@@ -14,6 +14,15 @@ fn rr(zone: &str, generation: u64, owner: &str, rtype: Rtype) -> Key {
     }
 }
 
+fn leased(zone: &str, owner: &str, instance: u64) -> Key {
+    Key::Leased {
+        zone: name(zone),
+        owner: name(owner),
+        rtype: Rtype::A,
+        instance: Instance(instance),
+    }
+}
+
 #[test]
 fn keys_read_back() {
     let prefix = Prefix::default();
@@ -51,6 +60,18 @@ fn keys_read_back() {
             r"/ns/v1/rr/x/1/\@.a\.b/A",
         ),
         (rr("x", 1, r"\@.x", Rtype::A), r"/ns/v1/rr/x/1/\@/A"),
+        (
+            leased("example.org", "a.b.example.org", 0x1f),
+            "/ns/v1/leased/org.example/b.a/A/000000000000001f",
+        ),
+        (
+            leased(".", ".", u64::MAX),
+            "/ns/v1/leased/./@/A/ffffffffffffffff",
+        ),
+        (
+            Key::LeasedSerial(name("example.org")),
+            "/ns/v1/leased-serial/org.example",
+        ),
         (Key::Frontend("web1-53".into()), "/ns/v1/frontend/web1-53"),
         (
             Key::Withdrawn(Attempt(0xbeef)),
@@ -82,6 +103,12 @@ fn other_spellings_are_refused() {
         "/ns/v1/rr/org/x/a/A",
         "/ns/v1/rr/org/1//A",
         "/ns/v1/rr/org/1/a..b/A",
+        "/ns/v1/leased/org/a/A",
+        "/ns/v1/leased/org/a/A/1f",
+        "/ns/v1/leased/org/a/A/000000000000001F",
+        "/ns/v1/leased/org/a/A/+00000000000001f",
+        "/ns/v1/leased/org/a/A/000000000000001f/x",
+        "/ns/v1/leased-serial/org/x",
         "/other/v1/head",
     ] {
         assert!(prefix.decode(text.as_bytes()).is_err(), "{text}");
@@ -202,4 +229,48 @@ fn mnemonics_that_came_later_are_not_in_keys() {
         assert_eq!(prefix.encode(&key), text.as_bytes());
     }
     assert!(prefix.decode(b"/ns/v1/rr/org/1/a/WALLET").is_err());
+}
+
+#[test]
+fn ranges_of_leased_records_hold_what_they_say() {
+    let prefix = Prefix::default();
+    let inside = |range: &std::ops::Range<Vec<u8>>, key: &Key| range.contains(&prefix.encode(key));
+    let key = |owner| leased("x", owner, 7);
+    let at = prefix.leased_at(&name("x"), &name("a.x"));
+    assert!(inside(&at, &key("a.x")));
+    for other in ["x", "b.a.x", "ab.x"] {
+        assert!(!inside(&at, &key(other)), "{other}");
+    }
+    let of_zone = prefix.leased_in(&name("x"));
+    assert!(inside(&of_zone, &key("x")) && inside(&of_zone, &key("b.a.x")));
+    assert!(!inside(&of_zone, &leased("y.x", "y.x", 7)));
+    let below = prefix.leased_below(&name("x"));
+    assert!(inside(&below, &leased("y.x", "y.x", 7)) && !inside(&below, &key("x")));
+    // What does not expire is not counted with what does.
+    let all = prefix.leased();
+    assert!(inside(&all, &key("x")) && !inside(&all, &Key::LeasedSerial(name("x"))));
+}
+
+#[test]
+fn leased_records_have_no_longer_ttl_than_their_lease() {
+    let read = |rtype, text: &str| decode_leased(rtype, text.as_bytes());
+    let long = read(Rtype::A, r#"{"ttl":60,"rdata":["192.0.2.1"],"lease":10}"#).expect("read");
+    assert_eq!((long.rrset.ttl(), long.lease), (10, 10));
+    let short = read(Rtype::A, r#"{"ttl":6,"rdata":["192.0.2.1"],"lease":10}"#).expect("read");
+    assert_eq!(short.rrset.ttl(), 6);
+    let again = decode_leased(Rtype::A, &encode(&(Rtype::A, &short))).expect("read");
+    assert_eq!(again, short);
+    for (rtype, text) in [
+        (Rtype::A, r#"{"ttl":6,"rdata":["192.0.2.1"]}"#),
+        (Rtype::A, r#"{"ttl":6,"rdata":[],"lease":10}"#),
+        (Rtype::A, r#"{"ttl":6,"rdata":["x"],"lease":10}"#),
+        (Rtype::NS, r#"{"ttl":6,"rdata":["x."],"lease":10}"#),
+        (Rtype::CNAME, r#"{"ttl":6,"rdata":["x."],"lease":10}"#),
+        (
+            Rtype::SOA,
+            r#"{"ttl":6,"rdata":["x. x. 1 2 3 4 5"],"lease":10}"#,
+        ),
+    ] {
+        assert!(read(rtype, text).is_err(), "{rtype} {text}");
+    }
 }

@@ -115,6 +115,8 @@ pub enum ValueError {
     Type(String),
     /// SOA records have no key of their own.
     Soa,
+    /// Records of this type cannot be leased.
+    NotLeased(Rtype),
     /// They are not secrets for cookies. What they are is not told, as it may be a secret.
     Cookie,
 }
@@ -136,6 +138,7 @@ impl fmt::Display for ValueError {
             ),
             ValueError::Type(text) => write!(f, "'{}' is no record type", shown(text.as_bytes())),
             ValueError::Soa => f.write_str("the SOA record comes from the zone's settings"),
+            ValueError::NotLeased(rtype) => write!(f, "{rtype} records cannot be leased"),
         }
     }
 }
@@ -153,9 +156,11 @@ impl Error for ValueError {
             ValueError::Json(error) => error.source(),
             ValueError::Rdata(_, error) => error.source(),
             ValueError::Rrset(error) => error.source(),
-            ValueError::Zone(_) | ValueError::Type(_) | ValueError::Soa | ValueError::Cookie => {
-                None
-            }
+            ValueError::Zone(_)
+            | ValueError::Type(_)
+            | ValueError::Soa
+            | ValueError::NotLeased(_)
+            | ValueError::Cookie => None,
         }
     }
 }

@@ -117,3 +117,14 @@ pub(super) fn zone_candidates(owner: &Name, rtype: Option<Rtype>) -> Vec<Name> {
     let skip = usize::from(rtype == Some(Rtype::DS) && !owner.is_root());
     owner.ancestors().skip(skip).collect()
 }
+
+/// The names above `owner` up to and including the apex. A DNAME record at any of them hides the records at the owner.
+pub(super) fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
+    if owner == apex {
+        return Vec::new();
+    }
+    let above = owner.ancestors().skip(1);
+    let mut names: Vec<Name> = above.take_while(|name| name != apex).collect();
+    names.push(apex.clone());
+    names
+}

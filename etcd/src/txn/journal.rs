@@ -1,20 +1,24 @@
 //! Every plan that changes a zone says what it changes, and the transaction writes that to the zone's journal.
 //!
 //! Each transaction also deletes a few of the oldest entries if they are too old or too many. So nothing has to clean up
-//! regularly, and a zone that nobody changes keeps its journal.
+//! regularly, and a zone that nobody changes keeps its journal. To find the oldest by revision, etcd has to read the whole
+//! journal; so a full journal loses several entries at a time, and the next transactions need not look for the oldest.
 
 use std::time::Duration;
 
 use crate::model::zonefile::Rrsets;
 use crate::model::{JOURNAL_AGE, JOURNAL_ENTRIES, Name, Rrset, Rtype, ZoneSettings};
 use crate::schema::{
-    Author, EntryId, JournalEntry, Key, Prefix, RrsetChange, SettingsChange, encode,
+    Author, EntryId, JournalEntry, Key, KeyValue, Prefix, RrsetChange, SettingsChange, encode,
 };
 
 use super::{Get, NoPlan, OCTETS_MAX, Op, Plan, Reads};
 
-/// The most entries that one transaction deletes. This limits the damage if the clock of a writer is far ahead.
-const PRUNED_MAX: usize = 4;
+/// The most entries that one transaction deletes.
+const PRUNED_MAX: usize = 8;
+
+/// The most of them that it deletes because of their age. This limits the damage if the clock of a writer is far ahead.
+const AGED_MAX: usize = 4;
 
 /// How many operations it takes to write an entry, and to prune.
 pub(super) const OPS: usize = 1 + PRUNED_MAX;
@@ -148,7 +152,15 @@ impl Kept {
     }
 }
 
-/// The oldest entries of a journal by revision, and how many there are.
+/// The first entry of a journal by its time, and how many there are.
+fn first(prefix: &Prefix, zone: &Name) -> Get {
+    Get {
+        keys_only: true,
+        ..Get::range(prefix.journal(zone), 1)
+    }
+}
+
+/// The oldest entries of a journal by revision.
 fn oldest(prefix: &Prefix, zone: &Name) -> Get {
     Get {
         keys_only: true,
@@ -158,15 +170,11 @@ fn oldest(prefix: &Prefix, zone: &Name) -> Get {
 }
 
 impl Plan {
-    /// What has to be read before the plan can be recorded.
-    pub fn recording_reads(&self, prefix: &Prefix) -> Vec<Get> {
-        let pruned = self.changes.iter().filter(|change| change.prunes);
-        pruned.map(|change| oldest(prefix, &change.zone)).collect()
-    }
-
     /// This plan, with an entry in the journal of each zone that it changes.
     pub fn recorded(&self, prefix: &Prefix, reads: &Reads, stamp: &Stamp) -> Result<Self, NoPlan> {
-        reads.all([&self.recording_reads(prefix)])?;
+        let pruned = self.changes.iter().filter(|change| change.prunes);
+        let firsts: Vec<Get> = pruned.map(|change| first(prefix, &change.zone)).collect();
+        reads.all([&firsts])?;
         let mut plan = self.clone();
         for change in &self.changes {
             let (zone, id) = (change.zone.clone(), stamp.id);
@@ -190,7 +198,7 @@ impl Plan {
         id: EntryId,
     ) -> Result<(), NoPlan> {
         let Kept { age, entries } = change.kept;
-        let (found, count) = reads.counted(&oldest(prefix, &change.zone))?;
+        let (found, count) = reads.counted(&first(prefix, &change.zone))?;
         if entries == 0 {
             if count > 0 {
                 let range = prefix.journal(&change.zone);
@@ -198,7 +206,7 @@ impl Plan {
             }
             return Ok(());
         }
-        let is_too_old = |key: &[u8]| match prefix.decode(key) {
+        let is_too_old = |item: &&KeyValue| match prefix.decode(&item.key) {
             Ok(Key::Journal { id: other, .. }) => {
                 Duration::from_millis(id.at.saturating_sub(other.at)) > age
             }
@@ -206,12 +214,17 @@ impl Plan {
             _ => true,
         };
         // One more for the entry that is being written.
-        let excess = (count + 1).saturating_sub(entries as usize);
-        let too_old = found
-            .iter()
-            .take_while(|item| is_too_old(&item.key))
-            .count();
-        for item in found.iter().take(excess.max(too_old)) {
+        let surplus = (count + 1).saturating_sub(entries as usize);
+        if surplus == 0 && !found.iter().any(|item| is_too_old(&item)) {
+            return Ok(());
+        }
+        let (oldest, _) = reads.counted(&oldest(prefix, &change.zone))?;
+        let excess = match surplus {
+            0 => 0,
+            surplus => surplus + (PRUNED_MAX - 1).min(entries as usize / PRUNED_MAX),
+        };
+        let too_old = oldest.iter().take(AGED_MAX).take_while(is_too_old).count();
+        for item in oldest.iter().take(excess.max(too_old)) {
             let key = item.key.clone();
             self.ops.push(Op::Delete { key });
         }

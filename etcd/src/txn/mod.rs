@@ -6,7 +6,8 @@
 //! as the types of this module.
 //!
 //! Every plan that changes a zone's records or settings writes the zone's serial key, whose revision makes its serial
-//! grow, and the head key, and says what it changes ([`ZoneChange`]), for the zone's journal. Plans that change no served record (`accept`, `cookie`, clean-ups) write the head key, but no
+//! grow, and the head key, and says what it changes ([`ZoneChange`]), for the zone's journal. Plans for leased records have a
+//! serial key of their own. Plans that change no served record (`accept`, `cookie`, clean-ups) write the head key, but no
 //! serial key. Plans for single records compare neither key, so that such writers never conflict because of them.
 //!
 //! Comparisons alone do not prevent a change from being made twice: the state that a plan relied on may come back, for
@@ -19,6 +20,7 @@ mod edited;
 mod holder;
 mod import;
 mod journal;
+mod leased;
 mod overlap;
 mod past;
 mod reads;
@@ -39,6 +41,7 @@ pub use import::{
     Batches, Behind, Staged, WantedZone, behind, catch_up, flip, merge, stage, write_difference,
 };
 pub use journal::{Kept, Stamp, ZoneChange};
+pub use leased::{Announced, Announcement, Lease, LeasedRead, announce, follow_expiry, withdraw};
 pub use overlap::{
     Above, Hidden, Overlap, ParentChanges, check_below, hidden, hidden_among_read,
     hidden_among_rrsets, plan_parent_changes,
@@ -96,6 +99,15 @@ pub enum Op {
         key: Vec<u8>,
         /// The value.
         value: Vec<u8>,
+    },
+    /// Writes a key that is deleted when a lease expires.
+    PutLeased {
+        /// The key.
+        key: Vec<u8>,
+        /// The value.
+        value: Vec<u8>,
+        /// The ID of the lease.
+        lease: i64,
     },
     /// Deletes a key.
     Delete {
@@ -183,7 +195,7 @@ impl Op {
     /// The octets of its keys and values.
     fn octets(&self) -> usize {
         match self {
-            Op::Put { key, value } => key.len() + value.len(),
+            Op::Put { key, value } | Op::PutLeased { key, value, .. } => key.len() + value.len(),
             Op::Delete { key } => key.len(),
             Op::DeleteRange { range } => range.start.len() + range.end.len(),
         }

@@ -22,6 +22,8 @@ pub enum Refusal {
     Rule(Violation),
     /// There is no RRset whose TTL could be changed.
     NothingThere(Name, Rtype),
+    /// Records of this type cannot be leased.
+    NotLeased(Rtype),
     /// The records make no RRset.
     Rrset(Name, Rtype, RrsetError),
     /// A new zone would hide records of the zone above it.
@@ -123,7 +125,7 @@ impl Refusal {
             Refusal::Rule(violation) => {
                 matches!(violation, Violation::Soa(_) | Violation::Signed(..))
             }
-            Refusal::Outside { .. } | Refusal::Setting(_) => true,
+            Refusal::Outside { .. } | Refusal::Setting(_) | Refusal::NotLeased(_) => true,
             Refusal::Parts(parts) => parts.iter().all(|(_, refusal)| refusal.is_usage()),
             _ => false,
         }
@@ -209,6 +211,10 @@ impl fmt::Display for Refusal {
             Refusal::NothingThere(owner, rtype) => write!(
                 f,
                 "{owner} has no {rtype} records: there is no TTL to change"
+            ),
+            Refusal::NotLeased(rtype) => write!(
+                f,
+                "{rtype} records cannot be announced: what other names mean depends on them, and not on whether a process runs"
             ),
             Refusal::Rrset(owner, rtype, error) => write!(f, "{owner} {rtype}: {error}"),
             Refusal::Stored(key, error) => write!(

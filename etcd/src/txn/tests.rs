@@ -1,3 +1,4 @@
+mod leased;
 mod model;
 mod overlap;
 mod past;
@@ -135,7 +136,9 @@ fn shown_plan(plan: &Plan) -> Vec<String> {
         }
     });
     let ops = plan.ops.iter().map(|op| match op {
-        Op::Put { key, value } => format!("put {} {}", text(key), text(value)),
+        Op::Put { key, value } | Op::PutLeased { key, value, .. } => {
+            format!("put {} {}", text(key), text(value))
+        }
         Op::Delete { key } => format!("del {}", text(key)),
         Op::DeleteRange { range } => format!("del {}…", text(&range.start)),
     });
@@ -836,6 +839,7 @@ fn everything_at_a_name_is_replaced_in_one_step() {
         [
             "if /ns/v1/rr/x/7/a/… <= 50",
             "if /ns/v1/rr/x/7/@/DNAME = 0",
+            "if /ns/v1/leased/x/a/… <= 50",
             "if /ns/v1/rr/x/7/a/A = 45",
             "if /ns/v1/rr/x/7/a/CNAME = 0",
             "if /ns/v1/rr/x/7/a/TXT = 46",

@@ -96,6 +96,10 @@ pub fn zone_remove(
     plan.delete(prefix, &Key::Zone(apex.clone()));
     let serial = Key::Serial(apex.clone());
     plan.put(prefix, &serial, encode(&SerialBase { serial_base }));
+    plan.delete(prefix, &Key::LeasedSerial(apex.clone()));
+    plan.ops.push(Op::DeleteRange {
+        range: prefix.leased_in(apex),
+    });
     plan.put(prefix, &Key::Head, b"{}".to_vec());
     // Settings that cannot be read change, too.
     let change = SettingsChange {

@@ -18,7 +18,8 @@ use etcd::options::{self, StoreOptions};
 use etcd::schema::Author;
 
 pub(crate) use self::records::{
-    AddRecords, Batch, History, ListRecords, Placement, RemoveRecords, SetRecords, Watch,
+    AddRecords, Announce, Batch, Check, History, ListRecords, Placement, RemoveRecords, SetRecords,
+    Watch,
 };
 pub(crate) use self::values::PrefixWord;
 use self::values::time;
@@ -93,6 +94,15 @@ pub(crate) enum Command {
     /// Each zone is changed completely or not at all. So are several zones together, if everything fits into one etcd
     /// transaction (about 100 RRsets). `--dry-run` shows the differences.
     Batch(Batch),
+    /// Announces records as long as it runs: for services that come and go.
+    ///
+    /// The records live under a lease in etcd, which it keeps alive. It withdraws them when it gets SIGTERM or SIGINT, when
+    /// COMMAND ends, and while the check fails (twice in a row). If it is killed, or does not reach etcd any more, they go when the
+    /// lease expires. Several announcers of one name and type make one RRset, together with the records that nsctl add has
+    /// put there. Announced records are not in exports and in the history; `list` shows them with their lease.
+    ///
+    /// The exit code is that of COMMAND. A signal is passed on to COMMAND once the records are withdrawn.
+    Announce(Announce),
     /// Shows changes, the newest first: when, by whom, with what, why, and what they changed.
     ///
     /// Each zone has a journal, which keeps its last changes (`zone set --journal-age` and `--journal-entries`). Changes
@@ -165,6 +175,7 @@ impl Command {
             Command::Set(_) => "set",
             Command::Remove(_) => "remove",
             Command::Batch(_) => "batch",
+            Command::Announce(_) => "announce",
             Command::History(_) => "history",
             Command::Watch(_) => "watch",
             Command::List(_) => "list",
@@ -187,7 +198,8 @@ impl Command {
             | Command::Accept { writing } => Some(writing),
             Command::Zone(command) => command.writing(),
             Command::Cookie(CookieCommand::Rotate { writing, .. }) => Some(writing),
-            Command::List(_)
+            Command::Announce(_)
+            | Command::List(_)
             | Command::History(_)
             | Command::Watch(_)
             | Command::Status { .. }

@@ -1,7 +1,9 @@
-//! `add`, `set`, `remove`, `batch`, `history` and `list`.
+//! `add`, `set`, `remove`, `batch`, `announce`, `history` and `list`.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use etcd::client::Since;
@@ -9,7 +11,7 @@ use etcd::model::{Name, Rtype};
 
 use super::conditions::{Conditions, IfRevision};
 use super::moment::since;
-use super::values::ttl;
+use super::values::{lease, time, ttl};
 use super::writing::WriteOptions;
 
 /// `add`.
@@ -118,6 +120,51 @@ pub(crate) struct Watch {
     /// long (90m, 2d) [default: now].
     #[arg(long, value_name = "REVISION|TIME", value_parser = since)]
     pub(crate) since: Option<Since>,
+}
+
+/// `announce`.
+#[derive(Debug, Args)]
+pub(crate) struct Announce {
+    /// Owner name.
+    pub(crate) name: Name,
+    /// Record type, as in A or SRV.
+    #[arg(value_name = "TYPE")]
+    pub(crate) rtype: Rtype,
+    /// The records.
+    #[arg(required = true)]
+    pub(crate) rdata: Vec<String>,
+    /// Time to live, in seconds or as in 1m30s; at most that of the lease [default: the zone's default TTL].
+    #[arg(long, value_parser = ttl)]
+    pub(crate) ttl: Option<u32>,
+    /// How long the records stay after the last sign of life, in seconds or as in 1m30s.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = lease)]
+    pub(crate) lease: u32,
+    /// Zone to announce in [default: the closest one that contains the name].
+    #[arg(long)]
+    pub(crate) zone: Option<Name>,
+    #[command(flatten)]
+    pub(crate) check: Check,
+    /// Time between two checks.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    pub(crate) check_interval: Duration,
+    /// Run this command, and announce the records as long as it runs.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What is checked before and while records are announced.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct Check {
+    /// Announce only while this URL answers with a status below 400, as in http://127.0.0.1:8080/health.
+    #[arg(long, value_name = "URL")]
+    pub(crate) check_http: Option<String>,
+    /// Announce only while this address accepts TCP connections.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) check_tcp: Option<String>,
+    /// Announce only while this shell command ends with 0.
+    #[arg(long, value_name = "CMD")]
+    pub(crate) check_cmd: Option<String>,
 }
 
 /// `list`.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ pub(crate) enum PrefixWord {
     Prefix(AddressPrefix),
 }
 
+/// How long a lease may last, in seconds: etcd extends shorter ones, and a longer one is none.
+const LEASE: RangeInclusive<u32> = 2..=86_400;
+
 /// Limit for a text for people, in octets.
 const WORDS_MAX: usize = 500;
 
@@ -33,6 +37,7 @@ pub(super) enum ValueError {
     ZeroTime,
     FractionOfSecond,
     TtlTooLong,
+    Lease,
     NoWords,
     Words,
     MailboxSide,
@@ -51,6 +56,12 @@ impl fmt::Display for ValueError {
             ValueError::TtlTooLong => {
                 write!(f, "a TTL is at most {TTL_MAX} seconds (RFC 2181, 8)")
             }
+            ValueError::Lease => write!(
+                f,
+                "a lease lasts from {} to {} seconds",
+                LEASE.start(),
+                LEASE.end()
+            ),
             ValueError::NoWords => f.write_str("expected some words"),
             ValueError::Words => write!(
                 f,
@@ -74,6 +85,15 @@ pub(super) fn ttl(text: &str) -> Result<u32, ValueError> {
         // A number that does not parse is too long.
         Err(error) if !is_number => Err(error),
         _ => Err(ValueError::TtlTooLong),
+    }
+}
+
+/// Reads the lifetime of a lease, in seconds.
+pub(super) fn lease(text: &str) -> Result<u32, ValueError> {
+    match seconds(text) {
+        Ok(lease) if LEASE.contains(&lease) => Ok(lease),
+        Ok(_) => Err(ValueError::Lease),
+        Err(error) => Err(error),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use etcd::client::{Scope, Zones};
-use etcd::model::{Name, Rtype};
-use etcd::txn::{RrsetRead, ZoneRead};
+use etcd::model::{Name, Rrset, Rtype};
+use etcd::txn::{LeasedRead, RrsetRead, ZoneRead};
 use serde::Serialize;
 
 use crate::arguments::{ListRecords, Output};
@@ -25,6 +25,11 @@ struct RrsetRow {
     zone: String,
     /// The revision that wrote it, for `--if-revision`.
     revision: i64,
+    /// The lifetime of the lease in seconds, and the announcer, of records that are announced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
     /// The zone further down that hides it: that zone answers for the name instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden_by: Option<String>,
@@ -34,6 +39,7 @@ struct RrsetRow {
 struct ListedZone {
     read: ZoneRead,
     rrsets: Vec<(Name, RrsetRead)>,
+    leased: Vec<LeasedRead>,
     /// The zones below it.
     children: BTreeSet<Name>,
 }
@@ -56,30 +62,7 @@ pub(super) async fn list(context: &Context, list: ListRecords) -> Result<(), Err
     };
     let mut listed = Vec::new();
     for zone in zones {
-        let hidden = hidden_by(context, &zone).await?;
-        let is_asked = |read: &RrsetRead| rtype.is_none_or(|rtype| rtype == read.rtype);
-        for (owner, stored) in zone.rrsets.into_iter().filter(|(_, read)| is_asked(read)) {
-            let rrset = match stored.rrset {
-                Ok(rrset) => rrset,
-                Err(error) => {
-                    let key = context.store().key_text(&zone.read, &owner, stored.rtype);
-                    output::error(format!("{key} is left out: {error}"));
-                    continue;
-                }
-            };
-            let hidden_by = hidden.get(&(owner.clone(), stored.rtype));
-            let rdata = rrset.rdata().iter();
-            listed.push(RrsetRow {
-                name: owner.to_string(),
-                unicode: owner.unicode(),
-                ttl: rrset.ttl(),
-                rtype: stored.rtype.to_string(),
-                rdata: rdata.map(|rdata| rdata.text(stored.rtype)).collect(),
-                zone: zone.read.apex.to_string(),
-                revision: stored.revision,
-                hidden_by: hidden_by.map(Name::to_string),
-            });
-        }
+        listed.extend(rows(context, zone, rtype).await?);
     }
     match context.output {
         Output::Json => output::json(&listed),
@@ -87,8 +70,68 @@ pub(super) async fn list(context: &Context, list: ListRecords) -> Result<(), Err
     }
 }
 
+/// The rows of a zone, those of this type if one is given.
+async fn rows(
+    context: &Context,
+    zone: ListedZone,
+    rtype: Option<Rtype>,
+) -> Result<Vec<RrsetRow>, Error> {
+    let hidden = hidden_by(context, &zone).await?;
+    let apex = zone.read.apex.to_string();
+    let row = |owner: &Name, rtype: Rtype, rrset: &Rrset, revision: i64| RrsetRow {
+        name: owner.to_string(),
+        unicode: owner.unicode(),
+        ttl: rrset.ttl(),
+        rtype: rtype.to_string(),
+        rdata: rrset
+            .rdata()
+            .iter()
+            .map(|rdata| rdata.text(rtype))
+            .collect(),
+        zone: apex.clone(),
+        revision,
+        lease: None,
+        instance: None,
+        hidden_by: None,
+    };
+    let is_asked = |found: Rtype| rtype.is_none_or(|rtype| rtype == found);
+    let mut rows: Vec<((Name, Rtype), RrsetRow)> = Vec::new();
+    for (owner, stored) in zone.rrsets {
+        if !is_asked(stored.rtype) {
+            continue;
+        }
+        let rrset = match stored.rrset {
+            Ok(rrset) => rrset,
+            Err(error) => {
+                let key = context.store().key_text(&zone.read, &owner, stored.rtype);
+                output::error(format!("{key} is left out: {error}"));
+                continue;
+            }
+        };
+        let place = (owner, stored.rtype);
+        let hidden_by = hidden.get(&place).map(Name::to_string);
+        let row = row(&place.0, stored.rtype, &rrset, stored.revision);
+        rows.push((place, RrsetRow { hidden_by, ..row }));
+    }
+    for read in zone.leased.into_iter().filter(|read| is_asked(read.rtype)) {
+        let row = RrsetRow {
+            lease: Some(read.leased.lease),
+            instance: Some(read.instance.to_string()),
+            ..row(&read.owner, read.rtype, &read.leased.rrset, read.revision)
+        };
+        rows.push(((read.owner, read.rtype), row));
+    }
+    // What is leased comes after the RRset of the zone at the same name.
+    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
 fn show(listed: Vec<RrsetRow>) -> Result<(), Error> {
     let mut header = vec!["NAME", "TTL", "TYPE", "RDATA"];
+    let has_leases = listed.iter().any(|one| one.lease.is_some());
+    if has_leases {
+        header.push("LEASE");
+    }
     if listed.iter().any(|one| one.hidden_by.is_some()) {
         header.push("HIDDEN BY ZONE");
     }
@@ -101,6 +144,10 @@ fn show(listed: Vec<RrsetRow>) -> Result<(), Error> {
                 one.rtype.clone(),
                 rdata,
             ];
+            if has_leases {
+                let lease = one.lease.map(|seconds| format!("{seconds}s"));
+                row.push(lease.unwrap_or_default());
+            }
             if header.len() > row.len() {
                 row.push(one.hidden_by.clone().unwrap_or_default());
             }
@@ -119,6 +166,7 @@ async fn hidden_by(
         read,
         rrsets,
         children,
+        ..
     } = zone;
     let hidden = context.store().hidden(read, children, rrsets).await?;
     let by = hidden
@@ -137,6 +185,7 @@ async fn one_zone(
     let read = context.existing_zone(apex).await?;
     Ok(ListedZone {
         rrsets: rrsets(context, &read, name, subtree).await?,
+        leased: leased(context, &read, name, subtree).await?,
         children: context.store().children(apex, read.as_of).await?,
         read,
     })
@@ -173,8 +222,9 @@ async fn all_zones(
     let unreadable = unreadable.chain(&below.unreadable_apexes);
     let all = readable.map(|read| &read.apex).chain(unreadable);
     let all: BTreeSet<Name> = all.cloned().collect();
-    let listed_zone = |read: ZoneRead, rrsets| ListedZone {
+    let listed_zone = |read: ZoneRead, rrsets, leased| ListedZone {
         rrsets,
+        leased,
         // In canonical order, the zones below one follow directly after it.
         children: all
             .range(read.apex.clone()..)
@@ -187,18 +237,44 @@ async fn all_zones(
     let mut zones = Vec::new();
     for read in enclosing.zones {
         let rrsets = rrsets(context, &read, name, subtree).await?;
-        zones.push(listed_zone(read, rrsets));
+        let leased = leased(context, &read, name, subtree).await?;
+        zones.push(listed_zone(read, rrsets, leased));
     }
     if !below.zones.is_empty() {
         let top = name.unwrap_or(&root);
         let (stored, unreadable) = context.store().rrsets_below(top, &below).await?;
         output::report_unreadable(&unreadable);
+        let range = context.store().prefix().leased_below(top);
+        let (found, unreadable) = context.store().leased(range, below.revision).await?;
+        output::report_unreadable(&unreadable);
+        let mut leased: BTreeMap<Name, Vec<LeasedRead>> = BTreeMap::new();
+        for (zone, read) in found {
+            leased.entry(zone).or_default().push(read);
+        }
         let reads = below.zones.into_iter().zip(stored);
         // The zone whose apex is the name is in `enclosing`; that of the root is in `below`, too.
         let reads = reads.filter(|(read, _)| name != Some(&read.apex));
-        zones.extend(reads.map(|(read, stored)| listed_zone(read, stored.rrsets)));
+        zones.extend(reads.map(|(read, stored)| {
+            let leased = leased.remove(&read.apex).unwrap_or_default();
+            listed_zone(read, stored.rrsets, leased)
+        }));
     }
     Ok(zones)
+}
+
+/// The name at or below which something of a zone is listed; none if nothing is.
+fn top<'n>(read: &'n ZoneRead, name: Option<&'n Name>, subtree: bool) -> Option<(&'n Name, Scope)> {
+    let (top, scope) = match name {
+        None => (&read.apex, Scope::Subtree),
+        Some(name) if subtree => (name, Scope::Subtree),
+        Some(name) => (name, Scope::Owner),
+    };
+    // A zone given with --zone may lie below the name, or elsewhere.
+    match scope {
+        _ if top.is_within(&read.apex) => Some((top, scope)),
+        Scope::Subtree if read.apex.is_within(top) => Some((&read.apex, scope)),
+        _ => None,
+    }
 }
 
 /// Reads the RRsets of a zone at a name, or at and below it.
@@ -208,18 +284,31 @@ async fn rrsets(
     name: Option<&Name>,
     subtree: bool,
 ) -> Result<Vec<(Name, RrsetRead)>, Error> {
-    let (top, scope) = match name {
-        None => (&read.apex, Scope::Subtree),
-        Some(name) if subtree => (name, Scope::Subtree),
-        Some(name) => (name, Scope::Owner),
-    };
-    // A zone given with --zone may lie below the name, or elsewhere.
-    let top = match scope {
-        _ if top.is_within(&read.apex) => top,
-        Scope::Subtree if read.apex.is_within(top) => &read.apex,
-        _ => return Ok(Vec::new()),
+    let Some((top, scope)) = top(read, name, subtree) else {
+        return Ok(Vec::new());
     };
     let stored = context.store().rrsets(read, top, scope).await?;
     output::report_unreadable(&stored.unreadable);
     Ok(stored.rrsets)
+}
+
+/// Reads the leased records of a zone at a name, or at and below it.
+async fn leased(
+    context: &Context,
+    read: &ZoneRead,
+    name: Option<&Name>,
+    subtree: bool,
+) -> Result<Vec<LeasedRead>, Error> {
+    let Some((top, scope)) = top(read, name, subtree) else {
+        return Ok(Vec::new());
+    };
+    let store = context.store();
+    let range = match scope {
+        Scope::Owner => store.prefix().leased_at(&read.apex, top),
+        Scope::Subtree => store.prefix().leased_in(&read.apex),
+    };
+    let (found, unreadable) = store.leased(range, read.as_of).await?;
+    output::report_unreadable(&unreadable);
+    let found = found.into_iter().map(|(_, read)| read);
+    Ok(found.filter(|read| read.owner.is_within(top)).collect())
 }

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 mod accept;
+mod announce;
 mod batch;
 mod change;
 mod cookie;
@@ -39,6 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Set(set) => records::set(&context, set).await,
         Command::Remove(remove) => records::remove(&context, remove).await,
         Command::Batch(batch) => batch::batch(&context, batch).await,
+        Command::Announce(announce) => announce::announce(&context, announce).await,
         Command::History(history) => history::history(&context, history).await,
         Command::Watch(watch) => watch::watch(&context, watch).await,
         Command::List(list) => list::list(&context, list).await,

@@ -153,17 +153,15 @@ fn show(context: &Context, change: &Recorded, name: Option<&Name>) -> Result<boo
     if name.is_some_and(|name| !is_about(&change.entry, name)) {
         return Ok(true);
     }
-    let text = match context.output {
-        Output::Json => {
-            serde_json::to_string(&ChangeRow::from(change)).map_err(Error::failed)? + "\n"
-        }
+    match context.output {
+        Output::Json => output::json_line(&ChangeRow::from(change)),
         Output::Table => {
             let lines = body(change, name)
                 .into_iter()
                 .map(|line| format!("    {line}"));
             let lines = std::iter::once(head(change).join("  ")).chain(lines);
-            lines.map(|line| output::readable(&line) + "\n").collect()
+            let text: String = lines.map(|line| output::readable(&line) + "\n").collect();
+            output::print_to_reader(&text)
         }
-    };
-    output::print_to_reader(&text)
+    }
 }

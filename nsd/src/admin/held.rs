@@ -23,7 +23,7 @@ use super::Shared;
 use crate::mirror::Builder;
 use crate::model::zonefile::write_soa;
 use crate::model::{Name, Rdata, Rtype, ZoneSettings};
-use crate::zone::{RrsetRef, Zone};
+use crate::zone::{Contents, RrsetRef};
 
 /// How many zones may be written at the same time.
 static WRITERS: Semaphore = Semaphore::const_new(4);
@@ -70,7 +70,7 @@ pub(super) async fn zone(State(shared): State<Shared>, Query(query): Query<ZoneQ
     let reason = format!("{apex} is not held back\n");
     let cluster_id = shared.served.standing.borrow().cluster_id;
     let read = move |builder: &Builder| {
-        let (settings, zone) = builder.held_zone(&apex)?;
+        let (settings, serial, contents) = builder.held_zone(&apex)?;
         // It becomes a comment in the file, by which an import notices what `nsctl` has changed since.
         let exported = cluster_id.zip(builder.revision());
         let exported = exported.map(|(cluster_id, revision)| Exported {
@@ -79,9 +79,9 @@ pub(super) async fn zone(State(shared): State<Shared>, Query(query): Query<ZoneQ
             cluster_id,
             prefix: builder.prefix().clone(),
         });
-        Some((settings, zone, exported))
+        Some((settings, serial, contents, exported))
     };
-    let (settings, zone, exported) = match shared.read(read).await {
+    let (settings, serial, contents, exported) = match shared.read(read).await {
         Ok(Some(found)) => found,
         Ok(None) => return (StatusCode::NOT_FOUND, reason).into_response(),
         Err(code) => return code.into_response(),
@@ -94,7 +94,8 @@ pub(super) async fn zone(State(shared): State<Shared>, Query(query): Query<ZoneQ
             sender,
         };
         // It fails if the client goes away, and then nobody needs the rest.
-        let _ = write(&mut out, &id, exported.as_ref(), &settings, &zone);
+        let settings = (&settings, serial);
+        let _ = write(&mut out, &id, exported.as_ref(), settings, &contents);
     });
     let kind = "text/dns; charset=utf-8";
     let body = Body::from_stream(ReceiverStream::new(chunks));
@@ -130,10 +131,10 @@ fn write(
     out: &mut Chunks,
     id: &Arc<str>,
     exported: Option<&Exported>,
-    settings: &ZoneSettings,
-    zone: &Zone,
+    (settings, serial): (&ZoneSettings, u32),
+    contents: &Contents,
 ) -> fmt::Result {
-    let apex = zone.apex();
+    let apex = contents.apex();
     writeln!(
         out,
         "; {apex} as the front-end {id} serves it; etcd has lost part of it"
@@ -141,9 +142,9 @@ fn write(
     if let Some(exported) = exported {
         writeln!(out, "{exported}")?;
     }
-    write_soa(out, apex, settings, zone.serial())?;
+    write_soa(out, apex, settings, serial)?;
     let mut records = 1;
-    for (owner, rtype, rrset) in zone.contents().iter_canonical() {
+    for (owner, rtype, rrset) in contents.iter_canonical() {
         records += usize::from(rrset.count);
         write_rrset(out, &owner, rtype, rrset)?;
     }

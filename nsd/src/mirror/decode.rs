@@ -3,9 +3,9 @@
 use std::fmt;
 
 use etcd::mirror::KeyValue;
-use etcd::schema::{self, Accepted, Key, KeyError, Prefix, ValueError};
+use etcd::schema::{self, Accepted, Instance, Key, KeyError, LeasedRrset, Prefix, ValueError};
 
-use crate::model::{CookieSecrets, Name, Rtype, ZoneSettings};
+use crate::model::{CookieSecrets, Digest, Name, Rtype, ZoneSettings};
 use crate::zone::Rrset;
 
 /// The fewest values that are worth a thread of their own.
@@ -17,10 +17,14 @@ pub(super) enum Decoded {
     Ignored,
     /// The serial key of a zone.
     Serial(Name),
+    /// The serial key of the leased records of a zone.
+    LeasedSerial(Name),
     /// The settings of a zone.
     Settings(Name, Result<Box<ZoneSettings>, Unusable>),
     /// An RRset.
     Rrset(RrsetKey, Result<Rrset, Unusable>),
+    /// Leased records, and their digest.
+    Leased(LeasedKey, Result<(Box<LeasedRrset>, Digest), Unusable>),
     /// An operator has accepted a loss.
     Accepted(Accepted),
     /// The secrets for cookies.
@@ -35,6 +39,14 @@ pub(super) struct RrsetKey {
     pub(super) generation: u64,
     pub(super) owner: Name,
     pub(super) rtype: Rtype,
+}
+
+/// The key of leased records.
+pub(super) struct LeasedKey {
+    pub(super) zone: Name,
+    /// Their owner and type.
+    pub(super) place: (Name, Rtype),
+    pub(super) instance: Instance,
 }
 
 /// Why a key or its value cannot be used.
@@ -87,6 +99,7 @@ pub(super) fn decode(prefix: &Prefix, key: &[u8], value: &[u8]) -> Decoded {
             Err(error) => Decoded::Unusable(Unusable::Value(error)),
         },
         Ok(Key::Serial(apex)) => Decoded::Serial(apex),
+        Ok(Key::LeasedSerial(apex)) => Decoded::LeasedSerial(apex),
         Ok(Key::Zone(apex)) => {
             let settings = schema::decode_zone(value).map(Box::new);
             Decoded::Settings(apex, settings.map_err(Unusable::Value))
@@ -104,6 +117,24 @@ pub(super) fn decode(prefix: &Prefix, key: &[u8], value: &[u8]) -> Decoded {
                 rtype,
             };
             Decoded::Rrset(key, decode_rrset(rtype, value))
+        }
+        Ok(Key::Leased {
+            zone,
+            owner,
+            rtype,
+            instance,
+        }) => {
+            let leased = schema::decode_leased(rtype, value).map_err(Unusable::Value);
+            let leased = leased.map(|leased| {
+                let digest = leased.digest(key, rtype);
+                (Box::new(leased), digest)
+            });
+            let key = LeasedKey {
+                zone,
+                place: (owner, rtype),
+                instance,
+            };
+            Decoded::Leased(key, leased)
         }
     }
 }

@@ -1,11 +1,13 @@
 //! From the watch to what is served: applies the mirror's events, publishes the view, and updates the standing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use etcd::client::{self, MirrorStatus};
 use etcd::mirror::{Cause, Event, Failure};
 use tracing::{info, warn};
 
+use super::expiries::Expiries;
 use super::{Builder, SharedBuilder};
 use crate::memory;
 use crate::model::Name;
@@ -20,6 +22,8 @@ pub(super) struct Feed {
     pub(super) last_failure: Option<Failure>,
     /// Whether the mirror was restarted after a panic, and nothing was listed since.
     pub(super) is_restarted: bool,
+    /// Takes the zones in which leases have expired.
+    pub(super) expiries: Arc<Expiries>,
     /// Whether free memory should be given back to the system.
     pub(super) is_memory_trim_due: bool,
 }
@@ -53,6 +57,8 @@ impl Feed {
             let changes = changes.into_values().filter(ZoneChange::has_effect);
             self.publisher.publish(view, changes.collect());
         }
+        let expired = self.builder.lock().take_expired();
+        self.expiries.note(expired);
         if let Some(secrets) = self.builder.lock().cookie() {
             self.publisher.use_cookie(secrets);
         }
@@ -116,6 +122,7 @@ impl Feed {
         self.publisher.update(|standing| {
             update_from(standing, &builder);
             standing.received = status.applied;
+            standing.leased = status.leased;
             standing.last_fresh = status.last_fresh;
             standing.watching = status.watching;
             standing.doubted = status.doubted || self.is_restarted;
@@ -170,7 +177,6 @@ pub(super) fn update_from(standing: &mut Standing, builder: &Builder) {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use std::sync::Arc;
     use std::sync::mpsc::Receiver;
 
     use etcd::mirror::{KeyChange, KeyValue};
@@ -205,6 +211,7 @@ mod tests {
             store: settings.store,
             last_failure: None,
             is_restarted,
+            expiries: Arc::default(),
             is_memory_trim_due: false,
         };
         (feed, served, replaced)
@@ -214,6 +221,7 @@ mod tests {
     fn status(start: Instant) -> MirrorStatus {
         MirrorStatus {
             applied: Some(8),
+            leased: 0,
             last_fresh: Some(start),
             endpoint: String::new(),
             cluster_id: Some(1),

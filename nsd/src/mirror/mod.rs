@@ -6,23 +6,28 @@
 //! - `guard`: which losses are held back.
 //! - `decode`: from a key and its value to records and settings.
 //! - `kept`: the copy of a zone that is served while a loss is held back.
+//! - `leased`: the leased records of a zone, and its contents with them.
 //! - `zone_data`: what etcd holds of one zone; `tables`: of all zones.
 //! - `snapshot`: the tables in a file, for a restart without etcd.
 //! - `builder`: makes the view from the tables.
 //! - `feed`: takes the watch's events through all of that, and publishes the result.
+//! - `expiries`: makes serials grow after leases have expired.
 //! - `saver`: when the snapshot is written; `audit`: compares the tables with etcd now and then.
 
 mod audit;
 mod builder;
 mod decode;
+mod expiries;
 mod feed;
 mod guard;
 mod kept;
+mod leased;
 mod saver;
 mod snapshot;
 mod tables;
 mod zone_data;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use builder::Builder;
+use expiries::Expiries;
 use feed::{Feed, update_from};
 pub use guard::Guard;
 use saver::Saver;
@@ -72,7 +78,7 @@ pub struct SharedBuilder(Arc<Mutex<Builder>>);
 
 impl SharedBuilder {
     /// Starts from the local snapshot, or from nothing if there is none that can be used.
-    pub(crate) fn open(settings: &MirrorSettings) -> (Self, Option<Resume>) {
+    pub(crate) fn open(settings: &MirrorSettings) -> (Self, Option<(Resume, LeasedKeys)>) {
         let (prefix, consistency, guard) = (
             settings.prefix.clone(),
             settings.consistency,
@@ -82,9 +88,12 @@ impl SharedBuilder {
             Some((path, _)) => read_snapshot(path, &prefix),
             None => None,
         };
-        let resume = read.as_ref().map(|saved| Resume {
-            cluster_id: saved.cluster_id,
-            revision: saved.revision,
+        let resume = read.as_ref().map(|saved| {
+            let resume = Resume {
+                cluster_id: saved.cluster_id,
+                revision: saved.revision,
+            };
+            (resume, saved.tables.leased_keys(&prefix))
         });
         let builder = match read {
             Some(saved) => Builder::restore(consistency, guard, saved),
@@ -134,15 +143,18 @@ fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
 pub struct Mirror {
     settings: MirrorSettings,
     builder: SharedBuilder,
-    resume: Option<Resume>,
+    resume: Option<(Resume, LeasedKeys)>,
     publisher: Publisher,
 }
+
+/// The leased keys of a copy.
+type LeasedKeys = HashSet<Vec<u8>>;
 
 impl Mirror {
     /// Opens the mirror. It serves the local snapshot, or nothing yet.
     pub fn open(settings: MirrorSettings) -> (Self, Served) {
         let (builder, resume) = SharedBuilder::open(&settings);
-        let revision = resume.as_ref().map(|resume| resume.revision);
+        let revision = resume.as_ref().map(|(resume, _)| resume.revision);
         let mut standing = Standing {
             allow_empty: settings.allow_empty,
             received: revision,
@@ -191,7 +203,7 @@ impl Mirror {
 async fn run(
     settings: MirrorSettings,
     builder: SharedBuilder,
-    resume: Option<Resume>,
+    resume: Option<(Resume, LeasedKeys)>,
     publisher: Publisher,
     stop: CancellationToken,
 ) {
@@ -206,12 +218,14 @@ async fn run(
     let relist = Notify::new();
     let saver = Saver::new(&settings, &builder, &publisher);
     let mut saved = saver.as_ref().and_then(|saver| saver.edition());
+    let expiries = Arc::new(Expiries::default());
     let mut feed = Feed {
         builder: builder.clone(),
         publisher: publisher.clone(),
         store: settings.store.clone(),
         last_failure: None,
         is_restarted,
+        expiries: expiries.clone(),
         is_memory_trim_due: resume.is_some(),
     };
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
@@ -226,6 +240,7 @@ async fn run(
         }
     });
     let store = Store::new(settings.store, settings.prefix, PAGE_TIMEOUT);
+    let settling = store.clone();
     let audits = async {
         match settings.audit {
             Some(every) => {
@@ -244,6 +259,7 @@ async fn run(
         () = watching => {}
         () = audits => {}
         () = snapshots => {}
+        () = expiries.settle(&settling) => {}
         () = stop.cancelled() => {}
     }
     if let Some(saver) = &saver {

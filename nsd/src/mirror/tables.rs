@@ -5,12 +5,12 @@
 //! A value that cannot be used is quarantined: the last good value of its key stays, and everything else goes on.
 
 use etcd::schema::key_text;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use etcd::schema::{Accepted, Key, Prefix};
+use etcd::schema::{Accepted, Key, LeasedRrset, Prefix};
 use tracing::{info, warn};
 
-use super::decode::{Decoded, RrsetKey, Unusable};
+use super::decode::{Decoded, LeasedKey, RrsetKey, Unusable};
 use super::kept::Origin;
 use super::zone_data::{Generation, ZoneData};
 use crate::model::{CookieSecrets, Digest, Name, ZoneSettings};
@@ -60,6 +60,10 @@ impl Tables {
                 self.put_serial(&apex, revision);
                 Some(apex)
             }
+            Decoded::LeasedSerial(apex) => {
+                self.zone(&apex).leased.serial_revision = revision;
+                Some(apex)
+            }
             Decoded::Settings(apex, Ok(settings)) => {
                 self.release(key);
                 self.put_settings(&apex, *settings, (revision, origin));
@@ -69,6 +73,10 @@ impl Tables {
                 self.quarantine(key, &reason);
                 self.put_unusable_settings(&apex, revision, last);
                 Some(apex)
+            }
+            Decoded::Leased(at, leased) => {
+                self.put_leased(key, &at, leased, last);
+                Some(at.zone)
             }
             Decoded::Rrset(at, Ok(rrset)) => {
                 let was_quarantined = self.release(key);
@@ -96,6 +104,64 @@ impl Tables {
                 Some(at.zone)
             }
         }
+    }
+
+    /// Applies leased records that were put.
+    fn put_leased(
+        &mut self,
+        key: &[u8],
+        at: &LeasedKey,
+        leased: Result<(Box<LeasedRrset>, Digest), Unusable>,
+        last: Option<&Tables>,
+    ) {
+        let instance = at.instance;
+        match leased {
+            Ok((leased, digest)) => {
+                self.release(key);
+                let zone = self.zone(&at.zone);
+                zone.leased.put(at.place.clone(), instance, *leased, digest);
+            }
+            Err(reason) => {
+                self.quarantine(key, &reason);
+                let last = last.and_then(|last| last.zones.get(&at.zone));
+                let last = last
+                    .and_then(|last| last.leased.get(&at.place, instance))
+                    .cloned();
+                let zone = self.zone(&at.zone);
+                match last {
+                    Some(last) => {
+                        let place = at.place.clone();
+                        zone.leased.put(place, instance, last, Digest::default());
+                    }
+                    None => zone.leased.spoil(&at.place, instance),
+                }
+            }
+        }
+    }
+
+    /// Applies leased records that were deleted, or that have expired.
+    fn delete_leased(&mut self, at: &LeasedKey, revision: i64) {
+        let leased = &mut self.zone(&at.zone).leased;
+        leased.remove(&at.place, at.instance);
+        leased.deleted_at = revision;
+    }
+
+    /// The keys of all leased records, those included whose values cannot be used.
+    pub(super) fn leased_keys(&self, prefix: &Prefix) -> HashSet<Vec<u8>> {
+        let range = prefix.leased();
+        let unusable = self.quarantine.keys().filter(|key| range.contains(*key));
+        let mut keys: HashSet<Vec<u8>> = unusable.cloned().collect();
+        for (apex, zone) in &self.zones {
+            keys.extend(zone.leased.iter().map(|((owner, rtype), instance, _)| {
+                prefix.encode(&Key::Leased {
+                    zone: apex.clone(),
+                    owner: owner.clone(),
+                    rtype: *rtype,
+                    instance,
+                })
+            }));
+        }
+        keys
     }
 
     fn put_serial(&mut self, apex: &Name, revision: i64) {
@@ -149,7 +215,12 @@ impl Tables {
     }
 
     /// Applies a key that was deleted. Returns the zone it belonged to.
-    pub(super) fn delete(&mut self, prefix: &Prefix, key: &[u8], origin: Origin) -> Option<Name> {
+    pub(super) fn delete(
+        &mut self,
+        prefix: &Prefix,
+        key: &[u8],
+        (revision, origin): (i64, Origin),
+    ) -> Option<Name> {
         let was_quarantined = self.release(key);
         match prefix.decode(key).ok()? {
             Key::Head
@@ -163,8 +234,26 @@ impl Tables {
                 self.accepted = None;
                 None
             }
+            Key::Leased {
+                zone,
+                owner,
+                rtype,
+                instance,
+            } => {
+                let at = LeasedKey {
+                    zone,
+                    place: (owner, rtype),
+                    instance,
+                };
+                self.delete_leased(&at, revision);
+                Some(at.zone)
+            }
             Key::Serial(apex) => {
                 self.zone(&apex).serial_revision = 0;
+                Some(apex)
+            }
+            Key::LeasedSerial(apex) => {
+                self.zone(&apex).leased.serial_revision = 0;
                 Some(apex)
             }
             Key::Zone(apex) => {
@@ -239,6 +328,16 @@ impl Tables {
             .or_insert_with(|| Generation::new(Contents::new(at.zone.clone())))
     }
 
+    /// Keeps the serials as high as they were because of expiries, which a list does not show. `before` are the tables that
+    /// these replace, of the same history.
+    pub(super) fn keep_serials(&mut self, before: &Tables) {
+        for (apex, last) in &before.zones {
+            if let Some(zone) = self.zones.get_mut(apex) {
+                zone.leased.deleted_at = last.leased.deleted_at;
+            }
+        }
+    }
+
     /// Keeps what others have deleted since `before`, the tables that these replace. `is_same_history` says that the
     /// revisions of both can be compared. Returns what zones have lost that a transaction of ours has changed since:
     /// that counts as meant, and is not kept.
@@ -299,6 +398,12 @@ impl Tables {
                         kept.quarantined += kept.contents.digest_of(&owner, rtype);
                     }
                 }
+                Ok(Key::Leased {
+                    zone,
+                    owner,
+                    rtype,
+                    instance,
+                }) => self.zone(&zone).leased.spoil(&(owner, rtype), instance),
                 _ => {}
             }
             self.quarantine.insert(key, reason);

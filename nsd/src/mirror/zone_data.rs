@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::kept::{Kept, Origin};
+use super::leased::Leased;
 use crate::model::rules::is_cname_clash;
 use crate::model::{Consistency, Digest, Name, Rtype, ZoneSettings};
 use crate::policy::Rules;
@@ -20,6 +21,7 @@ pub(super) struct ZoneData {
     /// The last revision of the serial key; 0 without that key.
     pub(super) serial_revision: i64,
     pub(super) generations: BTreeMap<u64, Generation>,
+    pub(super) leased: Leased,
     /// The zone as if others had not deleted any of it lately, if they have.
     pub(super) kept: Option<Box<Kept>>,
     /// The digest of the settings; empty if their value cannot be used.
@@ -70,12 +72,14 @@ impl ZoneData {
         self.settings.is_none()
             && self.serial_revision == 0
             && self.generations.is_empty()
+            && self.leased.is_empty()
             && self.kept.is_none()
     }
 
     /// The digest of all of it whose values can be used.
     pub(super) fn digest(&self, apex: &Name) -> Digest {
         let mut digest = self.settings_digest;
+        digest += self.leased.digest(apex);
         if self.serial_revision > 0 {
             digest += Digest::of_serial(apex, self.serial_revision);
         }
@@ -89,13 +93,14 @@ impl ZoneData {
 
     /// The zone to serve: as etcd has it, or as it is kept while a loss is held back. `default` is the promise of zones
     /// whose settings make none.
-    pub(super) fn served(&self, apex: &Name, default: Consistency) -> Option<Zone> {
+    pub(super) fn served(&mut self, apex: &Name, default: Consistency) -> Option<Zone> {
         let held = self.kept.as_ref().filter(|kept| kept.is_held);
         let held_settings = held.map(|kept| &kept.settings);
         let settings = held_settings.or(self.settings.as_ref())?;
         let soa = &settings.soa;
         let kept_revision = held.map_or(0, |kept| kept.serial_revision);
-        let touched = match self.serial_revision.max(kept_revision) {
+        let serial_revision = self.serial_revision.max(kept_revision);
+        let touched = match serial_revision.max(self.leased.revision()) {
             0 => self.settings_revision,
             revision => revision,
         };
@@ -110,10 +115,11 @@ impl ZoneData {
             ttl: soa.ttl,
         };
         // A clone shares everything: it costs the same for a zone of ten names and of a million.
-        let contents = match held {
-            Some(kept) => kept.contents().clone(),
-            None => self.current_or_empty(apex),
+        let (generation, contents) = match held {
+            Some(kept) => (None, kept.contents().clone()),
+            None => (Some(settings.generation), self.current_or_empty(apex)),
         };
+        let contents = self.leased.merge(generation, &contents);
         let rules = held_settings.map_or_else(|| self.rules.clone(), rules_of);
         let zone = Zone::new(&soa, contents)
             .with_consistency(settings.consistency.unwrap_or(default))

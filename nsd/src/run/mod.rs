@@ -30,7 +30,7 @@ use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::policy::Policy;
-use crate::served::Standing;
+use crate::served::{Newest, Standing};
 use crate::server::{self, ConnectionLimits, Connections, EncryptedAddresses, Encryption, Sockets};
 use crate::supervisor::Supervisor;
 
@@ -311,12 +311,18 @@ fn barrier(
         async move {
             let confirm = async {
                 let before = standing.borrow().received;
-                let head = store.head().await.ok()?;
+                let (head, leased) = store.head_and_leased().await.ok()?;
                 // etcd was restored to an earlier revision, which has to be listed first.
                 if Some(head.store_revision) < before {
                     return None;
                 }
-                let covers = |standing: &Standing| standing.covers(head.cluster_id, head.revision);
+                let newest = Newest {
+                    cluster_id: head.cluster_id,
+                    head: head.revision,
+                    store: head.store_revision,
+                    leased,
+                };
+                let covers = |standing: &Standing| standing.covers(&newest);
                 standing.wait_for(covers).await.ok()?;
                 Some(())
             };

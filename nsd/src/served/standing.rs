@@ -22,6 +22,19 @@ pub struct AuditResult {
     pub agrees: bool,
 }
 
+/// What etcd had at some moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Newest {
+    /// The ID of the cluster.
+    pub cluster_id: u64,
+    /// The revision of the head key.
+    pub head: i64,
+    /// The revision of the store.
+    pub store: i64,
+    /// How many leased keys there were.
+    pub leased: usize,
+}
+
 /// The state of the mirror, and of what it serves.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
@@ -34,6 +47,8 @@ pub struct Standing {
     pub applied: Option<i64>,
     /// The revision that has come from etcd, served or held back.
     pub received: Option<i64>,
+    /// How many leased keys there are at that revision.
+    pub leased: usize,
     /// The moment as of which the copy was last proved complete; none while it is in doubt.
     pub last_fresh: Option<Instant>,
     /// Whether the watch is established.
@@ -80,11 +95,17 @@ impl Standing {
         self.last_fresh.map(|at| at.elapsed())
     }
 
-    /// Whether the view has everything that this cluster had at this revision. A view of another cluster does not,
+    /// Whether the view has everything that etcd had then. A view of another cluster does not,
     /// however high its revision, nor does one that is in doubt. Zones that are held back say so themselves
     /// ([`Zone::is_held`](crate::zone::Zone::is_held)), and keep no promise.
-    pub fn covers(&self, cluster_id: u64, revision: i64) -> bool {
-        !self.doubted && self.cluster_id == Some(cluster_id) && self.applied >= Some(revision)
+    ///
+    /// Expiries do not show in the head's revision, but in the number of leased keys.
+    pub fn covers(&self, newest: &Newest) -> bool {
+        let has_expiries = self.leased == newest.leased || self.applied >= Some(newest.store);
+        !self.doubted
+            && self.cluster_id == Some(newest.cluster_id)
+            && self.applied >= Some(newest.head)
+            && has_expiries
     }
 }
 
@@ -99,7 +120,23 @@ mod tests {
             cluster_id: Some(1),
             ..Standing::default()
         };
-        assert!(fresh.covers(1, 8));
+        let newest = Newest {
+            cluster_id: 1,
+            head: 8,
+            store: 10,
+            leased: 0,
+        };
+        assert!(fresh.covers(&newest));
+        // A leased key has expired since.
+        let lacks_expiry = Standing {
+            leased: 1,
+            ..fresh.clone()
+        };
+        let is_later = Standing {
+            applied: Some(10),
+            ..lacks_expiry.clone()
+        };
+        assert!(!lacks_expiry.covers(&newest) && is_later.covers(&newest));
         let behind = Standing {
             applied: Some(7),
             ..fresh.clone()
@@ -114,7 +151,7 @@ mod tests {
             ..fresh
         };
         for not in [behind, of_another, doubted, Standing::default()] {
-            assert!(!not.covers(1, 8), "{not:?}");
+            assert!(!not.covers(&newest), "{not:?}");
         }
     }
 }

@@ -96,15 +96,34 @@ impl Store {
 
     /// Reads the newest revisions linearizably.
     pub async fn head(&self) -> Result<Head, StoreError> {
-        let (header, values) = self
-            .get_all(&[self.prefix().encode(&Key::Head)], None)
-            .await?;
-        let head = values.into_iter().flatten().next();
-        Ok(Head {
+        let gets = [Get::key(self.prefix(), &Key::Head)];
+        let (header, found) = self.get_at_once(&gets, None).await?;
+        Ok(Head::of(header, &found))
+    }
+
+    /// The same, and the number of leased keys, which expire without a change of the head key.
+    pub async fn head_and_leased(&self) -> Result<(Head, usize), StoreError> {
+        let leased = Get {
+            // The count is that of all of them.
+            keys_only: true,
+            ..Get::range(self.prefix().leased(), 1)
+        };
+        let gets = [Get::key(self.prefix(), &Key::Head), leased];
+        let (header, found) = self.get_at_once(&gets, None).await?;
+        let leased = found.get(1).map_or(0, |found| found.count);
+        Ok((Head::of(header, &found), leased))
+    }
+}
+
+impl Head {
+    /// `found` has the head key first.
+    fn of(header: Header, found: &[Found]) -> Self {
+        let head = found.first().and_then(|found| found.items.first());
+        Head {
             revision: head.map_or(0, |head| head.mod_revision),
             store_revision: header.revision,
             cluster_id: header.cluster_id,
-        })
+        }
     }
 }
 

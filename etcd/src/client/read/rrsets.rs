@@ -1,14 +1,14 @@
 //! The RRsets of zones.
 
-use crate::schema::key_text;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::Zones;
 use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::Rrsets;
 use crate::model::{Name, Rtype};
-use crate::schema::{Key, Unreadable};
-use crate::txn::{Refusal, RrsetRead, ZoneRead};
+use crate::schema::{Key, Unreadable, key_text};
+use crate::txn::{LeasedRead, Refusal, RrsetRead, ZoneRead};
 
 /// RRsets of a zone.
 #[derive(Debug, Default)]
@@ -96,6 +96,23 @@ impl Store {
         }
         stored.iter_mut().for_each(RrsetsRead::sort);
         Ok((stored, unreadable))
+    }
+
+    /// The leased records of a range, each with its zone, at a revision. Also returns the keys that cannot be read.
+    pub async fn leased(
+        &self,
+        range: Range<Vec<u8>>,
+        revision: i64,
+    ) -> Result<(Vec<(Name, LeasedRead)>, Vec<Unreadable>), StoreError> {
+        let (mut leased, mut unreadable) = (Vec::new(), Vec::new());
+        for item in self.list(range, Some(revision)).await?.items {
+            match LeasedRead::decode(self.prefix(), &item) {
+                Some(Ok(read)) => leased.push(read),
+                Some(Err(error)) => unreadable.push(error),
+                None => {}
+            }
+        }
+        Ok((leased, unreadable))
     }
 
     /// The first RRsets of the zone when it was read, in the order of the keys.

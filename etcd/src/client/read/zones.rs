@@ -104,27 +104,27 @@ impl Store {
     /// The serials of the zones as front-ends answer them, in the order of the zones. The number of requests depends on
     /// the pages of the list, not on the number of zones.
     pub async fn serials(&self, zones: &Zones) -> Result<Vec<u32>, StoreError> {
-        let listed = self
-            .list_keys(self.prefix().serials(), Some(zones.revision))
-            .await?;
-        let touched: HashMap<Vec<u8>, i64> = listed
-            .items
-            .into_iter()
-            .map(|item| (item.key, item.mod_revision))
-            .collect();
+        let mut touched: HashMap<Vec<u8>, i64> = HashMap::new();
+        for range in [self.prefix().serials(), self.prefix().leased_serials()] {
+            let listed = self.list_keys(range, Some(zones.revision)).await?;
+            let listed = listed.items.into_iter();
+            touched.extend(listed.map(|item| (item.key, item.mod_revision)));
+        }
         let serial = |read: &ZoneRead| {
-            let key = self.prefix().encode(&Key::Serial(read.apex.clone()));
+            let keys = serial_keys(&read.apex).map(|key| self.prefix().encode(&key));
+            let touched = keys.iter().filter_map(|key| touched.get(key)).max();
             read.settings
-                .serial(touched.get(&key).copied().unwrap_or(read.revision))
+                .serial(touched.copied().unwrap_or(read.revision))
         };
         Ok(zones.zones.iter().map(serial).collect())
     }
 
     /// The serial of a zone as front-ends answer it.
     pub async fn serial(&self, read: &ZoneRead) -> Result<u32, StoreError> {
-        let touched = self.touched(read).await?;
-        let touched = if touched > 0 { touched } else { read.revision };
-        Ok(read.settings.serial(touched))
+        let keys = serial_keys(&read.apex).map(|key| self.prefix().encode(&key));
+        let (_, values) = self.get_all(&keys, Some(read.as_of)).await?;
+        let touched = values.iter().flatten().map(|item| item.mod_revision).max();
+        Ok(read.settings.serial(touched.unwrap_or(read.revision)))
     }
 
     /// The revision of the last change to the zone; 0 if it has no serial key.
@@ -172,4 +172,9 @@ impl Store {
         }
         Ok(zones)
     }
+}
+
+/// The keys whose revisions give the serial of a zone: the newer one counts.
+fn serial_keys(apex: &Name) -> [Key; 2] {
+    [Key::Serial(apex.clone()), Key::LeasedSerial(apex.clone())]
 }

@@ -33,6 +33,8 @@ pub struct MirrorStatus {
     pub cluster_id: Option<u64>,
     /// The member that is connected to, once it has answered.
     pub member_id: Option<u64>,
+    /// How many leased keys there are at that revision.
+    pub leased: usize,
     /// Whether the watch is established.
     pub watching: bool,
     /// Whether the copy may be wrong, until all of it is listed again.
@@ -46,6 +48,8 @@ pub(super) struct Driver {
     /// The keys that are mirrored. The head key is one of them.
     range: Range<Vec<u8>>,
     head: Vec<u8>,
+    /// Those of them that live as long as a lease, if any.
+    leased: Option<Range<Vec<u8>>>,
     /// Lists contain only keys changed after this revision; 0: all.
     after_revision: i64,
     config: Config,
@@ -70,8 +74,9 @@ impl Driver {
         after_revision: i64,
     ) -> Self {
         Driver {
-            range,
             head: prefix.encode(&Key::Head),
+            leased: Some(prefix.leased()).filter(|leased| range.contains(&leased.start)),
+            range,
             after_revision,
             config,
             endpoint: String::new(),
@@ -104,6 +109,7 @@ impl Driver {
             },
             cluster_id: mirror.cluster_id(),
             member_id: mirror.member_id(),
+            leased: mirror.leased(),
             watching: mirror.is_watching(),
             doubted: mirror.is_doubted(),
             trouble: trouble.shown(),
@@ -213,7 +219,8 @@ impl Driver {
                 });
             }
             Action::ReadHead => {
-                self.proof = self.request(|connection| connection.head(self.head.clone()));
+                self.proof = self
+                    .request(|connection| connection.head(self.head.clone(), self.leased.clone()));
             }
         }
     }

@@ -287,6 +287,7 @@ mod tests {
             endpoint: String::new(),
             cluster_id: Some(cluster_id),
             member_id: None,
+            leased: 0,
             watching: true,
             doubted,
             trouble: None,

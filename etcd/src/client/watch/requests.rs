@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use etcd_client::{Client, GetOptions, WatchOptions, WatchStream};
+use etcd_client::{Client, GetOptions, Txn, TxnOp, WatchOptions, WatchStream};
 use tokio::task::JoinHandle;
 
 use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, kv_client};
-use crate::client::read::{PageSize, decode, next_key};
+use crate::client::read::{PageSize, decode, found, next_key};
 use crate::mirror::Input;
+use crate::txn::Found;
 
 /// A request in progress.
 pub(super) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -108,18 +109,25 @@ impl Connection {
         })
     }
 
-    /// Reads the head key linearizably.
-    pub(super) fn head(&self, key: Vec<u8>) -> Pending<Input> {
+    /// Reads the head key linearizably, and counts the keys of a range if one is given.
+    pub(super) fn head(&self, key: Vec<u8>, leased: Option<Range<Vec<u8>>>) -> Pending<Input> {
         let (mut kv, endpoint) = (kv_client(&self.read), self.endpoint.clone());
+        let count = leased.map(|leased| {
+            let options = GetOptions::new().with_range(leased.end).with_count_only();
+            TxnOp::get(leased.start, Some(options))
+        });
+        let reads: Vec<TxnOp> = [TxnOp::get(key, None)].into_iter().chain(count).collect();
         let sent = Instant::now();
         Box::pin(async move {
-            let got = kv.get(key, None).await;
+            let got = kv.txn(Txn::new().and_then(reads)).await;
             let got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
-            let head = got.kvs().first();
+            let found: Vec<Found> = found(&got).collect();
+            let head = found.first().and_then(|found| found.items.first());
             Ok(Input::Head {
                 sent,
                 header: header(got.header()),
-                revision: head.map_or(0, etcd_client::KeyValue::mod_revision),
+                revision: head.map_or(0, |head| head.mod_revision),
+                leased: found.get(1).map_or(0, |found| found.count),
             })
         })
     }

@@ -16,7 +16,7 @@ use crate::client::connect::{Store, StoreError, from_watch};
 use crate::mirror::{Input, KeyChange};
 use crate::model::Name;
 use crate::schema::{Attempt, EntryId, Key, decode_head};
-use crate::txn::{Get, Plan, Reads, Stamp};
+use crate::txn::{Get, NoPlan, Plan, Reads, Stamp};
 
 /// Number of tries before a conflict is reported.
 const TRIES: u32 = 200;
@@ -103,12 +103,17 @@ impl<'a> Attempts<'a> {
         gets: &[Get],
     ) -> Result<Tried, ChangeError> {
         let store = &self.store;
-        let recording = plan.recording_reads(store.prefix());
-        let reads = store.fetch_serializable(&recording, None).await?;
-        match plan.recorded(store.prefix(), &reads, &store.stamp()) {
-            Ok(plan) => self.attempt(&plan, since, gets).await,
-            // All that it needs was read.
-            Err(_) => Ok(Tried::Lost(Reads::default())),
+        let mut reads = Reads::default();
+        loop {
+            let revision = Some(reads.revision()).filter(|_| !reads.is_empty());
+            match plan.recorded(store.prefix(), &reads, &store.stamp()) {
+                Ok(plan) => return self.attempt(&plan, since, gets).await,
+                Err(NoPlan::Read(more)) => {
+                    reads.add(store.fetch_serializable(&more, revision).await?);
+                }
+                // Recording refuses nothing.
+                Err(_) => return Ok(Tried::Lost(Reads::default())),
+            }
         }
     }
 

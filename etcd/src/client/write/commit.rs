@@ -1,6 +1,6 @@
 //! Commits plans as etcd transactions.
 
-use etcd_client::{Compare, CompareOp, DeleteOptions, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, DeleteOptions, PutOptions, Txn, TxnOp};
 
 use crate::client::connect::{Store, StoreError, kv_client};
 use crate::client::read::{found, to_op};
@@ -54,6 +54,10 @@ fn to_txn(plan: &Plan) -> Txn {
         .iter()
         .map(|op| match op {
             Op::Put { key, value } => TxnOp::put(key.clone(), value.clone(), None),
+            Op::PutLeased { key, value, lease } => {
+                let options = PutOptions::new().with_lease(*lease);
+                TxnOp::put(key.clone(), value.clone(), Some(options))
+            }
             Op::Delete { key } => TxnOp::delete(key.clone(), None),
             Op::DeleteRange { range } => TxnOp::delete(
                 range.start.clone(),

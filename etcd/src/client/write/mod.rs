@@ -8,6 +8,7 @@ mod error;
 mod exported;
 mod file;
 mod import;
+mod leased;
 mod serials;
 mod stage;
 mod transact;

@@ -275,7 +275,7 @@ impl Store {
 /// The first key that a plan writes.
 fn first_key(plan: &Plan) -> Vec<u8> {
     match plan.ops.first() {
-        Some(Op::Put { key, .. } | Op::Delete { key }) => key.clone(),
+        Some(Op::Put { key, .. } | Op::PutLeased { key, .. } | Op::Delete { key }) => key.clone(),
         Some(Op::DeleteRange { range }) => range.start.clone(),
         None => Vec::new(),
     }

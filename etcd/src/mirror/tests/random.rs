@@ -40,6 +40,22 @@ impl Store {
         content
     }
 
+    /// A lease expires, which does not write the head key.
+    fn expire(&mut self, random: &mut fastrand::Rng) -> usize {
+        let there = self.content(self.revision).into_keys();
+        let leased: Vec<_> = there.filter(|key| is_leased(key)).collect();
+        let Some(key) = random.choice(leased) else {
+            return 0;
+        };
+        self.revision += 1;
+        self.history.push(KeyChange {
+            key,
+            value: None,
+            mod_revision: self.revision,
+        });
+        1
+    }
+
     fn write(&mut self, random: &mut fastrand::Rng) -> usize {
         self.revision += 1;
         let keys: std::collections::BTreeSet<u8> =
@@ -63,6 +79,13 @@ impl Store {
     }
 }
 
+/// Keys that belong to a lease.
+const LEASED: std::ops::Range<[u8; 2]> = [b'k', 30]..[b'k', 40];
+
+fn is_leased(key: &[u8]) -> bool {
+    (&LEASED.start[..]..&LEASED.end[..]).contains(&key)
+}
+
 /// Feeds a mirror from a store that misbehaves in every way etcd may. After every event it compares the receiver's copy
 /// with the store at that revision.
 #[test]
@@ -82,12 +105,15 @@ fn random_history(seed: u64, events: usize) {
         rest: vec![],
     };
     let mut now = Instant::now();
-    let mut mirror = Mirror::new(now, Pace::new(3, seed));
+    let leased = LeasedKeys::new(LEASED.start.into()..LEASED.end.into(), Default::default());
+    let mut mirror = Mirror::new(now, Pace::new(3, seed)).with_leased(leased);
     let (mut staged, mut copy) = (BTreeMap::new(), BTreeMap::new());
     let mut pending = Action::Wait;
     // The next revision that the watch reports; none without a watch.
     let mut cursor: Option<i64> = None;
-    let (mut written, mut checked, mut relists) = (0, 0, 0);
+    let (mut written, mut checked, mut relists, mut proved) = (0, 0, 0, 0);
+    // When each revision was written, to judge the proofs of freshness.
+    let mut written_at: Vec<(Instant, i64)> = Vec::new();
     // After a restore under the same cluster id, nothing is written until the mirror has noticed. Once the old revision
     // is passed again, no client can tell the histories apart (only the audit can).
     let mut quiet = false;
@@ -96,6 +122,9 @@ fn random_history(seed: u64, events: usize) {
         let rough = written < events;
         if rough && !quiet && random.f32() < 0.5 {
             written += store.write(&mut random);
+        }
+        if rough && !quiet && random.f32() < 0.1 {
+            written += store.expire(&mut random);
         }
         if rough && random.f32() < 0.01 {
             store.compacted = random.i64(store.compacted..=store.revision);
@@ -110,9 +139,16 @@ fn random_history(seed: u64, events: usize) {
                 true => store.cluster_id += 1,
                 false => quiet = store.revision < mirror.applied().unwrap_or(0),
             }
+            written_at.clear();
             // A restore ends all connections.
             cursor = None;
             pending = Action::Disconnect;
+        }
+        if written_at
+            .last()
+            .is_none_or(|(_, last)| *last != store.revision)
+        {
+            written_at.push((now, store.revision));
         }
         let input = next_input(
             &mut store,
@@ -171,7 +207,20 @@ fn random_history(seed: u64, events: usize) {
                         );
                     }
                 }
-                Event::Fresh { .. } | Event::Lost { .. } => {}
+                Event::Fresh { at } => {
+                    // Time stands still for a while, so only what was written before that moment counts.
+                    let then = written_at.iter().rfind(|(time, _)| *time < at);
+                    let applied = mirror.applied().expect("it has a copy");
+                    let missing = then.is_some_and(|(_, then)| {
+                        let is_missing = |change: &&KeyChange| {
+                            (applied + 1..=*then).contains(&change.mod_revision)
+                        };
+                        store.history.iter().any(|change| is_missing(&change))
+                    });
+                    assert!(!missing, "seed {seed}: not fresh, {applied} applied");
+                    proved += 1;
+                }
+                Event::Lost { .. } => {}
             }
         }
     }
@@ -181,8 +230,8 @@ fn random_history(seed: u64, events: usize) {
         "seed {seed}, at the end"
     );
     assert!(
-        checked > 500 && relists > 2,
-        "seed {seed}: {checked} revisions, {relists} lists"
+        checked > 500 && relists > 2 && proved > 20,
+        "seed {seed}: {checked} revisions, {relists} lists, {proved} proofs"
     );
 }
 
@@ -241,10 +290,12 @@ fn next_input(
                 .rev()
                 .find(|change| change.key == b"head")
                 .map_or(0, |head| head.mod_revision);
+            let there = store.content(store.revision).into_keys();
             Some(Input::Head {
                 sent: now,
                 header: store.header(),
                 revision,
+                leased: there.filter(|key| is_leased(key)).count(),
             })
         }
         Action::Disconnect if cursor.is_none() && rough && random.f32() < 0.5 => {

@@ -14,6 +14,8 @@ pub(super) struct Model {
     pub(super) keys: BTreeMap<Vec<u8>, (Vec<u8>, i64)>,
     /// How often each key was written since it was created.
     pub(super) versions: BTreeMap<Vec<u8>, i64>,
+    /// How many changes had to read a whole journal.
+    pub(super) sorted: usize,
 }
 
 /// An update of one zone, as planned.
@@ -140,7 +142,7 @@ impl Model {
         self.revision += 1;
         for op in &plan.ops {
             match op {
-                Op::Put { key, value } => {
+                Op::Put { key, value } | Op::PutLeased { key, value, .. } => {
                     let value = (value.clone(), self.revision);
                     drop(self.keys.insert(key.clone(), value));
                     *self.versions.entry(key.clone()).or_default() += 1;

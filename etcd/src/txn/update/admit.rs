@@ -1,8 +1,9 @@
 //! The rules of zones, applied to what the edits of an update leave, and the puts and deletes that follow.
 
+use super::super::holder::dname_candidates;
 use super::super::site::{Left, Site};
 use super::super::{Compare, Hidden, NoPlan, Part, Plan, Reads, Refusal, RrsetRead, hidden};
-use super::draft::{Draft, Placed, SiteRead, dname_candidates};
+use super::draft::{Draft, Placed, SiteRead, leased_at};
 use super::{Outcomes, ZoneUpdate};
 use crate::model::rules::{self, Around, Condition};
 use crate::model::{Edit, Name, Rtype};
@@ -35,6 +36,9 @@ impl Draft<'_> {
                 let admitted = rules::admit(apex, owner, *rtype, &around);
                 let admitted = admitted.map_err(|violation| NoPlan::from(Refusal::from(violation)));
                 for condition in outcomes.take(part, admitted)?.into_iter().flatten() {
+                    if condition == Condition::NothingAdded {
+                        plan.compares.push(since(prefix.leased_at(apex, owner)));
+                    }
                     match condition {
                         Condition::Absent(_) | Condition::NothingAdded if site.is_whole => {}
                         Condition::Absent(other) => {
@@ -109,7 +113,31 @@ impl Draft<'_> {
             true => self.name_below(prefix, reads, owner)?,
             false => None,
         };
-        Ok(Surroundings { site, dname, below })
+        let leased = match site.written.contains(&Rtype::CNAME) {
+            true => self.leased_type(prefix, reads, owner)?,
+            false => None,
+        };
+        Ok(Surroundings {
+            site,
+            leased,
+            dname,
+            below,
+        })
+    }
+
+    /// A type of records that are leased at an owner.
+    fn leased_type(
+        &self,
+        prefix: &Prefix,
+        reads: &Reads,
+        owner: &Name,
+    ) -> Result<Option<Rtype>, NoPlan> {
+        let [found] = reads.all([&[leased_at(prefix, &self.zone.apex, owner)]])?;
+        let mut found = found.into_iter().flatten();
+        Ok(found.find_map(|item| match prefix.decode(&item.key) {
+            Ok(Key::Leased { rtype, .. }) => Some(rtype),
+            _ => None,
+        }))
     }
 
     /// A name below an owner to which the edits leave records.
@@ -222,13 +250,14 @@ impl Draft<'_> {
 /// What the rules have to know of an owner, as the edits leave it.
 struct Surroundings<'a> {
     site: &'a Site,
+    leased: Option<Rtype>,
     dname: Option<Name>,
     below: Option<Name>,
 }
 
 impl Around for Surroundings<'_> {
     fn types(&self) -> impl Iterator<Item = Rtype> {
-        self.site.types()
+        self.site.types().chain(self.leased)
     }
 
     fn dname_above(&self) -> Option<&Name> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::holder::{Holder, InZone};
+use super::super::holder::{Holder, InZone, dname_candidates};
 use super::super::site::Site;
 use super::super::{
     Compare, Get, NoPlan, OPS_MAX, Part, Plan, Reads, Refusal, RrsetRead, ZoneRead,
@@ -83,15 +83,12 @@ pub(super) fn drafts<'a>(
     Ok(drafts)
 }
 
-/// The names above `owner` up to and including the apex. A DNAME record at any of them hides the records at the owner.
-pub(super) fn dname_candidates(apex: &Name, owner: &Name) -> Vec<Name> {
-    if owner == apex {
-        return Vec::new();
+/// What is leased at an owner: one is enough to keep a CNAME record away.
+pub(super) fn leased_at(prefix: &Prefix, apex: &Name, owner: &Name) -> Get {
+    Get {
+        keys_only: true,
+        ..Get::range(prefix.leased_at(apex, owner), 1)
     }
-    let above = owner.ancestors().skip(1);
-    let mut names: Vec<Name> = above.take_while(|name| name != apex).collect();
-    names.push(apex.clone());
-    names
 }
 
 impl<'a> Draft<'a> {
@@ -147,6 +144,9 @@ impl<'a> Draft<'a> {
                     .iter()
                     .map(|name| self.rrset(prefix, name, Rtype::DNAME)),
             );
+            if change.rtype() == Some(Rtype::CNAME) {
+                gets.push(leased_at(prefix, &self.zone.apex, owner));
+            }
             if change.rtype() == Some(Rtype::DNAME) {
                 gets.extend(self.below(prefix, owner));
             }

@@ -92,6 +92,9 @@ impl Builder {
         next.good_at = self.good_at;
         let is_same_history =
             self.cluster_id == self.listed_cluster_id && self.revision <= Some(revision);
+        if is_same_history {
+            next.tables.keep_serials(&self.tables);
+        }
         if self.guard.is_on() && !self.is_accepted(next.tables.accepted, is_same_history) {
             let meant = next.tables.keep_lost(&self.tables, is_same_history, now());
             for (zone, loss) in meant.iter().filter(|(_, loss)| self.guard.is_large(*loss)) {
@@ -142,7 +145,11 @@ impl Builder {
         revision: i64,
         changes: Vec<KeyChange>,
     ) -> Option<Vec<ZoneChange>> {
-        let mut touched = self.apply_changes(revision, changes);
+        let is_ours = self.is_ours(&changes);
+        let mut touched = self.apply_changes(revision, is_ours, changes);
+        if !is_ours {
+            self.note_expiries(&touched);
+        }
         if self.tables.accepted.is_some_and(|(at, _)| at == revision) {
             for apex in self.losses.zones() {
                 self.tables.zone(apex).kept = None;
@@ -163,6 +170,17 @@ impl Builder {
         Some(ZoneChange::between(&before, &self.view, &updated))
     }
 
+    /// Notes in which of these zones leases have expired.
+    fn note_expiries(&mut self, touched: &BTreeSet<Name>) {
+        for apex in touched {
+            let zone = self.tables.zones.get(apex);
+            let zone = zone.filter(|zone| zone.settings.is_some());
+            if let Some(revision) = zone.and_then(|zone| zone.leased.unsettled()) {
+                self.expired.insert(apex.clone(), revision);
+            }
+        }
+    }
+
     /// Whether these are the changes of a transaction of ours, all of which write the head key.
     fn is_ours(&self, changes: &[KeyChange]) -> bool {
         let is_head = |change: &KeyChange| change.value.is_some() && change.key == self.head;
@@ -170,8 +188,13 @@ impl Builder {
     }
 
     /// Applies changes to the tables. Returns the zones they belong to.
-    fn apply_changes(&mut self, revision: i64, changes: Vec<KeyChange>) -> BTreeSet<Name> {
-        let origin = match !self.guard.is_on() || self.is_ours(&changes) {
+    fn apply_changes(
+        &mut self,
+        revision: i64,
+        is_ours: bool,
+        changes: Vec<KeyChange>,
+    ) -> BTreeSet<Name> {
+        let origin = match is_ours || !self.guard.is_on() {
             true => Origin::Ours,
             false => Origin::Others(now()),
         };
@@ -183,7 +206,9 @@ impl Builder {
                     self.tables
                         .put(&change.key, decoded, (revision, origin), None)
                 }
-                None => self.tables.delete(&self.prefix, &change.key, origin),
+                None => self
+                    .tables
+                    .delete(&self.prefix, &change.key, (revision, origin)),
             });
         }
         touched

@@ -10,7 +10,6 @@ mod serials;
 mod update;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use etcd::schema::{Key, Prefix};
@@ -22,7 +21,7 @@ use super::snapshot::Saved;
 use super::tables::Tables;
 use crate::model::{Consistency, CookieSecrets, Digest, Name, ZoneSettings};
 use crate::served::Loss;
-use crate::zone::{View, Zone};
+use crate::zone::{Contents, View};
 
 /// What etcd holds, and the view that is built from it.
 pub struct Builder {
@@ -50,6 +49,8 @@ pub struct Builder {
     losses: Losses,
     digests: Digests,
     serials: Serials,
+    /// Zones in which leases have expired, each with the revision, until [`take_expired`](Self::take_expired).
+    expired: BTreeMap<Name, i64>,
     /// When the view was last known to be what etcd holds, in seconds of Unix time.
     good_at: u64,
 }
@@ -79,6 +80,7 @@ impl Builder {
             losses: Losses::default(),
             digests: Digests::default(),
             serials: Serials::default(),
+            expired: BTreeMap::new(),
             good_at: 0,
         }
     }
@@ -101,6 +103,11 @@ impl Builder {
     /// relative to that view.
     pub(super) fn reset_view(&mut self, published: View) {
         self.view = published;
+    }
+
+    /// The zones in which leases have expired since the last call, each with the revision of the last expiry.
+    pub(super) fn take_expired(&mut self) -> BTreeMap<Name, i64> {
+        std::mem::take(&mut self.expired)
     }
 
     /// The secrets for cookies, if etcd has had any.
@@ -162,11 +169,15 @@ impl Builder {
         self.losses.held_zones()
     }
 
-    /// A zone that is held back, as it is served, with its settings.
-    pub fn held_zone(&self, apex: &Name) -> Option<(ZoneSettings, Arc<Zone>)> {
+    /// A zone that is held back, as it is served but without leased records: its settings, its serial and its contents.
+    pub fn held_zone(&self, apex: &Name) -> Option<(ZoneSettings, u32, Contents)> {
         let kept = self.tables.zones.get(apex)?.kept.as_ref()?;
         let zone = self.view.zone(apex).filter(|_| kept.is_held)?;
-        Some((kept.settings.clone(), zone.clone()))
+        Some((
+            kept.settings.clone(),
+            zone.serial(),
+            kept.contents().clone(),
+        ))
     }
 
     /// The prefix of all keys.

@@ -1,6 +1,7 @@
 //! Which views are built from which events.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use etcd::mirror::{Event, KeyChange, KeyValue};
@@ -11,6 +12,7 @@ use crate::model::Rtype;
 use crate::policy::Rules;
 use crate::served::{ZoneChange, log_changes};
 
+mod leased;
 mod model;
 
 const ZONE: &str = r#"{"soa":{"mname":"ns.x.","rname":"h.x.","refresh":1,"retry":2,"expire":3,"minimum":4,"ttl":5},"generation":2,"default_ttl":300}"#;

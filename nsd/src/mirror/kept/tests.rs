@@ -37,7 +37,7 @@ impl Trial {
         for index in indexes {
             let key = format!("/ns/v1/rr/x/2/h{index}/A");
             self.0
-                .delete(&Prefix::default(), key.as_bytes(), Origin::Others(at));
+                .delete(&Prefix::default(), key.as_bytes(), (0, Origin::Others(at)));
         }
     }
 

@@ -16,15 +16,17 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-use etcd::schema::{Accepted, Prefix};
+use etcd::schema::{Accepted, Instance, Key, LeasedRrset, Prefix, encode};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::super::kept::Kept;
+use super::super::decode::{Decoded, decode};
+use super::super::kept::{Kept, Origin};
+use super::super::leased::Leased;
 use super::super::tables::Tables;
 use super::super::zone_data::Generation;
 use super::{Saved, SnapshotError};
-use crate::model::{CookieSecrets, Name, ZoneSettings};
+use crate::model::{CookieSecrets, Name, Rtype, ZoneSettings};
 use crate::zone::{Contents, Loader};
 
 pub(super) const MAGIC: &[u8] = b"nsd snapshot\n";
@@ -57,6 +59,18 @@ struct ZoneExtras {
     settings_revision: i64,
     serial_revision: i64,
     kept: Option<KeptExtras>,
+    /// Older snapshots have none, and older releases ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leased: Option<LeasedExtras>,
+}
+
+/// What is known of the leased records of a zone.
+#[derive(Serialize, Deserialize)]
+struct LeasedExtras {
+    serial_revision: i64,
+    deleted_at: i64,
+    /// The keys and values, as in etcd.
+    records: Vec<(String, String)>,
 }
 
 /// What is known of a kept copy beside its records.
@@ -148,6 +162,7 @@ impl SnapshotWriter<'_> {
                     lost_at: kept.lost_at,
                     is_held: kept.is_held,
                 }),
+                leased: leased_extras(&saved.prefix, apex, &zone.leased),
             })?;
             self.number(zone.generations.len() as u64)?;
             for (number, generation) in &zone.generations {
@@ -208,7 +223,7 @@ impl SnapshotReader<'_> {
         let extras: Extras = self.json(&mut buffer)?;
         let mut tables = Tables::default();
         for _ in 0..self.number()? {
-            self.zone(&mut buffer, &mut tables)?;
+            self.zone(&mut buffer, &mut tables, expected)?;
         }
         // Revision 0 is below any that can come, so a later acceptance counts as news.
         tables.accepted = extras.accepted.map(|accepted| (0, accepted));
@@ -224,7 +239,12 @@ impl SnapshotReader<'_> {
         })
     }
 
-    fn zone(&mut self, buffer: &mut Vec<u8>, tables: &mut Tables) -> Result<(), SnapshotError> {
+    fn zone(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        tables: &mut Tables,
+        prefix: &Prefix,
+    ) -> Result<(), SnapshotError> {
         let apex = Name::from_wire(self.octets(buffer)?).map_err(|_| damaged())?;
         let extras: ZoneExtras = self.json(buffer)?;
         let zone = tables.zone(&apex);
@@ -243,6 +263,17 @@ impl SnapshotReader<'_> {
             let contents = (self.contents(buffer, &apex)?, kept.gone);
             let kept = Kept::new(settings, contents, kept.lost_at, kept.is_held);
             zone.kept = Some(Box::new(kept));
+        }
+        if let Some(leased) = extras.leased {
+            zone.leased.serial_revision = leased.serial_revision;
+            zone.leased.deleted_at = leased.deleted_at;
+            for (key, value) in leased.records {
+                let decoded = decode(prefix, key.as_bytes(), value.as_bytes());
+                if !matches!(decoded, Decoded::Leased(_, Ok(_))) {
+                    return Err(damaged());
+                }
+                tables.put(key.as_bytes(), decoded, (0, Origin::Ours), None);
+            }
         }
         Ok(())
     }
@@ -287,6 +318,24 @@ impl SnapshotReader<'_> {
     pub(super) fn left(&self) -> u64 {
         self.0.buffer().len() as u64 + self.0.get_ref().left
     }
+}
+
+fn leased_extras(prefix: &Prefix, apex: &Name, leased: &Leased) -> Option<LeasedExtras> {
+    let record = |((owner, rtype), instance, leased): (&(Name, Rtype), Instance, &LeasedRrset)| {
+        let key = prefix.encode(&Key::Leased {
+            zone: apex.clone(),
+            owner: owner.clone(),
+            rtype: *rtype,
+            instance,
+        });
+        let text = |octets| String::from_utf8(octets).expect("keys and JSON are text");
+        (text(key), text(encode(&(*rtype, leased))))
+    };
+    (leased.revision() > 0 || !leased.is_empty()).then(|| LeasedExtras {
+        serial_revision: leased.serial_revision,
+        deleted_at: leased.deleted_at,
+        records: leased.iter().map(record).collect(),
+    })
 }
 
 fn damaged() -> SnapshotError {

@@ -118,11 +118,82 @@ fn what_is_held_back_is_held_back_after_a_restart() {
     assert_eq!(after.held(), before.held());
     let zone = |builder: &Builder| {
         let apex = "x".parse().expect("a name");
-        let (settings, zone) = builder.held_zone(&apex).expect("it is held back");
-        (settings, format!("{:?}", zone.contents()), zone.serial())
+        let (settings, serial, contents) = builder.held_zone(&apex).expect("it is held back");
+        (settings, format!("{contents:?}"), serial)
     };
     assert_eq!(zone(&after), zone(&before));
     assert_eq!(after.digest_at(10), before.digest_at(10));
+}
+
+#[test]
+fn leased_records_come_back() {
+    let (_folder, path) = place();
+    let mut before = builder();
+    let change = |key: &str, value: Option<&str>, mod_revision| etcd::mirror::KeyChange {
+        key: format!("/ns/v1/{key}").into(),
+        value: value.map(Into::into),
+        mod_revision,
+    };
+    let (first, second) = (
+        "leased/x/b.a/A/0000000000000001",
+        "leased/x/b.a/A/0000000000000002",
+    );
+    let value = r#"{"ttl":30,"rdata":["192.0.2.7"],"lease":10}"#;
+    for (revision, changes) in [
+        (
+            10,
+            vec![
+                change(first, Some(value), 10),
+                change(second, Some(value), 10),
+                change("leased-serial/x", Some("{}"), 10),
+                change("leased/x/c/A/0000000000000003", Some("garbage"), 10),
+                change("head", Some("{}"), 10),
+            ],
+        ),
+        (11, vec![change(second, None, 11)]),
+        (
+            12,
+            vec![
+                change(first, Some("garbage"), 12),
+                change("head", Some("{}"), 12),
+            ],
+        ),
+    ] {
+        before.apply(Event::Revision { revision, changes });
+    }
+    write(&turn(), &path, &before.save().expect("it is served")).expect("written");
+    let saved = read(&path, &Prefix::default())
+        .expect("sound")
+        .expect("there");
+    let mut keys: Vec<_> = saved
+        .tables
+        .leased_keys(&Prefix::default())
+        .into_iter()
+        .collect();
+    keys.sort();
+    let text = |key: &Vec<u8>| String::from_utf8_lossy(key).into_owned();
+    assert_eq!(
+        keys.iter().map(text).collect::<Vec<_>>(),
+        [
+            format!("/ns/v1/{first}"),
+            "/ns/v1/leased/x/c/A/0000000000000003".into()
+        ]
+    );
+    let after = restored(saved);
+    let served = |builder: &Builder| {
+        let apex = "x".parse().expect("a name");
+        let zone = builder.view().zone(&apex).expect("the zone");
+        (format!("{:?}", zone.contents()), zone.serial())
+    };
+    assert_eq!(served(&after), served(&before));
+    assert!(
+        served(&after).0.contains("192, 0, 2, 7"),
+        "{}",
+        served(&after).0
+    );
+    assert_eq!(served(&after).1, 11);
+    assert_eq!(after.digest_at(12), before.digest_at(12));
+    assert_eq!(after.quarantine(), before.quarantine());
 }
 
 #[test]

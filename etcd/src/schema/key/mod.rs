@@ -1,10 +1,11 @@
 //! Keys.
 
+mod ranges;
+
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
 
-use super::{Attempt, EntryId};
+use super::{Attempt, EntryId, Instance};
 use crate::model::{Name, Rtype, shown, write_label};
 
 /// The key of the secrets for DNS cookies. It has a folder of its own, so that etcd's permissions can leave it out.
@@ -39,6 +40,19 @@ pub enum Key {
         /// Its type.
         rtype: Rtype,
     },
+    /// Records that one announcer keeps at an owner, under its lease.
+    Leased {
+        /// The apex of their zone.
+        zone: Name,
+        /// Their owner, absolute.
+        owner: Name,
+        /// Their type.
+        rtype: Rtype,
+        /// The announcer.
+        instance: Instance,
+    },
+    /// The key whose revision gives a zone's serial when its leased records have changed.
+    LeasedSerial(Name),
     /// A front-end, by id.
     Frontend(String),
     /// An operator's statement that records were deleted on purpose.
@@ -104,134 +118,6 @@ impl fmt::Display for Prefix {
 }
 
 impl Prefix {
-    /// All keys of this schema version.
-    pub fn all(&self) -> Range<Vec<u8>> {
-        range(self.folder(""))
-    }
-
-    /// The settings of all zones.
-    pub fn zones(&self) -> Range<Vec<u8>> {
-        range(self.folder("zone/"))
-    }
-
-    /// The settings of the zones below a name; for the root, of all zones including the root zone.
-    pub fn zones_below(&self, name: &Name) -> Range<Vec<u8>> {
-        if name.is_root() {
-            return self.zones();
-        }
-        let mut start = self.encode(&Key::Zone(name.clone()));
-        let mut end = start.clone();
-        start.push(b'.');
-        end.push(b'.' + 1);
-        start..end
-    }
-
-    /// The keys whose revisions give the zones' serials.
-    pub fn serials(&self) -> Range<Vec<u8>> {
-        range(self.folder("serial/"))
-    }
-
-    /// All front-ends.
-    pub fn frontends(&self) -> Range<Vec<u8>> {
-        range(self.folder("frontend/"))
-    }
-
-    /// The journals of all zones.
-    pub fn journals(&self) -> Range<Vec<u8>> {
-        range(self.journal_folder())
-    }
-
-    /// The journals of all zones, and what lies between them and the head key. Each of our transactions writes the head
-    /// key, so whoever watches this range can tell whether it has fallen behind.
-    pub fn journals_and_head(&self) -> Range<Vec<u8>> {
-        let mut end = self.encode(&Key::Head);
-        end.push(0);
-        self.journals().start..end
-    }
-
-    /// The journal of a zone, the oldest entry first.
-    pub fn journal(&self, zone: &Name) -> Range<Vec<u8>> {
-        let mut key = self.journal_folder();
-        push_zone(&mut key, zone);
-        key.push('/');
-        range(key)
-    }
-
-    /// The archived generations of a zone.
-    pub fn archive(&self, zone: &Name) -> Range<Vec<u8>> {
-        range(self.archive_folder(zone))
-    }
-
-    /// The parts of an archived generation.
-    pub fn archived(&self, zone: &Name, generation: u64) -> Range<Vec<u8>> {
-        range(format!("{}{generation}/", self.archive_folder(zone)))
-    }
-
-    /// The RRsets of all generations of a zone.
-    pub fn generations(&self, zone: &Name) -> Range<Vec<u8>> {
-        let mut key = self.folder("rr/");
-        push_zone(&mut key, zone);
-        key.push('/');
-        range(key)
-    }
-
-    /// The RRsets of the zones below a name; for the root, of all zones including the root zone.
-    pub fn rrsets_below(&self, name: &Name) -> Range<Vec<u8>> {
-        let mut key = self.folder("rr/");
-        if name.is_root() {
-            return range(key);
-        }
-        push_zone(&mut key, name);
-        let (mut start, mut end) = (key.clone().into_bytes(), key.into_bytes());
-        start.push(b'.');
-        end.push(b'.' + 1);
-        start..end
-    }
-
-    /// All RRsets of one generation of a zone.
-    pub fn generation(&self, zone: &Name, generation: u64) -> Range<Vec<u8>> {
-        range(self.generation_folder(zone, generation))
-    }
-
-    /// The RRsets at one owner.
-    pub fn owner(&self, zone: &Name, generation: u64, owner: &Name) -> Range<Vec<u8>> {
-        let mut key = self.generation_folder(zone, generation);
-        push_owner(&mut key, zone, owner);
-        key.push('/');
-        range(key)
-    }
-
-    /// The RRsets at an owner and below it. At the apex that is the whole generation.
-    pub fn subtree(&self, zone: &Name, generation: u64, owner: &Name) -> Range<Vec<u8>> {
-        if owner == zone {
-            return self.generation(zone, generation);
-        }
-        let mut key = self.generation_folder(zone, generation);
-        push_owner(&mut key, zone, owner);
-        // The next octet is a dot in names below and a slash at the owner itself, and nothing sorts between the two.
-        let (mut start, mut end) = (key.clone().into_bytes(), key.into_bytes());
-        start.push(b'.');
-        end.push(b'/' + 1);
-        start..end
-    }
-
-    /// The RRsets below an owner, without its own.
-    pub fn below(&self, zone: &Name, generation: u64, owner: &Name) -> Vec<Range<Vec<u8>>> {
-        if owner == zone {
-            // Everything but the apex, whose keys are in the middle.
-            let (all, own) = (
-                self.generation(zone, generation),
-                self.owner(zone, generation, owner),
-            );
-            return vec![all.start..own.start, own.end..all.end];
-        }
-        let mut range = self.subtree(zone, generation, owner);
-        if let Some(last) = range.end.last_mut() {
-            *last = b'/';
-        }
-        vec![range]
-    }
-
     /// Writes a key.
     pub fn encode(&self, key: &Key) -> Vec<u8> {
         let mut text = self.folder("");
@@ -257,6 +143,20 @@ impl Prefix {
                 push_owner(&mut text, zone, owner);
                 text.push('/');
                 text.push_str(&rtype.in_key());
+            }
+            Key::Leased {
+                zone,
+                owner,
+                rtype,
+                instance,
+            } => {
+                text = self.leased_folder(zone);
+                push_owner(&mut text, zone, owner);
+                text.push_str(&format!("/{}/{instance}", rtype.in_key()));
+            }
+            Key::LeasedSerial(zone) => {
+                text.push_str("leased-serial/");
+                push_zone(&mut text, zone);
             }
             Key::Frontend(id) => {
                 text.push_str("frontend/");
@@ -306,6 +206,13 @@ impl Prefix {
         key
     }
 
+    fn leased_folder(&self, zone: &Name) -> String {
+        let mut key = self.folder("leased/");
+        push_zone(&mut key, zone);
+        key.push('/');
+        key
+    }
+
     fn journal_folder(&self) -> String {
         format!("{}/journal/v1/", self.0)
     }
@@ -322,16 +229,6 @@ impl Prefix {
         key.push('/');
         key
     }
-}
-
-/// The keys that begin with `prefix`, which ends in a slash.
-fn range(prefix: String) -> Range<Vec<u8>> {
-    let start = prefix.into_bytes();
-    let mut end = start.clone();
-    if let Some(last) = end.last_mut() {
-        *last += 1;
-    }
-    start..end
 }
 
 fn push_zone(out: &mut String, zone: &Name) {
@@ -393,18 +290,14 @@ fn mirrored(rest: &str) -> Result<Key, KeyError> {
             )
         }
         "rr" => {
-            let mut parts = rest.split('/');
-            let mut part = || {
-                parts
-                    .next()
-                    .ok_or(KeyError("the key of an RRset is cut short"))
-            };
-            let zone = zone_name(part()?)?;
-            let generation = part()?
+            let [zone, generation, owner, rtype] =
+                parts(rest, KeyError("the key of an RRset is cut short"))?;
+            let zone = zone_name(zone)?;
+            let generation = generation
                 .parse()
                 .map_err(|_| KeyError("the generation is not a number"))?;
-            let owner = owner_name(part()?, &zone)?;
-            let rtype = part()?
+            let owner = owner_name(owner, &zone)?;
+            let rtype = rtype
                 .parse()
                 .map_err(|_| KeyError("the key does not end in a record type"))?;
             Key::Rrset {
@@ -414,8 +307,37 @@ fn mirrored(rest: &str) -> Result<Key, KeyError> {
                 rtype,
             }
         }
+        "leased-serial" => Key::LeasedSerial(zone_name(rest)?),
+        "leased" => {
+            let [zone, owner, rtype, instance] =
+                parts(rest, KeyError("the key of leased records is cut short"))?;
+            let zone = zone_name(zone)?;
+            let owner = owner_name(owner, &zone)?;
+            let rtype = rtype
+                .parse()
+                .map_err(|_| KeyError("the key has no record type"))?;
+            let instance = instance
+                .parse()
+                .map_err(|_| KeyError("an announcer is named by hexadecimal digits"))?;
+            Key::Leased {
+                zone,
+                owner,
+                rtype,
+                instance,
+            }
+        }
         _ => return Err(KeyError("the key has no known form")),
     })
+}
+
+/// The first parts between the slashes of a key.
+fn parts<const N: usize>(rest: &str, short: KeyError) -> Result<[&str; N], KeyError> {
+    let mut parts = rest.split('/');
+    let mut taken = [""; N];
+    for part in &mut taken {
+        *part = parts.next().ok_or(short)?;
+    }
+    Ok(taken)
 }
 
 fn journal_entry(rest: &str) -> Result<Key, KeyError> {

@@ -1,0 +1,141 @@
+//! Records that are announced as long as somebody keeps them alive.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use etcd_client::Client;
+
+use super::lease::{self, Leasehold, within};
+use crate::client::connect::{Config, Store, StoreError};
+use crate::client::write::ChangeError;
+use crate::txn::{Announced, Announcement, Lease};
+
+/// Time limit for a withdrawal. If it fails, the lease is revoked all the same.
+const WITHDRAWN_WITHIN: Duration = Duration::from_secs(2);
+
+/// News of an announcement.
+#[derive(Debug)]
+pub enum AnnouncementNews {
+    /// The records are in etcd: for the first time, or again after they were missing.
+    Announced(Announced),
+    /// What etcd holds does not allow it. It is tried again and again.
+    Refused(ChangeError),
+    /// The lease cannot be kept alive through this endpoint. Others are tried.
+    Lost(StoreError),
+    /// The lease is kept alive again.
+    Back,
+    /// The records are withdrawn; or why they may stay until the lease expires.
+    Withdrawn(Result<(), ChangeError>),
+}
+
+/// Announces records under a lease with this lifetime, in seconds, until `stop` completes. Then it withdraws them, so that
+/// nobody waits for the end of the lease.
+pub async fn announce(
+    store: &Store,
+    announcement: Announcement,
+    seconds: u32,
+    stop: impl Future<Output = ()>,
+    tell: impl FnMut(AnnouncementNews) + Send,
+) {
+    let mut announcer = Announcer {
+        store,
+        announcement,
+        announced: None,
+        trouble: None,
+        tell,
+    };
+    let config = &store.config;
+    let lease = lease::keep(config, seconds, &mut announcer, stop).await;
+    let Some(lease) = lease else { return };
+    if let Some(announced) = announcer.announced.take() {
+        let withdrawn = store.with_timeout(WITHDRAWN_WITHIN);
+        let withdrawn = withdrawn.withdraw_leased(&announced).await;
+        lease::revoke(config, lease).await;
+        (announcer.tell)(AnnouncementNews::Withdrawn(withdrawn));
+    } else {
+        lease::revoke(config, lease).await;
+    }
+}
+
+/// Whether what was announced is in etcd under this lease.
+async fn is_there(
+    announced: Option<&Announced>,
+    (client, config, endpoint): (&mut Client, &Config, &str),
+    lease: Lease,
+) -> Result<bool, StoreError> {
+    let Some(announced) = announced else {
+        return Ok(false);
+    };
+    let found = client.get(announced.key.clone(), None);
+    let found = within(config, endpoint, found).await?;
+    Ok(found.kvs().iter().any(|found| found.lease() == lease.id))
+}
+
+struct Announcer<'s, Tell> {
+    store: &'s Store,
+    announcement: Announcement,
+    /// What is in etcd under this lease.
+    announced: Option<Announced>,
+    /// The last trouble that was told.
+    trouble: Option<String>,
+    tell: Tell,
+}
+
+impl<Tell: FnMut(AnnouncementNews) + Send> Announcer<'_, Tell> {
+    /// Tells a trouble, unless it is the last one that was told.
+    fn tell_trouble(&mut self, text: String, news: AnnouncementNews) {
+        if self.trouble.as_ref() != Some(&text) {
+            self.trouble = Some(text);
+            (self.tell)(news);
+        }
+    }
+}
+
+impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
+    async fn place(
+        &mut self,
+        client: &mut Client,
+        endpoint: &str,
+        lease: Lease,
+    ) -> Result<bool, StoreError> {
+        let asked = (client, &*self.store.config, endpoint);
+        if is_there(self.announced.as_ref(), asked, lease).await? {
+            if self.trouble.take().is_some() {
+                (self.tell)(AnnouncementNews::Back);
+            }
+            return Ok(true);
+        }
+        // A lease that is about to expire must not wait for this.
+        let third = Duration::from_secs(lease.ttl.into()) / 3;
+        let announced = self.store.with_timeout(third);
+        match announced.announce(&self.announcement, lease).await {
+            Ok(announced) => {
+                self.trouble = None;
+                self.announced = Some(announced.clone());
+                (self.tell)(AnnouncementNews::Announced(announced));
+                Ok(true)
+            }
+            Err(ChangeError::NotWritten(error) | ChangeError::Unknown(error))
+                if error.is_transient() =>
+            {
+                Err(error)
+            }
+            Err(error) => {
+                self.announced = None;
+                self.tell_trouble(error.to_string(), AnnouncementNews::Refused(error));
+                Ok(false)
+            }
+        }
+    }
+
+    fn note(&mut self, _at: Instant, _is_there: bool) {}
+
+    fn complain(&mut self, _endpoint: &str, error: &StoreError) {
+        // Endpoints that fail in turns are one trouble.
+        self.tell_trouble("lost".into(), AnnouncementNews::Lost(error.clone()));
+    }
+
+    fn granted(&mut self) {
+        self.announced = None;
+    }
+}

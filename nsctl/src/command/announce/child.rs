@@ -1,0 +1,77 @@
+//! The command that runs as long as its records are announced.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Command;
+use tokio::signal::unix::SignalKind;
+
+use crate::error::Error;
+
+pub(super) struct Child(Option<tokio::process::Child>);
+
+impl Child {
+    /// Starts the command, if there is one.
+    pub(super) fn start(words: &[OsString]) -> Result<Self, Error> {
+        let Some((program, arguments)) = words.split_first() else {
+            return Ok(Child(None));
+        };
+        match Command::new(program).args(arguments).spawn() {
+            Ok(child) => Ok(Child(Some(child))),
+            Err(error) => Err(Error::Failed(format!(
+                "cannot run {}: {error}",
+                program.display()
+            ))),
+        }
+    }
+
+    /// Waits for the end of the command; for ever if there is none. Its exit code becomes that of nsctl.
+    pub(super) async fn ended(&mut self) -> Result<(), Error> {
+        match &mut self.0 {
+            None => std::future::pending().await,
+            Some(child) => match child.wait().await {
+                Ok(status) if status.success() => Ok(()),
+                Ok(status) => Err(Error::Command(
+                    code(status),
+                    format!("the command ended: {status}"),
+                )),
+                Err(error) => Err(Error::failed(error)),
+            },
+        }
+    }
+
+    /// Waits until there is no command.
+    pub(super) async fn gone(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // It is gone, or nobody can tell.
+            let _ = child.wait().await;
+        }
+    }
+
+    /// Sends the command a signal that was sent to nsctl.
+    pub(super) fn pass_on(&self, signal: SignalKind) {
+        let id = self.0.as_ref().and_then(tokio::process::Child::id);
+        let pid = id.and_then(|id| Pid::from_raw(id as i32));
+        let signal = Signal::from_named_raw(signal.as_raw_value());
+        if let (Some(pid), Some(signal)) = (pid, signal) {
+            // If it is gone already, that is what was wanted.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    pub(super) fn kill(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // If it is gone already, that is what was wanted.
+            let _ = child.start_kill();
+        }
+    }
+}
+
+/// The exit code that a shell would give.
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code();
+    let code = code.or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
