@@ -14,6 +14,9 @@ use crate::txn::Lease;
 /// in the lifetime of a lease. With the pause before, this leaves time to try another endpoint.
 const KEPT: f64 = 0.4;
 
+/// The longest time between two looks at what is kept: somebody may have deleted it.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// What is kept in etcd under a lease.
 pub(super) trait Leasehold: Send {
     /// Makes sure that it is there, under this lease. Returns whether it is; an error ends the connection, and another endpoint
@@ -134,7 +137,7 @@ impl Keeper {
             }
             let is_there = held.place(&mut client, endpoint, lease).await?;
             held.note(asked, is_there);
-            tokio::time::sleep(lifetime / 3).await;
+            tokio::time::sleep(LOOK.min(lifetime / 3)).await;
         }
     }
 
