@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use etcd_client::Client;
 
-use super::lease::{self, Leasehold, within};
 use crate::client::connect::{Config, Store, StoreError};
+use crate::client::lease::{self, Leasehold, within};
 use crate::client::write::ChangeError;
 use crate::txn::{Announced, Announcement, Lease};
 

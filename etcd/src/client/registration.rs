@@ -8,8 +8,8 @@ use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use super::lease::{self, Leasehold, within};
 use crate::client::connect::{Config, StoreError};
+use crate::client::lease::{self, Leasehold, within};
 use crate::schema::{Frontend, Key, Prefix, encode};
 use crate::txn::Lease;
 

@@ -159,6 +159,10 @@ fn they_go_with_their_zone() {
     model.commit(&plan);
     let removal = zone_remove(&Prefix::default(), &name("x"), 40, 5, None);
     model.commit(&removal);
-    let left: Vec<_> = model.keys.keys().map(|key| crate::schema::key_text(key)).collect();
+    let left: Vec<_> = model
+        .keys
+        .keys()
+        .map(|key| crate::schema::key_text(key))
+        .collect();
     assert_eq!(left, ["/ns/v1/head", "/ns/v1/serial/x"]);
 }
