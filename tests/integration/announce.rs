@@ -275,27 +275,28 @@ async fn a_command_and_its_records_end_together() {
     serves(&world, "api.example.org", &[], SOON).await;
 
     // A signal: the records go first, then the command is told.
-    let told = folder.path().join("told");
     let script = folder.write(
         "graceful",
-        &format!(
-            "trap 'date +%s%N > {}; exit 0' TERM\nwhile :; do sleep 0.05; done\n",
-            told.display()
-        ),
+        "trap 'echo told >&2; exit 3' TERM\nwhile :; do sleep 0.05; done\n",
     );
     let mut process = announcer(nsctl, 2, &run(&script));
     serves(&world, "api.example.org", &[2], SOON).await;
     process.signal("TERM");
     assert!(process.end(SOON).await.success());
-    assert!(
-        told.exists(),
-        "the command was not told: {}",
-        process.stderr()
-    );
+    let news = process.stderr();
+    let order = (news.find("withdrawn"), news.find("told"));
+    assert!(order.0.is_some() && order.0 < order.1, "{news}");
     serves(&world, "api.example.org", &[], SOON).await;
 
     // A command that does not end is killed by a second signal.
-    let script = folder.write("stubborn", "trap '' TERM\nwhile :; do sleep 0.05; done\n");
+    let id = folder.path().join("id");
+    let script = folder.write(
+        "stubborn",
+        &format!(
+            "trap '' TERM\necho $$ > {}\nwhile :; do sleep 0.05; done\n",
+            id.display()
+        ),
+    );
     let mut process = announcer(nsctl, 3, &run(&script));
     serves(&world, "api.example.org", &[3], SOON).await;
     process.signal("TERM");
@@ -304,6 +305,12 @@ async fn a_command_and_its_records_end_together() {
     assert!(process.ended().is_none(), "the command still runs");
     process.signal("TERM");
     process.end(SOON).await;
+    let id = std::fs::read_to_string(id).expect("the command has run");
+    eventually("the command is gone", SOON, async || {
+        let is_there = std::path::Path::new("/proc").join(id.trim()).exists();
+        ensure(!is_there, || format!("process {id}"))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -244,6 +244,15 @@ async fn etcdctl(cluster: &Cluster, name: &str) {
     }
 }
 
+/// The revision that last wrote a key.
+async fn written_at(cluster: &Cluster, key: &str) -> Option<i64> {
+    let told = cluster.etcdctl(&["get", key, "-w", "fields"]).await;
+    let line = told
+        .lines()
+        .find_map(|line| line.strip_prefix("\"ModRevision\" : "));
+    line.and_then(|revision| revision.trim().parse().ok())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_roles_are_enough_and_none_is_too_much() {
     let cluster = Cluster::start(1, &[]).await;
@@ -279,6 +288,38 @@ async fn the_documented_roles_are_enough_and_none_is_too_much() {
     nsctl.write("zone set example.org --minimum 30").await;
     nsctl.run("accept").await.expect(0);
     nsctl.run("zone clean example.org").await.expect(0);
+
+    // A service announces, and may do nothing else. When it is killed, the front-end makes the serial grow.
+    let service = nsctl.with("--user", "service:secret4");
+    let mut announcer = service.start("announce api.example.org A 192.0.2.7 --lease 2s");
+    let leased_serial = "/ns/v1/leased-serial/org.example";
+    let serves = async |rcode: &str| {
+        let answer = dns::udp(frontend.dns, "api.example.org", Rtype::A).await?;
+        ensure(answer.rcode == rcode, || {
+            format!("{answer:?}\n{}", announcer.stderr())
+        })
+    };
+    eventually("it is announced", limit, async || serves("NOERROR").await).await;
+    for command in [
+        "add a.example.org A 192.0.2.1",
+        "zone set example.org --minimum 31",
+    ] {
+        service.run(command).await.expect(1);
+    }
+    let secret = ["--user", "service:secret4", "get", "/ns/v1/secret/cookie"];
+    let secret = cluster.try_etcdctl_at(0, &secret).await;
+    assert!(secret.is_err(), "{secret:?}");
+    let before = written_at(&cluster, leased_serial).await;
+    announcer.kill();
+    eventually("it is gone", limit, async || {
+        let answer = dns::udp(frontend.dns, "api.example.org", Rtype::A).await?;
+        ensure(answer.rcode == "NXDOMAIN", || format!("{answer:?}"))?;
+        let after = written_at(&cluster, leased_serial).await;
+        ensure(after > before, || {
+            format!("{before:?} {after:?}\n{:?}", frontend.log())
+        })
+    })
+    .await;
 
     // What is not granted is denied, and says so.
     let denied = reader.run("add a.example.org A 192.0.2.1").await.expect(1);

@@ -71,21 +71,29 @@ async fn is_there(
     Ok(found.kvs().iter().any(|found| found.lease() == lease.id))
 }
 
+/// A trouble that lasts is told once.
+#[derive(PartialEq, Eq)]
+enum Trouble {
+    /// Endpoints that fail in turns are one trouble.
+    Lost,
+    Refused(String),
+}
+
 struct Announcer<'s, Tell> {
     store: &'s Store,
     announcement: Announcement,
     /// What is in etcd under this lease.
     announced: Option<Announced>,
     /// The last trouble that was told.
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
     tell: Tell,
 }
 
 impl<Tell: FnMut(AnnouncementNews) + Send> Announcer<'_, Tell> {
     /// Tells a trouble, unless it is the last one that was told.
-    fn tell_trouble(&mut self, text: String, news: AnnouncementNews) {
-        if self.trouble.as_ref() != Some(&text) {
-            self.trouble = Some(text);
+    fn tell_trouble(&mut self, trouble: Trouble, news: AnnouncementNews) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            self.trouble = Some(trouble);
             (self.tell)(news);
         }
     }
@@ -122,7 +130,8 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
             }
             Err(error) => {
                 self.announced = None;
-                self.tell_trouble(error.to_string(), AnnouncementNews::Refused(error));
+                let trouble = Trouble::Refused(error.to_string());
+                self.tell_trouble(trouble, AnnouncementNews::Refused(error));
                 Ok(false)
             }
         }
@@ -131,8 +140,7 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
     fn note(&mut self, _at: Instant, _is_there: bool) {}
 
     fn complain(&mut self, _endpoint: &str, error: &StoreError) {
-        // Endpoints that fail in turns are one trouble.
-        self.tell_trouble("lost".into(), AnnouncementNews::Lost(error.clone()));
+        self.tell_trouble(Trouble::Lost, AnnouncementNews::Lost(error.clone()));
     }
 
     fn granted(&mut self) {

@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 use crate::client::connect::{Config, StoreError};
 use crate::txn::Lease;
 
-/// The longest wait for the answer to a keep-alive. `etcd grpc-proxy` answers only when it renews the lease itself, three times
+/// The longest wait for the answer to a keep-alive, as a share of the lease's lifetime. `etcd grpc-proxy` answers only when it renews the lease itself, three times
 /// in the lifetime of a lease. With the pause before, this leaves time to try another endpoint.
-const KEPT: f64 = 0.4;
+const KEEP_ALIVE_SHARE: f64 = 0.4;
 
 /// The longest time between two looks at what is kept: somebody may have deleted it.
 const LOOK: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ pub(super) async fn keep(
     held: &mut impl Leasehold,
     stop: impl Future<Output = ()>,
 ) -> Option<i64> {
-    // Half of the time that is left after a missed keep-alive.
+    // After a missed keep-alive two thirds of the lifetime are left: enough to connect elsewhere, and to ask once.
     let third = Duration::from_secs(seconds.into()) / 3;
     let config = Config {
         connect_timeout: config.connect_timeout.min(third),
@@ -122,7 +122,9 @@ impl Keeper {
         let lease = self.lease(&mut client, endpoint, held).await?;
         let lifetime = Duration::from_secs(lease.ttl.into());
         let patient = Config {
-            request_timeout: config.request_timeout.max(lifetime.mul_f64(KEPT)),
+            request_timeout: config
+                .request_timeout
+                .max(lifetime.mul_f64(KEEP_ALIVE_SHARE)),
             ..config.clone()
         };
         let kept = client.lease_keep_alive(lease.id);
@@ -137,7 +139,8 @@ impl Keeper {
             }
             let is_there = held.place(&mut client, endpoint, lease).await?;
             held.note(asked, is_there);
-            tokio::time::sleep(LOOK.min(lifetime / 3)).await;
+            let next = asked + LOOK.min(lifetime / 3);
+            tokio::time::sleep_until(next.into()).await;
         }
     }
 

@@ -11,7 +11,7 @@ use super::{KeyChange, KeyValue};
 /// all other changes of these keys are made by transactions of ours, which write the head key. A copy that has applied the
 /// head's revision can only lack expiries, and it lacks none if it has as many of these keys as etcd.
 #[derive(Clone, Debug, Default)]
-pub struct LeasedKeys {
+pub(super) struct LeasedKeys {
     range: Range<Vec<u8>>,
     keys: HashSet<Vec<u8>>,
     /// Those that the list in progress has brought.
@@ -19,13 +19,16 @@ pub struct LeasedKeys {
 }
 
 impl LeasedKeys {
-    /// The keys of a range: these, if the mirror resumes from a copy.
-    pub fn new(range: Range<Vec<u8>>, keys: HashSet<Vec<u8>>) -> Self {
+    /// Those of a copy.
+    pub(super) fn new(keys: HashSet<Vec<u8>>) -> Self {
         LeasedKeys {
-            range,
             keys,
-            listed: HashSet::new(),
+            ..LeasedKeys::default()
         }
+    }
+
+    pub(super) fn set_range(&mut self, range: Range<Vec<u8>>) {
+        self.range = range;
     }
 
     /// How many there are.

@@ -1,8 +1,11 @@
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::leased::LeasedKeys;
-use super::watch::{Answered, HeadRead, Watch};
-use super::{Action, Cause, Event, Failure, Header, Input, KeyChange, KeyValue, Pace, Resume};
+use super::watch::{HeadRead, Watch};
+use super::{
+    Action, Cause, Event, Failure, Header, Input, KeyChange, KeyValue, Newest, Pace, Resume,
+};
 
 /// The state machine; see the module.
 #[derive(Debug)]
@@ -82,15 +85,17 @@ impl Mirror {
     pub fn resume(now: Instant, pace: Pace, from: Resume) -> Self {
         Mirror {
             applied: Some(from.revision),
+            leased: LeasedKeys::new(from.leased),
             list_due: false,
             cluster_id: Some(from.cluster_id),
             ..Mirror::new(now, pace)
         }
     }
 
-    /// The same mirror, which counts these keys for its proofs of freshness. Without it there are none to count.
-    pub fn with_leased(self, leased: LeasedKeys) -> Self {
-        Mirror { leased, ..self }
+    /// The same mirror, which counts the keys of this range for its proofs of freshness. Without it there are none to count.
+    pub fn counting(mut self, leased: Range<Vec<u8>>) -> Self {
+        self.leased.set_range(leased);
+        self
     }
 
     /// How many leased keys the copy has.
@@ -188,17 +193,8 @@ impl Mirror {
             Input::Head {
                 sent,
                 header,
-                revision,
-                leased,
-            } => {
-                let answered = Answered {
-                    sent,
-                    head: revision,
-                    store: header.revision,
-                    leased,
-                };
-                self.head(now, header, answered, out)
-            }
+                newest,
+            } => self.head(now, header, (sent, newest), out),
         }
     }
 
@@ -220,8 +216,9 @@ impl Mirror {
             }
             State::Watching(watch) => {
                 if watch.due(&self.pace).is_some_and(|due| now >= due) {
-                    let applied = |proof: &Answered| proof.is_applied(self.applied);
-                    let lacks_expiries = watch.proof_due.as_ref().is_some_and(applied);
+                    let is_applied =
+                        |(_, newest): (Instant, Newest)| newest.is_applied(self.applied);
+                    let lacks_expiries = watch.proof_due.is_some_and(is_applied);
                     // If another watch does not bring them either, the copy is wrong.
                     self.list_due |= lacks_expiries && self.lacked_expiries;
                     self.lacked_expiries = lacks_expiries;
@@ -443,7 +440,7 @@ impl Mirror {
         &mut self,
         now: Instant,
         header: Header,
-        answered: Answered,
+        proof: (Instant, Newest),
         out: &mut Vec<Event>,
     ) -> Action {
         let State::Watching(watch) = &mut self.state else {
@@ -460,7 +457,7 @@ impl Mirror {
             return Action::Wait;
         };
         // Keep the oldest open proof: its age reveals a stalled watch.
-        watch.proof_due.get_or_insert(answered);
+        watch.proof_due.get_or_insert(proof);
         self.prove(out);
         Action::Wait
     }
@@ -469,14 +466,16 @@ impl Mirror {
         let State::Watching(watch) = &mut self.state else {
             return;
         };
-        let Some(proof) = watch.proof_due else { return };
-        if proof.is_covered(self.applied, self.leased.count()) {
+        let Some((sent, newest)) = watch.proof_due else {
+            return;
+        };
+        if newest.is_covered(self.applied, self.leased.count()) {
             watch.proof_due = None;
             self.failures = 0;
             self.lacked_expiries = false;
             self.was_unauthenticated = false;
-            self.last_fresh = Some(proof.sent);
-            out.push(Event::Fresh { at: proof.sent });
+            self.last_fresh = Some(sent);
+            out.push(Event::Fresh { at: sent });
         }
     }
 }

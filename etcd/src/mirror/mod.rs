@@ -21,10 +21,11 @@
 //!   has compacted that revision, is another cluster, or has gone back in time (a restore). The receiver keeps serving
 //!   the old copy until [`Event::Listed`]. A copy from a file is resumed in the same way.
 //! - **Freshness** is proved by linearizable reads of the head key, which every transaction writes. A copy that has
-//!   applied the head's revision, and has as many leased keys as etcd ([`LeasedKeys`]), is fresh as of the moment the read
+//!   applied the head's revision, and has as many leased keys as etcd (`leased.rs`), is fresh as of the moment the read
 //!   was sent. Progress notifications are not used: several releases of etcd get them wrong. A proof that does not arrive
 //!   reveals a dead member or a stalled watch.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -35,16 +36,40 @@ mod tests;
 mod watch;
 
 pub use crate::schema::KeyValue;
-pub use leased::LeasedKeys;
 pub use machine::Mirror;
 
 /// A copy to start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
     /// The cluster it was copied from.
     pub cluster_id: u64,
     /// The copy contains everything up to this revision.
     pub revision: i64,
+    /// The leased keys of the copy.
+    pub leased: HashSet<Vec<u8>>,
+}
+
+/// What etcd had when it was read linearizably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// The revision of the head key; 0 if it does not exist yet.
+    pub head: i64,
+    /// The revision of the store, at which everything was read.
+    pub store: i64,
+    /// How many leased keys there were.
+    pub leased: usize,
+}
+
+impl Newest {
+    /// Whether a copy lacks nothing of that, except perhaps expiries of leases.
+    pub fn is_applied(&self, applied: Option<i64>) -> bool {
+        applied >= Some(self.head)
+    }
+
+    /// Whether a copy with this many leased keys lacks nothing of that. One that has applied something later lacks nothing.
+    pub fn is_covered(&self, applied: Option<i64>, leased: usize) -> bool {
+        applied >= Some(self.store) || (self.is_applied(applied) && self.leased == leased)
+    }
 }
 
 /// Intervals and timeouts of the mirror.
@@ -173,10 +198,8 @@ pub enum Input {
         sent: Instant,
         /// The response's header.
         header: Header,
-        /// The head key's revision; 0 if it does not exist yet.
-        revision: i64,
-        /// How many leased keys there are.
-        leased: usize,
+        /// What it tells.
+        newest: Newest,
     },
     /// What was in progress has failed.
     Failed {

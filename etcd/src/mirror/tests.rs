@@ -44,10 +44,9 @@ fn failed(failure: Failure) -> Input {
     Input::Failed { failure, error }
 }
 
-/// Keys that begin with `l/`, of which these are known.
-fn leased(known: &[&str]) -> LeasedKeys {
-    let known = known.iter().map(|key| key.as_bytes().to_vec());
-    LeasedKeys::new(b"l/".into()..b"l0".into(), known.collect())
+/// The keys that begin with `l/`.
+fn leased() -> std::ops::Range<Vec<u8>> {
+    b"l/".into()..b"l0".into()
 }
 
 /// A mirror with a clock that the test controls.
@@ -61,7 +60,7 @@ impl Bench {
     fn new() -> Self {
         let now = Instant::now();
         Bench {
-            mirror: Mirror::new(now, Pace::new(3, 1)).with_leased(leased(&[])),
+            mirror: Mirror::new(now, Pace::new(3, 1)).counting(leased()),
             now,
             events: Vec::new(),
         }
@@ -94,8 +93,11 @@ impl Bench {
         self.feed(Input::Head {
             sent,
             header: at(store),
-            revision,
-            leased,
+            newest: Newest {
+                head: revision,
+                store,
+                leased,
+            },
         })
     }
 
@@ -394,8 +396,11 @@ fn another_cluster_is_listed_again() {
     let head = Input::Head {
         sent: bench.now,
         header: other,
-        revision: 10,
-        leased: 0,
+        newest: Newest {
+            head: 10,
+            store: 10,
+            leased: 0,
+        },
     };
     assert_eq!(
         bench.feed(head),
@@ -770,6 +775,7 @@ fn a_copy_from_a_file_is_resumed_from() {
         let from = Resume {
             cluster_id: HEADER.cluster_id,
             revision: 42,
+            leased: HashSet::new(),
         };
         let mut bench = Bench {
             mirror: Mirror::resume(now, Pace::new(3, 1), from),

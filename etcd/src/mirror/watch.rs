@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{KeyChange, Pace};
+use super::{KeyChange, Newest, Pace};
 
 /// An open watch.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub(super) struct Watch {
     pub(super) proof_next: Instant,
     /// The read in progress, with the revision that had been applied when it was sent.
     pub(super) proof_asked: Option<HeadRead>,
-    /// An answered read. It proves freshness once the copy has what etcd had then.
-    pub(super) proof_due: Option<Answered>,
+    /// What a read that was sent at this moment has told. It proves freshness once the copy has all of that.
+    pub(super) proof_due: Option<(Instant, Newest)>,
 }
 
 /// A linearizable read of the head key.
@@ -24,31 +24,6 @@ pub(super) struct Watch {
 pub(super) struct HeadRead {
     pub(super) sent: Instant,
     pub(super) revision: i64,
-}
-
-/// The answer to it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Answered {
-    pub(super) sent: Instant,
-    /// The revision of the head key.
-    pub(super) head: i64,
-    /// The revision of the store, at which everything was read.
-    pub(super) store: i64,
-    /// The number of leased keys.
-    pub(super) leased: usize,
-}
-
-impl Answered {
-    /// Whether a copy lacks nothing of what etcd had, but perhaps expiries of leases.
-    pub(super) fn is_applied(&self, applied: Option<i64>) -> bool {
-        applied >= Some(self.head)
-    }
-
-    /// Whether a copy with so many leased keys lacks nothing of what etcd had. Something that came later includes
-    /// everything.
-    pub(super) fn is_covered(&self, applied: Option<i64>, leased: usize) -> bool {
-        applied >= Some(self.store) || (self.is_applied(applied) && self.leased == leased)
-    }
 }
 
 impl Watch {
@@ -81,7 +56,7 @@ impl Watch {
     /// When the revision that the open proof waits for is overdue. The rest of a fragmented response gets as much time
     /// as a page of a list: dropping the fragments would mean fetching them again, for ever.
     fn applied_due(&self, pace: &Pace) -> Option<Instant> {
-        let sent = self.proof_due?.sent;
+        let (sent, _) = self.proof_due?;
         Some(match self.progress {
             Some(at) if !self.fragments.is_empty() => at.max(sent) + pace.page,
             Some(at) => at.max(sent) + pace.stall,

@@ -172,9 +172,17 @@ fn oldest(prefix: &Prefix, zone: &Name) -> Get {
 impl Plan {
     /// This plan, with an entry in the journal of each zone that it changes.
     pub fn recorded(&self, prefix: &Prefix, reads: &Reads, stamp: &Stamp) -> Result<Self, NoPlan> {
-        let pruned = self.changes.iter().filter(|change| change.prunes);
-        let firsts: Vec<Get> = pruned.map(|change| first(prefix, &change.zone)).collect();
-        reads.all([&firsts])?;
+        let first = |change: &ZoneChange| first(prefix, &change.zone);
+        let pruning = || self.changes.iter().filter(|change| change.prunes);
+        reads.all([&pruning().map(first).collect::<Vec<_>>()])?;
+        let mut full = Vec::new();
+        for change in pruning() {
+            let (found, count) = reads.counted(&first(change))?;
+            if change.kept.must_prune(prefix, found, count, stamp.id) {
+                full.push(oldest(prefix, &change.zone));
+            }
+        }
+        reads.all([&full])?;
         let mut plan = self.clone();
         for change in &self.changes {
             let (zone, id) = (change.zone.clone(), stamp.id);
@@ -183,7 +191,8 @@ impl Plan {
                 plan.put(prefix, &Key::Journal { zone, id }, encode(&entry));
             }
             if change.prunes {
-                plan.prune(prefix, reads, change, id)?;
+                let (_, count) = reads.counted(&first(change))?;
+                plan.prune(prefix, reads, change, (count, id))?;
             }
         }
         Ok(plan)
@@ -195,39 +204,55 @@ impl Plan {
         prefix: &Prefix,
         reads: &Reads,
         change: &ZoneChange,
-        id: EntryId,
+        (count, id): (usize, EntryId),
     ) -> Result<(), NoPlan> {
-        let Kept { age, entries } = change.kept;
-        let (found, count) = reads.counted(&first(prefix, &change.zone))?;
-        if entries == 0 {
+        let kept = change.kept;
+        if kept.entries == 0 {
             if count > 0 {
                 let range = prefix.journal(&change.zone);
                 self.ops.push(Op::DeleteRange { range });
             }
             return Ok(());
         }
-        let is_too_old = |item: &&KeyValue| match prefix.decode(&item.key) {
-            Ok(Key::Journal { id: other, .. }) => {
-                Duration::from_millis(id.at.saturating_sub(other.at)) > age
-            }
-            // Not the key of an entry: delete it.
-            _ => true,
-        };
-        // One more for the entry that is being written.
-        let surplus = (count + 1).saturating_sub(entries as usize);
-        if surplus == 0 && !found.iter().any(|item| is_too_old(&item)) {
+        let get = oldest(prefix, &change.zone);
+        if !reads.has(&get) {
             return Ok(());
         }
-        let (oldest, _) = reads.counted(&oldest(prefix, &change.zone))?;
-        let excess = match surplus {
+        let (oldest, _) = reads.counted(&get)?;
+        let excess = match kept.surplus(count) {
             0 => 0,
-            surplus => surplus + (PRUNED_MAX - 1).min(entries as usize / PRUNED_MAX),
+            surplus => surplus + (PRUNED_MAX - 1).min(kept.entries as usize / PRUNED_MAX),
         };
+        let is_too_old = |item: &&KeyValue| kept.is_too_old(prefix, item, id);
         let too_old = oldest.iter().take(AGED_MAX).take_while(is_too_old).count();
         for item in oldest.iter().take(excess.max(too_old)) {
             let key = item.key.clone();
             self.ops.push(Op::Delete { key });
         }
         Ok(())
+    }
+}
+
+impl Kept {
+    /// Whether the oldest entries have to go. `found` is the first of `count` entries by its time, `id` the one that is being
+    /// written. As long as the clock of a writer was far behind, the first entry is too old, whatever its revision.
+    fn must_prune(self, prefix: &Prefix, found: &[KeyValue], count: usize, id: EntryId) -> bool {
+        let is_too_old = |item: &KeyValue| self.is_too_old(prefix, item, id);
+        self.entries > 0 && (self.surplus(count) > 0 || found.iter().any(is_too_old))
+    }
+
+    /// How many entries there are too many, with the one that is being written.
+    fn surplus(self, count: usize) -> usize {
+        (count + 1).saturating_sub(self.entries as usize)
+    }
+
+    fn is_too_old(self, prefix: &Prefix, item: &KeyValue, id: EntryId) -> bool {
+        match prefix.decode(&item.key) {
+            Ok(Key::Journal { id: other, .. }) => {
+                Duration::from_millis(id.at.saturating_sub(other.at)) > self.age
+            }
+            // Not the key of an entry: delete it.
+            _ => true,
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! decisions of people.
 
 use super::holder::{Holder, InZone, dname_candidates};
-use super::{Compare, Get, NoPlan, Op, Plan, Reads, Refusal, RrsetRead, ZoneRead};
+use super::{Compare, Get, NoPlan, Op, Plan, Reads, Refusal, ZoneRead};
 use crate::model::rules::{self, Around, Condition};
 use crate::model::{Name, Rdata, Rrset, Rtype};
 use crate::schema::{
@@ -52,7 +52,7 @@ pub struct LeasedRead {
     pub revision: i64,
 }
 
-/// Where an announcement stands.
+/// Records that were put, and their key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
     /// The zone.
@@ -93,7 +93,7 @@ pub fn announce(
         rtype,
         instance: wanted.instance,
     };
-    let there = Surroundings::read(prefix, reads, zone, owner)?;
+    let there = AroundOwner::read(prefix, reads, zone, owner)?;
     let own = reads.key(prefix, &key)?.map_or(0, |item| item.mod_revision);
     let conditions = rules::admit(&zone.apex, owner, rtype, &there);
     let mut plan = Plan::default();
@@ -177,31 +177,37 @@ impl Plan {
 }
 
 /// What stands around an owner in its zone.
-struct Surroundings {
+struct AroundOwner {
     types: Vec<Rtype>,
     dname: Option<Name>,
 }
 
-impl Surroundings {
+impl AroundOwner {
     fn read(prefix: &Prefix, reads: &Reads, zone: &ZoneRead, owner: &Name) -> Result<Self, NoPlan> {
         let generation = zone.settings.generation;
-        let at_owner = Get::range(prefix.owner(&zone.apex, generation, owner), 0);
+        let at_owner = Get {
+            keys_only: true,
+            ..Get::range(prefix.owner(&zone.apex, generation, owner), 0)
+        };
         let above = dname_candidates(&zone.apex, owner);
         let dname = |name: &Name| Get::key(prefix, &zone.rrset_key(name, Rtype::DNAME));
         let dnames: Vec<Get> = above.iter().map(dname).collect();
         let [at_owner, dnames] = reads.all([&[at_owner], &dnames])?;
         let types = at_owner.into_iter().flatten();
-        let types = types.filter_map(|item| Some(RrsetRead::decode(prefix, item).ok()?.1.rtype));
+        let types = types.filter_map(|item| match prefix.decode(&item.key) {
+            Ok(Key::Rrset { rtype, .. }) => Some(rtype),
+            _ => None,
+        });
         let found = above.into_iter().zip(dnames);
         let mut found = found.filter(|(_, items)| !items.is_empty());
-        Ok(Surroundings {
+        Ok(AroundOwner {
             types: types.collect(),
             dname: found.next().map(|(name, _)| name),
         })
     }
 }
 
-impl Around for Surroundings {
+impl Around for AroundOwner {
     fn types(&self) -> impl Iterator<Item = Rtype> {
         self.types.iter().copied()
     }

@@ -109,6 +109,16 @@ impl Reads {
         self.revision
     }
 
+    /// The revision to read more at; none if nothing was read yet.
+    pub fn pinned(&self) -> Option<i64> {
+        (!self.is_empty()).then_some(self.revision)
+    }
+
+    /// Whether this was read.
+    pub(super) fn has(&self, get: &Get) -> bool {
+        self.found.contains_key(get)
+    }
+
     /// Whether nothing was read yet.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()

@@ -119,6 +119,8 @@ pub fn forget_serial(prefix: &Prefix, apex: &Name, serial: SerialRead) -> Plan {
     plan.unchanged(prefix, &Key::Zone(apex.clone()), 0);
     plan.unchanged(prefix, &Key::Serial(apex.clone()), serial.revision);
     plan.delete(prefix, &Key::Serial(apex.clone()));
+    // A front-end may have followed an expiry while the zone was removed.
+    plan.delete(prefix, &Key::LeasedSerial(apex.clone()));
     plan.put(prefix, &Key::Head, b"{}".to_vec());
     plan
 }

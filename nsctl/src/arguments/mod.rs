@@ -96,12 +96,13 @@ pub(crate) enum Command {
     Batch(Batch),
     /// Announces records as long as it runs: for services that come and go.
     ///
-    /// The records live under a lease in etcd, which it keeps alive. It withdraws them when it gets SIGTERM or SIGINT, when
-    /// COMMAND ends, and while the check fails (twice in a row). If it is killed, or does not reach etcd any more, they go when the
+    /// The records live under a lease in etcd, which it keeps alive. It withdraws them when it gets SIGTERM, SIGINT or SIGHUP,
+    /// when COMMAND ends, and while the check fails (twice in a row). If it is killed, or does not reach etcd any more, they go when the
     /// lease expires. Several announcers of one name and type make one RRset, together with the records that nsctl add has
     /// put there. Announced records are not in exports and in the history; `list` shows them with their lease.
     ///
-    /// The exit code is that of COMMAND. A signal is passed on to COMMAND once the records are withdrawn.
+    /// If COMMAND ends by itself, its exit code is that of nsctl. A signal is passed on to COMMAND once the records are withdrawn,
+    /// and the exit code is 0.
     Announce(Announce),
     /// Shows changes, the newest first: when, by whom, with what, why, and what they changed.
     ///

@@ -145,7 +145,7 @@ pub(crate) struct Announce {
     #[command(flatten)]
     pub(crate) check: Check,
     /// Time between two checks.
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time, requires = "Check")]
     pub(crate) check_interval: Duration,
     /// Run this command, and announce the records as long as it runs.
     #[arg(last = true, value_name = "COMMAND")]

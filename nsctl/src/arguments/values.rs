@@ -24,7 +24,8 @@ pub(crate) enum PrefixWord {
     Prefix(AddressPrefix),
 }
 
-/// How long a lease may last, in seconds: etcd extends shorter ones, and a longer one is none.
+/// Lifetimes that a lease may have, in seconds. etcd extends shorter ones; a longer one would keep the records of a dead
+/// service for more than a day.
 const LEASE: RangeInclusive<u32> = 2..=86_400;
 
 /// Limit for a text for people, in octets.

@@ -77,6 +77,7 @@ async fn rows(
     rtype: Option<Rtype>,
 ) -> Result<Vec<RrsetRow>, Error> {
     let hidden = hidden_by(context, &zone).await?;
+    let children = zone.children;
     let apex = zone.read.apex.to_string();
     let row = |owner: &Name, rtype: Rtype, rrset: &Rrset, revision: i64| RrsetRow {
         name: owner.to_string(),
@@ -117,6 +118,10 @@ async fn rows(
         let row = RrsetRow {
             lease: Some(read.leased.lease),
             instance: Some(read.instance.to_string()),
+            hidden_by: children
+                .iter()
+                .rfind(|child| read.owner.is_within(child))
+                .map(Name::to_string),
             ..row(&read.owner, read.rtype, &read.leased.rrset, read.revision)
         };
         rows.push(((read.owner, read.rtype), row));

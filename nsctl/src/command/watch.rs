@@ -1,5 +1,6 @@
 //! `watch`.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use etcd::client::{JournalNews, Since};
@@ -34,6 +35,8 @@ pub(super) async fn watch(context: &Context, watch: Watch) -> Result<(), Error> 
             Some(Since::Revision(since)) => since,
             _ => revision,
         },
+        // The journals have none.
+        leased: HashSet::new(),
     };
     if let Some(since @ Since::Time(_)) = watch.since
         && !show_since(context, &watch, since, revision).await?

@@ -35,7 +35,10 @@ impl Expiries {
             return;
         }
         let mut all = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(zones);
+        for (zone, revision) in zones {
+            let last = all.entry(zone).or_default();
+            *last = revision.max(*last);
+        }
         self.noted.notify_one();
     }
 
@@ -70,5 +73,21 @@ impl Expiries {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_expiry_is_not_forgotten_for_an_earlier_one() {
+        let expiries = Expiries::default();
+        let zone: Name = "x".parse().expect("a name");
+        for revision in [20, 10] {
+            expiries.note([(zone.clone(), revision)].into());
+        }
+        assert_eq!(expiries.take(), [(zone, 20)].into());
+        assert!(expiries.take().is_empty());
     }
 }

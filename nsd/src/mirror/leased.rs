@@ -112,6 +112,14 @@ impl Leased {
         }
     }
 
+    /// Whether an announcer that was there before is not there any more.
+    pub(super) fn lacks_any_of(&self, before: &Leased) -> bool {
+        let is_gone = |(place, instance, _): (&Place, Instance, &LeasedRrset)| {
+            self.get(place, instance).is_none()
+        };
+        before.iter().any(is_gone)
+    }
+
     /// The records of an announcer.
     pub(super) fn get(&self, place: &Place, instance: Instance) -> Option<&LeasedRrset> {
         let set = self.sets.get(place)?.get(&instance)?;
@@ -159,7 +167,7 @@ impl Leased {
         with
     }
 
-    /// Makes a name what it has to be.
+    /// Brings one name in `with` up to date.
     fn merge_at(&self, owner: &Name, without: &Contents, with: &mut Contents) {
         let own = without.types(owner);
         let leased = self.sets.range((owner.clone(), Rtype(0))..);
@@ -185,7 +193,8 @@ impl Leased {
         }
         for (rtype, sets) in leased {
             let sets = sets.values().map(|set| &set.leased.rrset);
-            if let Some(rrset) = joined(rtype, without.get(owner, rtype), sets.collect()) {
+            if let Some(rrset) = joined(rtype, without.get(owner, rtype), &sets.collect::<Vec<_>>())
+            {
                 put(with, owner, rtype, &rrset);
             }
         }
@@ -200,28 +209,26 @@ fn put(contents: &mut Contents, owner: &Name, rtype: Rtype, rrset: &Rrset) {
 }
 
 /// The RRset of all these records. If a message has no room for all, of as many announcers as it has room for.
-fn joined(
-    rtype: Rtype,
-    own: Option<RrsetRef<'_>>,
-    mut leased: Vec<&model::Rrset>,
-) -> Option<Rrset> {
+fn joined(rtype: Rtype, own: Option<RrsetRef<'_>>, leased: &[&model::Rrset]) -> Option<Rrset> {
     let own_ttl = own.map_or(TTL_MAX, |own| own.ttl);
     let own = own.into_iter().flat_map(RrsetRef::rdata);
     let own: Vec<Rdata> = own
         .filter_map(|rdata| Rdata::from_wire(rtype, rdata).ok())
         .collect();
-    loop {
-        let ttl = leased
-            .iter()
-            .map(|leased| leased.ttl())
-            .fold(own_ttl, u32::min);
+    let of_first = |count: usize| {
+        let leased = &leased[..count];
+        let ttl = leased.iter().map(|leased| leased.ttl());
+        let ttl = ttl.fold(own_ttl, u32::min);
         let records = leased.iter().flat_map(|leased| leased.rdata());
         let all = own.iter().chain(records).cloned().collect();
-        match model::Rrset::new(rtype, ttl, all) {
-            Ok(all) => return Rrset::new(ttl, all.rdata().iter().map(Rdata::wire)),
-            Err(_) => drop(leased.pop()?),
-        }
-    }
+        model::Rrset::new(rtype, ttl, all)
+    };
+    let all = of_first(leased.len()).or_else(|_| {
+        let counts: Vec<usize> = (1..leased.len()).collect();
+        of_first(counts.partition_point(|count| of_first(*count).is_ok()))
+    });
+    let all = all.ok()?;
+    Rrset::new(all.ttl(), all.rdata().iter().map(Rdata::wire))
 }
 
 #[cfg(test)]

@@ -27,7 +27,6 @@ mod snapshot;
 mod tables;
 mod zone_data;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -78,7 +77,7 @@ pub struct SharedBuilder(Arc<Mutex<Builder>>);
 
 impl SharedBuilder {
     /// Starts from the local snapshot, or from nothing if there is none that can be used.
-    pub(crate) fn open(settings: &MirrorSettings) -> (Self, Option<(Resume, LeasedKeys)>) {
+    pub(crate) fn open(settings: &MirrorSettings) -> (Self, Option<Resume>) {
         let (prefix, consistency, guard) = (
             settings.prefix.clone(),
             settings.consistency,
@@ -88,12 +87,10 @@ impl SharedBuilder {
             Some((path, _)) => read_snapshot(path, &prefix),
             None => None,
         };
-        let resume = read.as_ref().map(|saved| {
-            let resume = Resume {
-                cluster_id: saved.cluster_id,
-                revision: saved.revision,
-            };
-            (resume, saved.tables.leased_keys(&prefix))
+        let resume = read.as_ref().map(|saved| Resume {
+            cluster_id: saved.cluster_id,
+            revision: saved.revision,
+            leased: saved.tables.leased_keys(&prefix),
         });
         let builder = match read {
             Some(saved) => Builder::restore(consistency, guard, saved),
@@ -143,21 +140,19 @@ fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
 pub struct Mirror {
     settings: MirrorSettings,
     builder: SharedBuilder,
-    resume: Option<(Resume, LeasedKeys)>,
+    resume: Option<Resume>,
     publisher: Publisher,
 }
-
-/// The leased keys of a copy.
-type LeasedKeys = HashSet<Vec<u8>>;
 
 impl Mirror {
     /// Opens the mirror. It serves the local snapshot, or nothing yet.
     pub fn open(settings: MirrorSettings) -> (Self, Served) {
         let (builder, resume) = SharedBuilder::open(&settings);
-        let revision = resume.as_ref().map(|(resume, _)| resume.revision);
+        let revision = resume.as_ref().map(|resume| resume.revision);
         let mut standing = Standing {
             allow_empty: settings.allow_empty,
             received: revision,
+            leased: resume.as_ref().map_or(0, |resume| resume.leased.len()),
             snapshot: revision,
             ..Standing::default()
         };
@@ -203,7 +198,7 @@ impl Mirror {
 async fn run(
     settings: MirrorSettings,
     builder: SharedBuilder,
-    resume: Option<(Resume, LeasedKeys)>,
+    resume: Option<Resume>,
     publisher: Publisher,
     stop: CancellationToken,
 ) {

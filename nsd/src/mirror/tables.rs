@@ -328,12 +328,17 @@ impl Tables {
             .or_insert_with(|| Generation::new(Contents::new(at.zone.clone())))
     }
 
-    /// Keeps the serials as high as they were because of expiries, which a list does not show. `before` are the tables that
-    /// these replace, of the same history.
-    pub(super) fn keep_serials(&mut self, before: &Tables) {
+    /// Finds out where leased records have expired since `before`, the tables of the same history that these replace. A list
+    /// at this revision does not tell when, and serials must not go back.
+    pub(super) fn find_expiries(&mut self, before: &Tables, revision: i64) {
         for (apex, last) in &before.zones {
             if let Some(zone) = self.zones.get_mut(apex) {
-                zone.leased.deleted_at = last.leased.deleted_at;
+                let is_unsettled = zone.leased.serial_revision <= last.leased.revision();
+                zone.leased.deleted_at =
+                    match is_unsettled && zone.leased.lacks_any_of(&last.leased) {
+                        true => revision,
+                        false => last.leased.deleted_at,
+                    };
             }
         }
     }

@@ -30,7 +30,7 @@ use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::policy::Policy;
-use crate::served::{Newest, Standing};
+use crate::served::Standing;
 use crate::server::{self, ConnectionLimits, Connections, EncryptedAddresses, Encryption, Sockets};
 use crate::supervisor::Supervisor;
 
@@ -311,18 +311,12 @@ fn barrier(
         async move {
             let confirm = async {
                 let before = standing.borrow().received;
-                let (head, leased) = store.head_and_leased().await.ok()?;
+                let (cluster_id, newest) = store.newest().await.ok()?;
                 // etcd was restored to an earlier revision, which has to be listed first.
-                if Some(head.store_revision) < before {
+                if Some(newest.store) < before {
                     return None;
                 }
-                let newest = Newest {
-                    cluster_id: head.cluster_id,
-                    head: head.revision,
-                    store: head.store_revision,
-                    leased,
-                };
-                let covers = |standing: &Standing| standing.covers(&newest);
+                let covers = |standing: &Standing| standing.covers(cluster_id, &newest);
                 standing.wait_for(covers).await.ok()?;
                 Some(())
             };

@@ -23,7 +23,7 @@ pub(crate) use changes::log as log_changes;
 pub use proof::Proof;
 use proof::Proved;
 pub use publish::Publisher;
-pub use standing::{AuditResult, Loss, Newest, Standing};
+pub use standing::{AuditResult, Loss, Standing};
 
 use crate::model::CookieSecrets;
 use crate::zone::View;

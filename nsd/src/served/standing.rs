@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use etcd::mirror::Newest;
+
 /// RRsets that etcd has lost, and zone keys, each of which counts as one more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
@@ -20,19 +22,6 @@ pub struct AuditResult {
     pub revision: i64,
     /// Whether the mirror was the same as etcd.
     pub agrees: bool,
-}
-
-/// What etcd had at some moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Newest {
-    /// The ID of the cluster.
-    pub cluster_id: u64,
-    /// The revision of the head key.
-    pub head: i64,
-    /// The revision of the store.
-    pub store: i64,
-    /// How many leased keys there were.
-    pub leased: usize,
 }
 
 /// The state of the mirror, and of what it serves.
@@ -95,17 +84,13 @@ impl Standing {
         self.last_fresh.map(|at| at.elapsed())
     }
 
-    /// Whether the view has everything that etcd had then. A view of another cluster does not,
-    /// however high its revision, nor does one that is in doubt. Zones that are held back say so themselves
+    /// Whether the view has everything that this cluster had then. A view of another cluster does not, however high its
+    /// revision, nor does one that is in doubt. Zones that are held back say so themselves
     /// ([`Zone::is_held`](crate::zone::Zone::is_held)), and keep no promise.
-    ///
-    /// Expiries do not show in the head's revision, but in the number of leased keys.
-    pub fn covers(&self, newest: &Newest) -> bool {
-        let has_expiries = self.leased == newest.leased || self.applied >= Some(newest.store);
+    pub fn covers(&self, cluster_id: u64, newest: &Newest) -> bool {
         !self.doubted
-            && self.cluster_id == Some(newest.cluster_id)
-            && self.applied >= Some(newest.head)
-            && has_expiries
+            && self.cluster_id == Some(cluster_id)
+            && newest.is_covered(self.applied, self.leased)
     }
 }
 
@@ -121,12 +106,11 @@ mod tests {
             ..Standing::default()
         };
         let newest = Newest {
-            cluster_id: 1,
             head: 8,
             store: 10,
             leased: 0,
         };
-        assert!(fresh.covers(&newest));
+        assert!(fresh.covers(1, &newest));
         // A leased key has expired since.
         let lacks_expiry = Standing {
             leased: 1,
@@ -136,7 +120,7 @@ mod tests {
             applied: Some(10),
             ..lacks_expiry.clone()
         };
-        assert!(!lacks_expiry.covers(&newest) && is_later.covers(&newest));
+        assert!(!lacks_expiry.covers(1, &newest) && is_later.covers(1, &newest));
         let behind = Standing {
             applied: Some(7),
             ..fresh.clone()
@@ -151,7 +135,7 @@ mod tests {
             ..fresh
         };
         for not in [behind, of_another, doubted, Standing::default()] {
-            assert!(!not.covers(&newest), "{not:?}");
+            assert!(!not.covers(1, &newest), "{not:?}");
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum StoreError {
     Unreadable(Unreadable),
     /// etcd refuses the request for another reason.
     Refused(String),
-    /// The lease of the registration has expired.
+    /// The lease has expired.
     LeaseExpired,
     /// Another front-end is writing this key at the same time.
     Contended(String),

@@ -3,7 +3,7 @@
 use etcd_client::{GetOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse, TxnResponse};
 
 use crate::client::connect::{Store, StoreError, header, key_value, kv_client};
-use crate::mirror::Header;
+use crate::mirror::{Header, Newest};
 use crate::schema::{Key, KeyValue};
 use crate::txn::{Found, Get, OPS_MAX, Reads};
 
@@ -101,8 +101,8 @@ impl Store {
         Ok(Head::of(header, &found))
     }
 
-    /// The same, and the number of leased keys, which expire without a change of the head key.
-    pub async fn head_and_leased(&self) -> Result<(Head, usize), StoreError> {
+    /// Reads what a copy must have to lack nothing, linearizably. Also returns the cluster.
+    pub async fn newest(&self) -> Result<(u64, Newest), StoreError> {
         let leased = Get {
             // The count is that of all of them.
             keys_only: true,
@@ -110,8 +110,12 @@ impl Store {
         };
         let gets = [Get::key(self.prefix(), &Key::Head), leased];
         let (header, found) = self.get_at_once(&gets, None).await?;
-        let leased = found.get(1).map_or(0, |found| found.count);
-        Ok((Head::of(header, &found), leased))
+        let newest = Newest {
+            head: Head::of(header, &found).revision,
+            store: header.revision,
+            leased: found.get(1).map_or(0, |found| found.count),
+        };
+        Ok((header.cluster_id, newest))
     }
 }
 

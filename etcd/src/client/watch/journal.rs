@@ -55,8 +55,8 @@ impl Store {
         let pace = Pace::new(config.endpoints.len(), fastrand::u64(..));
         let range = self.prefix().journals_and_head();
         let driver = Driver::new(config, self.prefix(), range, from.revision);
+        let mut follower = Follower::new(self.prefix(), &from, zones, tell);
         let mirror = Mirror::resume(Instant::now(), pace, from);
-        let mut follower = Follower::new(self.prefix(), from, zones, tell);
         let never = Notify::new();
         let sink = |events, status: &MirrorStatus| follower.follow(Instant::now(), events, status);
         super::drive(driver, mirror, &never, sink).await
@@ -89,7 +89,7 @@ impl<'p, T, Tell> Follower<'p, Tell>
 where
     Tell: FnMut(JournalNews) -> ControlFlow<T>,
 {
-    fn new(prefix: &'p Prefix, from: Resume, zones: Option<&[Name]>, tell: Tell) -> Self {
+    fn new(prefix: &'p Prefix, from: &Resume, zones: Option<&[Name]>, tell: Tell) -> Self {
         let journals = match zones {
             Some(zones) => zones.iter().map(|zone| prefix.journal(zone)).collect(),
             None => vec![prefix.journals()],
@@ -217,6 +217,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::mirror::{Cause, KeyChange};
     use crate::schema::{Author, EntryId, JournalEntry, Key, Stored};
@@ -302,6 +304,7 @@ mod tests {
         let from = Resume {
             cluster_id: CLUSTER,
             revision: 10,
+            leased: HashSet::new(),
         };
         let tell = |news: JournalNews| {
             all.push(match news {
@@ -318,7 +321,7 @@ mod tests {
             });
             ControlFlow::Continue(())
         };
-        let mut follower = Follower::new(&prefix, from, Some(&zones), tell);
+        let mut follower = Follower::new(&prefix, &from, Some(&zones), tell);
         let is_over = (0..).zip(steps).any(|(second, (events, status))| {
             let now = start + Duration::from_secs(second);
             follower.follow(now, events, &status).is_break()

@@ -6,7 +6,6 @@ mod journal;
 mod requests;
 mod trouble;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -18,11 +17,10 @@ use tokio::sync::Notify;
 use trouble::Trouble;
 
 use crate::client::connect::Config;
-use crate::mirror::{Event, Input, LeasedKeys, Mirror, Pace, Resume};
+use crate::mirror::{Event, Input, Mirror, Pace, Resume};
 use crate::schema::Prefix;
 
-/// Mirrors everything under the prefix, for ever. It starts from `resume`, a copy that is there already with these leased
-/// keys, if one is given.
+/// Mirrors everything under the prefix, for ever. It starts from `resume`, a copy that is there already, if one is given.
 ///
 /// `sink` is called after each step with its events and the status after it. Notifying `relist` has everything listed
 /// again.
@@ -30,16 +28,16 @@ pub async fn watch(
     config: Config,
     prefix: Prefix,
     pace: Pace,
-    resume: Option<(Resume, HashSet<Vec<u8>>)>,
+    resume: Option<Resume>,
     relist: &Notify,
     mut sink: impl FnMut(Vec<Event>, &MirrorStatus),
 ) {
     let driver = Driver::new(config, &prefix, prefix.all(), 0);
-    let (mirror, known) = match resume {
-        Some((resume, known)) => (Mirror::resume(Instant::now(), pace, resume), known),
-        None => (Mirror::new(Instant::now(), pace), HashSet::new()),
+    let mirror = match resume {
+        Some(resume) => Mirror::resume(Instant::now(), pace, resume),
+        None => Mirror::new(Instant::now(), pace),
     };
-    let mirror = mirror.with_leased(LeasedKeys::new(prefix.leased(), known));
+    let mirror = mirror.counting(prefix.leased());
     let sink = |events, status: &MirrorStatus| {
         sink(events, status);
         ControlFlow::<Infallible>::Continue(())

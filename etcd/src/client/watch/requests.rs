@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, kv_client};
 use crate::client::read::{PageSize, decode, found, next_key};
-use crate::mirror::Input;
+use crate::mirror::{Input, Newest};
 use crate::txn::Found;
 
 /// A request in progress.
@@ -121,13 +121,17 @@ impl Connection {
         Box::pin(async move {
             let got = kv.txn(Txn::new().and_then(reads)).await;
             let got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
-            let found: Vec<Found> = found(&got).collect();
+            let (header, found) = (header(got.header()), found(&got));
+            let found: Vec<Found> = found.collect();
             let head = found.first().and_then(|found| found.items.first());
             Ok(Input::Head {
                 sent,
-                header: header(got.header()),
-                revision: head.map_or(0, |head| head.mod_revision),
-                leased: found.get(1).map_or(0, |found| found.count),
+                header,
+                newest: Newest {
+                    head: head.map_or(0, |head| head.mod_revision),
+                    store: header.revision,
+                    leased: found.get(1).map_or(0, |found| found.count),
+                },
             })
         })
     }

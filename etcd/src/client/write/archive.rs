@@ -16,7 +16,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         if kept > 0 {
             for plan in txn::archive(self.prefix(), zone, generation, rrsets) {
-                self.with_fresh_timeout().put_unserved(&plan).await?;
+                self.with_fresh_timeout().put_repeatedly(&plan).await?;
             }
         }
         self.forget_archives(zone, kept).await
@@ -29,7 +29,7 @@ impl Store {
         let plan = txn::forget_archives(store.prefix(), zone, &listed.items, kept);
         match plan.ops.is_empty() {
             true => Ok(()),
-            false => store.put_unserved(&plan).await.map(drop),
+            false => store.put_repeatedly(&plan).await.map(drop),
         }
     }
 }

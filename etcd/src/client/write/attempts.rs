@@ -105,11 +105,15 @@ impl<'a> Attempts<'a> {
         let store = &self.store;
         let mut reads = Reads::default();
         loop {
-            let revision = Some(reads.revision()).filter(|_| !reads.is_empty());
             match plan.recorded(store.prefix(), &reads, &store.stamp()) {
                 Ok(plan) => return self.attempt(&plan, since, gets).await,
                 Err(NoPlan::Read(more)) => {
-                    reads.add(store.fetch_serializable(&more, revision).await?);
+                    match store.fetch_serializable(&more, reads.pinned()).await {
+                        Ok(more) => reads.add(more),
+                        // The revision of the first reads is gone.
+                        Err(StoreError::Compacted) if !store.is_late() => reads = Reads::default(),
+                        Err(error) => return Err(error.into()),
+                    }
                 }
                 // Recording refuses nothing.
                 Err(_) => return Ok(Tried::Lost(Reads::default())),

@@ -29,10 +29,10 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the serial of a zone follow an expiry at this revision. Returns whether nobody else had done so.
+    /// Makes the serial of a zone follow an expiry at this revision. Returns false if its key was written since.
     pub async fn follow_expiry(&self, zone: &Name, revision: i64) -> Result<bool, StoreError> {
         let plan = txn::follow_expiry(self.prefix(), zone, revision);
         // To write it twice does no harm.
-        self.with_fresh_timeout().put_unserved(&plan).await
+        self.with_fresh_timeout().put_repeatedly(&plan).await
     }
 }

@@ -98,7 +98,12 @@ impl<'a> Staging<'a> {
             return Ok(Some(plans.pop().map_or_else(Vec::new, |plan| plan.ops)));
         }
         for plan in plans {
-            if !self.store.with_fresh_timeout().put_unserved(&plan).await? {
+            if !self
+                .store
+                .with_fresh_timeout()
+                .put_repeatedly(&plan)
+                .await?
+            {
                 return Ok(None);
             }
         }
@@ -240,7 +245,7 @@ impl Store {
             {
                 let (store, count) = (self.clone(), plan.ops.len());
                 under_way.spawn(async move {
-                    let done = store.with_fresh_timeout().put_unserved(&plan).await?;
+                    let done = store.with_fresh_timeout().put_repeatedly(&plan).await?;
                     Ok::<_, StoreError>(done.then_some(count))
                 });
             }
@@ -256,9 +261,8 @@ impl Store {
         }
     }
 
-    /// Writes what nobody serves, and nobody else writes, so it may be sent repeatedly. Returns false if a comparison
-    /// fails: the zone has changed.
-    pub(super) async fn put_unserved(&self, plan: &Plan) -> Result<bool, StoreError> {
+    /// Commits a plan that may be sent, and applied, more than once. Returns false if a comparison fails.
+    pub(super) async fn put_repeatedly(&self, plan: &Plan) -> Result<bool, StoreError> {
         loop {
             match self.commit(plan, &[]).await {
                 Ok(done) => return Ok(matches!(done, Committed::At(_))),

@@ -46,7 +46,7 @@ impl Store {
             });
             let more = match planned {
                 Err(NoPlan::Read(mut gets)) => {
-                    let revision = Some(reads.revision()).filter(|_| !reads.is_empty());
+                    let revision = reads.pinned();
                     if reads.is_empty() && !gets.contains(&head) {
                         gets.push(head.clone());
                     }

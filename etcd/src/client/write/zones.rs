@@ -129,7 +129,7 @@ impl Store {
                     ops: vec![Op::DeleteRange { range }],
                     ..Plan::default()
                 };
-                store.put_unserved(&plan).await?;
+                store.put_repeatedly(&plan).await?;
             }
         }
         Ok((counts[0], counts[1] > 0))

@@ -105,8 +105,8 @@ fn random_history(seed: u64, events: usize) {
         rest: vec![],
     };
     let mut now = Instant::now();
-    let leased = LeasedKeys::new(LEASED.start.into()..LEASED.end.into(), Default::default());
-    let mut mirror = Mirror::new(now, Pace::new(3, seed)).with_leased(leased);
+    let leased = LEASED.start.into()..LEASED.end.into();
+    let mut mirror = Mirror::new(now, Pace::new(3, seed)).counting(leased);
     let (mut staged, mut copy) = (BTreeMap::new(), BTreeMap::new());
     let mut pending = Action::Wait;
     // The next revision that the watch reports; none without a watch.
@@ -294,8 +294,11 @@ fn next_input(
             Some(Input::Head {
                 sent: now,
                 header: store.header(),
-                revision,
-                leased: there.filter(|key| is_leased(key)).count(),
+                newest: Newest {
+                    head: revision,
+                    store: store.revision,
+                    leased: there.filter(|key| is_leased(key)).count(),
+                },
             })
         }
         Action::Disconnect if cursor.is_none() && rough && random.f32() < 0.5 => {

@@ -43,8 +43,16 @@ fn planned<T>(model: &Model, planner: impl Fn(&Reads) -> Result<T, NoPlan>) -> R
 }
 
 fn announced(model: &Model, wanted: &Announcement) -> Result<(Plan, Announced), Refusal> {
+    announced_under(LEASE, model, wanted)
+}
+
+fn announced_under(
+    lease: Lease,
+    model: &Model,
+    wanted: &Announcement,
+) -> Result<(Plan, Announced), Refusal> {
     planned(model, |reads| {
-        announce(&Prefix::default(), reads, wanted, LEASE)
+        announce(&Prefix::default(), reads, wanted, lease)
     })
 }
 
@@ -72,7 +80,10 @@ fn they_are_put_under_the_lease_and_withdrawn() {
     );
     model.commit(&plan);
     // It may be put again under another lease.
-    let (again, _) = announced(&model, &wanted("a.x", Rtype::A, "192.0.2.2")).expect("allowed");
+    let other = Lease { id: 78, ..LEASE };
+    let again = announced_under(other, &model, &wanted("a.x", Rtype::A, "192.0.2.2"));
+    let (again, _) = again.expect("allowed");
+    assert!(matches!(again.ops[0], Op::PutLeased { lease: 78, .. }));
     model.commit(&again);
     let plan = planned(&model, |reads| withdraw(&Prefix::default(), reads, &there));
     let plan = plan.expect("allowed").expect("it is there");
@@ -96,16 +107,17 @@ fn they_follow_the_rules_of_zones() {
         ("alias.x", Rtype::CNAME, "a.x."),
         ("moved.x", Rtype::DNAME, "y."),
     ]);
-    for (owner, rtype, text) in [
-        ("alias.x", Rtype::A, "192.0.2.1"),
-        ("b.moved.x", Rtype::A, "192.0.2.1"),
-        ("a.y", Rtype::A, "192.0.2.1"),
-        ("a.x", Rtype::CNAME, "b.x."),
-        ("a.x", Rtype::NS, "b.x."),
-        ("a.x", Rtype::DNAME, "b.x."),
+    for (owner, rtype, text, why) in [
+        ("alias.x", Rtype::A, "192.0.2.1", "a CNAME stands alone"),
+        ("b.moved.x", Rtype::A, "192.0.2.1", "below the DNAME record"),
+        ("a.y", Rtype::A, "192.0.2.1", "is in no zone"),
+        ("a.x", Rtype::CNAME, "b.x.", "cannot be announced"),
+        ("a.x", Rtype::NS, "b.x.", "cannot be announced"),
+        ("a.x", Rtype::DNAME, "b.x.", "cannot be announced"),
     ] {
         let refused = announced(&model, &wanted(owner, rtype, text));
-        assert!(refused.is_err(), "{owner} {rtype}");
+        let told = refused.expect_err(owner).to_string();
+        assert!(told.contains(why), "{told}");
     }
     let in_zone = Announcement {
         zone: Some(name("x")),

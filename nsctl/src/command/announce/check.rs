@@ -4,10 +4,12 @@ use std::convert::Infallible;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::child::send_to_group;
 use crate::arguments;
 use crate::error::Error;
 
@@ -92,7 +94,10 @@ impl Check {
                     let mut shell = Command::new("sh");
                     shell.args(["-c", command]).stdin(Stdio::null());
                     shell.stdout(Stdio::null()).stderr(Stdio::null());
-                    match shell.kill_on_drop(true).status().await {
+                    let started = shell.process_group(0).kill_on_drop(true).spawn();
+                    let mut group =
+                        Group(started.map_err(|error| format!("cannot run sh: {error}"))?);
+                    match group.0.wait().await {
                         Ok(status) if status.success() => Ok(()),
                         Ok(status) => Err(format!("'{command}' ends with {status}")),
                         Err(error) => Err(format!("cannot run sh: {error}")),
@@ -102,6 +107,15 @@ impl Check {
         };
         let late = |_| Err(format!("no result within {} s", limit.as_secs_f64()));
         timeout(limit, checked).await.unwrap_or_else(late)
+    }
+}
+
+/// A shell. When it is dropped, all that it has started ends with it.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        send_to_group(&self.0, Signal::KILL);
     }
 }
 

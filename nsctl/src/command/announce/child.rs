@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use tokio::signal::unix::SignalKind;
 
@@ -18,7 +18,9 @@ impl Child {
         let Some((program, arguments)) = words.split_first() else {
             return Ok(Child(None));
         };
-        match Command::new(program).args(arguments).spawn() {
+        let mut command = Command::new(program);
+        // In a group of its own, so that an interrupt from the terminal waits for the withdrawal, too.
+        match command.args(arguments).process_group(0).spawn() {
             Ok(child) => Ok(Child(Some(child))),
             Err(error) => Err(Error::Failed(format!(
                 "cannot run {}: {error}",
@@ -50,21 +52,20 @@ impl Child {
         }
     }
 
-    /// Sends the command a signal that was sent to nsctl.
+    /// Sends the command, and what it has started, a signal that was sent to nsctl.
     pub(super) fn pass_on(&self, signal: SignalKind) {
-        let id = self.0.as_ref().and_then(tokio::process::Child::id);
-        let pid = id.and_then(|id| Pid::from_raw(id as i32));
-        let signal = Signal::from_named_raw(signal.as_raw_value());
-        if let (Some(pid), Some(signal)) = (pid, signal) {
-            // If it is gone already, that is what was wanted.
-            let _ = kill_process(pid, signal);
+        if let Some(signal) = Signal::from_named_raw(signal.as_raw_value()) {
+            self.send(signal);
         }
     }
 
-    pub(super) fn kill(&mut self) {
-        if let Some(child) = &mut self.0 {
-            // If it is gone already, that is what was wanted.
-            let _ = child.start_kill();
+    pub(super) fn kill(&self) {
+        self.send(Signal::KILL);
+    }
+
+    fn send(&self, signal: Signal) {
+        if let Some(child) = &self.0 {
+            send_to_group(child, signal);
         }
     }
 }
@@ -74,4 +75,13 @@ fn code(status: ExitStatus) -> u8 {
     let code = status.code();
     let code = code.or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// Sends a signal to a process that leads a group, and to its group.
+pub(super) fn send_to_group(leader: &tokio::process::Child, signal: Signal) {
+    let group = leader.id().and_then(|id| Pid::from_raw(id as i32));
+    if let Some(group) = group {
+        // If it is gone already, that is what was wanted.
+        let _ = kill_process_group(group, signal);
+    }
 }

@@ -3,8 +3,6 @@
 mod check;
 mod child;
 
-use std::io::IsTerminal;
-
 use etcd::client::{AnnouncementNews, announce as keep_announced};
 use etcd::schema::Instance;
 use etcd::txn::{Announced, Announcement, Lease};
@@ -84,9 +82,7 @@ pub(super) async fn announce(context: &Context, announce: Announce) -> Result<()
         End::Child(ended) => return ended,
         End::Signal(signal) => signal,
     };
-    if !is_from_terminal(signal) {
-        child.pass_on(signal);
-    }
+    child.pass_on(signal);
     // The command was asked to end, so its exit code does not count.
     tokio::select! {
         () = child.gone() => return Ok(()),
@@ -204,7 +200,7 @@ fn report(context: &Context, announcement: &Announcement, news: AnnouncementNews
         }
         AnnouncementNews::Lost(error) => {
             let text = format!(
-                "cannot keep the lease alive: {error}; trying again. The records stay until it expires"
+                "cannot keep the lease alive: {error}; trying again. What is announced stays until the lease expires"
             );
             tell(context, &text, News::because("lost", &error));
         }
@@ -273,9 +269,4 @@ impl Signals {
             _ = third.recv() => *three,
         }
     }
-}
-
-/// Whether it is an interrupt from the terminal, which has sent it to the command, too.
-fn is_from_terminal(signal: SignalKind) -> bool {
-    signal == SignalKind::interrupt() && std::io::stdin().is_terminal()
 }

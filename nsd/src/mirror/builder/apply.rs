@@ -93,7 +93,7 @@ impl Builder {
         let is_same_history =
             self.cluster_id == self.listed_cluster_id && self.revision <= Some(revision);
         if is_same_history {
-            next.tables.keep_serials(&self.tables);
+            next.tables.find_expiries(&self.tables, revision);
         }
         if self.guard.is_on() && !self.is_accepted(next.tables.accepted, is_same_history) {
             let meant = next.tables.keep_lost(&self.tables, is_same_history, now());
@@ -108,6 +108,7 @@ impl Builder {
             }
         }
         next.tables.count_all();
+        next.note_expiries(&next.tables.zones.keys().cloned().collect());
         // The earlier digests stay behind, as they may be those of another history.
         next.remember_digest(revision);
         next.build_view(self.losses.held_count());
@@ -171,7 +172,7 @@ impl Builder {
     }
 
     /// Notes in which of these zones leases have expired.
-    fn note_expiries(&mut self, touched: &BTreeSet<Name>) {
+    pub(super) fn note_expiries(&mut self, touched: &BTreeSet<Name>) {
         for apex in touched {
             let zone = self.tables.zones.get(apex);
             let zone = zone.filter(|zone| zone.settings.is_some());

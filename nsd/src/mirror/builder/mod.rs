@@ -94,6 +94,7 @@ impl Builder {
         builder.good_at = saved.good_at;
         builder.cluster_id = Some(saved.cluster_id);
         builder.revision = Some(saved.revision);
+        builder.note_expiries(&builder.tables.zones.keys().cloned().collect());
         builder.build_view(0);
         builder.remember_digest(saved.revision);
         builder

@@ -196,3 +196,32 @@ fn a_list_does_not_take_serials_back_after_an_expiry() {
     assert_eq!(serial(&builder), 11);
     assert!(builder.serials_behind().is_empty());
 }
+
+#[test]
+fn an_expiry_that_only_a_list_shows_moves_the_serial_too() {
+    let key = |key: &str, value: &str, mod_revision| KeyValue {
+        key: key.into(),
+        value: value.into(),
+        mod_revision,
+    };
+    let zone = || {
+        vec![
+            key("/ns/v1/zone/x", ZONE, 7),
+            key("/ns/v1/serial/x", "{}", 9),
+            key(SERIAL.0, "{}", 9),
+        ]
+    };
+    let with_lease = || [zone(), vec![key(NEW, LEASED, 9)]].concat();
+    let listed_again = |items| {
+        let mut builder = listed();
+        relist(&mut builder, 9, with_lease());
+        relist(&mut builder, 20, items);
+        let expired = builder.take_expired();
+        (serial(&builder), expired)
+    };
+    assert_eq!(listed_again(zone()), (20, [(name("x"), 20)].into()));
+    // Nothing has expired, or somebody has told of it.
+    assert_eq!(listed_again(with_lease()), (9, BTreeMap::new()));
+    let told = [zone(), vec![key(SERIAL.0, "{}", 15)]].concat();
+    assert_eq!(listed_again(told), (15, BTreeMap::new()));
+}
