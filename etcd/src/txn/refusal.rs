@@ -24,6 +24,8 @@ pub enum Refusal {
     NothingThere(Name, Rtype),
     /// Records of this type cannot be leased.
     NotLeased(Rtype),
+    /// Records of this type are announced at the name, and a CNAME record cannot stand beside them.
+    Announced(Name, Rtype),
     /// The records make no RRset.
     Rrset(Name, Rtype, RrsetError),
     /// A new zone would hide records of the zone above it.
@@ -212,9 +214,14 @@ impl fmt::Display for Refusal {
                 f,
                 "{owner} has no {rtype} records: there is no TTL to change"
             ),
+            Refusal::Announced(owner, rtype) => write!(
+                f,
+                "{owner} has announced {rtype} records, and a CNAME stands alone (RFC 2181, 10.1): end their announcers first \
+                 (nsctl list {owner})"
+            ),
             Refusal::NotLeased(rtype) => write!(
                 f,
-                "{rtype} records cannot be announced: what other names mean depends on them, and not on whether a process runs"
+                "{rtype} records cannot be announced: they change what other names resolve to"
             ),
             Refusal::Rrset(owner, rtype, error) => write!(f, "{owner} {rtype}: {error}"),
             Refusal::Stored(key, error) => write!(

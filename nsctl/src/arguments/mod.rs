@@ -94,15 +94,15 @@ pub(crate) enum Command {
     /// Each zone is changed completely or not at all. So are several zones together, if everything fits into one etcd
     /// transaction (about 100 RRsets). `--dry-run` shows the differences.
     Batch(Batch),
-    /// Announces records as long as it runs: for services that come and go.
+    /// Announces the records of a service while it runs.
     ///
     /// The records live under a lease in etcd, which it keeps alive. It withdraws them when it gets SIGTERM, SIGINT or SIGHUP,
     /// when COMMAND ends, and while the check fails (twice in a row). If it is killed, or does not reach etcd any more, they go when the
     /// lease expires. Several announcers of one name and type make one RRset, together with the records that nsctl add has
     /// put there. Announced records are not in exports and in the history; `list` shows them with their lease.
     ///
-    /// If COMMAND ends by itself, its exit code is that of nsctl. A signal is passed on to COMMAND once the records are withdrawn,
-    /// and the exit code is 0.
+    /// A signal is passed on to COMMAND once the records are withdrawn. The exit code is that of COMMAND, and 0 if it dies of that
+    /// signal. For example: nsctl announce api.example.org A 192.0.2.10 --check-tcp 127.0.0.1:8080 -- api-server --port 8080
     Announce(Announce),
     /// Shows changes, the newest first: when, by whom, with what, why, and what they changed.
     ///

@@ -133,10 +133,11 @@ pub(crate) struct Announce {
     /// The records.
     #[arg(required = true)]
     pub(crate) rdata: Vec<String>,
-    /// Time to live, in seconds or as in 1m30s; at most that of the lease [default: the zone's default TTL].
+    /// Time to live, in seconds or as in 1m30s; at most that of the lease [default: the zone's default TTL
+    /// or the lease, whichever is shorter].
     #[arg(long, value_parser = ttl)]
     pub(crate) ttl: Option<u32>,
-    /// How long the records stay after the last sign of life, in seconds or as in 1m30s.
+    /// How long the records stay after the last sign of life, in seconds or as in 1m30s; from 2s to 1d.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = lease)]
     pub(crate) lease: u32,
     /// Zone to announce in [default: the closest one that contains the name].
@@ -147,7 +148,7 @@ pub(crate) struct Announce {
     /// Time between two checks.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time, requires = "Check")]
     pub(crate) check_interval: Duration,
-    /// Run this command, and announce the records as long as it runs.
+    /// After `--`: a command to run. The records are announced as long as it runs.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }

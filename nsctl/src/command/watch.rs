@@ -21,8 +21,8 @@ pub(super) async fn watch(context: &Context, watch: Watch) -> Result<(), Error> 
         && since > revision
     {
         return Err(Error::Failed(format!(
-            "etcd is at revision {revision} only: {since} is of another history, before etcd was restored, or of another \
-             cluster"
+            "there is no revision {since} yet, etcd is at {revision}: it may be of another cluster, or from before etcd was \
+             restored"
         )));
     }
     // If standard output is closed, that is an error at once.
@@ -53,6 +53,10 @@ pub(super) async fn watch(context: &Context, watch: Watch) -> Result<(), Error> 
         Err(error) => ControlFlow::Break(Err(error)),
     };
     let store = context.store();
+    output::note(&format!(
+        "following the changes after revision {}",
+        from.revision
+    ));
     tokio::select! {
         end = store.follow_journals(from, zones.as_deref(), tell) => end,
         () = output::reader_left() => Ok(()),

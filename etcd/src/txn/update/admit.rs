@@ -33,8 +33,11 @@ impl Draft<'_> {
             let around = self.surroundings(prefix, reads, owner, site)?;
             for rtype in site.written.iter().filter(|rtype| site.has(**rtype)) {
                 let part = Part::Edit(site.touched[rtype]);
-                let admitted = rules::admit(apex, owner, *rtype, &around);
-                let admitted = admitted.map_err(|violation| NoPlan::from(Refusal::from(violation)));
+                let admitted = match around.leased.filter(|_| *rtype == Rtype::CNAME) {
+                    Some(leased) => Err(Refusal::Announced((*owner).clone(), leased)),
+                    None => rules::admit(apex, owner, *rtype, &around).map_err(Refusal::from),
+                };
+                let admitted = admitted.map_err(NoPlan::from);
                 for condition in outcomes.take(part, admitted)?.into_iter().flatten() {
                     if condition == Condition::NothingAdded {
                         plan.compares.push(since(prefix.leased_at(apex, owner)));
@@ -257,7 +260,7 @@ struct Surroundings<'a> {
 
 impl Around for Surroundings<'_> {
     fn types(&self) -> impl Iterator<Item = Rtype> {
-        self.site.types().chain(self.leased)
+        self.site.types()
     }
 
     fn dname_above(&self) -> Option<&Name> {

@@ -41,17 +41,22 @@ impl Check {
             return Ok(Some(Check::Http(parsed, client.map_err(Error::failed)?)));
         }
         if let Some(address) = &asked.check_tcp {
-            let port = address
-                .rsplit_once(':')
-                .map(|(_, port)| port.parse::<u16>());
-            if !matches!(port, Some(Ok(_))) {
+            let parts = address.rsplit_once(':');
+            let is_address =
+                parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+            if !is_address {
                 return Err(Error::usage(format!(
                     "'{address}' is not an address for --check-tcp: expected HOST:PORT"
                 )));
             }
             return Ok(Some(Check::Tcp(address.clone())));
         }
-        Ok(asked.check_cmd.clone().map(Check::Command))
+        match &asked.check_cmd {
+            Some(command) if command.trim().is_empty() => {
+                Err(Error::usage("--check-cmd is empty: it would always pass"))
+            }
+            command => Ok(command.clone().map(Check::Command)),
+        }
     }
 
     /// Checks for ever, and tells each time that the result is another one: first when it has passed, or failed often enough.
@@ -172,7 +177,7 @@ mod tests {
             };
             assert!(matches!(Check::of(&asked), Err(Error::Usage(_))), "{url}");
         }
-        for address in ["x", "x:", "x:70000"] {
+        for address in ["x", "x:", "x:70000", ":80"] {
             let asked = arguments::Check {
                 check_tcp: Some(address.into()),
                 ..none()

@@ -33,22 +33,19 @@ impl Child {
     pub(super) async fn ended(&mut self) -> Result<(), Error> {
         match &mut self.0 {
             None => std::future::pending().await,
-            Some(child) => match child.wait().await {
-                Ok(status) if status.success() => Ok(()),
-                Ok(status) => Err(Error::Command(
-                    code(status),
-                    format!("the command ended: {status}"),
-                )),
-                Err(error) => Err(Error::failed(error)),
-            },
+            Some(child) => result(child.wait().await.map_err(Error::failed)?),
         }
     }
 
-    /// Waits until there is no command.
-    pub(super) async fn gone(&mut self) {
-        if let Some(child) = &mut self.0 {
-            // It is gone, or nobody can tell.
-            let _ = child.wait().await;
+    /// Waits for the end of a command that was sent this signal. If it dies of the signal, that is what was wanted.
+    pub(super) async fn stopped(&mut self, sent: SignalKind) -> Result<(), Error> {
+        let Some(child) = &mut self.0 else {
+            return Ok(());
+        };
+        let status = child.wait().await.map_err(Error::failed)?;
+        match status.signal() == Some(sent.as_raw_value()) {
+            true => Ok(()),
+            false => result(status),
         }
     }
 
@@ -66,6 +63,16 @@ impl Child {
     fn send(&self, signal: Signal) {
         if let Some(child) = &self.0 {
             send_to_group(child, signal);
+        }
+    }
+}
+
+fn result(status: ExitStatus) -> Result<(), Error> {
+    match status.success() {
+        true => Ok(()),
+        false => {
+            let text = format!("the command ended: {status}");
+            Err(Error::Command(code(status), text))
         }
     }
 }

@@ -3,6 +3,8 @@
 mod check;
 mod child;
 
+use std::time::Duration;
+
 use etcd::client::{AnnouncementNews, announce as keep_announced};
 use etcd::schema::Instance;
 use etcd::txn::{Announced, Announcement, Lease};
@@ -38,15 +40,24 @@ enum End {
 #[derive(Serialize)]
 struct News<'n> {
     event: &'n str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    zone: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttl: Option<u32>,
-    /// The lifetime of the lease, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lease: Option<u32>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    announced: Option<AnnouncedRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+/// What is announced, with the fields that `list` has.
+#[derive(Serialize)]
+struct AnnouncedRow {
+    name: String,
+    ttl: u32,
+    #[serde(rename = "type")]
+    rtype: String,
+    rdata: Vec<String>,
+    zone: String,
+    /// The lifetime of the lease, in seconds.
+    lease: u32,
+    instance: String,
 }
 
 pub(super) async fn announce(context: &Context, announce: Announce) -> Result<(), Error> {
@@ -56,7 +67,10 @@ pub(super) async fn announce(context: &Context, announce: Announce) -> Result<()
         owner: announce.name,
         rtype: announce.rtype,
         ttl: announce.ttl,
-        rdata: rdata::records(announce.rtype, &announce.rdata)?,
+        rdata: rdata::records(announce.rtype, &announce.rdata).map_err(|error| {
+            let text = format!("{error} (a command to run comes after --)");
+            error.because(text)
+        })?,
         instance: Instance(fastrand::u64(..)),
     };
     refuse_early(context, &announcement, announce.lease).await?;
@@ -83,17 +97,20 @@ pub(super) async fn announce(context: &Context, announce: Announce) -> Result<()
         End::Signal(signal) => signal,
     };
     child.pass_on(signal);
-    // The command was asked to end, so its exit code does not count.
     tokio::select! {
-        () = child.gone() => return Ok(()),
-        _ = signals.next() => {}
+        ended = child.stopped(signal) => ended,
+        _ = signals.next() => {
+            child.kill();
+            child.stopped(signal).await
+        }
     }
-    child.kill();
-    Ok(())
 }
 
+/// How long etcd may take before anything is started.
+const EARLY: Duration = Duration::from_secs(2);
+
 /// Finds out whether etcd allows it before anything is started. If etcd does not answer, that is no reason not to start the
-/// command.
+/// command: the announcer will report it.
 async fn refuse_early(
     context: &Context,
     announcement: &Announcement,
@@ -103,17 +120,10 @@ async fn refuse_early(
         id: 0,
         ttl: seconds,
     };
-    let tried = context
-        .store()
-        .dry_run()
-        .announce(announcement, lease)
-        .await;
+    let store = context.store().with_timeout(EARLY.min(context.timeout));
+    let tried = store.dry_run().announce(announcement, lease).await;
     match tried.map_err(Error::from) {
-        Ok(_) => Ok(()),
-        Err(Error::Store(reason)) => {
-            output::error(format!("{reason}; trying again"));
-            Ok(())
-        }
+        Ok(_) | Err(Error::Store(_)) => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -144,7 +154,7 @@ async fn announce_while_wanted(
 async fn follow_check(
     context: &Context,
     check: Option<Check>,
-    interval: std::time::Duration,
+    interval: Duration,
     wanted: &watch::Sender<Wanted>,
 ) -> std::convert::Infallible {
     let Some(check) = check else {
@@ -180,16 +190,31 @@ fn report(context: &Context, announcement: &Announcement, news: AnnouncementNews
         AnnouncementNews::Announced(Announced { zone, leased, .. }) => {
             let Announcement { owner, rtype, .. } = announcement;
             let (ttl, seconds) = (leased.rrset.ttl(), leased.lease);
-            let lines = leased.rrset.rdata().iter();
-            let lines = lines.map(|rdata| format!("{owner} {ttl} {rtype} {}", rdata.text(*rtype)));
+            let rdata = leased.rrset.rdata().iter().map(|rdata| rdata.text(*rtype));
+            let rdata: Vec<String> = rdata.collect();
+            let lines = rdata
+                .iter()
+                .map(|rdata| format!("{owner} {ttl} {rtype} {rdata}"));
             let text = format!(
                 "announced in zone {zone} with a lease of {seconds}s: {}",
                 lines.collect::<Vec<_>>().join(", ")
             );
+            if announcement.ttl.is_some_and(|wanted| wanted > ttl) {
+                output::warning(format!(
+                    "the TTL is that of the lease, {ttl}s: it cannot be longer"
+                ));
+            }
+            let row = AnnouncedRow {
+                name: owner.to_string(),
+                ttl,
+                rtype: rtype.to_string(),
+                rdata,
+                zone: zone.to_string(),
+                lease: seconds,
+                instance: announcement.instance.to_string(),
+            };
             let news = News {
-                zone: Some(zone.to_string()),
-                ttl: Some(ttl),
-                lease: Some(seconds),
+                announced: Some(row),
                 ..News::of("announced")
             };
             tell(context, &text, news);
@@ -221,9 +246,7 @@ impl<'n> News<'n> {
     fn of(event: &'n str) -> Self {
         News {
             event,
-            zone: None,
-            ttl: None,
-            lease: None,
+            announced: None,
             reason: None,
         }
     }
