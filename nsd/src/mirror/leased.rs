@@ -223,9 +223,17 @@ fn joined(rtype: Rtype, own: Option<RrsetRef<'_>>, leased: &[&model::Rrset]) -> 
         let all = own.iter().chain(records).cloned().collect();
         model::Rrset::new(rtype, ttl, all)
     };
-    let all = of_first(leased.len()).or_else(|_| {
-        let counts: Vec<usize> = (1..leased.len()).collect();
-        of_first(counts.partition_point(|count| of_first(*count).is_ok()))
+    // Twice as many each time, so that what does not fit is never much more than what does.
+    let mut tried = 1;
+    while tried < leased.len() && of_first(tried).is_ok() {
+        tried *= 2;
+    }
+    let tried = tried.min(leased.len());
+    let all = of_first(tried).or_else(|_| {
+        let least = usize::from(own.is_empty());
+        let counts: Vec<usize> = (least..tried).collect();
+        let fitting = counts.partition_point(|count| of_first(*count).is_ok());
+        of_first((least + fitting).saturating_sub(1))
     });
     let all = all.ok()?;
     Rrset::new(all.ttl(), all.rdata().iter().map(Rdata::wire))

@@ -130,3 +130,32 @@ fn of_more_than_a_message_has_room_for_as_many_as_it_has() {
     let served = merged.get(&place.0, place.1).expect("it is served");
     assert_eq!((served.count, served.ttl), (1, 5));
 }
+
+#[test]
+fn thousands_of_announcers_are_cut_at_the_length_of_a_message() {
+    let place = (name("a.x"), Rtype::A);
+    let mut own = Contents::new(name("x"));
+    put_own(&mut own, &place.0, place.1, 1);
+    let served = |announcers: u64| {
+        let mut leased = Leased::default();
+        for by in 0..announcers {
+            let text = format!("10.0.{}.{}", by >> 8, by & 255);
+            let rdata = Rdata::parse(Rtype::A, &text).expect("rdata");
+            let rrset = model::Rrset::new(Rtype::A, 5, vec![rdata]).expect("an RRset");
+            let records = LeasedRrset::new(Rtype::A, rrset, 10).expect("it can be leased");
+            leased.put(place.clone(), Instance(by), records, digest_of(by, 0));
+        }
+        let merged = leased.merge(Some(1), &own);
+        merged.get(&place.0, place.1).map(|rrset| rrset.count)
+    };
+    assert_eq!(
+        (served(1), served(3), served(2000)),
+        (Some(2), Some(4), Some(2001))
+    );
+    let most = served(5000);
+    assert!(
+        most.is_some_and(|count| (4000..4100).contains(&count)),
+        "{most:?}"
+    );
+    assert_eq!(served(20_000), most);
+}
