@@ -314,6 +314,14 @@ async fn a_command_and_its_records_end_together() {
         ensure(!is_there, || format!("process {id}"))
     })
     .await;
+
+    // Also if it comes at once: the records do not stay until the lease expires.
+    let mut process = announcer(nsctl, 4, &run(&script));
+    serves(&world, "api.example.org", &[4], SOON).await;
+    process.signal("TERM");
+    process.signal("HUP");
+    process.end(SOON).await;
+    serves(&world, "api.example.org", &[], SOON).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,11 @@ pub(super) async fn announce(context: &Context, announce: Announce) -> Result<()
     // Clients must not be sent to a command that is about to end.
     tokio::select! {
         () = &mut announcing => {}
-        _ = signals.next() => child.kill(),
+        _ = signals.next() => {
+            child.kill();
+            // Clients would be sent to nobody until the lease expires. It takes some seconds at most.
+            announcing.as_mut().await;
+        }
     }
     let signal = match end {
         End::Child(ended) => return ended,
