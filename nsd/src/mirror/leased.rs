@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use etcd::schema::{Instance, LeasedRrset};
+use etcd::schema::{Instance, Key, LeasedRrset, Prefix};
 
 use crate::model::rules::is_cname_clash;
 use crate::model::{self, Digest, Name, Rdata, Rtype, TTL_MAX};
@@ -110,6 +110,23 @@ impl Leased {
         if let Some(set) = sets.and_then(|sets| sets.get_mut(&instance)) {
             self.digest -= std::mem::take(&mut set.digest);
         }
+    }
+
+    /// All of them, each with its key in etcd and its type.
+    pub(super) fn with_keys<'l>(
+        &'l self,
+        prefix: &'l Prefix,
+        apex: &'l Name,
+    ) -> impl Iterator<Item = (Vec<u8>, Rtype, &'l LeasedRrset)> {
+        self.iter().map(|((owner, rtype), instance, leased)| {
+            let key = prefix.encode(&Key::Leased {
+                zone: apex.clone(),
+                owner: owner.clone(),
+                rtype: *rtype,
+                instance,
+            });
+            (key, *rtype, leased)
+        })
     }
 
     /// Whether an announcer that was there before is not there any more.

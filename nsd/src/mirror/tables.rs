@@ -152,14 +152,8 @@ impl Tables {
         let unusable = self.quarantine.keys().filter(|key| range.contains(*key));
         let mut keys: HashSet<Vec<u8>> = unusable.cloned().collect();
         for (apex, zone) in &self.zones {
-            keys.extend(zone.leased.iter().map(|((owner, rtype), instance, _)| {
-                prefix.encode(&Key::Leased {
-                    zone: apex.clone(),
-                    owner: owner.clone(),
-                    rtype: *rtype,
-                    instance,
-                })
-            }));
+            let leased = zone.leased.with_keys(prefix, apex);
+            keys.extend(leased.map(|(key, ..)| key));
         }
         keys
     }

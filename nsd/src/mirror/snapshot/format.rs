@@ -16,7 +16,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
-use etcd::schema::{Accepted, Instance, Key, LeasedRrset, Prefix, encode};
+use etcd::schema::{Accepted, Prefix, encode};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -26,7 +26,7 @@ use super::super::leased::Leased;
 use super::super::tables::Tables;
 use super::super::zone_data::Generation;
 use super::{Saved, SnapshotError};
-use crate::model::{CookieSecrets, Name, Rtype, ZoneSettings};
+use crate::model::{CookieSecrets, Name, ZoneSettings};
 use crate::zone::{Contents, Loader};
 
 pub(super) const MAGIC: &[u8] = b"nsd snapshot\n";
@@ -321,20 +321,13 @@ impl SnapshotReader<'_> {
 }
 
 fn leased_extras(prefix: &Prefix, apex: &Name, leased: &Leased) -> Option<LeasedExtras> {
-    let record = |((owner, rtype), instance, leased): (&(Name, Rtype), Instance, &LeasedRrset)| {
-        let key = prefix.encode(&Key::Leased {
-            zone: apex.clone(),
-            owner: owner.clone(),
-            rtype: *rtype,
-            instance,
-        });
-        let text = |octets| String::from_utf8(octets).expect("keys and JSON are text");
-        (text(key), text(encode(&(*rtype, leased))))
-    };
+    let text = |octets| String::from_utf8(octets).expect("keys and JSON are text");
+    let records = leased.with_keys(prefix, apex);
+    let records = records.map(|(key, rtype, leased)| (text(key), text(encode(&(rtype, leased)))));
     (leased.revision() > 0 || !leased.is_empty()).then(|| LeasedExtras {
         serial_revision: leased.serial_revision,
         deleted_at: leased.deleted_at,
-        records: leased.iter().map(record).collect(),
+        records: records.collect(),
     })
 }
 
