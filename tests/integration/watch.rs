@@ -152,7 +152,8 @@ async fn it_shows_what_the_history_shows() {
     )
     .await;
     assert!(!people.stderr().contains("warning"), "{}", people.stderr());
-    people.signal("INT");
+    // SIGINT is ignored by everything that a script starts in the background, tests included.
+    people.signal("TERM");
     people.end(Duration::from_secs(5)).await;
 }
 

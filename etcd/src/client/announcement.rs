@@ -37,23 +37,34 @@ pub async fn announce(
     stop: impl Future<Output = ()>,
     tell: impl FnMut(AnnouncementNews) + Send,
 ) {
+    let config = lease::prompt(&store.config, seconds);
     let mut announcer = Announcer {
         store,
+        config: config.clone(),
         announcement,
         announced: None,
+        may_be_there: false,
         trouble: None,
         tell,
     };
-    let config = &store.config;
-    let lease = lease::keep(config, seconds, &mut announcer, stop).await;
+    let lease = lease::keep(&config, seconds, &mut announcer, stop).await;
     let Some(lease) = lease else { return };
-    if let Some(announced) = announcer.announced.take() {
-        let withdrawn = store.with_timeout(WITHDRAWN_WITHIN);
-        let withdrawn = withdrawn.withdraw_leased(&announced).await;
-        lease::revoke(config, lease).await;
+    let withdrawn = match announcer.announced.take() {
+        Some(announced) => {
+            let store = store.with_timeout(WITHDRAWN_WITHIN);
+            store.withdraw_leased(&announced).await
+        }
+        None => Err(ChangeError::Unknown(StoreError::Unreachable(
+            "no member has revoked the lease".into(),
+        ))),
+    };
+    // Without the lease the records are gone, too.
+    let withdrawn = match lease::revoke(&store.config, lease).await {
+        true => Ok(()),
+        false => withdrawn,
+    };
+    if announcer.may_be_there {
         (announcer.tell)(AnnouncementNews::Withdrawn(withdrawn));
-    } else {
-        lease::revoke(config, lease).await;
     }
 }
 
@@ -82,8 +93,12 @@ enum Trouble {
 struct Announcer<'s, Tell> {
     store: &'s Store,
     announcement: Announcement,
+    /// For requests that must not outlast the lease.
+    config: Config,
     /// What is in etcd under this lease.
     announced: Option<Announced>,
+    /// Whether something may be there: a write may have been applied although its answer was lost.
+    may_be_there: bool,
     /// The last trouble that was told.
     trouble: Option<Trouble>,
     tell: Tell,
@@ -106,7 +121,7 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
         endpoint: &str,
         lease: Lease,
     ) -> Result<bool, StoreError> {
-        let asked = (client, &*self.store.config, endpoint);
+        let asked = (client, &self.config, endpoint);
         if is_there(self.announced.as_ref(), asked, lease).await? {
             if self.trouble.take().is_some() {
                 (self.tell)(AnnouncementNews::Back);
@@ -116,6 +131,7 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
         // A lease that is about to expire must not wait for this.
         let third = Duration::from_secs(lease.ttl.into()) / 3;
         let announced = self.store.with_timeout(third);
+        self.may_be_there = true;
         match announced.announce(&self.announcement, lease).await {
             Ok(announced) => {
                 self.trouble = None;
@@ -130,6 +146,7 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
             }
             Err(error) => {
                 self.announced = None;
+                self.may_be_there = matches!(error, ChangeError::Unknown(_));
                 let trouble = Trouble::Refused(error.to_string());
                 self.tell_trouble(trouble, AnnouncementNews::Refused(error));
                 Ok(false)
@@ -144,6 +161,6 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
     }
 
     fn granted(&mut self) {
-        self.announced = None;
+        (self.announced, self.may_be_there) = (None, false);
     }
 }

@@ -8,6 +8,7 @@ use etcd_client::Client;
 use tokio::task::JoinSet;
 
 use crate::client::connect::{Config, StoreError};
+use crate::client::now;
 use crate::txn::Lease;
 
 /// The longest wait for the answer to a keep-alive, as a share of the lease's lifetime. `etcd grpc-proxy` answers only when it renews the lease itself, three times
@@ -38,23 +39,29 @@ pub(super) trait Leasehold: Send {
     fn granted(&mut self);
 }
 
+/// The settings with time limits that suit a lease with this lifetime, in seconds.
+pub(super) fn prompt(config: &Config, seconds: u32) -> Config {
+    let third = Duration::from_secs(seconds.into()) / 3;
+    Config {
+        connect_timeout: config.connect_timeout.min(third),
+        request_timeout: config.request_timeout.min(third),
+        ..config.clone()
+    }
+}
+
 /// Keeps something under a lease with this lifetime, in seconds, until `stop` completes. Returns the lease if there is one:
-/// whoever has stopped it revokes it. Failures are retried, at one endpoint after the other.
+/// whoever has stopped it revokes it. Failures are retried, at one endpoint after the other. `config` is that of [`prompt`].
 pub(super) async fn keep(
     config: &Config,
     seconds: u32,
     held: &mut impl Leasehold,
     stop: impl Future<Output = ()>,
 ) -> Option<i64> {
-    // After a missed keep-alive two thirds of the lifetime are left: enough to connect elsewhere, and to ask once.
-    let third = Duration::from_secs(seconds.into()) / 3;
-    let config = Config {
-        connect_timeout: config.connect_timeout.min(third),
-        request_timeout: config.request_timeout.min(third),
-        ..config.clone()
-    };
+    // That a keep-alive is missed is noticed after 0.74 of the lifetime: a third, and KEEP_ALIVE_SHARE. The rest has to be
+    // enough for a pause, to connect elsewhere, and to ask once.
+    let pause_max = Duration::from_secs(seconds.into()) / 12;
     let mut keeper = Keeper {
-        config,
+        config: config.clone(),
         seconds,
         lease: None,
     };
@@ -68,7 +75,7 @@ pub(super) async fn keep(
                 let pause = Duration::from_millis(200 + fastrand::u64(..800));
                 tokio::select! {
                     () = &mut stop => break,
-                    () = tokio::time::sleep(pause.min(third)) => {}
+                    () = tokio::time::sleep(pause.min(pause_max)) => {}
                 }
             }
         }
@@ -76,8 +83,9 @@ pub(super) async fn keep(
     keeper.lease.map(|lease| lease.id)
 }
 
-/// Revokes a lease. All members are asked at once, because any may be down and shutdown waits for this.
-pub(super) async fn revoke(config: &Config, lease: i64) {
+/// Revokes a lease. Returns whether a member confirms it. All members are asked at once, because any may be down and shutdown
+/// waits for this.
+pub(super) async fn revoke(config: &Config, lease: i64) -> bool {
     let mut asked = JoinSet::new();
     for endpoint in config.urls() {
         let config = config.clone();
@@ -89,12 +97,14 @@ pub(super) async fn revoke(config: &Config, lease: i64) {
     let revoked = async {
         while let Some(answer) = asked.join_next().await {
             if matches!(answer, Ok(Some(_))) {
-                return;
+                return true;
             }
         }
+        false
     };
     // If none answers in time, the lease expires by itself.
-    let _ = tokio::time::timeout(config.request_timeout, revoked).await;
+    let revoked = tokio::time::timeout(config.request_timeout, revoked).await;
+    revoked.unwrap_or(false)
 }
 
 struct Keeper {
@@ -130,10 +140,16 @@ impl Keeper {
         let kept = client.lease_keep_alive(lease.id);
         let (mut keeper, mut stream) = within(&patient, endpoint, kept).await?;
         loop {
-            let asked = Instant::now();
+            let asked = now();
             within(&config, endpoint, keeper.keep_alive()).await?;
             let kept = within(&patient, endpoint, stream.message()).await?;
-            if kept.is_none_or(|kept| kept.ttl() <= 0) {
+            let Some(kept) = kept else {
+                // The lease may still live.
+                return Err(StoreError::Unreachable(format!(
+                    "{endpoint}: the stream of keep-alives has ended"
+                )));
+            };
+            if kept.ttl() <= 0 {
                 self.lease = None;
                 return Err(StoreError::LeaseExpired);
             }

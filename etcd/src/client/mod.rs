@@ -17,10 +17,12 @@ mod registration;
 mod watch;
 mod write;
 
+use std::time::Instant;
+
 pub use announcement::{AnnouncementNews, announce};
 pub use connect::{
-    Config, DiscoveredMembers, EndpointError, EndpointFault, Store, StoreError, Tls, certified_key,
-    read_small_file,
+    Config, DiscoveredMembers, EndpointError, EndpointFault, Simulated, Store, StoreError, Tls,
+    certified_key, read_small_file,
 };
 pub use read::{
     Fleet, Head, Journal, Member, MemberState, RangeRead, RrsetsRead, Scope, Since, Survey,
@@ -32,3 +34,8 @@ pub use write::{
     ChangeError, Changed, CookieRead, CookieRotation, Exported, FileError, FileText, ImportHow,
     ImportMode, Imported, Progress, Raised, Removed,
 };
+
+/// Now, by tokio's clock, which a simulation pauses.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

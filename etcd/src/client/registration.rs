@@ -49,16 +49,17 @@ pub async fn register(
     report: watch::Sender<Registered>,
     stop: impl Future<Output = ()>,
 ) {
+    let prompt = lease::prompt(&config, TTL_SECONDS);
     let mut registration = Registration {
         key: prefix.encode(&Key::Frontend(id)),
         value: encode(&frontend),
         frontend,
-        config: config.clone(),
+        config: prompt.clone(),
         report,
         is_placed: false,
         told: Vec::new(),
     };
-    let lease = lease::keep(&config, TTL_SECONDS, &mut registration, stop).await;
+    let lease = lease::keep(&prompt, TTL_SECONDS, &mut registration, stop).await;
     registration.report.send_replace(Registered::default());
     if let Some(lease) = lease {
         lease::revoke(&config, lease).await;

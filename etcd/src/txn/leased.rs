@@ -120,7 +120,7 @@ pub fn announce(
         value: encode(&(rtype, &leased)),
         lease: lease.id,
     });
-    plan.follow_lease(prefix, &zone.apex);
+    plan.write_leased_serial(prefix, &zone.apex);
     let announced = Announced {
         zone: zone.apex.clone(),
         key,
@@ -149,7 +149,7 @@ pub fn withdraw(
     plan.ops.push(Op::Delete {
         key: item.key.clone(),
     });
-    plan.follow_lease(prefix, &announced.zone);
+    plan.write_leased_serial(prefix, &announced.zone);
     Ok(Some(plan))
 }
 
@@ -164,13 +164,13 @@ pub fn follow_expiry(prefix: &Prefix, zone: &Name, revision: i64) -> Plan {
         range: start..end,
         revision,
     });
-    plan.follow_lease(prefix, zone);
+    plan.write_leased_serial(prefix, zone);
     plan
 }
 
 impl Plan {
     /// Writes the key that makes the zone's serial follow a change of leased records, and the head key.
-    fn follow_lease(&mut self, prefix: &Prefix, zone: &Name) {
+    fn write_leased_serial(&mut self, prefix: &Prefix, zone: &Name) {
         self.put(prefix, &Key::LeasedSerial(zone.clone()), b"{}".to_vec());
         self.put(prefix, &Key::Head, b"{}".to_vec());
     }

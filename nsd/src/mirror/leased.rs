@@ -31,11 +31,11 @@ pub(super) struct Leased {
     changed: BTreeSet<Name>,
 }
 
-/// The records of one announcer at one name.
+/// The records of one announcer at one name and of one type.
 #[derive(Clone)]
 struct LeasedSet {
     leased: LeasedRrset,
-    /// Empty if etcd has a value that cannot be used, and this is the last that could.
+    /// That of the value in etcd; empty if it cannot be used, and `leased` is the last one that could.
     digest: Digest,
 }
 
@@ -63,7 +63,7 @@ impl Leased {
         digest
     }
 
-    /// The last revision at which they changed, as far as it is known; 0 if it is not.
+    /// The revision that the zone's serial must not be below because of them; 0 if there is none.
     pub(super) fn revision(&self) -> i64 {
         self.serial_revision.max(self.deleted_at)
     }
@@ -218,7 +218,7 @@ impl Leased {
     }
 }
 
-/// Puts an RRset that is not there yet.
+/// Puts an RRset, unless the same one is there already.
 fn put(contents: &mut Contents, owner: &Name, rtype: Rtype, rrset: &Rrset) {
     if contents.get(owner, rtype) != Some(rrset.as_ref()) {
         contents.put(owner, rtype, rrset);

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use etcd_client::{Client, ConnectOptions};
+use etcd_client::{Channel, Client, ConnectOptions};
 
 use super::{DiscoveredMembers, StoreError, Tls};
 
@@ -27,6 +28,17 @@ pub struct Config {
     pub discover: bool,
     /// The members found that way. Clones share them.
     pub discovered: DiscoveredMembers,
+    /// A simulation, in the place of the network and the time of day.
+    pub simulated: Option<Arc<dyn Simulated>>,
+}
+
+/// What a simulation has in the place of the network and the time of day. All other time is tokio's, which can be paused.
+pub trait Simulated: fmt::Debug + Send + Sync {
+    /// Connects to one endpoint.
+    fn connect(&self, endpoint: &str) -> Channel;
+
+    /// The time of day.
+    fn time_of_day(&self) -> SystemTime;
 }
 
 /// Why an endpoint is not accepted.
@@ -83,12 +95,19 @@ impl Config {
             needs_leader: true,
             discover: false,
             discovered: DiscoveredMembers::default(),
+            simulated: None,
         }
     }
 
     /// All endpoints: those configured, then those found.
     pub fn urls(&self) -> Vec<String> {
         [self.endpoints.clone(), self.discovered.urls()].concat()
+    }
+
+    /// The time of day.
+    pub(crate) fn time_of_day(&self) -> SystemTime {
+        let simulated = self.simulated.as_ref();
+        simulated.map_or_else(SystemTime::now, |simulated| simulated.time_of_day())
     }
 
     /// The number of endpoints.
@@ -147,6 +166,10 @@ impl Config {
         }
         if endpoint.starts_with("https://") {
             options = options.with_tls(self.tls.options()?);
+        }
+        if let Some(simulated) = &self.simulated {
+            let client = Client::from_channel(simulated.connect(endpoint), Some(options)).await;
+            return client.map_err(|error| StoreError::from_etcd(error, endpoint));
         }
         let connecting = Client::connect([endpoint], Some(options));
         match tokio::time::timeout(self.connect_timeout + self.request_timeout, connecting).await {

@@ -9,7 +9,7 @@ mod fault;
 mod store;
 mod tls;
 
-pub use config::{Config, EndpointError};
+pub use config::{Config, EndpointError, Simulated};
 pub(crate) use convert::{MESSAGE_MAX, from_watch, header, key_value, kv_client};
 pub use discovered::DiscoveredMembers;
 pub use error::StoreError;

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::driver::{Driver, MirrorStatus};
 use crate::client::connect::Store;
+use crate::client::now;
 use crate::client::read::recorded;
 use crate::mirror::{Event, Failure, Mirror, Pace, Resume};
 use crate::model::Name;
@@ -56,9 +57,9 @@ impl Store {
         let range = self.prefix().journals_and_head();
         let driver = Driver::new(config, self.prefix(), range, from.revision);
         let mut follower = Follower::new(self.prefix(), &from, zones, tell);
-        let mirror = Mirror::resume(Instant::now(), pace, from);
+        let mirror = Mirror::resume(now(), pace, from);
         let never = Notify::new();
-        let sink = |events, status: &MirrorStatus| follower.follow(Instant::now(), events, status);
+        let sink = |events, status: &MirrorStatus| follower.follow(now(), events, status);
         super::drive(driver, mirror, &never, sink).await
     }
 }

@@ -8,7 +8,6 @@ mod trouble;
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 pub use driver::MirrorStatus;
 use driver::{Driver, or_never};
@@ -17,6 +16,7 @@ use tokio::sync::Notify;
 use trouble::Trouble;
 
 use crate::client::connect::Config;
+use crate::client::now;
 use crate::mirror::{Event, Input, Mirror, Pace, Resume};
 use crate::schema::Prefix;
 
@@ -34,8 +34,8 @@ pub async fn watch(
 ) {
     let driver = Driver::new(config, &prefix, prefix.all(), 0);
     let mirror = match resume {
-        Some(resume) => Mirror::resume(Instant::now(), pace, resume),
-        None => Mirror::new(Instant::now(), pace),
+        Some(resume) => Mirror::resume(now(), pace, resume),
+        None => Mirror::new(now(), pace),
     };
     let mirror = mirror.counting(prefix.leased());
     let sink = |events, status: &MirrorStatus| {
@@ -76,7 +76,7 @@ async fn drive<T>(
         });
         mirror.set_found(driver.config().discovered.len());
         let mut events = Vec::new();
-        let action = mirror.handle(Instant::now(), input, &mut events);
+        let action = mirror.handle(now(), input, &mut events);
         trouble.follow(&events);
         let status = driver.status(&mirror, &trouble);
         // Start the next request before the sink runs: the next page travels while this one is applied.

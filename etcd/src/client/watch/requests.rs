@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etcd_client::{Client, GetOptions, Txn, TxnOp, WatchOptions, WatchStream};
 use tokio::task::JoinHandle;
 
 use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, kv_client};
+use crate::client::now;
 use crate::client::read::{PageSize, decode, found, next_key};
 use crate::mirror::{Input, Newest};
 use crate::txn::Found;
@@ -68,7 +69,7 @@ impl Connection {
             });
         let (mut kv, endpoint) = (kv_client(&self.read), self.endpoint.clone());
         aside(async move {
-            let asked = Instant::now();
+            let asked = now();
             let got = kv.get(start, Some(options)).await;
             let got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
             let (header, items, more) = decode(got)?;
@@ -117,7 +118,7 @@ impl Connection {
             TxnOp::get(leased.start, Some(options))
         });
         let reads: Vec<TxnOp> = [TxnOp::get(key, None)].into_iter().chain(count).collect();
-        let sent = Instant::now();
+        let sent = now();
         Box::pin(async move {
             let got = kv.txn(Txn::new().and_then(reads)).await;
             let got = got.map_err(|error| StoreError::from_etcd(error, &endpoint))?;

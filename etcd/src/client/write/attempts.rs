@@ -6,7 +6,7 @@
 //! its answer does not arrive, the attempt is withdrawn, so that it can no longer be applied, and the history of the
 //! head key shows whether it was. Only then is the change read, planned and sent again.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use etcd_client::{Client, PutOptions, WatchOptions};
 
@@ -206,7 +206,7 @@ impl<'a> Attempts<'a> {
 impl Store {
     /// Who makes a change, now.
     pub(super) fn stamp(&self) -> Stamp {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = self.config.time_of_day().duration_since(UNIX_EPOCH);
         Stamp {
             author: self.author().clone(),
             id: EntryId {

@@ -113,7 +113,7 @@ pub(super) async fn announce(context: &Context, announce: Announce) -> Result<()
 /// How long etcd may take before anything is started.
 const EARLY: Duration = Duration::from_secs(2);
 
-/// Finds out whether etcd allows it before anything is started. If etcd does not answer, that is no reason not to start the
+/// Finds out whether the rules of zones allow it before anything is started. Trouble with etcd is no reason not to start the
 /// command: the announcer will report it.
 async fn refuse_early(
     context: &Context,
@@ -126,9 +126,9 @@ async fn refuse_early(
     };
     let store = context.store().with_timeout(EARLY.min(context.timeout));
     let tried = store.dry_run().announce(announcement, lease).await;
-    match tried.map_err(Error::from) {
-        Ok(_) | Err(Error::Store(_)) => Ok(()),
-        Err(error) => Err(error),
+    match tried {
+        Err(error) if error.refusal().is_some() => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
