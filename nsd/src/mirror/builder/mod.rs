@@ -107,7 +107,7 @@ impl Builder {
     }
 
     /// The zones in which leases have expired since the last call, each with the revision of the last expiry.
-    pub(super) fn take_expired(&mut self) -> BTreeMap<Name, i64> {
+    pub fn take_expired(&mut self) -> BTreeMap<Name, i64> {
         std::mem::take(&mut self.expired)
     }
 

@@ -1,0 +1,387 @@
+//! What has to be true in every run.
+//!
+//! - No view mixes revisions: each is what the store holds at its revision.
+//! - A proof of freshness never lies: what was committed before it is in the view.
+//! - Serials never go back on a front-end.
+//! - A change is made once or never, and its author is told the truth about it.
+//! - Every change of a zone is in its journal, and the journal has nothing that did not happen.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use etcd::model::{Name, is_serial_before};
+use etcd::schema::{Key, Prefix, decode_journal};
+use nsd::mirror::Builder;
+
+use crate::actors::{End, address, owner_name};
+use crate::model::{Cluster, Store};
+use crate::reference::{self, Records, Zones};
+use crate::schedule::{Change, Edit, How};
+
+/// Checks what front-ends do while they run.
+#[derive(Clone)]
+pub(crate) struct Checks {
+    cluster: Arc<Cluster>,
+    found: Arc<Mutex<Found>>,
+}
+
+#[derive(Default)]
+struct Found {
+    faults: Vec<String>,
+    front_ends: BTreeMap<usize, FrontEnd>,
+    views: usize,
+    proofs: usize,
+}
+
+/// What is known of a front-end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FrontEnd {
+    pub(crate) cluster_id: u64,
+    pub(crate) fresh: Option<Instant>,
+    pub(crate) serials: BTreeMap<Name, u32>,
+}
+
+/// A change, and how it ended for who made it.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub(crate) label: String,
+    pub(crate) change: Change,
+    pub(crate) began: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) end: End,
+}
+
+impl Checks {
+    pub(crate) fn new(cluster: &Arc<Cluster>) -> Self {
+        Checks {
+            cluster: cluster.clone(),
+            found: Arc::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn fault(&self, fault: String) {
+        self.lock().faults.push(fault);
+    }
+
+    pub(crate) fn faults(&self) -> Vec<String> {
+        self.lock().faults.clone()
+    }
+
+    /// How many views and proofs were checked.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let found = self.lock();
+        (found.views, found.proofs)
+    }
+
+    pub(crate) fn front_end(&self, number: usize) -> FrontEnd {
+        self.lock().front_ends.get(&number).cloned().unwrap_or_default()
+    }
+
+    /// A front-end has a new view.
+    pub(crate) fn view(&self, number: usize, builder: &Builder, is_list: bool) {
+        let (Some(cluster_id), Some(revision)) = (builder.cluster_id(), builder.revision()) else {
+            return;
+        };
+        let state = self.cluster.lock();
+        let Some(store) = state.store_of(cluster_id) else {
+            return self.fault(format!("front-end {number}: cluster {cluster_id} is unknown"));
+        };
+        let zones = reference::zones(store, &Prefix::default(), revision);
+        if let Err(fault) = reference::compare(builder.view(), &zones, revision) {
+            self.fault(format!("front-end {number}: {fault}"));
+        }
+        let mut found = self.lock();
+        found.views += 1;
+        let front_end = found.front_ends.entry(number).or_default();
+        if is_list && front_end.cluster_id != cluster_id {
+            *front_end = FrontEnd {
+                cluster_id,
+                ..FrontEnd::default()
+            };
+        }
+        let mut back = Vec::new();
+        for zone in builder.view().zones() {
+            let (apex, serial) = (zone.apex().clone(), zone.serial());
+            let before = front_end.serials.insert(apex.clone(), serial);
+            if let Some(before) = before.filter(|before| is_serial_before(serial, *before)) {
+                back.push(format!(
+                    "front-end {number}: the serial of {apex} goes from {before} back to {serial}"
+                ));
+            }
+        }
+        found.faults.extend(back);
+    }
+
+    /// A front-end has a proof that its view was complete at a moment.
+    pub(crate) fn proof(&self, number: usize, builder: &Builder, at: Instant) {
+        let (Some(cluster_id), Some(applied)) = (builder.cluster_id(), builder.revision()) else {
+            return self.fault(format!("front-end {number}: a proof about nothing"));
+        };
+        let state = self.cluster.lock();
+        let mut found = self.lock();
+        found.proofs += 1;
+        found.front_ends.entry(number).or_default().fresh = Some(at);
+        if state.ended_before(cluster_id, at) {
+            let fault = format!("front-end {number}: a proof of a cluster that has been replaced");
+            return found.faults.push(fault);
+        }
+        let Some(store) = state.store_of(cluster_id) else {
+            return;
+        };
+        let prefix = Prefix::default();
+        let mirrored = prefix.all();
+        let lacks = store
+            .commits()
+            .filter(|(revision, commit)| *revision > applied && commit.at < at)
+            .find(|(_, commit)| {
+                let keys = commit.keys.iter().filter(|key| mirrored.contains(*key));
+                keys.map(|key| prefix.decode(key)).any(|key| {
+                    !matches!(key, Ok(Key::Withdrawn(_) | Key::Frontend(_)))
+                })
+            });
+        if let Some((revision, _)) = lacks {
+            found.faults.push(format!(
+                "front-end {number}: a proof although revision {revision} is missing after {applied}"
+            ));
+        }
+    }
+}
+
+/// Checks the history of a store against what the writers were told. `since` is when that history began, `from` the first
+/// revision after the preparations.
+pub(crate) fn history(store: &Store, from: i64, since: Option<Instant>, made: &[Made]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let prefix = Prefix::default();
+    let mut entries: BTreeMap<String, Vec<(i64, Name)>> = BTreeMap::new();
+    let mut before: Option<(i64, Rc<Zones>)> = None;
+    for (revision, commit) in store.commits().filter(|(revision, _)| *revision >= from) {
+        let mut journal = BTreeMap::new();
+        let mut is_about_zones = false;
+        for key in &commit.keys {
+            match prefix.decode(key) {
+                Ok(Key::Journal { zone, .. }) => {
+                    let Some(value) = store.change(key, revision).and_then(|key| key.value.clone())
+                    else {
+                        continue;
+                    };
+                    match decode_journal(&value) {
+                        Ok(entry) => drop(journal.insert(zone, entry)),
+                        Err(error) => faults.push(format!("revision {revision}: {error}")),
+                    }
+                }
+                Ok(Key::Zone(_) | Key::Rrset { .. }) => is_about_zones = true,
+                Ok(_) => {}
+                Err(error) => faults.push(format!("revision {revision}: {error}")),
+            }
+        }
+        for (zone, entry) in &journal {
+            let label = entry.author.why.clone().unwrap_or_default();
+            entries.entry(label).or_default().push((revision, zone.clone()));
+        }
+        if !is_about_zones && journal.is_empty() {
+            continue;
+        }
+        let at = |revision| Rc::new(reference::zones(store, &prefix, revision));
+        let old = match before.take().filter(|(at, _)| *at == revision - 1) {
+            Some((_, zones)) => zones,
+            None => at(revision - 1),
+        };
+        let new = at(revision);
+        before = Some((revision, new.clone()));
+        let all: std::collections::BTreeSet<&Name> = old.keys().chain(new.keys()).collect();
+        for apex in all {
+            let (old, new) = (old.get(apex), new.get(apex));
+            let is_same = match (old, new) {
+                (Some(old), Some(new)) => {
+                    old.settings == new.settings && old.records == new.records
+                }
+                (None, None) => true,
+                _ => false,
+            };
+            let entry = journal.get(apex);
+            if is_same {
+                continue;
+            }
+            let Some(entry) = entry else {
+                faults.push(format!("revision {revision} changes {apex} without an entry"));
+                continue;
+            };
+            let is_other_generation = entry.settings.as_ref().is_some_and(|change| {
+                let generation = |settings: &Option<etcd::model::ZoneSettings>| {
+                    settings.as_ref().map(|settings| settings.generation)
+                };
+                generation(&change.old) != generation(&change.new)
+            });
+            let none = Records::new();
+            let (old_records, new_records) = (
+                old.map_or(&none, |zone| &zone.records),
+                new.map_or(&none, |zone| &zone.records),
+            );
+            let mut told = old_records.clone();
+            for change in &entry.rrsets {
+                let place = (change.owner.clone(), change.rtype);
+                let rdata = |rrset: &etcd::model::Rrset| {
+                    rrset.rdata().iter().map(|rdata| rdata.wire().to_vec()).collect()
+                };
+                if change.old.as_ref().map(rdata) != old_records.get(&place).cloned() {
+                    faults.push(format!("revision {revision}: the entry of {apex} has another past"));
+                }
+                match &change.new {
+                    Some(rrset) => drop(told.insert(place, rdata(rrset))),
+                    None => drop(told.remove(&place)),
+                }
+            }
+            if told != *new_records && !is_other_generation && !entry.omits_rrsets {
+                faults.push(format!(
+                    "revision {revision}: by its journal {apex} has {told:?}, but it has {new_records:?}"
+                ));
+            }
+        }
+        for zone in new.values() {
+            faults.extend(broken_rule(revision, zone));
+        }
+        let labels = journal.values().filter_map(|entry| entry.author.why.clone());
+        let labels: std::collections::BTreeSet<String> = labels.collect();
+        for label in &labels {
+            if let Some(Made {
+                change: Change::Edits(edits),
+                ..
+            }) = made.iter().find(|made| made.label == *label)
+            {
+                let wanted = edited(&old, edits);
+                for (apex, zone) in new.iter() {
+                    if wanted.get(apex) != Some(&zone.records) {
+                        faults.push(format!(
+                            "revision {revision}: {label} leaves {apex} with {:?}, not {:?}",
+                            zone.records,
+                            wanted.get(apex)
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    for made in made {
+        // What was done before a restore may be gone.
+        let is_sure = since.is_none_or(|since| made.began > since);
+        let entries = entries.get(&made.label).map_or(&[][..], Vec::as_slice);
+        faults.extend(ended(made, entries, is_sure));
+        if is_sure {
+            faults.extend(unchanged(store, made));
+        }
+    }
+    faults
+}
+
+/// A rule of zones that a zone breaks.
+fn broken_rule(revision: i64, zone: &reference::Zone) -> Option<String> {
+    use etcd::model::Rtype;
+    let mut owners = zone.records.keys().filter(|(_, rtype)| *rtype == Rtype::CNAME);
+    let clash = owners.find(|(owner, _)| {
+        let same = zone.records.keys().filter(|(other, _)| other == owner);
+        same.count() > 1
+    })?;
+    Some(format!("revision {revision}: {} has other records beside CNAME", clash.0))
+}
+
+/// What edits make of zones.
+fn edited(zones: &Zones, edits: &[Edit]) -> BTreeMap<Name, Records> {
+    let mut records: BTreeMap<Name, Records> = zones
+        .iter()
+        .map(|(apex, zone)| (apex.clone(), zone.records.clone()))
+        .collect();
+    for edit in edits {
+        use etcd::model::{Rdata, Rtype};
+        let owner = owner_name(edit.zone, edit.owner);
+        let Some(apex) = owner.ancestors().find(|name| records.contains_key(name)) else {
+            continue;
+        };
+        let zone = records.entry(apex).or_default();
+        let place = (owner.clone(), Rtype::A);
+        let rdata = address(edit.address).wire().to_vec();
+        match edit.how {
+            How::Add => drop(zone.entry(place).or_default().insert(rdata)),
+            How::Set => drop(zone.insert(place, [rdata].into())),
+            How::Remove => {
+                if let Some(all) = zone.get_mut(&place) {
+                    all.remove(&rdata);
+                    if all.is_empty() {
+                        zone.remove(&place);
+                    }
+                }
+            }
+            How::RemoveAll => zone.retain(|(other, _), _| *other != owner),
+            How::AddAlias => {
+                let alias = Rdata::parse(Rtype::CNAME, "n9.example.net.").expect("a name");
+                let all = zone.entry((owner, Rtype::CNAME)).or_default();
+                all.insert(alias.wire().to_vec());
+            }
+        }
+    }
+    records
+}
+
+/// Checks what the author of a change was told against the entries that it has.
+fn ended(made: &Made, entries: &[(i64, Name)], is_sure: bool) -> Vec<String> {
+    let mut faults = Vec::new();
+    let Made {
+        label, change, end, ..
+    } = made;
+    let is_once = !matches!(change, Change::Import { .. });
+    if is_once {
+        let mut zones: Vec<&Name> = entries.iter().map(|(_, zone)| zone).collect();
+        zones.sort();
+        if zones.windows(2).any(|pair| pair[0] == pair[1]) {
+            faults.push(format!("{label} is made more than once: {entries:?}"));
+        }
+    }
+    let is_told = match (end, change) {
+        (End::Unknown, _) => true,
+        (_, Change::Clean { .. }) => entries.is_empty(),
+        (
+            End::Done {
+                revision,
+                written: true,
+            },
+            _,
+        ) => !is_sure || entries.iter().any(|(at, _)| at == revision),
+        _ => entries.is_empty(),
+    };
+    if !is_told {
+        faults.push(format!("{label} ended with {end:?}, but its entries are {entries:?}"));
+    }
+    faults
+}
+
+/// Checks that a change that had nothing to do, or was refused for want of a zone, met a state in which that was so.
+fn unchanged(store: &Store, made: &Made) -> Option<String> {
+    let Change::Edits(edits) = &made.change else {
+        return None;
+    };
+    let prefix = Prefix::default();
+    let revisions = store.revision_at(made.began)..=store.revision_at(made.ended);
+    let mut states = revisions.map(|revision| reference::zones(store, &prefix, revision));
+    let is_right = match &made.end {
+        End::Done { written: false, .. } => states.any(|zones| {
+            let wanted = edited(&zones, edits);
+            zones.iter().all(|(apex, zone)| wanted.get(apex) == Some(&zone.records))
+        }),
+        End::Refused(reason) if reason.contains("no zone") => states.any(|zones| {
+            let lacks = |edit: &Edit| {
+                let owner = owner_name(edit.zone, edit.owner);
+                !owner.ancestors().any(|name| zones.contains_key(&name))
+            };
+            edits.iter().any(lacks)
+        }),
+        _ => true,
+    };
+    let label = &made.label;
+    (!is_right).then(|| format!("{label} ended with {:?}, for which there was no reason", made.end))
+}
+

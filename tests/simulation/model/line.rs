@@ -1,0 +1,142 @@
+//! The connections of one client to one member: a gRPC channel without a network.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use etcd_client::Channel;
+use etcd_client::proto::{PbKvServer, PbLeaseServer, PbWatchServer};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tonic::body::Body;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Service};
+
+use super::cluster::Cluster;
+use super::server::Member;
+
+/// A client's connections to a member.
+pub(crate) fn line(cluster: &Arc<Cluster>, client: usize, member: usize) -> Channel {
+    Channel::Custom(BoxCloneSyncService::new(Line(Member {
+        cluster: cluster.clone(),
+        client,
+        index: member,
+    })))
+}
+
+#[derive(Clone)]
+struct Line(Member);
+
+impl Service<Request<Body>> for Line {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (answer, answered) = oneshot::channel();
+        // What is under way goes on when the client gives up.
+        tokio::spawn(deliver(self.0.clone(), request, answer));
+        Box::pin(async move {
+            match answered.await {
+                Ok(answer) => answer,
+                Err(_) => pending().await,
+            }
+        })
+    }
+}
+
+type Answer = oneshot::Sender<Result<Response<Body>, BoxError>>;
+
+/// Brings a request to a member, and its answer back. If either is lost, nobody is told.
+async fn deliver(member: Member, request: Request<Body>, answer: Answer) {
+    let Member {
+        cluster,
+        client,
+        index,
+    } = &member;
+    let (there, is_lost, is_broken) = {
+        let mut state = cluster.lock();
+        (
+            state.delay(),
+            state.goes_wrong(|network| network.lost_requests),
+            state.goes_wrong(|network| network.broken),
+        )
+    };
+    sleep(there).await;
+    if cluster.lock().is_cut(*client, *index) {
+        if !cluster.wait_for_line(*client, *index).await {
+            let _ = answer.send(Err("connection refused".into()));
+        }
+        return;
+    }
+    if is_lost {
+        return;
+    }
+    if is_broken {
+        let _ = answer.send(Err("the connection is lost".into()));
+        return;
+    }
+    let request = repeat(&member, request).await;
+    let response = serve(&member, request).await;
+    let (back, is_lost, is_broken) = {
+        let mut state = cluster.lock();
+        (
+            state.delay(),
+            state.goes_wrong(|network| network.lost_answers),
+            state.goes_wrong(|network| network.broken),
+        )
+    };
+    sleep(back).await;
+    if is_lost || cluster.lock().is_cut(*client, *index) {
+        return;
+    }
+    let _ = answer.send(match is_broken {
+        true => Err("the connection is lost".into()),
+        false => Ok(response),
+    });
+}
+
+/// Has a write come once more, some time later.
+async fn repeat(member: &Member, request: Request<Body>) -> Request<Body> {
+    let is_write = ["/etcdserverpb.KV/Txn", "/etcdserverpb.KV/Put"].contains(&request.uri().path());
+    let cluster = &member.cluster;
+    if !is_write || !cluster.lock().goes_wrong(|network| network.duplicates) {
+        return request;
+    }
+    let (head, body) = request.into_parts();
+    let Ok(body) = body.collect().await else {
+        return Request::from_parts(head, Body::empty());
+    };
+    let body = body.to_bytes();
+    let whole = || Request::from_parts(head.clone(), Body::new(Full::new(body.clone())));
+    let (again, first, member) = (whole(), whole(), member.clone());
+    tokio::spawn(async move {
+        let pause = member.cluster.lock().random.u64(..5_000);
+        sleep(std::time::Duration::from_millis(pause)).await;
+        serve(&member, again).await;
+    });
+    first
+}
+
+/// Has a member answer a request.
+async fn serve(member: &Member, request: Request<Body>) -> Response<Body> {
+    let member = member.clone();
+    let service = request.uri().path().split('/').nth(1).unwrap_or_default();
+    let answer = match service {
+        "etcdserverpb.KV" => PbKvServer::new(member).call(request).await,
+        "etcdserverpb.Watch" => PbWatchServer::new(member).call(request).await,
+        "etcdserverpb.Lease" => PbLeaseServer::new(member).call(request).await,
+        other => panic!("the model has no service {other}"),
+    };
+    match answer {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    }
+}

@@ -1,0 +1,310 @@
+//! What happens in a run: who does what when, and what goes wrong. All of it follows from a seed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use etcd::client::ImportMode;
+
+/// How many members the cluster has.
+pub(crate) const MEMBERS: usize = 3;
+
+/// A run. Its items are numbered, and each is made from the seed and its number alone: without some of them, the others stay as
+/// they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    pub(crate) seed: u64,
+    /// How long things go wrong.
+    pub(crate) trouble: Duration,
+    pub(crate) items: Vec<(usize, Item)>,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// A writer makes a change, after a pause.
+    Change {
+        writer: usize,
+        pause: Duration,
+        change: Change,
+    },
+    /// A writer is killed.
+    KillWriter { writer: usize, at: Duration },
+    /// An announcer lives for a while.
+    Announcer {
+        owner: usize,
+        address: u8,
+        lease: u32,
+        from: Duration,
+        until: Duration,
+        /// Whether it is killed then, without a withdrawal.
+        is_killed: bool,
+    },
+    /// A front-end starts; after some time it is lost, and another one starts from nothing.
+    FrontEnd { from: Duration, until: Duration },
+    /// The network does something to messages, with this likelihood.
+    Network(Fault, f64),
+    /// A client and a member cannot talk.
+    Cut {
+        client: usize,
+        member: usize,
+        is_refused: bool,
+        from: Duration,
+        until: Duration,
+    },
+    /// A member is cut off from the others.
+    Isolated {
+        member: usize,
+        from: Duration,
+        until: Duration,
+    },
+    /// There is no leader.
+    NoLeader { from: Duration, until: Duration },
+    /// etcd's history is compacted, but for this many revisions.
+    Compaction { at: Duration, kept: i64 },
+    /// A backup of this many revisions ago is restored.
+    Restore { at: Duration, back: i64 },
+}
+
+/// What the network does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    LosesRequests,
+    LosesAnswers,
+    IsSlow,
+    Repeats,
+    Breaks,
+    Stalls,
+}
+
+/// What a writer does. Zones and owners are numbers of those that there are.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Edits(Vec<Edit>),
+    ZoneSet {
+        zone: usize,
+        ttl: u32,
+    },
+    ZoneAdd {
+        zone: usize,
+    },
+    ZoneRemove {
+        zone: usize,
+    },
+    Import {
+        zone: usize,
+        mode: ImportMode,
+        /// How many names it has.
+        names: usize,
+        address: u8,
+    },
+    /// Deletes all generations that are not served.
+    Clean {
+        zone: usize,
+    },
+}
+
+/// An edit of one name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edit {
+    pub(crate) zone: usize,
+    pub(crate) owner: usize,
+    pub(crate) how: How,
+    /// The last octet of the address.
+    pub(crate) address: u8,
+}
+
+/// What is edited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum How {
+    Add,
+    Set,
+    Remove,
+    RemoveAll,
+    AddAlias,
+}
+
+/// An import with so many names does not fit into a transaction.
+const MANY: usize = 130;
+
+impl Schedule {
+    /// The schedule of a seed, without some of its items.
+    pub(crate) fn new(seed: u64, without: &BTreeSet<usize>) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let trouble = Duration::from_millis(random.u64(1_000..12_000));
+        let mut kinds = Vec::new();
+        let writers = random.usize(1..=3);
+        for writer in 0..writers {
+            kinds.extend(vec![Kind::Change(writer); random.usize(1..=5)]);
+            kinds.extend(pick(&mut random, 0.1).then_some(Kind::KillWriter(writer)));
+        }
+        for _ in 0..random.usize(..3) {
+            kinds.push(Kind::Announcer);
+        }
+        for _ in 0..random.usize(1..=2) {
+            kinds.push(Kind::FrontEnd);
+        }
+        for fault in [
+            Fault::LosesRequests,
+            Fault::LosesAnswers,
+            Fault::IsSlow,
+            Fault::Repeats,
+            Fault::Breaks,
+            Fault::Stalls,
+        ] {
+            kinds.extend(pick(&mut random, 0.3).then_some(Kind::Network(fault)));
+        }
+        for (kind, most) in [
+            (Kind::Cut, 3),
+            (Kind::Isolated, 2),
+            (Kind::NoLeader, 2),
+            (Kind::Compaction, 3),
+        ] {
+            if random.bool() {
+                kinds.extend(vec![kind; random.usize(1..=most)]);
+            }
+        }
+        kinds.extend(pick(&mut random, 0.05).then_some(Kind::Restore));
+        let large = pick(&mut random, 0.03);
+        let items = kinds.into_iter().enumerate();
+        let items = items.filter(|(number, _)| !without.contains(number));
+        let items = items.map(|(number, kind)| {
+            let mut random = fastrand::Rng::with_seed(seed ^ (number as u64 + 1) << 40);
+            (number, kind.item(&mut random, trouble, large))
+        });
+        Schedule {
+            seed,
+            trouble,
+            items: items.collect(),
+        }
+    }
+}
+
+fn pick(random: &mut fastrand::Rng, likelihood: f64) -> bool {
+    random.f64() < likelihood
+}
+
+/// The kind of an item.
+#[derive(Clone, Copy)]
+enum Kind {
+    Change(usize),
+    KillWriter(usize),
+    Announcer,
+    FrontEnd,
+    Network(Fault),
+    Cut,
+    Isolated,
+    NoLeader,
+    Compaction,
+    Restore,
+}
+
+impl Kind {
+    fn item(self, random: &mut fastrand::Rng, trouble: Duration, large: bool) -> Item {
+        let at = |random: &mut fastrand::Rng| trouble.mul_f64(random.f64());
+        let from = at(random);
+        let until = from + (trouble - from).mul_f64(random.f64());
+        match self {
+            Kind::Change(writer) => Item::Change {
+                writer,
+                // Often several at the same time.
+                pause: trouble.mul_f64(random.f64().powi(3) / 3.0),
+                change: Change::random(random, large),
+            },
+            Kind::KillWriter(writer) => Item::KillWriter { writer, at: from },
+            Kind::Announcer => Item::Announcer {
+                owner: random.usize(..OWNERS),
+                address: random.u8(100..110),
+                lease: random.u32(2..5),
+                from,
+                until,
+                is_killed: random.bool(),
+            },
+            Kind::FrontEnd => Item::FrontEnd {
+                from: from.mul_f64(0.3),
+                until,
+            },
+            Kind::Network(fault) => Item::Network(fault, random.f64().powi(2) * 0.3),
+            Kind::Cut => Item::Cut {
+                client: random.usize(..CLIENTS),
+                member: random.usize(..MEMBERS),
+                is_refused: random.bool(),
+                from,
+                until,
+            },
+            Kind::Isolated => Item::Isolated {
+                member: random.usize(..MEMBERS),
+                from,
+                until,
+            },
+            Kind::NoLeader => Item::NoLeader {
+                from,
+                until: from + (until - from) / 3,
+            },
+            Kind::Compaction => Item::Compaction {
+                at: from,
+                kept: random.i64(0..4),
+            },
+            Kind::Restore => Item::Restore {
+                at: from,
+                back: random.i64(1..6),
+            },
+        }
+    }
+}
+
+/// How many clients there may be: writers, announcers, front-ends.
+const CLIENTS: usize = 8;
+
+/// How many zones and owners changes are about: few, so that they meet.
+const ZONES: usize = 3;
+pub(crate) const OWNERS: usize = 3;
+
+impl Change {
+    fn random(random: &mut fastrand::Rng, large: bool) -> Self {
+        // Most are about the first zone.
+        let zone = |random: &mut fastrand::Rng| random.usize(..ZONES).min(random.usize(..ZONES));
+        match random.u8(..20) {
+            0..12 => Change::Edits(vec![Edit::random(random)]),
+            12..14 => {
+                let count = random.usize(2..5);
+                Change::Edits((0..count).map(|_| Edit::random(random)).collect())
+            }
+            14 => Change::ZoneSet {
+                zone: zone(random),
+                ttl: random.u32(60..70),
+            },
+            15 => Change::ZoneAdd { zone: zone(random) },
+            16 => Change::ZoneRemove { zone: zone(random) },
+            17 => Change::Clean { zone: zone(random) },
+            _ => Change::Import {
+                zone: zone(random),
+                mode: match random.bool() {
+                    true => ImportMode::Merge,
+                    false => ImportMode::Replace,
+                },
+                names: match large {
+                    true => MANY,
+                    false => random.usize(..3),
+                },
+                address: random.u8(..4),
+            },
+        }
+    }
+}
+
+impl Edit {
+    fn random(random: &mut fastrand::Rng) -> Self {
+        Edit {
+            zone: random.usize(..ZONES).min(random.usize(..ZONES)),
+            owner: random.usize(..OWNERS),
+            how: match random.u8(..16) {
+                0..6 => How::Add,
+                6..10 => How::Set,
+                10..13 => How::Remove,
+                13..15 => How::RemoveAll,
+                _ => How::AddAlias,
+            },
+            address: random.u8(..4),
+        }
+    }
+}
