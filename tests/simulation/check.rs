@@ -153,14 +153,14 @@ impl Checks {
     }
 }
 
-/// Checks the history of a store against what the writers were told. `since` is when that history began, `from` the first
-/// revision after the preparations.
-pub(crate) fn history(store: &Store, from: i64, since: Option<Instant>, made: &[Made]) -> Vec<String> {
+/// Checks the history of a store against what the writers were told. `since` is when that history began, if that
+/// was with a restore.
+pub(crate) fn history(store: &Store, since: Option<Instant>, made: &[Made]) -> Vec<String> {
     let mut faults = Vec::new();
     let prefix = Prefix::default();
     let mut entries: BTreeMap<String, Vec<(i64, Name)>> = BTreeMap::new();
     let mut before: Option<(i64, Rc<Zones>)> = None;
-    for (revision, commit) in store.commits().filter(|(revision, _)| *revision >= from) {
+    for (revision, commit) in store.commits() {
         let mut journal = BTreeMap::new();
         let mut is_about_zones = false;
         for key in &commit.keys {

@@ -110,12 +110,11 @@ fn a_seed_gives_the_same_run_each_time() {
         let schedule = Schedule::new(seed, &BTreeSet::new());
         let (first, second) = (run(&schedule), run(&schedule));
         if first.digest != second.digest {
-            for (a, b) in first.story.iter().zip(&second.story) {
-                if a != b {
-                    println!("{a}\n{b}");
-                    break;
-                }
-            }
+            let mut lines = first.story.iter().zip(&second.story);
+            let at = lines.position(|(first, second)| first != second);
+            let around = at.map_or(0..0, |at| at.saturating_sub(8)..at + 1);
+            println!("{:#?}", first.story.get(around.clone()));
+            println!("{:#?}", second.story.get(around));
         }
         assert_eq!(first.digest, second.digest, "seed {seed}");
     }

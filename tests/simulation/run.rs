@@ -57,7 +57,7 @@ async fn simulate(schedule: &Schedule) -> Report {
     let started = now();
     let config = |client| actors::config(&cluster, client, started);
     actors::prepare(&actors::store(&config(0), "the preparations")).await;
-    let (began, from) = (now(), cluster.lock().store.revision() + 1);
+    let began = now();
     let checks = Checks::new(&cluster);
     let made: AllMade = Arc::default();
     cluster.set_network(network(schedule));
@@ -144,7 +144,10 @@ async fn simulate(schedule: &Schedule) -> Report {
             Err(_) => checks.fault(format!("announcer {instance} does not come to an end")),
             Ok(Err(error)) => checks.fault(format!("announcer {instance} has panicked: {error}")),
             Ok(Ok(withdrawn)) => {
-                if withdrawn == Some(true) && is_announced(&cluster, Some(instance)) {
+                // A restore may have brought them back.
+                let is_restored = cluster.lock().began_at().is_some();
+                let is_there = is_announced(&cluster, Some(instance));
+                if withdrawn == Some(true) && is_there && !is_restored {
                     checks.fault(format!("announcer {instance} is gone, and its records are not"));
                 }
             }
@@ -160,10 +163,10 @@ async fn simulate(schedule: &Schedule) -> Report {
     let made = made.lock().expect("no writer has panicked").clone();
     let state = cluster.lock();
     let since = state.began_at();
-    for fault in check::history(&state.store, from, since, &made) {
+    for fault in check::history(&state.store, since, &made) {
         checks.fault(fault);
     }
-    let mut story = Vec::new();
+    let mut story = state.log.clone();
     for (id, store) in state.ended.iter().chain([(&state.id, &state.store)]) {
         story.push(format!("cluster {id}"));
         for (revision, commit) in store.commits() {

@@ -69,11 +69,13 @@ pub(super) async fn keep(
     for index in 0.. {
         let endpoint = &keeper.config.url(index);
         tokio::select! {
+            biased;
             () = &mut stop => break,
             error = keeper.hold(endpoint, held) => {
                 held.complain(endpoint, &error);
                 let pause = Duration::from_millis(200 + fastrand::u64(..800));
                 tokio::select! {
+                    biased;
                     () = &mut stop => break,
                     () = tokio::time::sleep(pause.min(pause_max)) => {}
                 }

@@ -171,6 +171,9 @@ fn oldest(prefix: &Prefix, zone: &Name) -> Get {
 
 impl Plan {
     /// This plan, with an entry in the journal of each zone that it changes.
+    ///
+    /// It fails if its entry is there already. A proxy in front of etcd may send a request twice, and what the plan was made
+    /// from may be as it was when the second one arrives.
     pub fn recorded(&self, prefix: &Prefix, reads: &Reads, stamp: &Stamp) -> Result<Self, NoPlan> {
         let first = |change: &ZoneChange| first(prefix, &change.zone);
         let pruning = || self.changes.iter().filter(|change| change.prunes);
@@ -187,8 +190,9 @@ impl Plan {
         for change in &self.changes {
             let (zone, id) = (change.zone.clone(), stamp.id);
             if change.kept.entries > 0 {
-                let entry = change.entry(&stamp.author, id.at);
-                plan.put(prefix, &Key::Journal { zone, id }, encode(&entry));
+                let (key, entry) = (Key::Journal { zone, id }, change.entry(&stamp.author, id.at));
+                plan.unchanged(prefix, &key, 0);
+                plan.put(prefix, &key, encode(&entry));
             }
             if change.prunes {
                 let (_, count) = reads.counted(&first(change))?;

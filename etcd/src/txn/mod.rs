@@ -220,7 +220,8 @@ impl Plan {
     /// Whether etcd takes it as one transaction, with the entries in journals.
     fn fits(&self) -> bool {
         let ops = self.ops.len() + journal::OPS * self.changes.len();
-        self.compares.len() <= OPS_MAX && ops <= OPS_MAX && self.octets() <= OCTETS_MAX
+        let compares = self.compares.len() + self.changes.len();
+        compares <= OPS_MAX && ops <= OPS_MAX && self.octets() <= OCTETS_MAX
     }
 
     /// The octets of what it writes, with the entries in journals.

@@ -1,10 +1,11 @@
 //! The members of a cluster, its leader, its leases, and what goes wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::sleep;
 use tonic::Status;
 
@@ -42,8 +43,8 @@ pub(crate) enum Cut {
 /// A cluster, shared by all who use it.
 pub(crate) struct Cluster {
     state: Mutex<State>,
-    /// Sends with every change.
-    changed: watch::Sender<()>,
+    /// Wakes all who wait with every change, in the order in which they began to. (A `watch` channel wakes at random.)
+    changed: Notify,
 }
 
 pub(crate) struct State {
@@ -58,8 +59,13 @@ pub(crate) struct State {
     /// Counts changes of the leader.
     term: u64,
     leases: BTreeMap<i64, Lease>,
+    /// The lifetimes of all leases that were ever granted.
+    lifetimes: BTreeMap<i64, Duration>,
     cuts: BTreeMap<(usize, usize), Cut>,
     network: Network,
+    /// What has become of every message, for people.
+    pub(crate) log: Vec<String>,
+    started: Instant,
     pub(super) random: fastrand::Rng,
 }
 
@@ -100,13 +106,16 @@ impl Cluster {
             has_leader: true,
             term: 1,
             leases: BTreeMap::new(),
+            lifetimes: BTreeMap::new(),
             cuts: BTreeMap::new(),
             network: Network::default(),
+            log: Vec::new(),
+            started: now(),
             random: fastrand::Rng::with_seed(seed),
         };
         let cluster = Arc::new(Cluster {
             state: Mutex::new(state),
-            changed: watch::Sender::new(()),
+            changed: Notify::new(),
         });
         for member in 0..members {
             tokio::spawn(cluster.clone().replicate(member));
@@ -122,21 +131,23 @@ impl Cluster {
     /// Changes the state, and wakes all who wait for something.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let changed = change(&mut self.lock());
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
         changed
     }
 
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// Completes with the next change after this call.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// Waits until something is so.
     async fn wait_until(&self, is_so: impl Fn(&State) -> bool) {
-        let mut changes = self.changes();
-        while !is_so(&self.lock()) {
-            if changes.changed().await.is_err() {
+        loop {
+            let changed = self.changed();
+            if is_so(&self.lock()) {
                 return;
             }
+            changed.await;
         }
     }
 
@@ -202,25 +213,22 @@ impl Cluster {
             for member in &mut state.members {
                 member.applied = revision;
             }
-            state.renew_leases();
+            state.restore_leases();
         });
     }
 
     /// Brings changes to a member.
     async fn replicate(self: Arc<Self>, member: usize) {
-        let mut changes = self.changes();
-        while changes.changed().await.is_ok() {
-            let lag = {
-                let mut state = self.lock();
+        loop {
+            self.wait_until(|state| {
                 let Member {
                     applied,
                     is_isolated,
                 } = state.members[member];
-                if is_isolated || applied >= state.store.revision() {
-                    continue;
-                }
-                state.delay()
-            };
+                !is_isolated && applied < state.store.revision()
+            })
+            .await;
+            let lag = self.lock().delay();
             sleep(lag).await;
             if !self.lock().members[member].is_isolated {
                 self.change(|state| state.catch_up(member));
@@ -305,6 +313,11 @@ impl State {
     pub(crate) fn began_at(&self) -> Option<Instant> {
         self.ends.values().next_back().copied()
     }
+    pub(super) fn log(&mut self, what: impl FnOnce() -> String) {
+        let after = (now() - self.started).as_secs_f64();
+        self.log.push(format!("{after:9.4} {}", what()));
+    }
+
     /// How long a message takes.
     pub(super) fn delay(&mut self) -> Duration {
         let is_slow = self.random.f64() < self.network.slow;
@@ -343,11 +356,26 @@ impl State {
         }
     }
 
+    /// Brings back the leases of the keys that a restore has brought back.
+    fn restore_leases(&mut self) {
+        let all = self.store.range(&[0], &[0xff], self.store.revision());
+        let held = all.into_iter().map(|(_, version)| version.lease);
+        let held: BTreeSet<i64> = held.collect();
+        let lifetimes = self.lifetimes.iter();
+        let held = lifetimes.filter(|(id, _)| held.contains(id));
+        let leases = held.map(|(id, ttl)| {
+            let (ttl, expires) = (*ttl, now() + *ttl);
+            (*id, Lease { ttl, expires })
+        });
+        self.leases = leases.collect();
+    }
+
     /// Grants a lease, and returns its ID.
     pub(super) fn grant(&mut self, ttl: Duration) -> i64 {
         let id = self.random.i64(1..);
         let expires = now() + ttl;
         self.leases.insert(id, Lease { ttl, expires });
+        self.lifetimes.insert(id, ttl);
         id
     }
 

@@ -69,7 +69,14 @@ async fn deliver(member: Member, request: Request<Body>, answer: Answer) {
             state.goes_wrong(|network| network.broken),
         )
     };
+    let path = request.uri().path().to_string();
+    let told = |what: &str| {
+        let line = format!("client {client}, member {index}, {path}: {what}");
+        cluster.lock().log(|| line);
+    };
+    told("sent");
     sleep(there).await;
+    told("arrives");
     if cluster.lock().is_cut(*client, *index) {
         if !cluster.wait_for_line(*client, *index).await {
             let _ = answer.send(Err("connection refused".into()));
@@ -94,6 +101,7 @@ async fn deliver(member: Member, request: Request<Body>, answer: Answer) {
         )
     };
     sleep(back).await;
+    told("answered");
     if is_lost || cluster.lock().is_cut(*client, *index) {
         return;
     }

@@ -294,7 +294,6 @@ impl Member {
             return;
         };
         let cluster = &self.cluster;
-        let mut changes = cluster.changes();
         let (cluster_id, mut next, begun) = {
             let state = cluster.lock();
             let applied = state.applied(self.index);
@@ -313,6 +312,7 @@ impl Member {
             return;
         }
         loop {
+            let changed = cluster.changed();
             let (response, end) = {
                 let mut state = cluster.lock();
                 if state.id != cluster_id {
@@ -372,7 +372,7 @@ impl Member {
             tokio::select! {
                 biased;
                 () = answers.closed() => return,
-                changed = changes.changed() => if changed.is_err() { return },
+                () = changed => {}
             }
         }
     }

@@ -55,7 +55,7 @@ async fn drive<T>(
     let mut trouble = Trouble::default();
     loop {
         let result = tokio::select! {
-            result = driver.next(mirror.deadline()) => result,
+            biased;
             () = relist.notified() => Ok(Input::Doubt),
             (endpoint, found) = or_never(trouble.diagnosis.as_mut()) => {
                 trouble.diagnosed(endpoint, found);
@@ -65,6 +65,7 @@ async fn drive<T>(
                 }
                 continue;
             }
+            result = driver.next(mirror.deadline()) => result,
         };
         let input = result.unwrap_or_else(|error| {
             let (failure, text) = (error.failure(), error.to_string());
