@@ -106,7 +106,7 @@ async fn simulate(schedule: &Schedule) -> Report {
                 let (from, until) = (at(from), at(until));
                 front_ends.push((number, tokio::spawn(async move {
                     sleep_until(from).await;
-                    let first = actors::front_end(config.clone(), number + 1_000, checks.clone());
+                    let first = actors::front_end(config.clone(), number + check::SUCCESSOR, checks.clone());
                     let _ = tokio::time::timeout_at(until, first).await;
                     actors::front_end(config, number, checks).await;
                 })));

@@ -1,5 +1,6 @@
 //! Records that are announced as long as somebody keeps them alive.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ pub async fn announce(
         config: config.clone(),
         announcement,
         announced: None,
-        may_be_there: false,
+        leases: BTreeSet::new(),
         trouble: None,
         tell,
     };
@@ -58,12 +59,13 @@ pub async fn announce(
             "no member has revoked the lease".into(),
         ))),
     };
-    // Without the lease the records are gone, too.
-    let withdrawn = match lease::revoke(&store.config, lease).await {
+    // Without their lease the records are gone, too.
+    let is_revoked = lease::revoke(&store.config, lease).await;
+    let withdrawn = match is_revoked && announcer.leases.iter().all(|id| *id == lease) {
         true => Ok(()),
         false => withdrawn,
     };
-    if announcer.may_be_there {
+    if !announcer.leases.is_empty() {
         (announcer.tell)(AnnouncementNews::Withdrawn(withdrawn));
     }
 }
@@ -95,10 +97,11 @@ struct Announcer<'s, Tell> {
     announcement: Announcement,
     /// For requests that must not outlast the lease.
     config: Config,
-    /// What is in etcd under this lease.
+    /// What was announced last.
     announced: Option<Announced>,
-    /// Whether something may be there: a write may have been applied although its answer was lost.
-    may_be_there: bool,
+    /// The leases under which something may be in etcd: a write may have been applied although its answer was lost, and an
+    /// earlier lease may live on for a moment.
+    leases: BTreeSet<i64>,
     /// The last trouble that was told.
     trouble: Option<Trouble>,
     tell: Tell,
@@ -131,10 +134,11 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
         // A lease that is about to expire must not wait for this.
         let third = Duration::from_secs(lease.ttl.into()) / 3;
         let announced = self.store.with_timeout(third);
-        self.may_be_there = true;
+        self.leases.insert(lease.id);
         match announced.announce(&self.announcement, lease).await {
             Ok(announced) => {
                 self.trouble = None;
+                self.leases = [lease.id].into();
                 self.announced = Some(announced.clone());
                 (self.tell)(AnnouncementNews::Announced(announced));
                 Ok(true)
@@ -145,8 +149,9 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
                 Err(error)
             }
             Err(error) => {
-                self.announced = None;
-                self.may_be_there = matches!(error, ChangeError::Unknown(_));
+                if !matches!(error, ChangeError::Unknown(_)) {
+                    self.leases.remove(&lease.id);
+                }
                 let trouble = Trouble::Refused(error.to_string());
                 self.tell_trouble(trouble, AnnouncementNews::Refused(error));
                 Ok(false)
@@ -160,7 +165,5 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
         self.tell_trouble(Trouble::Lost, AnnouncementNews::Lost(error.clone()));
     }
 
-    fn granted(&mut self) {
-        (self.announced, self.may_be_there) = (None, false);
-    }
+    fn granted(&mut self) {}
 }

@@ -171,7 +171,8 @@ impl Keeper {
     ) -> Result<Lease, StoreError> {
         if let Some(lease) = self.lease {
             let left = client.lease_time_to_live(lease.id, None);
-            if within(&self.config, endpoint, left).await?.ttl() > 0 {
+            // Of less than a second 0 is left. Without the lease it is -1.
+            if within(&self.config, endpoint, left).await?.ttl() >= 0 {
                 return Ok(lease);
             }
         }

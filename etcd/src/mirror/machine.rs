@@ -180,7 +180,8 @@ impl Mirror {
                     if header.member_id != 0 {
                         self.member_id = Some(header.member_id);
                     }
-                    self.state = State::Watching(Watch::new(now));
+                    let unchecked = self.applied.filter(|applied| header.revision > *applied);
+                    self.state = State::Watching(Watch::new(now, unchecked));
                     return self.ask_proof(now);
                 }
                 Action::Wait
@@ -195,6 +196,12 @@ impl Mirror {
                 header,
                 newest,
             } => self.head(now, header, (sent, newest), out),
+            Input::HistoryChecked => {
+                if let State::Watching(watch) = &mut self.state {
+                    (watch.unchecked, watch.is_checking) = (None, false);
+                }
+                self.prove(out)
+            }
         }
     }
 
@@ -417,15 +424,14 @@ impl Mirror {
                 });
             }
         }
-        self.prove(out);
-        Action::Wait
+        self.prove(out)
     }
 
     fn ask_proof(&mut self, now: Instant) -> Action {
         let State::Watching(watch) = &mut self.state else {
             return Action::Wait;
         };
-        if watch.proof_asked.is_some() || now < watch.proof_next {
+        if watch.is_reading() || now < watch.proof_next {
             return Action::Wait;
         }
         watch.proof_asked = Some(HeadRead {
@@ -458,18 +464,23 @@ impl Mirror {
         };
         // Keep the oldest open proof: its age reveals a stalled watch.
         watch.proof_due.get_or_insert(proof);
-        self.prove(out);
-        Action::Wait
+        self.prove(out)
     }
 
-    fn prove(&mut self, out: &mut Vec<Event>) {
+    fn prove(&mut self, out: &mut Vec<Event>) -> Action {
         let State::Watching(watch) = &mut self.state else {
-            return;
+            return Action::Wait;
         };
         let Some((sent, newest)) = watch.proof_due else {
-            return;
+            return Action::Wait;
         };
         if newest.is_covered(self.applied, self.leased.count()) {
+            if let Some(revision) = watch.unchecked {
+                return match std::mem::replace(&mut watch.is_checking, true) {
+                    true => Action::Wait,
+                    false => Action::CheckHistory { revision },
+                };
+            }
             watch.proof_due = None;
             self.failures = 0;
             self.lacked_expiries = false;
@@ -477,5 +488,6 @@ impl Mirror {
             self.last_fresh = Some(sent);
             out.push(Event::Fresh { at: sent });
         }
+        Action::Wait
     }
 }

@@ -17,6 +17,9 @@
 //!   between the two.
 //! - Changes are passed on revision by revision: each whole, in order, once. A response marked as a fragment is held
 //!   back until the rest of it has arrived.
+//! - A watch that starts in the past may lack deletions of its first revision, if etcd compacts to exactly that revision
+//!   before it has read them (etcd#18089). So a read before it opens, and one before its first proof of freshness, have to
+//!   find the revision before.
 //! - After a lost connection the watch resumes after the last applied revision. Everything is listed again only if etcd
 //!   has compacted that revision, is another cluster, or has gone back in time (a restore). The receiver keeps serving
 //!   the old copy until [`Event::Listed`]. A copy from a file is resumed in the same way.
@@ -201,6 +204,8 @@ pub enum Input {
         /// What it tells.
         newest: Newest,
     },
+    /// etcd still had the revision that [`Action::CheckHistory`] asks for.
+    HistoryChecked,
     /// What was in progress has failed.
     Failed {
         /// What it means for the next step.
@@ -275,4 +280,9 @@ pub enum Action {
     },
     /// Read the head key and the number of leased keys linearizably, in parallel to the watch.
     ReadHead,
+    /// Read something at this revision, in parallel to the watch, to see whether etcd has compacted it.
+    CheckHistory {
+        /// The revision.
+        revision: i64,
+    },
 }

@@ -632,10 +632,40 @@ fn pauses_are_random_bounded_and_reset() {
     );
     bench.at_deadline();
     bench.feed(Input::Connected);
-    bench.feed(Input::Watching(HEADER));
+    bench.feed(Input::Watching(at(10)));
     bench.head(10, 10);
     bench.feed(failed(Failure::Unreachable));
     assert!(bench.mirror.deadline() - bench.now <= Duration::from_millis(100));
+}
+
+#[test]
+fn a_watch_that_starts_in_the_past_proves_nothing_until_its_history_is_checked() {
+    let reopened = || {
+        let mut bench = Bench::watching(10);
+        bench.feed(failed(Failure::Unreachable));
+        bench.at_deadline();
+        assert_eq!(bench.feed(Input::Connected), Action::Watch { from: 11 });
+        assert_eq!(bench.feed(Input::Watching(at(12))), Action::ReadHead);
+        assert_eq!(bench.head(12, 12), Action::Wait);
+        let check = Action::CheckHistory { revision: 10 };
+        assert_eq!(bench.changes(&[put("a", 12)]), check);
+        assert_eq!(bench.revisions(), [(12, 1)]);
+        assert_eq!(bench.changes(&[put("a", 13)]), Action::Wait);
+        let is_proof = |event: &Event| matches!(event, Event::Fresh { .. });
+        assert!(!bench.events.iter().any(is_proof));
+        bench
+    };
+    let mut bench = reopened();
+    assert_eq!(bench.feed(Input::HistoryChecked), Action::Wait);
+    assert!(matches!(bench.events[..], [Event::Fresh { .. }]));
+
+    let mut bench = reopened();
+    let compacted = bench.feed(failed(Failure::Compacted));
+    assert!(matches!(compacted, Action::List { after: None, .. }));
+
+    // Without an answer the connection is dead.
+    let mut bench = reopened();
+    assert_eq!(bench.at_deadline(), Action::Disconnect);
 }
 
 #[test]

@@ -15,6 +15,10 @@ pub(super) struct Watch {
     pub(super) proof_next: Instant,
     /// The read in progress, with the revision that had been applied when it was sent.
     pub(super) proof_asked: Option<HeadRead>,
+    /// The revision before its first one, if it has started in the past: the first proof needs etcd to have that still.
+    pub(super) unchecked: Option<i64>,
+    /// Whether that was asked.
+    pub(super) is_checking: bool,
     /// What a read that was sent at this moment has told. It proves freshness once the copy has all of that.
     pub(super) proof_due: Option<(Instant, Newest)>,
 }
@@ -28,22 +32,28 @@ pub(super) struct HeadRead {
 
 impl Watch {
     /// A watch that was opened just now. It asks for a proof at once.
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, unchecked: Option<i64>) -> Self {
         Watch {
             fragments: Vec::new(),
             progress: None,
             proof_next: now,
             proof_asked: None,
+            unchecked,
+            is_checking: false,
             proof_due: None,
         }
     }
 
     /// When to ask for the next proof or to give up, whichever comes first.
     pub(super) fn deadline(&self, pace: &Pace) -> Instant {
-        // At most one read is in progress.
-        let next = self.proof_asked.is_none().then_some(self.proof_next);
+        let next = (!self.is_reading()).then_some(self.proof_next);
         let earliest = next.into_iter().chain(self.due(pace)).min();
         earliest.unwrap_or(self.proof_next)
+    }
+
+    /// Whether a read is in progress; there is one at most.
+    pub(super) fn is_reading(&self) -> bool {
+        self.proof_asked.is_some() || self.is_checking
     }
 
     /// When the answer to the read is overdue. Fragments of a response show that the member is alive; on a slow line they

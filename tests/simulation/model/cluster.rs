@@ -63,6 +63,8 @@ pub(crate) struct State {
     lifetimes: BTreeMap<i64, Duration>,
     cuts: BTreeMap<(usize, usize), Cut>,
     network: Network,
+    /// The clients whose watches have lacked a deletion.
+    pub(crate) withheld: BTreeSet<usize>,
     /// What has become of every message, for people.
     pub(crate) log: Vec<String>,
     started: Instant,
@@ -109,6 +111,7 @@ impl Cluster {
             lifetimes: BTreeMap::new(),
             cuts: BTreeMap::new(),
             network: Network::default(),
+            withheld: BTreeSet::new(),
             log: Vec::new(),
             started: now(),
             random: fastrand::Rng::with_seed(seed),

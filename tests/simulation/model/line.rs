@@ -4,18 +4,19 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use etcd_client::Channel;
 use etcd_client::proto::{PbKvServer, PbLeaseServer, PbWatchServer};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Network};
 use super::server::Member;
 
 /// A client's connections to a member.
@@ -90,8 +91,11 @@ async fn deliver(member: Member, request: Request<Body>, answer: Answer) {
         let _ = answer.send(Err("the connection is lost".into()));
         return;
     }
-    let request = repeat(&member, request).await;
+    let (request, again) = copied(&member, request).await;
     let response = serve(&member, request).await;
+    if let Some(again) = again {
+        tokio::spawn(repeat(member.clone(), again));
+    }
     let (back, is_lost, is_broken) = {
         let mut state = cluster.lock();
         (
@@ -111,26 +115,25 @@ async fn deliver(member: Member, request: Request<Body>, answer: Answer) {
     });
 }
 
-/// Has a write come once more, some time later.
-async fn repeat(member: &Member, request: Request<Body>) -> Request<Body> {
+/// A request, and a copy of it if it is a write that is to come twice.
+async fn copied(member: &Member, request: Request<Body>) -> (Request<Body>, Option<Request<Body>>) {
     let is_write = ["/etcdserverpb.KV/Txn", "/etcdserverpb.KV/Put"].contains(&request.uri().path());
-    let cluster = &member.cluster;
-    if !is_write || !cluster.lock().goes_wrong(|network| network.duplicates) {
-        return request;
+    let is_repeated = |network: &Network| network.duplicates;
+    if !is_write || !member.cluster.lock().goes_wrong(is_repeated) {
+        return (request, None);
     }
     let (head, body) = request.into_parts();
-    let Ok(body) = body.collect().await else {
-        return Request::from_parts(head, Body::empty());
-    };
-    let body = body.to_bytes();
+    let body = body.collect().await.map(Collected::to_bytes);
+    let body = body.unwrap_or_default();
     let whole = || Request::from_parts(head.clone(), Body::new(Full::new(body.clone())));
-    let (again, first, member) = (whole(), whole(), member.clone());
-    tokio::spawn(async move {
-        let pause = member.cluster.lock().random.u64(..5_000);
-        sleep(std::time::Duration::from_millis(pause)).await;
-        serve(&member, again).await;
-    });
-    first
+    (whole(), Some(whole()))
+}
+
+/// Has a write come once more, some time later. Nobody waits for the answer.
+async fn repeat(member: Member, request: Request<Body>) {
+    let pause = member.cluster.lock().random.u64(..5_000);
+    sleep(Duration::from_millis(pause)).await;
+    serve(&member, request).await;
 }
 
 /// Has a member answer a request.

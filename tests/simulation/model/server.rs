@@ -294,7 +294,7 @@ impl Member {
             return;
         };
         let cluster = &self.cluster;
-        let (cluster_id, mut next, begun) = {
+        let (cluster_id, mut next, history, begun) = {
             let state = cluster.lock();
             let applied = state.applied(self.index);
             let begun = PbWatchResponse {
@@ -306,7 +306,8 @@ impl Member {
                 0 => applied + 1,
                 from => from,
             };
-            (state.id, next, begun)
+            // What is there already is read from the history; what comes later is sent as it comes.
+            (state.id, next, applied, begun)
         };
         if let Fate::Ended = self.send(&answers, begun).await {
             return;
@@ -319,7 +320,7 @@ impl Member {
                     break;
                 }
                 let applied = state.applied(self.index);
-                if next < state.store.compacted && next <= applied {
+                if next < state.store.compacted && next <= history {
                     let cancelled = PbWatchResponse {
                         header: self.header(&state, applied),
                         canceled: true,
@@ -334,7 +335,8 @@ impl Member {
                     let until = state.random.i64(next..=applied);
                     let mut events = Vec::new();
                     for revision in next..=until {
-                        events.extend(self.events(&state, (&watch.key, &watch.range_end), revision));
+                        let range = (&watch.key[..], &watch.range_end[..]);
+                        events.extend(self.events(&mut state, range, revision, revision <= history));
                     }
                     next = until + 1;
                     let changed = PbWatchResponse {
@@ -377,8 +379,15 @@ impl Member {
         }
     }
 
-    /// What a revision did to the keys of a range. A deletion in the compacted revision is missing (etcd#18089).
-    fn events(&self, state: &State, (start, end): (&[u8], &[u8]), revision: i64) -> Vec<PbEvent> {
+    /// What a revision did to the keys of a range. If it is read from the history, and is the one up to which that is compacted,
+    /// its deletions are missing (etcd#18089).
+    fn events(
+        &self,
+        state: &mut State,
+        (start, end): (&[u8], &[u8]),
+        revision: i64,
+        is_history: bool,
+    ) -> Vec<PbEvent> {
         const DELETE: i32 = 1;
         let store = &state.store;
         let Some(commit) = store.commit(revision) else {
@@ -394,7 +403,8 @@ impl Member {
                 continue;
             };
             let is_deletion = version.value.is_none();
-            if is_deletion && revision == store.compacted {
+            if is_deletion && is_history && revision == store.compacted {
+                state.withheld.insert(self.client);
                 continue;
             }
             events.push(PbEvent {

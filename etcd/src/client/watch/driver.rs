@@ -59,7 +59,7 @@ pub(super) struct Driver {
     stream: Option<WatchStream>,
     /// A connection, a page or the opening of the watch.
     step: Option<Pending<Step>>,
-    /// A read of the head key.
+    /// A read for a proof of freshness.
     proof: Option<Pending<Input>>,
     /// The next question for the cluster's members.
     members: Option<Pending<Vec<String>>>,
@@ -217,6 +217,10 @@ impl Driver {
                 self.step = self.request(|connection| {
                     connection.watch(self.range.clone(), self.head.clone(), from)
                 });
+            }
+            Action::CheckHistory { revision } => {
+                self.proof =
+                    self.request(|connection| connection.check(self.head.clone(), revision));
             }
             Action::ReadHead => {
                 self.proof = self

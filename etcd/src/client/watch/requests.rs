@@ -89,24 +89,32 @@ impl Connection {
             .with_range(range.end)
             .with_start_revision(from)
             .with_fragment();
-        let before = GetOptions::new()
-            .with_revision(from - 1)
-            .with_serializable()
-            .with_count_only();
-        let (mut kv, watch) = (kv_client(&self.read), self.watch.watch_client());
+        let (check, watch) = (self.check(head, from - 1), self.watch.watch_client());
         let mut watch = watch.max_decoding_message_size(MESSAGE_MAX);
         let endpoint = self.endpoint.clone();
         let told = move |error| StoreError::from_etcd(error, &endpoint);
         Box::pin(async move {
-            // If etcd has compacted up to `from`, the watch omits the deletions of that revision without an error
-            // (etcd#18089). A read at the revision before shows it. Any other error of that read is ignored: the
-            // watch will meet it, too.
-            let there = kv.get(head, Some(before)).await.map_err(&told);
-            if let Err(StoreError::Compacted) = there {
+            // Any other error of that read is ignored: the watch will meet it, too.
+            if let Err(StoreError::Compacted) = check.await {
                 return Err(StoreError::Compacted);
             }
             let opened = watch.watch(range.start, Some(options)).await;
             opened.map(Step::Opened).map_err(told)
+        })
+    }
+
+    /// Finds out whether etcd still has a revision. If it has compacted up to the first one of a watch, that lacks the deletions
+    /// of that revision without an error (etcd#18089).
+    pub(super) fn check(&self, head: Vec<u8>, revision: i64) -> Pending<Input> {
+        let options = GetOptions::new()
+            .with_revision(revision)
+            .with_serializable()
+            .with_count_only();
+        let (mut kv, endpoint) = (kv_client(&self.read), self.endpoint.clone());
+        Box::pin(async move {
+            let there = kv.get(head, Some(options)).await;
+            there.map_err(|error| StoreError::from_etcd(error, &endpoint))?;
+            Ok(Input::HistoryChecked)
         })
     }
 

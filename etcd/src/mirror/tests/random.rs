@@ -169,7 +169,7 @@ fn random_history(seed: u64, events: usize) {
         let mut out = Vec::new();
         let action = mirror.handle(now, input, &mut out);
         if action != Action::Wait {
-            if !matches!(action, Action::ReadHead) {
+            if !matches!(action, Action::ReadHead | Action::CheckHistory { .. }) {
                 cursor = None;
             }
             pending = action;
@@ -283,6 +283,10 @@ fn next_input(
             store.rest.clear();
             Some(Input::Watching(store.header()))
         }
+        Action::CheckHistory { revision } if revision < store.compacted => {
+            Some(failed(Failure::Compacted))
+        }
+        Action::CheckHistory { .. } => Some(Input::HistoryChecked),
         Action::ReadHead => {
             let revision = store
                 .history
