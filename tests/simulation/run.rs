@@ -12,7 +12,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::actors::{self, End};
 use crate::check::{self, Checks, Made};
-use crate::model::{Cluster, Cut, Network, now};
+use crate::model::{Cluster, Cut, Network, State, now};
 use crate::schedule::{Change, Fault, Item, MEMBERS, Schedule};
 
 /// How long everything may take to come to rest after the last fault.
@@ -38,22 +38,23 @@ pub(crate) struct Counts {
     pub(crate) proofs: usize,
 }
 
-/// Runs a schedule.
-pub(crate) fn run(schedule: &Schedule) -> Report {
+/// Runs a schedule. The story is only told if it is asked for.
+pub(crate) fn run(schedule: &Schedule, is_told: bool) -> Report {
     fastrand::seed(schedule.seed);
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(simulate(schedule))
+    runtime.block_on(simulate(schedule, is_told))
 }
 
 /// The changes that writers have made, in the order in which they ended.
 type AllMade = Arc<Mutex<Vec<Made>>>;
 
-async fn simulate(schedule: &Schedule) -> Report {
+async fn simulate(schedule: &Schedule, is_told: bool) -> Report {
     let cluster = Cluster::start(MEMBERS, schedule.seed);
+    cluster.lock().log = is_told.then(Vec::new);
     let started = now();
     let config = |client| actors::config(&cluster, client, started);
     actors::prepare(&actors::store(&config(0), "the preparations")).await;
@@ -166,25 +167,9 @@ async fn simulate(schedule: &Schedule) -> Report {
     for fault in check::history(&state.store, since, &made) {
         checks.fault(fault);
     }
-    let mut story = state.log.clone();
-    for (id, store) in state.ended.iter().chain([(&state.id, &state.store)]) {
-        story.push(format!("cluster {id}"));
-        for (revision, commit) in store.commits() {
-            let keys: Vec<String> = commit.keys.iter().map(|key| key_text(key)).collect();
-            let after = (commit.at - started).as_secs_f64();
-            story.push(format!("{after:9.4} revision {revision}: {}", keys.join(" ")));
-        }
-    }
-    for made in &made {
-        let (from, until) = (made.began - started, made.ended - started);
-        story.push(format!(
-            "{:9.4} to {:.4} {} {:?}: {:?}",
-            from.as_secs_f64(),
-            until.as_secs_f64(),
-            made.label,
-            made.change,
-            made.end
-        ));
+    let mut story = state.log.clone().unwrap_or_default();
+    if is_told {
+        story.extend(tell(&state, &made, started));
     }
     let mut hasher = DefaultHasher::new();
     story.hash(&mut hasher);
@@ -201,6 +186,26 @@ async fn simulate(schedule: &Schedule) -> Report {
         },
         story,
     }
+}
+
+/// The histories of the store, and what writers did.
+fn tell(state: &State, made: &[Made], started: Instant) -> Vec<String> {
+    let after = |at: Instant| (at - started).as_secs_f64();
+    let mut story = Vec::new();
+    for (id, store) in state.ended.iter().chain([(&state.id, &state.store)]) {
+        story.push(format!("cluster {id}"));
+        for (revision, commit) in store.commits() {
+            let keys: Vec<String> = commit.keys.iter().map(|key| key_text(key)).collect();
+            let at = after(commit.at);
+            story.push(format!("{at:9.4} revision {revision}: {}", keys.join(" ")));
+        }
+    }
+    for made in made {
+        let (from, until) = (after(made.began), after(made.ended));
+        let Made { label, change, end, .. } = made;
+        story.push(format!("{from:9.4} to {until:.4} {label} {change:?}: {end:?}"));
+    }
+    story
 }
 
 /// Makes changes one after the other.

@@ -62,39 +62,38 @@ async fn deliver(member: Member, request: Request<Body>, answer: Answer) {
         client,
         index,
     } = &member;
-    let (there, is_lost, is_broken) = {
+    let (id, there, is_lost, is_broken) = {
         let mut state = cluster.lock();
         (
+            state.id,
             state.delay(),
             state.goes_wrong(|network| network.lost_requests),
             state.goes_wrong(|network| network.broken),
         )
     };
     let path = request.uri().path().to_string();
-    let told = |what: &str| {
-        let line = format!("client {client}, member {index}, {path}: {what}");
-        cluster.lock().log(|| line);
-    };
-    told("sent");
+    let log = |what| member.log(&path, what);
+    log("is sent");
     sleep(there).await;
-    told("arrives");
+    log("arrives");
     if cluster.lock().is_cut(*client, *index) {
         if !cluster.wait_for_line(*client, *index).await {
             let _ = answer.send(Err("connection refused".into()));
         }
         return;
     }
-    if is_lost {
+    // A restore ends all connections.
+    if is_broken || cluster.lock().id != id {
+        let _ = answer.send(Err("the connection is lost".into()));
         return;
     }
-    if is_broken {
-        let _ = answer.send(Err("the connection is lost".into()));
+    if is_lost {
         return;
     }
     let (request, again) = copied(&member, request).await;
     let response = serve(&member, request).await;
     if let Some(again) = again {
-        tokio::spawn(repeat(member.clone(), again));
+        tokio::spawn(repeat(member.clone(), again, id));
     }
     let (back, is_lost, is_broken) = {
         let mut state = cluster.lock();
@@ -105,7 +104,6 @@ async fn deliver(member: Member, request: Request<Body>, answer: Answer) {
         )
     };
     sleep(back).await;
-    told("answered");
     if is_lost || cluster.lock().is_cut(*client, *index) {
         return;
     }
@@ -130,10 +128,13 @@ async fn copied(member: &Member, request: Request<Body>) -> (Request<Body>, Opti
 }
 
 /// Has a write come once more, some time later. Nobody waits for the answer.
-async fn repeat(member: Member, request: Request<Body>) {
+async fn repeat(member: Member, request: Request<Body>, cluster_id: u64) {
     let pause = member.cluster.lock().random.u64(..5_000);
     sleep(Duration::from_millis(pause)).await;
-    serve(&member, request).await;
+    if member.cluster.lock().id == cluster_id {
+        member.log(request.uri().path(), "comes again");
+        serve(&member, request).await;
+    }
 }
 
 /// Has a member answer a request.

@@ -10,6 +10,6 @@ mod line;
 mod server;
 mod store;
 
-pub(crate) use cluster::{Cluster, Cut, Network, now};
+pub(crate) use cluster::{Cluster, Cut, Network, State, now};
 pub(crate) use line::line;
 pub(crate) use store::Store;

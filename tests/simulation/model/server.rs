@@ -31,6 +31,14 @@ pub(super) struct Member {
 type Answered<T> = Result<Response<T>, Status>;
 
 impl Member {
+    /// Notes what becomes of a request.
+    pub(super) fn log(&self, path: &str, what: &str) {
+        self.cluster.lock().log(|| {
+            let (client, member) = (self.client, self.index);
+            format!("client {client} to member {member}: {path} {what}")
+        });
+    }
+
     fn header(&self, state: &State, revision: i64) -> Option<PbResponseHeader> {
         Some(PbResponseHeader {
             cluster_id: state.id,
