@@ -18,6 +18,9 @@ use crate::schedule::{Change, Fault, Item, MEMBERS, Schedule};
 /// How long everything may take to come to rest after the last fault.
 const REST: Duration = Duration::from_secs(60);
 
+/// How long leases may take to expire, late messages to arrive, and serials to be written.
+const SETTLED: Duration = Duration::from_secs(8);
+
 /// What came of a run.
 pub(crate) struct Report {
     /// What was wrong; empty if nothing was.
@@ -154,8 +157,7 @@ async fn simulate(schedule: &Schedule, is_told: bool) -> Report {
             }
         }
     }
-    // Leases expire, what is late arrives, and serials are written.
-    sleep(Duration::from_secs(12)).await;
+    sleep(SETTLED).await;
     if is_announced(&cluster, None) {
         checks.fault("records stay although all announcers are gone".into());
     }

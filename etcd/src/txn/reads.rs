@@ -129,6 +129,12 @@ impl Reads {
         self.found.keys().cloned().collect()
     }
 
+    /// Forgets what was found at a key. Returns the revision that wrote it, if it exists.
+    pub fn take(&mut self, key: &Get) -> Option<i64> {
+        let found = self.found.remove(key)?;
+        found.items.first().map(|item| item.mod_revision)
+    }
+
     /// All keys that were found.
     pub fn items(&self) -> impl Iterator<Item = &KeyValue> {
         self.found.values().flat_map(|found| &found.items)

@@ -23,7 +23,7 @@ pub(crate) struct Network {
     pub(crate) lost_answers: f64,
     /// A request, an answer or a change on its way to a member takes up to some seconds.
     pub(crate) slow: f64,
-    /// A write arrives once more, later.
+    /// A proxy loses the answer to a write, and sends the write once more.
     pub(crate) duplicates: f64,
     /// The connection breaks.
     pub(crate) broken: f64,
@@ -326,7 +326,7 @@ impl State {
     /// How long a message takes.
     pub(super) fn delay(&mut self) -> Duration {
         let is_slow = self.random.f64() < self.network.slow;
-        let most = if is_slow { 4_000_000 } else { 4_000 };
+        let most = if is_slow { 3_000_000 } else { 4_000 };
         Duration::from_micros(self.random.u64(..most))
     }
 

@@ -91,9 +91,15 @@ async fn deliver(member: Member, request: Request<Body>, answer: Answer) {
         return;
     }
     let (request, again) = copied(&member, request).await;
-    let response = serve(&member, request).await;
+    let mut response = serve(&member, request).await;
     if let Some(again) = again {
-        tokio::spawn(repeat(member.clone(), again, id));
+        let pause = cluster.lock().random.u64(..3_000);
+        sleep(Duration::from_millis(pause)).await;
+        log("comes again");
+        if cluster.lock().id != id {
+            return;
+        }
+        response = serve(&member, again).await;
     }
     let (back, is_lost, is_broken) = {
         let mut state = cluster.lock();
@@ -113,7 +119,7 @@ async fn deliver(member: Member, request: Request<Body>, answer: Answer) {
     });
 }
 
-/// A request, and a copy of it if it is a write that is to come twice.
+/// A request, and a copy of it if it is a write that is to come twice: a proxy has lost the answer, and asks again.
 async fn copied(member: &Member, request: Request<Body>) -> (Request<Body>, Option<Request<Body>>) {
     let is_write = ["/etcdserverpb.KV/Txn", "/etcdserverpb.KV/Put"].contains(&request.uri().path());
     let is_repeated = |network: &Network| network.duplicates;
@@ -125,16 +131,6 @@ async fn copied(member: &Member, request: Request<Body>) -> (Request<Body>, Opti
     let body = body.unwrap_or_default();
     let whole = || Request::from_parts(head.clone(), Body::new(Full::new(body.clone())));
     (whole(), Some(whole()))
-}
-
-/// Has a write come once more, some time later. Nobody waits for the answer.
-async fn repeat(member: Member, request: Request<Body>, cluster_id: u64) {
-    let pause = member.cluster.lock().random.u64(..5_000);
-    sleep(Duration::from_millis(pause)).await;
-    if member.cluster.lock().id == cluster_id {
-        member.log(request.uri().path(), "comes again");
-        serve(&member, request).await;
-    }
 }
 
 /// Has a member answer a request.

@@ -54,7 +54,8 @@ impl Store {
 
     /// All revisions that changed something, with what.
     pub(crate) fn commits(&self) -> impl DoubleEndedIterator<Item = (i64, &Commit)> {
-        (FIRST..).zip(&self.commits).collect::<Vec<_>>().into_iter()
+        let commits = self.commits.iter().enumerate();
+        commits.map(|(index, commit)| (index as i64 + FIRST, commit))
     }
 
     pub(crate) fn commit(&self, revision: i64) -> Option<&Commit> {

@@ -5,6 +5,9 @@
 //! is absent again after the next attempt wrote it and somebody removed it. So every attempt has an id of its own. If
 //! its answer does not arrive, the attempt is withdrawn, so that it can no longer be applied, and the history of the
 //! head key shows whether it was. Only then is the change read, planned and sent again.
+//!
+//! A proxy in front of etcd may also send an attempt twice, and pass on the second answer only. So all attempts at a change have
+//! the same entry in the journal, which is written once: whoever finds it there has made the change already.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -45,6 +48,8 @@ pub(super) struct Attempts<'a> {
     tries: u32,
     /// Whether part of the change is written.
     has_written: bool,
+    /// The stamp of what is written next.
+    stamp: Option<Stamp>,
 }
 
 impl<'a> Attempts<'a> {
@@ -55,6 +60,7 @@ impl<'a> Attempts<'a> {
             name,
             tries: 0,
             has_written: false,
+            stamp: None,
         }
     }
 
@@ -76,8 +82,16 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Who makes the change, and when: the same for all attempts at it.
+    pub(super) fn stamp(&mut self) -> Stamp {
+        let stamp = self.stamp.get_or_insert_with(|| self.store.stamp());
+        stamp.clone()
+    }
+
     fn done(&mut self, revision: i64) -> Tried {
         self.has_written = true;
+        // What follows is another transaction, with an entry of its own.
+        self.stamp = None;
         self.renew();
         Tried::Done(revision)
     }
@@ -102,10 +116,11 @@ impl<'a> Attempts<'a> {
         since: i64,
         gets: &[Get],
     ) -> Result<Tried, ChangeError> {
+        let stamp = self.stamp();
         let store = &self.store;
         let mut reads = Reads::default();
         loop {
-            match plan.recorded(store.prefix(), &reads, &store.stamp()) {
+            match plan.recorded(store.prefix(), &reads, &stamp) {
                 Ok(plan) => return self.attempt(&plan, since, gets).await,
                 Err(NoPlan::Read(more)) => {
                     match store.fetch_serializable(&more, reads.pinned()).await {
@@ -134,9 +149,15 @@ impl<'a> Attempts<'a> {
         }
         let attempt = Attempt(fastrand::u128(..));
         let plan = plan.attempted(self.store.prefix(), attempt);
-        match self.store.commit(&plan, gets).await {
+        let entry = self.entry(&plan);
+        let all: Vec<Get> = gets.iter().chain(&entry).cloned().collect();
+        match self.store.commit(&plan, &all).await {
             Ok(Committed::At(revision)) => Ok(self.done(revision)),
-            Ok(Committed::Lost(now)) => {
+            Ok(Committed::Lost(mut now)) => {
+                // It came twice, and the first time it was applied.
+                if let Some(revision) = entry.and_then(|entry| now.take(&entry)) {
+                    return Ok(self.done(revision));
+                }
                 self.tries += 1;
                 if self.is_over() {
                     return Err(ChangeError::Conflict {
@@ -173,6 +194,13 @@ impl<'a> Attempts<'a> {
             }
             Err(error) => Err(ChangeError::NotWritten(error)),
         }
+    }
+
+    /// Where a plan writes the entry of the change, in one of the journals.
+    fn entry(&self, plan: &Plan) -> Option<Get> {
+        let zone = plan.changes.first()?.zone.clone();
+        let id = self.stamp.as_ref()?.id;
+        Some(Get::key(self.store.prefix(), &Key::Journal { zone, id }))
     }
 
     fn is_over(&self) -> bool {

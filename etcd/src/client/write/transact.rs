@@ -39,9 +39,10 @@ impl Store {
                 // To plan so much has used up time.
                 attempts.renew();
             }
+            let stamp = attempts.stamp();
             let store = attempts.store();
             let planned = planner(&reads).and_then(|(plan, report)| {
-                let plan = plan.map(|plan| plan.recorded(self.prefix(), &reads, &self.stamp()));
+                let plan = plan.map(|plan| plan.recorded(self.prefix(), &reads, &stamp));
                 Ok((plan.transpose()?, report))
             });
             let more = match planned {
