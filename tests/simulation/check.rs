@@ -7,7 +7,6 @@
 //! - Every change of a zone is in its journal, and the journal has nothing that did not happen.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -33,6 +32,8 @@ struct Found {
     front_ends: BTreeMap<usize, FrontEnd>,
     views: usize,
     proofs: usize,
+    /// What stores meant, by cluster and revision.
+    zones: BTreeMap<(u64, i64), Arc<Zones>>,
 }
 
 /// What is known of a front-end.
@@ -88,6 +89,17 @@ impl Checks {
         self.lock().front_ends.get(&number).cloned().unwrap_or_default()
     }
 
+    /// What a cluster's store means at a revision.
+    fn zones(&self, cluster_id: u64, store: &Store, revision: i64) -> Arc<Zones> {
+        let place = (cluster_id, revision);
+        let mut found = self.lock();
+        let zones = found.zones.entry(place).or_insert_with(|| {
+            let zones = reference::zones(store, &Prefix::default(), revision);
+            Arc::new(zones)
+        });
+        zones.clone()
+    }
+
     /// A front-end has a new view.
     pub(crate) fn view(&self, number: usize, builder: &Builder, is_list: bool) {
         let (Some(cluster_id), Some(revision)) = (builder.cluster_id(), builder.revision()) else {
@@ -97,7 +109,7 @@ impl Checks {
         let Some(store) = state.store_of(cluster_id) else {
             return self.fault(format!("front-end {number}: cluster {cluster_id} is unknown"));
         };
-        let zones = reference::zones(store, &Prefix::default(), revision);
+        let zones = self.zones(cluster_id, store, revision);
         let compared = reference::compare(builder.view(), &zones, revision);
         let is_right = compared.is_ok();
         // Where etcd has withheld a deletion, a front-end notices before it counts as fresh.
@@ -187,11 +199,16 @@ fn client_of(front_end: usize) -> usize {
 
 /// Checks the history of a store against what the writers were told. `since` is when that history began, if that
 /// was with a restore.
-pub(crate) fn history(store: &Store, since: Option<Instant>, made: &[Made]) -> Vec<String> {
+pub(crate) fn history(
+    checks: &Checks,
+    (cluster_id, store): (u64, &Store),
+    since: Option<Instant>,
+    made: &[Made],
+) -> Vec<String> {
+    let zones = |revision| checks.zones(cluster_id, store, revision);
     let mut faults = Vec::new();
     let prefix = Prefix::default();
     let mut entries: BTreeMap<String, Vec<(i64, Name)>> = BTreeMap::new();
-    let mut before: Option<(i64, Rc<Zones>)> = None;
     for (revision, commit) in store.commits() {
         let mut journal = BTreeMap::new();
         let mut is_about_zones = false;
@@ -219,13 +236,7 @@ pub(crate) fn history(store: &Store, since: Option<Instant>, made: &[Made]) -> V
         if !is_about_zones && journal.is_empty() {
             continue;
         }
-        let at = |revision| Rc::new(reference::zones(store, &prefix, revision));
-        let old = match before.take().filter(|(at, _)| *at == revision - 1) {
-            Some((_, zones)) => zones,
-            None => at(revision - 1),
-        };
-        let new = at(revision);
-        before = Some((revision, new.clone()));
+        let (old, new) = (zones(revision - 1), zones(revision));
         let all: std::collections::BTreeSet<&Name> = old.keys().chain(new.keys()).collect();
         for apex in all {
             let (old, new) = (old.get(apex), new.get(apex));
@@ -305,7 +316,8 @@ pub(crate) fn history(store: &Store, since: Option<Instant>, made: &[Made]) -> V
         let entries = entries.get(&made.label).map_or(&[][..], Vec::as_slice);
         faults.extend(ended(made, entries, is_sure));
         if is_sure {
-            faults.extend(unchanged(store, made));
+            let revisions = store.revision_at(made.began)..=store.revision_at(made.ended);
+            faults.extend(unchanged(revisions.map(&zones), made));
         }
     }
     faults
@@ -392,13 +404,10 @@ fn ended(made: &Made, entries: &[(i64, Name)], is_sure: bool) -> Vec<String> {
 }
 
 /// Checks that a change that had nothing to do, or was refused for want of a zone, met a state in which that was so.
-fn unchanged(store: &Store, made: &Made) -> Option<String> {
+fn unchanged(mut states: impl Iterator<Item = Arc<Zones>>, made: &Made) -> Option<String> {
     let Change::Edits(edits) = &made.change else {
         return None;
     };
-    let prefix = Prefix::default();
-    let revisions = store.revision_at(made.began)..=store.revision_at(made.ended);
-    let mut states = revisions.map(|revision| reference::zones(store, &prefix, revision));
     let is_right = match &made.end {
         End::Done { written: false, .. } => states.any(|zones| {
             let wanted = edited(&zones, edits);

@@ -130,7 +130,7 @@ impl Schedule {
     /// The schedule of a seed, without some of its items.
     pub(crate) fn new(seed: u64, without: &BTreeSet<usize>) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let trouble = Duration::from_millis(random.u64(1_000..12_000));
+        let trouble = Duration::from_millis(random.u64(500..6_000));
         let mut kinds = Vec::new();
         let writers = random.usize(1..=3);
         for writer in 0..writers {
@@ -176,6 +176,18 @@ impl Schedule {
             trouble,
             items: items.collect(),
         }
+    }
+}
+
+impl Schedule {
+    /// How long it may take after the last trouble until leases have expired and late messages have arrived.
+    pub(crate) fn aftermath(&self) -> Duration {
+        let seconds = self.items.iter().map(|(_, item)| match item {
+            Item::Announcer { lease, .. } => *lease + 4,
+            Item::Network(Fault::IsSlow | Fault::Repeats, _) => 4,
+            _ => 1,
+        });
+        Duration::from_secs(seconds.max().unwrap_or(0).into())
     }
 }
 

@@ -1,0 +1,126 @@
+//! Runs many schedules. Of those that fail, it looks for what can be left out.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::run::{Counts, Report, run};
+use crate::schedule::Schedule;
+
+/// How many failed schedules are shown. After so many the search ends.
+const SHOWN: usize = 3;
+
+/// Runs the schedules of some seeds on all cores. Returns whether all promises were kept.
+pub(crate) fn search(first: u64, count: u64) -> bool {
+    let (next, started) = (AtomicU64::new(first), Instant::now());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let search = || {
+        let (mut counts, mut failed) = (Counts::default(), Vec::new());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count || failed.len() >= SHOWN {
+                return (counts, failed);
+            }
+            let report = run(&Schedule::new(seed, &BTreeSet::new()), false);
+            counts.add(report.counts);
+            if !report.faults.is_empty() {
+                failed.push(seed);
+            }
+        }
+    };
+    let found: Vec<(Counts, Vec<u64>)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(search)).collect();
+        let threads = threads.into_iter();
+        threads.map(|thread| thread.join().expect("a run ends")).collect()
+    });
+    let (mut counts, mut failed) = (Counts::default(), Vec::new());
+    for (some, seeds) in found {
+        counts.add(some);
+        failed.extend(seeds);
+    }
+    failed.sort_unstable();
+    let Counts {
+        runs,
+        changes,
+        revisions,
+        views,
+        proofs,
+    } = counts;
+    say(&format!(
+        "{runs} schedules in {:.0} s: {changes} changes, {revisions} revisions, {views} views, {proofs} proofs of freshness",
+        started.elapsed().as_secs_f64()
+    ));
+    for seed in failed.iter().take(SHOWN) {
+        let without = shrink(*seed);
+        replay(*seed, &without);
+    }
+    failed.is_empty()
+}
+
+/// The items of a failing schedule that can be left out.
+fn shrink(seed: u64) -> BTreeSet<usize> {
+    let mut without = BTreeSet::new();
+    loop {
+        let before = without.len();
+        for (number, _) in Schedule::new(seed, &without).items {
+            let mut fewer = without.clone();
+            fewer.insert(number);
+            if !run(&Schedule::new(seed, &fewer), false).faults.is_empty() {
+                without = fewer;
+            }
+        }
+        if without.len() == before {
+            return without;
+        }
+    }
+}
+
+/// Runs one schedule, and tells what happens. Returns whether all promises were kept.
+pub(crate) fn replay(seed: u64, without: &BTreeSet<usize>) -> bool {
+    let schedule = Schedule::new(seed, without);
+    let Report { faults, story, .. } = run(&schedule, true);
+    let left_out: Vec<String> = without.iter().map(usize::to_string).collect();
+    let left_out = match left_out.is_empty() {
+        true => String::new(),
+        false => format!(" --without {}", left_out.join(",")),
+    };
+    say(&format!(
+        "\ncargo run -p simulation -- --replay --seed {seed}{left_out}\nfor {:?} this goes wrong:",
+        schedule.trouble
+    ));
+    for (number, item) in &schedule.items {
+        say(&format!("  {number}: {item:?}"));
+    }
+    say("what happens:");
+    for line in &story {
+        say(&format!("  {line}"));
+    }
+    for fault in &faults {
+        say(&format!("BROKEN: {fault}"));
+    }
+    faults.is_empty()
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the program is for")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_same_run_each_time() {
+        for seed in 0..200 {
+            let schedule = Schedule::new(seed, &BTreeSet::new());
+            let (first, second) = (run(&schedule, true), run(&schedule, true));
+            let mut lines = first.story.iter().zip(&second.story);
+            let at = lines.position(|(first, second)| first != second);
+            let around = at.map_or(0..0, |at| at.saturating_sub(8)..at + 1);
+            let (one, other) = (first.story.get(around.clone()), second.story.get(around));
+            assert_eq!(one, other, "seed {seed}");
+            assert_eq!(first.story.len(), second.story.len(), "seed {seed}");
+        }
+    }
+}
