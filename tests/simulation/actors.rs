@@ -7,15 +7,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use etcd::client::{self, AnnouncementNews, ChangeError, Config, ImportHow, Simulated, Store};
 use etcd::mirror::{Event, Pace};
-use etcd::model::{Change as ModelChange, Consistency, Edit as ModelEdit, Name, Rdata, Rtype, Update, ZoneSettings};
-use etcd::model::zonefile::Checked;
 use etcd::model::Rrset;
+use etcd::model::zonefile::Checked;
+use etcd::model::{
+    Change as ModelChange, Consistency, Edit as ModelEdit, Name, Rdata, Rtype, Update, ZoneSettings,
+};
 use etcd::schema::{Author, Instance, Prefix};
 use etcd::txn::{Announcement, Overlap};
 use etcd_client::Channel;
+use nsd::answer::{Barrier, confirm};
 use nsd::mirror::{Builder, Guard};
-use tokio::sync::Notify;
-use tokio::time::sleep;
+use nsd::served::Standing;
+use nsd::zone::View;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
 
 use crate::check::Checks;
 use crate::model::{Cluster, line, now};
@@ -36,8 +41,15 @@ impl fmt::Debug for Client {
 
 impl Simulated for Client {
     fn connect(&self, endpoint: &str) -> Channel {
-        let member = endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
-        line(&self.cluster, self.number, member.expect("the URL of a member"))
+        let member = endpoint
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
+        line(
+            &self.cluster,
+            self.number,
+            member.expect("the URL of a member"),
+        )
     }
 
     fn time_of_day(&self) -> SystemTime {
@@ -77,7 +89,9 @@ pub(crate) fn zone_name(zone: usize) -> Name {
 }
 
 pub(crate) fn owner_name(zone: usize, owner: usize) -> Name {
-    format!("n{owner}.{}", zone_name(zone)).parse().expect("a name")
+    format!("n{owner}.{}", zone_name(zone))
+        .parse()
+        .expect("a name")
 }
 
 pub(crate) fn address(last: u8) -> Rdata {
@@ -251,8 +265,27 @@ pub(crate) async fn announce(
     withdrawn
 }
 
+/// A defect that a front-end can have, as those of `nsd-broken`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Defect {
+    /// The barrier of `linearizable` asks nobody.
+    NoBarrier,
+    /// The view counts as proved all the time.
+    AlwaysFresh,
+    /// Now and then an earlier view is served.
+    GoesBack,
+}
+
+/// How long a linearizable answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A front-end: mirrors the store for ever, and has everything checked that it makes of it.
-pub(crate) async fn front_end(config: Config, number: usize, checks: Checks) {
+pub(crate) async fn front_end(
+    config: Config,
+    number: usize,
+    checks: Checks,
+    defect: Option<Defect>,
+) {
     let prefix = Prefix::default();
     let guard = Guard { percent: 100 };
     let mut builder = Builder::new(prefix.clone(), Consistency::Available, guard);
@@ -264,7 +297,19 @@ pub(crate) async fn front_end(config: Config, number: usize, checks: Checks) {
         ..Pace::new(MEMBERS, fastrand::u64(..))
     };
     let store = store(&config, "a serial");
+    let standing = watch::Sender::new(Standing::default());
+    let (barrier, rounds) = {
+        let (store, standing) = (store.clone(), standing.subscribe());
+        Barrier::new(PATIENCE, move || {
+            let (store, standing) = (store.with_timeout(PATIENCE), standing.clone());
+            async move {
+                let confirmed = timeout(PATIENCE, confirm(&store, standing));
+                defect == Some(Defect::NoBarrier) || confirmed.await.unwrap_or(false)
+            }
+        })
+    };
     let relist = Notify::new();
+    let mut earlier: Option<View> = None;
     let watching = client::watch(config, prefix, pace, None, &relist, |events, status| {
         for event in events {
             let (is_list, is_revision) = (
@@ -280,17 +325,47 @@ pub(crate) async fn front_end(config: Config, number: usize, checks: Checks) {
             };
             builder.apply(event);
             if is_list || is_revision {
-                checks.view(number, &builder, is_list);
+                let view = match (&earlier, defect) {
+                    (Some(earlier), Some(Defect::GoesBack)) if is_revision => earlier,
+                    _ => builder.view(),
+                };
+                checks.view(number, &builder, view, is_list);
+                earlier = Some(builder.view().clone());
             }
             if let Some(at) = fresh {
-                checks.proof(number, &builder, at);
+                checks.proof(number, at);
             }
         }
+        if defect == Some(Defect::AlwaysFresh) && builder.revision().is_some() {
+            checks.proof(number, now());
+        }
+        standing.send_modify(|standing| {
+            standing.applied = builder.revision();
+            standing.cluster_id = builder.cluster_id();
+            standing.received = status.applied;
+            standing.leased = status.leased;
+            standing.doubted = status.doubted;
+            standing.unchecked = status.unchecked;
+        });
         for (zone, revision) in builder.take_expired() {
             tokio::spawn(follow_expiry(store.clone(), zone, revision));
         }
     });
-    watching.await;
+    let reading = async {
+        loop {
+            sleep(Duration::from_secs(2).mul_f64(fastrand::f64())).await;
+            let asked = now();
+            if barrier.confirmed().await {
+                checks.read(number, asked);
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = watching => {}
+        () = rounds.serve() => {}
+        () = reading => {}
+    }
 }
 
 /// Makes the serial of a zone follow an expiry, as front-ends do.

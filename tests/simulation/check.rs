@@ -13,6 +13,7 @@ use std::time::Instant;
 use etcd::model::{Name, is_serial_before};
 use etcd::schema::{Key, Prefix, decode_journal};
 use nsd::mirror::Builder;
+use nsd::zone::View;
 
 use crate::actors::{End, address, owner_name};
 use crate::model::{Cluster, Store};
@@ -32,6 +33,7 @@ struct Found {
     front_ends: BTreeMap<usize, FrontEnd>,
     views: usize,
     proofs: usize,
+    reads: usize,
     /// What stores meant, by cluster and revision.
     zones: BTreeMap<(u64, i64), Arc<Zones>>,
 }
@@ -41,6 +43,7 @@ struct Found {
 pub(crate) struct FrontEnd {
     pub(crate) cluster_id: u64,
     pub(crate) fresh: Option<Instant>,
+    revision: i64,
     /// Whether its view is what the store had at its revision.
     is_right: bool,
     pub(crate) serials: BTreeMap<Name, u32>,
@@ -79,14 +82,18 @@ impl Checks {
         self.lock().faults.clone()
     }
 
-    /// How many views and proofs were checked.
-    pub(crate) fn counts(&self) -> (usize, usize) {
+    /// How many views, proofs and linearizable answers were checked.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
         let found = self.lock();
-        (found.views, found.proofs)
+        (found.views, found.proofs, found.reads)
     }
 
     pub(crate) fn front_end(&self, number: usize) -> FrontEnd {
-        self.lock().front_ends.get(&number).cloned().unwrap_or_default()
+        self.lock()
+            .front_ends
+            .get(&number)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// What a cluster's store means at a revision.
@@ -100,17 +107,19 @@ impl Checks {
         zones.clone()
     }
 
-    /// A front-end has a new view.
-    pub(crate) fn view(&self, number: usize, builder: &Builder, is_list: bool) {
+    /// A front-end serves another view.
+    pub(crate) fn view(&self, number: usize, builder: &Builder, view: &View, is_list: bool) {
         let (Some(cluster_id), Some(revision)) = (builder.cluster_id(), builder.revision()) else {
             return;
         };
         let state = self.cluster.lock();
         let Some(store) = state.store_of(cluster_id) else {
-            return self.fault(format!("front-end {number}: cluster {cluster_id} is unknown"));
+            return self.fault(format!(
+                "front-end {number}: cluster {cluster_id} is unknown"
+            ));
         };
         let zones = self.zones(cluster_id, store, revision);
-        let compared = reference::compare(builder.view(), &zones, revision);
+        let compared = reference::compare(view, &zones, revision);
         let is_right = compared.is_ok();
         // Where etcd has withheld a deletion, a front-end notices before it counts as fresh.
         if let Err(fault) = compared
@@ -127,9 +136,9 @@ impl Checks {
                 ..FrontEnd::default()
             };
         }
-        front_end.is_right = is_right;
+        (front_end.revision, front_end.is_right) = (revision, is_right);
         let mut back = Vec::new();
-        for zone in builder.view().zones() {
+        for zone in view.zones() {
             let (apex, serial) = (zone.apex().clone(), zone.serial());
             let before = front_end.serials.insert(apex.clone(), serial);
             if let Some(before) = before.filter(|before| is_serial_before(serial, *before)) {
@@ -142,28 +151,40 @@ impl Checks {
     }
 
     /// A front-end has a proof that its view was complete at a moment.
-    pub(crate) fn proof(&self, number: usize, builder: &Builder, at: Instant) {
-        let (Some(cluster_id), Some(applied)) = (builder.cluster_id(), builder.revision()) else {
-            return self.fault(format!("front-end {number}: a proof about nothing"));
-        };
-        let state = self.cluster.lock();
+    pub(crate) fn proof(&self, number: usize, at: Instant) {
         let mut found = self.lock();
         found.proofs += 1;
-        let front_end = found.front_ends.entry(number).or_default();
-        front_end.fresh = Some(at);
-        let is_right = front_end.is_right;
+        found.front_ends.entry(number).or_default().fresh = Some(at);
+        drop(found);
+        self.complete(number, at, "a proof");
+    }
+
+    /// A front-end has answered a question that came at a moment, and must not be stale.
+    pub(crate) fn read(&self, number: usize, at: Instant) {
+        self.lock().reads += 1;
+        self.complete(number, at, "a linearizable answer");
+    }
+
+    /// Checks that the view of a front-end has everything that was there before a moment.
+    fn complete(&self, number: usize, at: Instant, what: &str) {
+        let FrontEnd {
+            cluster_id,
+            revision: applied,
+            is_right,
+            ..
+        } = self.front_end(number);
+        let state = self.cluster.lock();
+        let fault = |why: String| self.fault(format!("front-end {number}: {what} {why}"));
         if state.ended_before(cluster_id, at) {
-            let fault = format!("front-end {number}: a proof of a cluster that has been replaced");
-            return found.faults.push(fault);
+            return fault("from a cluster that has been replaced".into());
         }
         let Some(store) = state.store_of(cluster_id) else {
-            return;
+            return fault("without a list".into());
         };
-        let prefix = Prefix::default();
         if !is_right {
-            let fault = format!("front-end {number}: a proof of a wrong view of revision {applied}");
-            found.faults.push(fault);
+            fault(format!("from a wrong view of revision {applied}"));
         }
+        let prefix = Prefix::default();
         let mirrored = prefix.all();
         let matters = |revision, key: &Vec<u8>| match prefix.decode(key) {
             Ok(Key::Withdrawn(_) | Key::Frontend(_)) => false,
@@ -171,7 +192,7 @@ impl Checks {
             Ok(Key::Rrset {
                 zone, generation, ..
             }) => {
-                let zones = reference::zones(store, &prefix, revision);
+                let zones = self.zones(cluster_id, store, revision);
                 let zone = zones.get(&zone);
                 zone.is_some_and(|zone| zone.settings.generation == generation)
             }
@@ -185,8 +206,8 @@ impl Checks {
                 keys.any(|key| matters(*revision, key))
             });
         if let Some((revision, _)) = lacks {
-            found.faults.push(format!(
-                "front-end {number}: a proof although revision {revision} is missing after {applied}"
+            fault(format!(
+                "although revision {revision} is missing after {applied}"
             ));
         }
     }
@@ -215,7 +236,9 @@ pub(crate) fn history(
         for key in &commit.keys {
             match prefix.decode(key) {
                 Ok(Key::Journal { zone, .. }) => {
-                    let Some(value) = store.change(key, revision).and_then(|key| key.value.clone())
+                    let Some(value) = store
+                        .change(key, revision)
+                        .and_then(|key| key.value.clone())
                     else {
                         continue;
                     };
@@ -231,7 +254,10 @@ pub(crate) fn history(
         }
         for (zone, entry) in &journal {
             let label = entry.author.why.clone().unwrap_or_default();
-            entries.entry(label).or_default().push((revision, zone.clone()));
+            entries
+                .entry(label)
+                .or_default()
+                .push((revision, zone.clone()));
         }
         if !is_about_zones && journal.is_empty() {
             continue;
@@ -252,7 +278,9 @@ pub(crate) fn history(
                 continue;
             }
             let Some(entry) = entry else {
-                faults.push(format!("revision {revision} changes {apex} without an entry"));
+                faults.push(format!(
+                    "revision {revision} changes {apex} without an entry"
+                ));
                 continue;
             };
             let is_other_generation = entry.settings.as_ref().is_some_and(|change| {
@@ -270,10 +298,16 @@ pub(crate) fn history(
             for change in &entry.rrsets {
                 let place = (change.owner.clone(), change.rtype);
                 let rdata = |rrset: &etcd::model::Rrset| {
-                    rrset.rdata().iter().map(|rdata| rdata.wire().to_vec()).collect()
+                    rrset
+                        .rdata()
+                        .iter()
+                        .map(|rdata| rdata.wire().to_vec())
+                        .collect()
                 };
                 if change.old.as_ref().map(rdata) != old_records.get(&place).cloned() {
-                    faults.push(format!("revision {revision}: the entry of {apex} has another past"));
+                    faults.push(format!(
+                        "revision {revision}: the entry of {apex} has another past"
+                    ));
                 }
                 match &change.new {
                     Some(rrset) => drop(told.insert(place, rdata(rrset))),
@@ -289,7 +323,9 @@ pub(crate) fn history(
         for zone in new.values() {
             faults.extend(broken_rule(revision, zone));
         }
-        let labels = journal.values().filter_map(|entry| entry.author.why.clone());
+        let labels = journal
+            .values()
+            .filter_map(|entry| entry.author.why.clone());
         let labels: std::collections::BTreeSet<String> = labels.collect();
         for label in &labels {
             if let Some(Made {
@@ -326,12 +362,18 @@ pub(crate) fn history(
 /// A rule of zones that a zone breaks.
 fn broken_rule(revision: i64, zone: &reference::Zone) -> Option<String> {
     use etcd::model::Rtype;
-    let mut owners = zone.records.keys().filter(|(_, rtype)| *rtype == Rtype::CNAME);
+    let mut owners = zone
+        .records
+        .keys()
+        .filter(|(_, rtype)| *rtype == Rtype::CNAME);
     let clash = owners.find(|(owner, _)| {
         let same = zone.records.keys().filter(|(other, _)| other == owner);
         same.count() > 1
     })?;
-    Some(format!("revision {revision}: {} has other records beside CNAME", clash.0))
+    Some(format!(
+        "revision {revision}: {} has other records beside CNAME",
+        clash.0
+    ))
 }
 
 /// What edits make of zones.
@@ -398,7 +440,9 @@ fn ended(made: &Made, entries: &[(i64, Name)], is_sure: bool) -> Vec<String> {
         _ => entries.is_empty(),
     };
     if !is_told {
-        faults.push(format!("{label} ended with {end:?}, but its entries are {entries:?}"));
+        faults.push(format!(
+            "{label} ended with {end:?}, but its entries are {entries:?}"
+        ));
     }
     faults
 }
@@ -411,7 +455,9 @@ fn unchanged(mut states: impl Iterator<Item = Arc<Zones>>, made: &Made) -> Optio
     let is_right = match &made.end {
         End::Done { written: false, .. } => states.any(|zones| {
             let wanted = edited(&zones, edits);
-            zones.iter().all(|(apex, zone)| wanted.get(apex) == Some(&zone.records))
+            zones
+                .iter()
+                .all(|(apex, zone)| wanted.get(apex) == Some(&zone.records))
         }),
         End::Refused(reason) if reason.contains("no zone") => states.any(|zones| {
             let lacks = |edit: &Edit| {
@@ -423,6 +469,10 @@ fn unchanged(mut states: impl Iterator<Item = Arc<Zones>>, made: &Made) -> Optio
         _ => true,
     };
     let label = &made.label;
-    (!is_right).then(|| format!("{label} ended with {:?}, for which there was no reason", made.end))
+    (!is_right).then(|| {
+        format!(
+            "{label} ended with {:?}, for which there was no reason",
+            made.end
+        )
+    })
 }
-

@@ -32,6 +32,9 @@ struct Arguments {
     /// Run only the schedule of the seed, and tell all that happens.
     #[arg(long)]
     replay: bool,
+    /// Break the front-ends in this way.
+    #[arg(long)]
+    defect: Option<actors::Defect>,
     /// Leave out the items with these numbers.
     #[arg(long, value_delimiter = ',')]
     without: Vec<usize>,
@@ -41,8 +44,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let without: BTreeSet<usize> = arguments.without.into_iter().collect();
     let is_kept = match arguments.replay {
-        true => search::replay(arguments.seed, &without),
-        false => search::search(arguments.seed, arguments.count),
+        true => search::replay(arguments.seed, &without, arguments.defect),
+        false => search::search(arguments.seed, arguments.count, arguments.defect),
     };
     match is_kept {
         true => ExitCode::SUCCESS,

@@ -104,7 +104,8 @@ fn rdata(rrset: &Rrset) -> BTreeSet<Vec<u8>> {
 
 /// What is wrong with a view that was made of these zones, at a revision.
 pub(crate) fn compare(view: &View, zones: &Zones, revision: i64) -> Result<(), String> {
-    let served: BTreeMap<&Name, &Served> = view.zones().map(|zone| (zone.apex(), &**zone)).collect();
+    let served: BTreeMap<&Name, &Served> =
+        view.zones().map(|zone| (zone.apex(), &**zone)).collect();
     if !served.keys().copied().eq(zones.keys()) {
         return Err(format!(
             "revision {revision}: zones {:?} are served, but there are {:?}",
@@ -125,7 +126,10 @@ pub(crate) fn compare(view: &View, zones: &Zones, revision: i64) -> Result<(), S
                 zone.with_leased
             ));
         }
-        let (lowest, highest) = (zone.settings.serial(zone.touched), zone.settings.serial(revision));
+        let (lowest, highest) = (
+            zone.settings.serial(zone.touched),
+            zone.settings.serial(revision),
+        );
         let span = highest.wrapping_sub(lowest);
         if served.serial().wrapping_sub(lowest) > span {
             return Err(format!(

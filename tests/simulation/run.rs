@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout};
 
-use crate::actors::{self, End};
+use crate::actors::{self, Defect, End};
 use crate::check::{self, Checks, Made};
 use crate::model::{Cluster, Cut, Network, State, now};
 use crate::schedule::{Change, Fault, Item, MEMBERS, Schedule};
@@ -34,6 +34,7 @@ pub(crate) struct Counts {
     pub(crate) revisions: usize,
     pub(crate) views: usize,
     pub(crate) proofs: usize,
+    pub(crate) reads: usize,
 }
 
 impl Counts {
@@ -43,24 +44,25 @@ impl Counts {
         self.revisions += other.revisions;
         self.views += other.views;
         self.proofs += other.proofs;
+        self.reads += other.reads;
     }
 }
 
-/// Runs a schedule. The story is only told if it is asked for.
-pub(crate) fn run(schedule: &Schedule, is_told: bool) -> Report {
+/// Runs a schedule, if need be with front-ends that are broken. The story is only told if it is asked for.
+pub(crate) fn run(schedule: &Schedule, defect: Option<Defect>, is_told: bool) -> Report {
     fastrand::seed(schedule.seed);
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(simulate(schedule, is_told))
+    runtime.block_on(simulate(schedule, defect, is_told))
 }
 
 /// The changes that writers have made, in the order in which they ended.
 type AllMade = Arc<Mutex<Vec<Made>>>;
 
-async fn simulate(schedule: &Schedule, is_told: bool) -> Report {
+async fn simulate(schedule: &Schedule, defect: Option<Defect>, is_told: bool) -> Report {
     let cluster = Cluster::start(MEMBERS, schedule.seed);
     cluster.lock().log = is_told.then(Vec::new);
     let started = now();
@@ -82,7 +84,12 @@ async fn simulate(schedule: &Schedule, is_told: bool) -> Report {
                 writer,
                 pause,
                 change,
-            } => writers.entry(writer).or_default().push((pause, format!("change {number}"), change)),
+            } => {
+                writers
+                    .entry(writer)
+                    .or_default()
+                    .push((pause, format!("change {number}"), change))
+            }
             Item::KillWriter { writer, at } => drop(kills.insert(writer, at)),
             Item::Announcer {
                 owner,
@@ -95,30 +102,45 @@ async fn simulate(schedule: &Schedule, is_told: bool) -> Report {
                 let store = actors::store(&config(*number), "an announcement");
                 let (from, until) = (at(from), at(until));
                 let instance = *number as u64;
-                announcers.push((instance, tokio::spawn(async move {
-                    sleep_until(from).await;
-                    let stop = async {
-                        sleep_until(until).await;
-                        if is_killed {
-                            std::future::pending::<()>().await;
+                announcers.push((
+                    instance,
+                    tokio::spawn(async move {
+                        sleep_until(from).await;
+                        let stop = async {
+                            sleep_until(until).await;
+                            if is_killed {
+                                std::future::pending::<()>().await;
+                            }
+                        };
+                        let announced =
+                            actors::announce(&store, owner, address, (lease, instance), stop);
+                        match is_killed {
+                            true => tokio::time::timeout_at(until, announced)
+                                .await
+                                .ok()
+                                .flatten(),
+                            false => announced.await,
                         }
-                    };
-                    let announced = actors::announce(&store, owner, address, (lease, instance), stop);
-                    match is_killed {
-                        true => tokio::time::timeout_at(until, announced).await.ok().flatten(),
-                        false => announced.await,
-                    }
-                })));
+                    }),
+                ));
             }
             Item::FrontEnd { from, until } => {
                 let (config, checks, number) = (config(*number), checks.clone(), *number);
                 let (from, until) = (at(from), at(until));
-                front_ends.push((number, tokio::spawn(async move {
-                    sleep_until(from).await;
-                    let first = actors::front_end(config.clone(), number + check::SUCCESSOR, checks.clone());
-                    let _ = tokio::time::timeout_at(until, first).await;
-                    actors::front_end(config, number, checks).await;
-                })));
+                front_ends.push((
+                    number,
+                    tokio::spawn(async move {
+                        sleep_until(from).await;
+                        let first = actors::front_end(
+                            config.clone(),
+                            number + check::SUCCESSOR,
+                            checks.clone(),
+                            defect,
+                        );
+                        let _ = tokio::time::timeout_at(until, first).await;
+                        actors::front_end(config, number, checks, defect).await;
+                    }),
+                ));
             }
             Item::Network(..) => {}
             other => drop(tokio::spawn(disturb(cluster.clone(), other, began))),
@@ -143,7 +165,9 @@ async fn simulate(schedule: &Schedule, is_told: bool) -> Report {
     for task in writing {
         match timeout(REST, task).await {
             Err(_) => checks.fault("a writer does not come to an end".into()),
-            Ok(Err(error)) if error.is_panic() => checks.fault(format!("a writer has panicked: {error}")),
+            Ok(Err(error)) if error.is_panic() => {
+                checks.fault(format!("a writer has panicked: {error}"))
+            }
             Ok(_) => {}
         }
     }
@@ -157,7 +181,9 @@ async fn simulate(schedule: &Schedule, is_told: bool) -> Report {
                 let is_restored = cluster.lock().began_at().is_some();
                 let is_there = is_announced(&cluster, Some(instance));
                 if withdrawn == Some(true) && is_there && !is_restored {
-                    checks.fault(format!("announcer {instance} is gone, and its records are not"));
+                    checks.fault(format!(
+                        "announcer {instance} is gone, and its records are not"
+                    ));
                 }
             }
         }
@@ -178,7 +204,7 @@ async fn simulate(schedule: &Schedule, is_told: bool) -> Report {
     if is_told {
         story.extend(tell(&state, &made, started));
     }
-    let (views, proofs) = checks.counts();
+    let (views, proofs, reads) = checks.counts();
     Report {
         faults: checks.faults(),
         counts: Counts {
@@ -187,6 +213,7 @@ async fn simulate(schedule: &Schedule, is_told: bool) -> Report {
             revisions: state.store.commits().count(),
             views,
             proofs,
+            reads,
         },
         story,
     }
@@ -206,8 +233,12 @@ fn tell(state: &State, made: &[Made], started: Instant) -> Vec<String> {
     }
     for made in made {
         let (from, until) = (after(made.began), after(made.ended));
-        let Made { label, change, end, .. } = made;
-        story.push(format!("{from:9.4} to {until:.4} {label} {change:?}: {end:?}"));
+        let Made {
+            label, change, end, ..
+        } = made;
+        story.push(format!(
+            "{from:9.4} to {until:.4} {label} {change:?}: {end:?}"
+        ));
     }
     story
 }
@@ -288,7 +319,15 @@ async fn disturb(cluster: Arc<Cluster>, item: Item, began: Instant) {
             until: end,
         } => {
             until(from).await;
-            cluster.cut(client, member, if is_refused { Cut::Refused } else { Cut::Silent });
+            cluster.cut(
+                client,
+                member,
+                if is_refused {
+                    Cut::Refused
+                } else {
+                    Cut::Silent
+                },
+            );
             until(end).await;
             cluster.mend(client, member);
         }
@@ -355,7 +394,11 @@ async fn rest(cluster: &Cluster, checks: &Checks, front_ends: &[(usize, JoinHand
     loop {
         let (id, last) = {
             let state = cluster.lock();
-            let last = state.store.commits().next_back().map(|(_, commit)| commit.at);
+            let last = state
+                .store
+                .commits()
+                .next_back()
+                .map(|(_, commit)| commit.at);
             (state.id, last)
         };
         let is_settled = front_ends.iter().all(|(number, _)| {

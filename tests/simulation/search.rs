@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use clap::ValueEnum;
+
+use crate::actors::Defect;
 use crate::run::{Counts, Report, run};
 use crate::schedule::Schedule;
 
@@ -11,7 +14,7 @@ use crate::schedule::Schedule;
 const SHOWN: usize = 3;
 
 /// Runs the schedules of some seeds on all cores. Returns whether all promises were kept.
-pub(crate) fn search(first: u64, count: u64) -> bool {
+pub(crate) fn search(first: u64, count: u64, defect: Option<Defect>) -> bool {
     let (next, started) = (AtomicU64::new(first), Instant::now());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let search = || {
@@ -21,7 +24,7 @@ pub(crate) fn search(first: u64, count: u64) -> bool {
             if seed >= first + count || failed.len() >= SHOWN {
                 return (counts, failed);
             }
-            let report = run(&Schedule::new(seed, &BTreeSet::new()), false);
+            let report = run(&Schedule::new(seed, &BTreeSet::new()), defect, false);
             counts.add(report.counts);
             if !report.faults.is_empty() {
                 failed.push(seed);
@@ -31,7 +34,9 @@ pub(crate) fn search(first: u64, count: u64) -> bool {
     let found: Vec<(Counts, Vec<u64>)> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(search)).collect();
         let threads = threads.into_iter();
-        threads.map(|thread| thread.join().expect("a run ends")).collect()
+        threads
+            .map(|thread| thread.join().expect("a run ends"))
+            .collect()
     });
     let (mut counts, mut failed) = (Counts::default(), Vec::new());
     for (some, seeds) in found {
@@ -45,27 +50,32 @@ pub(crate) fn search(first: u64, count: u64) -> bool {
         revisions,
         views,
         proofs,
+        reads,
     } = counts;
     say(&format!(
-        "{runs} schedules in {:.0} s: {changes} changes, {revisions} revisions, {views} views, {proofs} proofs of freshness",
+        "{runs} schedules in {:.0} s: {changes} changes, {revisions} revisions, {views} views, {proofs} proofs of freshness, \
+         {reads} linearizable answers",
         started.elapsed().as_secs_f64()
     ));
     for seed in failed.iter().take(SHOWN) {
-        let without = shrink(*seed);
-        replay(*seed, &without);
+        let without = shrink(*seed, defect);
+        replay(*seed, &without, defect);
     }
     failed.is_empty()
 }
 
 /// The items of a failing schedule that can be left out.
-fn shrink(seed: u64) -> BTreeSet<usize> {
+fn shrink(seed: u64, defect: Option<Defect>) -> BTreeSet<usize> {
     let mut without = BTreeSet::new();
     loop {
         let before = without.len();
         for (number, _) in Schedule::new(seed, &without).items {
             let mut fewer = without.clone();
             fewer.insert(number);
-            if !run(&Schedule::new(seed, &fewer), false).faults.is_empty() {
+            if !run(&Schedule::new(seed, &fewer), defect, false)
+                .faults
+                .is_empty()
+            {
                 without = fewer;
             }
         }
@@ -76,16 +86,19 @@ fn shrink(seed: u64) -> BTreeSet<usize> {
 }
 
 /// Runs one schedule, and tells what happens. Returns whether all promises were kept.
-pub(crate) fn replay(seed: u64, without: &BTreeSet<usize>) -> bool {
+pub(crate) fn replay(seed: u64, without: &BTreeSet<usize>, defect: Option<Defect>) -> bool {
     let schedule = Schedule::new(seed, without);
-    let Report { faults, story, .. } = run(&schedule, true);
+    let Report { faults, story, .. } = run(&schedule, defect, true);
     let left_out: Vec<String> = without.iter().map(usize::to_string).collect();
-    let left_out = match left_out.is_empty() {
+    let mut how = match left_out.is_empty() {
         true => String::new(),
         false => format!(" --without {}", left_out.join(",")),
     };
+    if let Some(defect) = defect.and_then(|defect| defect.to_possible_value()) {
+        how += &format!(" --defect {}", defect.get_name());
+    }
     say(&format!(
-        "\ncargo run -p simulation -- --replay --seed {seed}{left_out}\nfor {:?} this goes wrong:",
+        "\ncargo run -p simulation -- --replay --seed {seed}{how}\nfor {:?} this goes wrong:",
         schedule.trouble
     ));
     for (number, item) in &schedule.items {
@@ -114,13 +127,26 @@ mod tests {
     fn a_seed_gives_the_same_run_each_time() {
         for seed in 0..200 {
             let schedule = Schedule::new(seed, &BTreeSet::new());
-            let (first, second) = (run(&schedule, true), run(&schedule, true));
+            let (first, second) = (run(&schedule, None, true), run(&schedule, None, true));
             let mut lines = first.story.iter().zip(&second.story);
             let at = lines.position(|(first, second)| first != second);
             let around = at.map_or(0..0, |at| at.saturating_sub(8)..at + 1);
             let (one, other) = (first.story.get(around.clone()), second.story.get(around));
             assert_eq!(one, other, "seed {seed}");
             assert_eq!(first.story.len(), second.story.len(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn the_defects_of_broken_front_ends_are_found() {
+        let is_found = |defect| {
+            (0..1_000).any(|seed| {
+                let schedule = Schedule::new(seed, &BTreeSet::new());
+                !run(&schedule, Some(defect), false).faults.is_empty()
+            })
+        };
+        for defect in [Defect::NoBarrier, Defect::AlwaysFresh, Defect::GoesBack] {
+            assert!(is_found(defect), "{defect:?}");
         }
     }
 }

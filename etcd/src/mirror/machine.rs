@@ -23,6 +23,8 @@ pub struct Mirror {
     /// Everything up to this revision has been passed on; none before the first complete list.
     applied: Option<i64>,
     leased: LeasedKeys,
+    /// After a watch has started in the past: the revision before its first one, which etcd must still have.
+    unchecked: Option<i64>,
     /// Whether the last proof that did not come lacked nothing but expiries.
     lacked_expiries: bool,
     /// Whether everything has to be listed before a watch can start.
@@ -72,6 +74,7 @@ impl Mirror {
             was_unauthenticated: false,
             applied: None,
             leased: LeasedKeys::default(),
+            unchecked: None,
             lacked_expiries: false,
             list_due: true,
             is_doubted: false,
@@ -143,6 +146,11 @@ impl Mirror {
         self.is_doubted
     }
 
+    /// Whether a deletion may be missing in the copy, until the history of a watch is checked.
+    pub fn is_unchecked(&self) -> bool {
+        self.unchecked.is_some()
+    }
+
     /// When to pass [`Input::Tick`] if no other input comes first.
     pub fn deadline(&self) -> Instant {
         match &self.state {
@@ -180,8 +188,10 @@ impl Mirror {
                     if header.member_id != 0 {
                         self.member_id = Some(header.member_id);
                     }
-                    let unchecked = self.applied.filter(|applied| header.revision > *applied);
-                    self.state = State::Watching(Watch::new(now, unchecked));
+                    if self.applied < Some(header.revision) {
+                        self.unchecked = self.unchecked.or(self.applied);
+                    }
+                    self.state = State::Watching(Watch::new(now));
                     return self.ask_proof(now);
                 }
                 Action::Wait
@@ -197,8 +207,9 @@ impl Mirror {
                 newest,
             } => self.head(now, header, (sent, newest), out),
             Input::HistoryChecked => {
+                self.unchecked = None;
                 if let State::Watching(watch) = &mut self.state {
-                    (watch.unchecked, watch.is_checking) = (None, false);
+                    watch.is_checking = false;
                 }
                 self.prove(out)
             }
@@ -315,7 +326,7 @@ impl Mirror {
         }
         self.applied = Some(pinned);
         self.leased.end_list();
-        (self.list_due, self.is_doubted) = (false, false);
+        (self.list_due, self.is_doubted, self.unchecked) = (false, false, None);
         out.push(Event::Listed { revision: pinned });
         self.open(now)
     }
@@ -475,7 +486,7 @@ impl Mirror {
             return Action::Wait;
         };
         if newest.is_covered(self.applied, self.leased.count()) {
-            if let Some(revision) = watch.unchecked {
+            if let Some(revision) = self.unchecked {
                 return match std::mem::replace(&mut watch.is_checking, true) {
                     true => Action::Wait,
                     false => Action::CheckHistory { revision },

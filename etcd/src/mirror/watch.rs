@@ -15,9 +15,7 @@ pub(super) struct Watch {
     pub(super) proof_next: Instant,
     /// The read in progress, with the revision that had been applied when it was sent.
     pub(super) proof_asked: Option<HeadRead>,
-    /// The revision before its first one, if it has started in the past: the first proof needs etcd to have that still.
-    pub(super) unchecked: Option<i64>,
-    /// Whether that was asked.
+    /// Whether a check of the history is in progress.
     pub(super) is_checking: bool,
     /// What a read that was sent at this moment has told. It proves freshness once the copy has all of that.
     pub(super) proof_due: Option<(Instant, Newest)>,
@@ -32,13 +30,12 @@ pub(super) struct HeadRead {
 
 impl Watch {
     /// A watch that was opened just now. It asks for a proof at once.
-    pub(super) fn new(now: Instant, unchecked: Option<i64>) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Watch {
             fragments: Vec::new(),
             progress: None,
             proof_next: now,
             proof_asked: None,
-            unchecked,
             is_checking: false,
             proof_due: None,
         }

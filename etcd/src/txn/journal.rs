@@ -190,7 +190,10 @@ impl Plan {
         for change in &self.changes {
             let (zone, id) = (change.zone.clone(), stamp.id);
             if change.kept.entries > 0 {
-                let (key, entry) = (Key::Journal { zone, id }, change.entry(&stamp.author, id.at));
+                let (key, entry) = (
+                    Key::Journal { zone, id },
+                    change.entry(&stamp.author, id.at),
+                );
                 plan.unchanged(prefix, &key, 0);
                 plan.put(prefix, &key, encode(&entry));
             }

@@ -126,6 +126,7 @@ impl Feed {
             standing.last_fresh = status.last_fresh;
             standing.watching = status.watching;
             standing.doubted = status.doubted || self.is_restarted;
+            standing.unchecked = status.unchecked;
             standing.endpoint.clone_from(&status.endpoint);
             standing.member_id = status.member_id;
             standing.trouble.clone_from(&status.trouble);
@@ -228,6 +229,7 @@ mod tests {
             member_id: None,
             watching: true,
             doubted: false,
+            unchecked: false,
             trouble: None,
         }
     }

@@ -24,7 +24,7 @@ use reload::Reload;
 pub(crate) use signals::{Effect, Signals};
 
 use crate::admin;
-use crate::answer::{Barrier, Service};
+use crate::answer::{self, Barrier, Service};
 use crate::config::{Config, ServeOptions, UnusableSettings};
 use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
@@ -307,23 +307,11 @@ fn barrier(
     };
     let store = Store::new(member_config, config.mirror.prefix.clone(), BARRIER_TIMEOUT);
     let (barrier, rounds) = Barrier::new(BARRIER_TIMEOUT, move || {
-        let (store, mut standing) = (store.with_timeout(BARRIER_TIMEOUT), standing.clone());
+        let (store, standing) = (store.with_timeout(BARRIER_TIMEOUT), standing.clone());
         async move {
-            let confirm = async {
-                let before = standing.borrow().received;
-                let (cluster_id, newest) = store.newest().await.ok()?;
-                // etcd was restored to an earlier revision, which has to be listed first.
-                if Some(newest.store) < before {
-                    return None;
-                }
-                let covers = |standing: &Standing| standing.covers(cluster_id, &newest);
-                standing.wait_for(covers).await.ok()?;
-                Some(())
-            };
-            matches!(
-                tokio::time::timeout(BARRIER_TIMEOUT, confirm).await,
-                Ok(Some(()))
-            )
+            let confirmed = answer::confirm(&store, standing);
+            let confirmed = tokio::time::timeout(BARRIER_TIMEOUT, confirmed).await;
+            confirmed.unwrap_or(false)
         }
     });
     let rounds = Arc::new(rounds);

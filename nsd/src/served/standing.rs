@@ -44,6 +44,8 @@ pub struct Standing {
     pub watching: bool,
     /// Whether the copy may differ from etcd until everything is listed again.
     pub doubted: bool,
+    /// Whether a deletion may be missing in the copy, until the history of a watch is checked.
+    pub unchecked: bool,
     /// The endpoint in use.
     pub endpoint: String,
     /// The ID of the cluster that is mirrored.
@@ -85,10 +87,11 @@ impl Standing {
     }
 
     /// Whether the view has everything that this cluster had then. A view of another cluster does not, however high its
-    /// revision, nor does one that is in doubt. Zones that are held back say so themselves
+    /// revision, nor does one that is in doubt or lacks a check. Zones that are held back say so themselves
     /// ([`Zone::is_held`](crate::zone::Zone::is_held)), and keep no promise.
     pub fn covers(&self, cluster_id: u64, newest: &Newest) -> bool {
         !self.doubted
+            && !self.unchecked
             && self.cluster_id == Some(cluster_id)
             && newest.is_covered(self.applied, self.leased)
     }
@@ -132,9 +135,13 @@ mod tests {
         };
         let doubted = Standing {
             doubted: true,
+            ..fresh.clone()
+        };
+        let unchecked = Standing {
+            unchecked: true,
             ..fresh
         };
-        for not in [behind, of_another, doubted, Standing::default()] {
+        for not in [behind, of_another, doubted, unchecked, Standing::default()] {
             assert!(!not.covers(1, &newest), "{not:?}");
         }
     }

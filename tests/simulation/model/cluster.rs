@@ -246,7 +246,8 @@ impl Cluster {
             let expired: Vec<i64> = {
                 let state = self.lock();
                 let leases = state.leases.iter();
-                let expired = leases.filter(|(_, lease)| state.has_leader && lease.expires <= now());
+                let expired =
+                    leases.filter(|(_, lease)| state.has_leader && lease.expires <= now());
                 expired.map(|(id, _)| *id).collect()
             };
             for id in expired {

@@ -76,10 +76,7 @@ impl PbKvService for Member {
         }))
     }
 
-    async fn range_stream(
-        &self,
-        _: Request<PbRangeRequest>,
-    ) -> Answered<Self::RangeStreamStream> {
+    async fn range_stream(&self, _: Request<PbRangeRequest>) -> Answered<Self::RangeStreamStream> {
         Err(Status::unimplemented("the model has no streams of ranges"))
     }
 
@@ -99,7 +96,9 @@ impl PbKvService for Member {
     }
 
     async fn delete_range(&self, _: Request<PbDeleteRequest>) -> Answered<PbDeleteResponse> {
-        Err(Status::unimplemented("the model deletes in transactions only"))
+        Err(Status::unimplemented(
+            "the model deletes in transactions only",
+        ))
     }
 
     async fn txn(&self, request: Request<PbTxnRequest>) -> Answered<PbTxnResponse> {
@@ -172,12 +171,14 @@ impl PbLeaseService for Member {
         request: Request<PbLeaseRevokeRequest>,
     ) -> Answered<PbLeaseRevokeResponse> {
         let id = request.into_inner().id;
-        let answer = self.cluster.propose(self.index, |state| match state.revoke(id) {
-            true => Ok(PbLeaseRevokeResponse {
-                header: self.header(state, state.store.revision()),
-            }),
-            false => Err(Status::not_found("etcdserver: requested lease not found")),
-        });
+        let answer = self
+            .cluster
+            .propose(self.index, |state| match state.revoke(id) {
+                true => Ok(PbLeaseRevokeResponse {
+                    header: self.header(state, state.store.revision()),
+                }),
+                false => Err(Status::not_found("etcdserver: requested lease not found")),
+            });
         answer.await.map(Response::new)
     }
 
@@ -249,7 +250,9 @@ impl Member {
         sleep(delay).await;
         let is_open = self.cluster.wait_for_line(self.client, self.index).await;
         if is_broken || !is_open {
-            let _ = to.send(Err(Status::unavailable("the connection is lost"))).await;
+            let _ = to
+                .send(Err(Status::unavailable("the connection is lost")))
+                .await;
             return Fate::Ended;
         }
         if is_stalled {
@@ -344,7 +347,12 @@ impl Member {
                     let mut events = Vec::new();
                     for revision in next..=until {
                         let range = (&watch.key[..], &watch.range_end[..]);
-                        events.extend(self.events(&mut state, range, revision, revision <= history));
+                        events.extend(self.events(
+                            &mut state,
+                            range,
+                            revision,
+                            revision <= history,
+                        ));
                     }
                     next = until + 1;
                     let changed = PbWatchResponse {
@@ -352,11 +360,15 @@ impl Member {
                         events,
                         ..PbWatchResponse::default()
                     };
-                    (Some(changed).filter(|changed| !changed.events.is_empty()), false)
+                    (
+                        Some(changed).filter(|changed| !changed.events.is_empty()),
+                        false,
+                    )
                 }
             };
             if let Some(mut response) = response {
-                if watch.fragment && response.events.len() > 1 && cluster.lock().random.u8(..4) == 0 {
+                if watch.fragment && response.events.len() > 1 && cluster.lock().random.u8(..4) == 0
+                {
                     let at = cluster.lock().random.usize(1..response.events.len());
                     let rest = response.events.split_off(at);
                     let first = PbWatchResponse {

@@ -276,11 +276,7 @@ fn last(versions: &[Version], revision: i64) -> Option<&Version> {
 
 /// What etcd refuses before it looks at any key.
 fn check(txn: &PbTxnRequest) -> Result<(), Status> {
-    let sides = [
-        txn.compare.len(),
-        txn.success.len(),
-        txn.failure.len(),
-    ];
+    let sides = [txn.compare.len(), txn.success.len(), txn.failure.len()];
     if sides.into_iter().any(|count| count > OPS_MAX) {
         return Err(Status::invalid_argument(
             "etcdserver: too many operations in txn request",
@@ -351,7 +347,11 @@ impl<'s> Change<'s> {
             lease,
             value: Some(value),
         };
-        self.store.keys.entry(key.clone()).or_default().push(version);
+        self.store
+            .keys
+            .entry(key.clone())
+            .or_default()
+            .push(version);
         self.keys.push(key);
     }
 

@@ -39,6 +39,8 @@ pub struct MirrorStatus {
     pub watching: bool,
     /// Whether the copy may be wrong, until all of it is listed again.
     pub doubted: bool,
+    /// Whether a deletion may be missing in the copy, until the history of a watch is checked.
+    pub unchecked: bool,
     /// The last failure, cleared by the next proof of freshness.
     pub trouble: Option<String>,
 }
@@ -112,6 +114,7 @@ impl Driver {
             leased: mirror.leased(),
             watching: mirror.is_watching(),
             doubted: mirror.is_doubted(),
+            unchecked: mirror.is_unchecked(),
             trouble: trouble.shown(),
         }
     }
