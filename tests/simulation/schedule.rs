@@ -165,11 +165,17 @@ impl Schedule {
         }
         kinds.extend(pick(&mut random, 0.05).then_some(Kind::Restore));
         let large = pick(&mut random, 0.03);
+        let client = |(number, kind): (usize, &Kind)| match kind {
+            Kind::Announcer | Kind::FrontEnd => Some(number),
+            _ => None,
+        };
+        let clients = kinds.iter().enumerate().filter_map(client);
+        let clients: Vec<usize> = (0..writers).chain(clients).collect();
         let items = kinds.into_iter().enumerate();
         let items = items.filter(|(number, _)| !without.contains(number));
         let items = items.map(|(number, kind)| {
             let mut random = fastrand::Rng::with_seed(seed ^ (number as u64 + 1) << 40);
-            (number, kind.item(&mut random, trouble, large))
+            (number, kind.item(&mut random, trouble, &clients, large))
         });
         Schedule {
             seed,
@@ -211,7 +217,13 @@ enum Kind {
 }
 
 impl Kind {
-    fn item(self, random: &mut fastrand::Rng, trouble: Duration, large: bool) -> Item {
+    fn item(
+        self,
+        random: &mut fastrand::Rng,
+        trouble: Duration,
+        clients: &[usize],
+        large: bool,
+    ) -> Item {
         let at = |random: &mut fastrand::Rng| trouble.mul_f64(random.f64());
         let from = at(random);
         let until = from + (trouble - from).mul_f64(random.f64());
@@ -237,7 +249,7 @@ impl Kind {
             },
             Kind::Network(fault) => Item::Network(fault, random.f64().powi(2) * 0.3),
             Kind::Cut => Item::Cut {
-                client: random.usize(..CLIENTS),
+                client: clients[random.usize(..clients.len())],
                 member: random.usize(..MEMBERS),
                 is_refused: random.bool(),
                 from,
@@ -263,9 +275,6 @@ impl Kind {
         }
     }
 }
-
-/// How many clients there may be: writers, announcers, front-ends.
-const CLIENTS: usize = 8;
 
 /// How many zones and owners changes are about: few, so that they meet.
 const ZONES: usize = 3;

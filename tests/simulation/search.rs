@@ -1,6 +1,7 @@
 //! Runs many schedules. Of those that fail, it looks for what can be left out.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -10,40 +11,35 @@ use crate::actors::Defect;
 use crate::run::{Counts, Report, run};
 use crate::schedule::Schedule;
 
-/// How many failed schedules are shown. After so many the search ends.
-const SHOWN: usize = 3;
-
-/// Runs the schedules of some seeds on all cores. Returns whether all promises were kept.
+/// Runs the schedules of some seeds on all cores, until one fails. Returns whether all promises were kept.
 pub(crate) fn search(first: u64, count: u64, defect: Option<Defect>) -> bool {
     let (next, started) = (AtomicU64::new(first), Instant::now());
+    let failed = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let search = || {
-        let (mut counts, mut failed) = (Counts::default(), Vec::new());
+        let mut counts = Counts::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + count || failed.len() >= SHOWN {
-                return (counts, failed);
+            let is_over = || failed.lock().is_ok_and(|failed| failed.is_some());
+            if seed >= first + count || is_over() {
+                return counts;
             }
             let report = run(&Schedule::new(seed, &BTreeSet::new()), defect, false);
             counts.add(report.counts);
-            if !report.faults.is_empty() {
-                failed.push(seed);
+            if !report.faults.is_empty()
+                && let Ok(mut failed) = failed.lock()
+            {
+                *failed = Some(seed);
             }
         }
     };
-    let found: Vec<(Counts, Vec<u64>)> = std::thread::scope(|scope| {
+    let mut counts = Counts::default();
+    std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(search)).collect();
-        let threads = threads.into_iter();
-        threads
-            .map(|thread| thread.join().expect("a run ends"))
-            .collect()
+        for thread in threads {
+            counts.add(thread.join().expect("a run ends"));
+        }
     });
-    let (mut counts, mut failed) = (Counts::default(), Vec::new());
-    for (some, seeds) in found {
-        counts.add(some);
-        failed.extend(seeds);
-    }
-    failed.sort_unstable();
     let Counts {
         runs,
         changes,
@@ -57,11 +53,10 @@ pub(crate) fn search(first: u64, count: u64, defect: Option<Defect>) -> bool {
          {reads} linearizable answers",
         started.elapsed().as_secs_f64()
     ));
-    for seed in failed.iter().take(SHOWN) {
-        let without = shrink(*seed, defect);
-        replay(*seed, &without, defect);
-    }
-    failed.is_empty()
+    let Some(seed) = failed.into_inner().expect("a run ends") else {
+        return true;
+    };
+    replay(seed, &shrink(seed, defect), defect)
 }
 
 /// The items of a failing schedule that can be left out.

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Does the simulation find faults? Puts each fault of `faults/` into a copy of the sources, and has the
+# simulation look for it. Fails if it does not find one, or if a patch does not apply any more.
+#
+#   bash tests/simulation/faults.sh [NAME…]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=deploy/lib.sh
+. deploy/lib.sh
+
+target=${CARGO_TARGET_DIR:-$PWD/target}/faults
+copy=$target/sources
+# What is about to change is compiled more quickly, and less well.
+quickly=()
+for package in etcd nsd simulation; do
+  quickly+=(--config "profile.dev.package.$package.opt-level=1")
+done
+# Copies what differs, and only that: everything else need not be compiled again.
+take() {
+  local file
+  while IFS= read -r -d '' file; do
+    cmp -s "$file" "$copy/$file" || install -D -m 644 "$file" "$copy/$file"
+  done < <(git ls-files -z --cached --others --exclude-standard)
+}
+
+mkdir -p "$copy"
+[ $# -gt 0 ] || set -- tests/simulation/faults/*.patch
+failed=
+for patch in "$@"; do
+  name=$(basename "$patch" .patch)
+  take
+  patch -d "$copy" -p1 -s --no-backup-if-mismatch <"tests/simulation/faults/$name.patch" || fail "$name does not apply: make the patch anew"
+  (cd "$copy" && CARGO_TARGET_DIR=$target cargo build -q "${quickly[@]}" --workspace --bin simulation) ||
+    fail "$name does not compile"
+  if (cd "$copy" && "$target/debug/simulation" --count 20000 >"$target/found"); then
+    say "NOT FOUND: $name"
+    failed=1
+  else
+    say "found: $name: $(grep -m1 '^BROKEN' "$target/found" | cut -c 9-120)"
+  fi
+done
+[ -z "$failed" ]
