@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All checks, the same for people and CI: installs what is missing, then format, lints, the purity
 # of the library without its client, unit tests, some seconds of fuzzing, the integration tests
-# against real etcd clusters, instruction counts, and the benchmarks in short. Ends with a non-zero exit at the first step that fails, and names it.
+# against real etcd clusters, the simulation, instruction counts, and the benchmarks in short. Ends with a non-zero exit at the first step that fails, and names it.
 #
 #   bash tests/run.sh             some 25 minutes on two cores
 #   bash tests/run.sh --long      the tests that take longer too (NSD_TEST_LONG=1)
@@ -65,7 +65,7 @@ faketime() {
 step "install what is missing" install_missing
 step "rustfmt and clippy" rust_tools
 if have shellcheck; then
-  run shellcheck -x deploy/*.sh tests/*.sh tests/bench/*.sh tests/fuzz/*.sh .ci/run
+  run shellcheck -x deploy/*.sh tests/*.sh tests/*/*.sh .ci/run
 else
   printf '\n== skipped, as shellcheck is not installed: shell scripts\n'
 fi
@@ -79,6 +79,14 @@ step "fuzz smoke" bash tests/fuzz/smoke.sh
 step "etcd image" etcd_image
 step "libfaketime" faketime
 run cargo test --workspace --test '*' -- --test-threads=2
+simulation=(--count 100000)
+if [ -n "${NSD_TEST_LONG:-}" ]; then
+  simulation=(--seed "${NSD_TEST_SEED:-$RANDOM$RANDOM}" --count 2000000)
+fi
+run "${CARGO_TARGET_DIR:-target}/debug/simulation" "${simulation[@]}"
+if [ -n "${NSD_TEST_LONG:-}" ]; then
+  run bash tests/simulation/faults.sh
+fi
 run bash tests/bench/instructions.sh
 run bash tests/bench/run.sh all --quick
 

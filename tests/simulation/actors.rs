@@ -15,9 +15,9 @@ use etcd::model::{
 use etcd::schema::{Author, Instance, Prefix};
 use etcd::txn::{Announcement, Overlap};
 use etcd_client::Channel;
-use nsd::answer::{Barrier, confirm};
-use nsd::mirror::{Builder, Guard};
-use nsd::served::Standing;
+use nsd::answer::Barrier;
+use nsd::mirror::{Builder, Expiries, Guard};
+use nsd::served::{Standing, confirm};
 use nsd::zone::View;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
@@ -98,7 +98,7 @@ pub(crate) fn address(last: u8) -> Rdata {
     Rdata::parse(Rtype::A, &format!("192.0.2.{last}")).expect("an address")
 }
 
-fn name_server() -> Rdata {
+pub(crate) fn name_server() -> Rdata {
     Rdata::parse(Rtype::NS, "ns1.example.net.").expect("a name server")
 }
 
@@ -308,6 +308,7 @@ pub(crate) async fn front_end(
             }
         })
     };
+    let expiries = Expiries::default();
     let relist = Notify::new();
     let mut earlier: Option<View> = None;
     let watching = client::watch(config, prefix, pace, None, &relist, |events, status| {
@@ -342,13 +343,11 @@ pub(crate) async fn front_end(
         standing.send_modify(|standing| {
             standing.applied = builder.revision();
             standing.cluster_id = builder.cluster_id();
-            standing.received = status.applied;
-            standing.leased = status.leased;
-            standing.doubted = status.doubted;
-            standing.unchecked = status.unchecked;
+            standing.follow(status);
         });
-        for (zone, revision) in builder.take_expired() {
-            tokio::spawn(follow_expiry(store.clone(), zone, revision));
+        expiries.note(builder.take_expired());
+        if let Some(at) = status.last_fresh {
+            checks.still_fresh(number, at);
         }
     });
     let reading = async {
@@ -365,15 +364,6 @@ pub(crate) async fn front_end(
         () = watching => {}
         () = rounds.serve() => {}
         () = reading => {}
-    }
-}
-
-/// Makes the serial of a zone follow an expiry, as front-ends do.
-async fn follow_expiry(store: Store, zone: Name, revision: i64) {
-    loop {
-        sleep(Duration::from_secs(2).mul_f64(fastrand::f64())).await;
-        if store.follow_expiry(&zone, revision).await.is_ok() {
-            return;
-        }
+        () = expiries.settle(&store) => {}
     }
 }

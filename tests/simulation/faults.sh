@@ -30,13 +30,14 @@ for patch in "$@"; do
   name=$(basename "$patch" .patch)
   take
   patch -d "$copy" -p1 -s --no-backup-if-mismatch <"tests/simulation/faults/$name.patch" || fail "$name does not apply: make the patch anew"
-  (cd "$copy" && CARGO_TARGET_DIR=$target cargo build -q "${quickly[@]}" --workspace --bin simulation) ||
-    fail "$name does not compile"
-  if (cd "$copy" && "$target/debug/simulation" --count 20000 >"$target/found"); then
+  (cd "$copy" && CARGO_TARGET_DIR=$target cargo build -q "${quickly[@]}" --workspace --bin simulation 2>"$target/built") ||
+    fail "$name does not compile: $(cat "$target/built")"
+  if (cd "$copy" && "$target/debug/simulation" --count 100000 >"$target/found" 2>&1); then
     say "NOT FOUND: $name"
     failed=1
   else
-    say "found: $name: $(grep -m1 '^BROKEN' "$target/found" | cut -c 9-120)"
+    broken=$(grep -m1 '^BROKEN' "$target/found") || fail "$name: the simulation does not run: $(tail -3 "$target/found")"
+    say "found: $name: ${broken:8:100}"
   fi
 done
 [ -z "$failed" ]

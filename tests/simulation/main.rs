@@ -27,7 +27,7 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// How many schedules are run.
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 100_000, conflicts_with = "replay")]
     count: u64,
     /// Run only the schedule of the seed, and tell all that happens.
     #[arg(long)]
@@ -35,13 +35,14 @@ struct Arguments {
     /// Break the front-ends in this way.
     #[arg(long)]
     defect: Option<actors::Defect>,
-    /// Leave out the items with these numbers.
-    #[arg(long, value_delimiter = ',')]
+    /// Leave out the schedule's items with these numbers.
+    #[arg(long, value_delimiter = ',', requires = "replay")]
     without: Vec<usize>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    run::abort_on_panic();
     let without: BTreeSet<usize> = arguments.without.into_iter().collect();
     let is_kept = match arguments.replay {
         true => search::replay(arguments.seed, &without, arguments.defect),

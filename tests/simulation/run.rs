@@ -1,10 +1,12 @@
 //! One run of a schedule.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use etcd::schema::key_text;
+use etcd::schema::{Prefix, key_text};
 use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -12,10 +14,11 @@ use tokio::time::{sleep, sleep_until, timeout};
 use crate::actors::{self, Defect, End};
 use crate::check::{self, Checks, Made};
 use crate::model::{Cluster, Cut, Network, State, now};
+use crate::reference;
 use crate::schedule::{Change, Fault, Item, MEMBERS, Schedule};
 
 /// How long everything may take to come to rest after the last fault.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_secs(20);
 
 /// What came of a run.
 pub(crate) struct Report {
@@ -48,8 +51,24 @@ impl Counts {
     }
 }
 
+thread_local! {
+    /// The seed of the run in this thread.
+    static SEED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Ends the program when anything panics. A task that does would otherwise just be gone.
+pub(crate) fn abort_on_panic() {
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        told(panic);
+        eprintln!("BROKEN: a panic in the run of seed {}", SEED.get());
+        std::process::exit(1);
+    }));
+}
+
 /// Runs a schedule, if need be with front-ends that are broken. The story is only told if it is asked for.
 pub(crate) fn run(schedule: &Schedule, defect: Option<Defect>, is_told: bool) -> Report {
+    SEED.set(schedule.seed);
     fastrand::seed(schedule.seed);
     let runtime = Builder::new_current_thread()
         .enable_time()
@@ -133,7 +152,7 @@ async fn simulate(schedule: &Schedule, defect: Option<Defect>, is_told: bool) ->
                         sleep_until(from).await;
                         let first = actors::front_end(
                             config.clone(),
-                            number + check::SUCCESSOR,
+                            number + check::PREDECESSOR,
                             checks.clone(),
                             defect,
                         );
@@ -379,7 +398,7 @@ fn heal(cluster: &Cluster, schedule: &Schedule) {
 /// Whether an announcer's records are there, or any.
 fn is_announced(cluster: &Cluster, instance: Option<u64>) -> bool {
     let state = cluster.lock();
-    let range = etcd::schema::Prefix::default().leased();
+    let range = Prefix::default().leased();
     let revision = state.store.revision();
     let found = state.store.range(&range.start, &range.end, revision);
     found.into_iter().any(|(key, _)| match instance {
@@ -388,49 +407,41 @@ fn is_announced(cluster: &Cluster, instance: Option<u64>) -> bool {
     })
 }
 
-/// Waits until every front-end has everything, and finds them of one mind.
+/// Waits until every front-end has caught up and all have the same serials.
 async fn rest(cluster: &Cluster, checks: &Checks, front_ends: &[(usize, JoinHandle<()>)]) {
     let deadline = now() + REST;
     loop {
-        let (id, last) = {
-            let state = cluster.lock();
-            let last = state
-                .store
-                .commits()
-                .next_back()
-                .map(|(_, commit)| commit.at);
-            (state.id, last)
-        };
-        let is_settled = front_ends.iter().all(|(number, _)| {
-            let front_end = checks.front_end(*number);
-            front_end.cluster_id == id && front_end.fresh > last
-        });
-        if is_settled {
-            break;
+        let behind: Vec<String> = front_ends
+            .iter()
+            .filter_map(|(number, _)| Some((number, behind(cluster, checks, *number)?)))
+            .map(|(number, what)| format!("front-end {number}: {what} in the end"))
+            .collect();
+        if behind.is_empty() {
+            return;
         }
         if now() > deadline {
-            checks.fault("a front-end does not catch up".into());
+            behind.into_iter().for_each(|fault| checks.fault(fault));
             return;
         }
         sleep(Duration::from_millis(500)).await;
     }
-    if front_ends.iter().any(|(_, task)| task.is_finished()) {
-        checks.fault("a front-end has panicked".into());
-    }
+}
+
+/// What a front-end still lacks.
+fn behind(cluster: &Cluster, checks: &Checks, number: usize) -> Option<String> {
     let state = cluster.lock();
-    let revision = state.store.revision();
-    let prefix = etcd::schema::Prefix::default();
-    let zones = crate::reference::zones(&state.store, &prefix, revision);
-    for (number, _) in front_ends {
-        let serials = checks.front_end(*number).serials;
-        for (apex, zone) in &zones {
-            let wanted = zone.settings.serial(zone.touched);
-            if serials.get(apex) != Some(&wanted) {
-                let serial = serials.get(apex);
-                checks.fault(format!(
-                    "front-end {number}: {apex} has the serial {serial:?} in the end, not {wanted}"
-                ));
-            }
-        }
+    let front_end = checks.front_end(number);
+    let last = state.store.commits().next_back();
+    if front_end.cluster_id != state.id || front_end.fresh <= last.map(|(_, commit)| commit.at) {
+        return Some("it has not caught up".into());
     }
+    let revision = state.store.revision();
+    let zones = reference::zones(&state.store, &Prefix::default(), revision);
+    zones.iter().find_map(|(apex, zone)| {
+        let (serial, wanted) = (
+            front_end.serials.get(apex),
+            zone.settings.serial(zone.touched),
+        );
+        (serial != Some(&wanted)).then(|| format!("{apex} has the serial {serial:?}, not {wanted}"))
+    })
 }

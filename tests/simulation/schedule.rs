@@ -123,6 +123,15 @@ pub(crate) enum How {
     AddAlias,
 }
 
+/// What a schedule has most of.
+#[derive(Clone, Copy)]
+enum Theme {
+    Mixed,
+    Announcers,
+    /// Imports that do not fit into a transaction.
+    LargeImports,
+}
+
 /// An import with so many names does not fit into a transaction.
 const MANY: usize = 130;
 
@@ -131,15 +140,25 @@ impl Schedule {
     pub(crate) fn new(seed: u64, without: &BTreeSet<usize>) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let trouble = Duration::from_millis(random.u64(500..6_000));
+        let theme = match random.u8(..100) {
+            0..1 => Theme::LargeImports,
+            1..13 => Theme::Announcers,
+            _ => Theme::Mixed,
+        };
         let mut kinds = Vec::new();
-        let writers = random.usize(1..=3);
+        let writers = match theme {
+            Theme::Announcers => random.usize(..2),
+            _ => random.usize(1..=3),
+        };
         for writer in 0..writers {
             kinds.extend(vec![Kind::Change(writer); random.usize(1..=5)]);
             kinds.extend(pick(&mut random, 0.1).then_some(Kind::KillWriter(writer)));
         }
-        for _ in 0..random.usize(..3) {
-            kinds.push(Kind::Announcer);
-        }
+        let announcers = match theme {
+            Theme::Announcers => random.usize(1..=3),
+            _ => random.usize(..3),
+        };
+        kinds.extend(vec![Kind::Announcer; announcers]);
         for _ in 0..random.usize(1..=2) {
             kinds.push(Kind::FrontEnd);
         }
@@ -153,8 +172,12 @@ impl Schedule {
         ] {
             kinds.extend(pick(&mut random, 0.3).then_some(Kind::Network(fault)));
         }
+        let cuts = match theme {
+            Theme::Announcers => 6,
+            _ => 3,
+        };
         for (kind, most) in [
-            (Kind::Cut, 3),
+            (Kind::Cut, cuts),
             (Kind::Isolated, 2),
             (Kind::NoLeader, 2),
             (Kind::Compaction, 3),
@@ -164,7 +187,6 @@ impl Schedule {
             }
         }
         kinds.extend(pick(&mut random, 0.05).then_some(Kind::Restore));
-        let large = pick(&mut random, 0.03);
         let client = |(number, kind): (usize, &Kind)| match kind {
             Kind::Announcer | Kind::FrontEnd => Some(number),
             _ => None,
@@ -175,7 +197,7 @@ impl Schedule {
         let items = items.filter(|(number, _)| !without.contains(number));
         let items = items.map(|(number, kind)| {
             let mut random = fastrand::Rng::with_seed(seed ^ (number as u64 + 1) << 40);
-            (number, kind.item(&mut random, trouble, &clients, large))
+            (number, kind.item(&mut random, trouble, &clients, theme))
         });
         Schedule {
             seed,
@@ -188,12 +210,16 @@ impl Schedule {
 impl Schedule {
     /// How long it may take after the last trouble until leases have expired and late messages have arrived.
     pub(crate) fn aftermath(&self) -> Duration {
-        let seconds = self.items.iter().map(|(_, item)| match item {
-            Item::Announcer { lease, .. } => *lease + 4,
-            Item::Network(Fault::IsSlow | Fault::Repeats, _) => 4,
-            _ => 1,
+        let leases = self.items.iter().filter_map(|(_, item)| match item {
+            Item::Announcer { lease, .. } => Some(lease + 2),
+            _ => None,
         });
-        Duration::from_secs(seconds.max().unwrap_or(0).into())
+        let late = self.items.iter().map(|(_, item)| match item {
+            Item::Network(Fault::IsSlow | Fault::Repeats, _) => 3,
+            _ => 0,
+        });
+        let seconds = leases.max().unwrap_or(1) + late.sum::<u32>();
+        Duration::from_secs(seconds.into())
     }
 }
 
@@ -222,7 +248,7 @@ impl Kind {
         random: &mut fastrand::Rng,
         trouble: Duration,
         clients: &[usize],
-        large: bool,
+        theme: Theme,
     ) -> Item {
         let at = |random: &mut fastrand::Rng| trouble.mul_f64(random.f64());
         let from = at(random);
@@ -232,7 +258,7 @@ impl Kind {
                 writer,
                 // Often several at the same time.
                 pause: trouble.mul_f64(random.f64().powi(3) / 3.0),
-                change: Change::random(random, large),
+                change: Change::random(random, theme),
             },
             Kind::KillWriter(writer) => Item::KillWriter { writer, at: from },
             Kind::Announcer => Item::Announcer {
@@ -281,10 +307,25 @@ const ZONES: usize = 3;
 pub(crate) const OWNERS: usize = 3;
 
 impl Change {
-    fn random(random: &mut fastrand::Rng, large: bool) -> Self {
+    fn random(random: &mut fastrand::Rng, theme: Theme) -> Self {
         // Most are about the first zone.
         let zone = |random: &mut fastrand::Rng| random.usize(..ZONES).min(random.usize(..ZONES));
-        match random.u8(..20) {
+        let kind = match theme {
+            // Those that stage a generation, switch to one, or delete some.
+            Theme::LargeImports if random.bool() => random.u8(15..20),
+            _ => random.u8(..20),
+        };
+        match kind {
+            0..3 if matches!(theme, Theme::LargeImports) => {
+                let (zone, edit) = (zone(random), Edit::random(random));
+                let edits = (0..MANY).map(|owner| Edit {
+                    zone,
+                    owner,
+                    how: How::Set,
+                    ..edit
+                });
+                Change::Edits(edits.collect())
+            }
             0..12 => Change::Edits(vec![Edit::random(random)]),
             12..14 => {
                 let count = random.usize(2..5);
@@ -303,9 +344,9 @@ impl Change {
                     true => ImportMode::Merge,
                     false => ImportMode::Replace,
                 },
-                names: match large {
-                    true => MANY,
-                    false => random.usize(..3),
+                names: match theme {
+                    Theme::LargeImports => MANY,
+                    _ => random.usize(..3),
                 },
                 address: random.u8(..4),
             },

@@ -56,7 +56,10 @@ pub(crate) fn search(first: u64, count: u64, defect: Option<Defect>) -> bool {
     let Some(seed) = failed.into_inner().expect("a run ends") else {
         return true;
     };
-    replay(seed, &shrink(seed, defect), defect)
+    if replay(seed, &shrink(seed, defect), defect) {
+        say("The same run has no fault any more: it does not follow from its seed alone.");
+    }
+    false
 }
 
 /// The items of a failing schedule that can be left out.
@@ -93,7 +96,7 @@ pub(crate) fn replay(seed: u64, without: &BTreeSet<usize>, defect: Option<Defect
         how += &format!(" --defect {}", defect.get_name());
     }
     say(&format!(
-        "\ncargo run -p simulation -- --replay --seed {seed}{how}\nfor {:?} this goes wrong:",
+        "\ntarget/debug/simulation --replay --seed {seed}{how}\nfor {:?} this goes wrong:",
         schedule.trouble
     ));
     for (number, item) in &schedule.items {

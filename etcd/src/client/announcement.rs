@@ -56,7 +56,7 @@ pub async fn announce(
             store.withdraw_leased(&announced).await
         }
         None => Err(ChangeError::Unknown(StoreError::Unreachable(
-            "no member has revoked the lease".into(),
+            "a lease that may hold the records was not revoked".into(),
         ))),
     };
     // Without their lease the records are gone, too.
@@ -134,8 +134,16 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
         // A lease that is about to expire must not wait for this.
         let third = Duration::from_secs(lease.ttl.into()) / 3;
         let announced = self.store.with_timeout(third);
-        self.leases.insert(lease.id);
-        match announced.announce(&self.announcement, lease).await {
+        // Before the write, which may be applied although `stop` ends this call.
+        let is_first = self.leases.insert(lease.id);
+        let result = announced.announce(&self.announcement, lease).await;
+        if let Err(error) = &result
+            && is_first
+            && !matches!(error, ChangeError::Unknown(_))
+        {
+            self.leases.remove(&lease.id);
+        }
+        match result {
             Ok(announced) => {
                 self.trouble = None;
                 self.leases = [lease.id].into();
@@ -144,14 +152,11 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
                 Ok(true)
             }
             Err(ChangeError::NotWritten(error) | ChangeError::Unknown(error))
-                if error.is_transient() =>
+                if error.is_transient() || matches!(error, StoreError::LeaseExpired) =>
             {
                 Err(error)
             }
             Err(error) => {
-                if !matches!(error, ChangeError::Unknown(_)) {
-                    self.leases.remove(&lease.id);
-                }
                 let trouble = Trouble::Refused(error.to_string());
                 self.tell_trouble(trouble, AnnouncementNews::Refused(error));
                 Ok(false)

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use etcd_client::Client;
 use tokio::task::JoinSet;
 
-use crate::client::connect::{Config, StoreError};
-use crate::client::now;
+use crate::client::connect::{Config, StoreError, now};
 use crate::txn::Lease;
 
 /// The longest wait for the answer to a keep-alive, as a share of the lease's lifetime. `etcd grpc-proxy` answers only when it renews the lease itself, three times
@@ -50,15 +49,15 @@ pub(super) fn prompt(config: &Config, seconds: u32) -> Config {
 }
 
 /// Keeps something under a lease with this lifetime, in seconds, until `stop` completes. Returns the lease if there is one:
-/// whoever has stopped it revokes it. Failures are retried, at one endpoint after the other. `config` is that of [`prompt`].
+/// whoever has stopped it revokes it. Failures are retried, at one endpoint after the other. `config` must come from [`prompt`].
 pub(super) async fn keep(
     config: &Config,
     seconds: u32,
     held: &mut impl Leasehold,
     stop: impl Future<Output = ()>,
 ) -> Option<i64> {
-    // That a keep-alive is missed is noticed after 0.74 of the lifetime: a third, and KEEP_ALIVE_SHARE. The rest has to be
-    // enough for a pause, to connect elsewhere, and to ask once.
+    // A missed keep-alive is noticed after at most 73 % of the lifetime: a third, and KEEP_ALIVE_SHARE. The rest must suffice to
+    // pause, connect elsewhere, and ask once.
     let pause_max = Duration::from_secs(seconds.into()) / 12;
     let mut keeper = Keeper {
         config: config.clone(),
@@ -85,7 +84,7 @@ pub(super) async fn keep(
     keeper.lease.map(|lease| lease.id)
 }
 
-/// Revokes a lease. Returns whether a member confirms it. All members are asked at once, because any may be down and shutdown
+/// Revokes a lease. Returns whether a member confirms that it is gone. All members are asked at once, because any may be down and shutdown
 /// waits for this.
 pub(super) async fn revoke(config: &Config, lease: i64) -> bool {
     let mut asked = JoinSet::new();
@@ -93,7 +92,11 @@ pub(super) async fn revoke(config: &Config, lease: i64) -> bool {
         let config = config.clone();
         asked.spawn(async move {
             let mut client = config.connect(&endpoint).await.ok()?;
-            client.lease_revoke(lease).await.ok()
+            let revoked = client.lease_revoke(lease).await.map(drop);
+            match revoked.map_err(|error| StoreError::from_etcd(error, &endpoint)) {
+                Ok(()) | Err(StoreError::LeaseExpired) => Some(()),
+                Err(_) => None,
+            }
         });
     }
     let revoked = async {
@@ -171,7 +174,7 @@ impl Keeper {
     ) -> Result<Lease, StoreError> {
         if let Some(lease) = self.lease {
             let left = client.lease_time_to_live(lease.id, None);
-            // Of less than a second 0 is left. Without the lease it is -1.
+            // etcd rounds down: 0 means less than a second; below 0 the lease is gone.
             if within(&self.config, endpoint, left).await?.ttl() >= 0 {
                 return Ok(lease);
             }

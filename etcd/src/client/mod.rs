@@ -17,8 +17,6 @@ mod registration;
 mod watch;
 mod write;
 
-use std::time::Instant;
-
 pub use announcement::{AnnouncementNews, announce};
 pub use connect::{
     Config, DiscoveredMembers, EndpointError, EndpointFault, Simulated, Store, StoreError, Tls,
@@ -34,8 +32,3 @@ pub use write::{
     ChangeError, Changed, CookieRead, CookieRotation, Exported, FileError, FileText, ImportHow,
     ImportMode, Imported, Progress, Raised, Removed,
 };
-
-/// Now, by tokio's clock, which a simulation pauses.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}

@@ -23,8 +23,9 @@ pub struct Mirror {
     /// Everything up to this revision has been passed on; none before the first complete list.
     applied: Option<i64>,
     leased: LeasedKeys,
-    /// After a watch has started in the past: the revision before its first one, which etcd must still have.
+    /// Set when a watch starts: the revision before its first. Nothing is proved until a read finds that etcd still has it.
     unchecked: Option<i64>,
+    ignores_deletions: bool,
     /// Whether the last proof that did not come lacked nothing but expiries.
     lacked_expiries: bool,
     /// Whether everything has to be listed before a watch can start.
@@ -75,6 +76,7 @@ impl Mirror {
             applied: None,
             leased: LeasedKeys::default(),
             unchecked: None,
+            ignores_deletions: false,
             lacked_expiries: false,
             list_due: true,
             is_doubted: false,
@@ -98,6 +100,12 @@ impl Mirror {
     /// The same mirror, which counts the keys of this range for its proofs of freshness. Without it there are none to count.
     pub fn counting(mut self, leased: Range<Vec<u8>>) -> Self {
         self.leased.set_range(leased);
+        self
+    }
+
+    /// The same mirror, for an owner to whom deletions do not matter: that a watch may lack some needs no check.
+    pub fn without_deletions(mut self) -> Self {
+        self.ignores_deletions = true;
         self
     }
 
@@ -146,7 +154,8 @@ impl Mirror {
         self.is_doubted
     }
 
-    /// Whether a deletion may be missing in the copy, until the history of a watch is checked.
+    /// Whether the copy may lack a deletion (etcd#18089), until a read shows that etcd still has the history before the watch,
+    /// or everything is listed.
     pub fn is_unchecked(&self) -> bool {
         self.unchecked.is_some()
     }
@@ -188,7 +197,7 @@ impl Mirror {
                     if header.member_id != 0 {
                         self.member_id = Some(header.member_id);
                     }
-                    if self.applied < Some(header.revision) {
+                    if !self.ignores_deletions {
                         self.unchecked = self.unchecked.or(self.applied);
                     }
                     self.state = State::Watching(Watch::new(now));
@@ -207,9 +216,10 @@ impl Mirror {
                 newest,
             } => self.head(now, header, (sent, newest), out),
             Input::HistoryChecked => {
-                self.unchecked = None;
-                if let State::Watching(watch) = &mut self.state {
-                    watch.is_checking = false;
+                if let State::Watching(watch) = &mut self.state
+                    && std::mem::take(&mut watch.is_checking)
+                {
+                    self.unchecked = None;
                 }
                 self.prove(out)
             }
@@ -236,7 +246,8 @@ impl Mirror {
                 if watch.due(&self.pace).is_some_and(|due| now >= due) {
                     let is_applied =
                         |(_, newest): (Instant, Newest)| newest.is_applied(self.applied);
-                    let lacks_expiries = watch.proof_due.is_some_and(is_applied);
+                    let lacks_expiries =
+                        !watch.is_checking && watch.proof_due.is_some_and(is_applied);
                     // If another watch does not bring them either, the copy is wrong.
                     self.list_due |= lacks_expiries && self.lacked_expiries;
                     self.lacked_expiries = lacks_expiries;
@@ -487,10 +498,12 @@ impl Mirror {
         };
         if newest.is_covered(self.applied, self.leased.count()) {
             if let Some(revision) = self.unchecked {
-                return match std::mem::replace(&mut watch.is_checking, true) {
-                    true => Action::Wait,
-                    false => Action::CheckHistory { revision },
-                };
+                // One read at a time: the answer to a read of the head key leads here again.
+                if watch.is_reading() {
+                    return Action::Wait;
+                }
+                watch.is_checking = true;
+                return Action::CheckHistory { revision };
             }
             watch.proof_due = None;
             self.failures = 0;

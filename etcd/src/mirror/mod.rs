@@ -17,9 +17,9 @@
 //!   between the two.
 //! - Changes are passed on revision by revision: each whole, in order, once. A response marked as a fragment is held
 //!   back until the rest of it has arrived.
-//! - A watch that starts in the past may lack deletions of its first revision, if etcd compacts to exactly that revision
-//!   before it has read them (etcd#18089). So a read before it opens, and one before its first proof of freshness, have to
-//!   find the revision before.
+//! - If etcd compacts to exactly a watch's first revision, the watch may omit that revision's deletions (etcd#18089). So the
+//!   revision before is read twice: before the watch opens, and before its first proof. If it is compacted, everything is
+//!   listed.
 //! - After a lost connection the watch resumes after the last applied revision. Everything is listed again only if etcd
 //!   has compacted that revision, is another cluster, or has gone back in time (a restore). The receiver keeps serving
 //!   the old copy until [`Event::Listed`]. A copy from a file is resumed in the same way.

@@ -172,8 +172,8 @@ fn oldest(prefix: &Prefix, zone: &Name) -> Get {
 impl Plan {
     /// This plan, with an entry in the journal of each zone that it changes.
     ///
-    /// It fails if its entry is there already. A proxy in front of etcd may send a request twice, and what the plan was made
-    /// from may be as it was when the second one arrives.
+    /// The transaction fails if an entry is there already: a proxy may send it twice, and by then its other comparisons may hold
+    /// again.
     pub fn recorded(&self, prefix: &Prefix, reads: &Reads, stamp: &Stamp) -> Result<Self, NoPlan> {
         let first = |change: &ZoneChange| first(prefix, &change.zone);
         let pruning = || self.changes.iter().filter(|change| change.prunes);
@@ -190,10 +190,8 @@ impl Plan {
         for change in &self.changes {
             let (zone, id) = (change.zone.clone(), stamp.id);
             if change.kept.entries > 0 {
-                let (key, entry) = (
-                    Key::Journal { zone, id },
-                    change.entry(&stamp.author, id.at),
-                );
+                let key = Key::Journal { zone, id };
+                let entry = change.entry(&stamp.author, id.at);
                 plan.unchanged(prefix, &key, 0);
                 plan.put(prefix, &key, encode(&entry));
             }
@@ -203,6 +201,16 @@ impl Plan {
             }
         }
         Ok(plan)
+    }
+
+    /// Where this plan writes an entry with this id; none if no zone that it changes keeps a journal.
+    pub fn entry(&self, prefix: &Prefix, id: EntryId) -> Option<Get> {
+        let change = self.changes.iter().find(|change| change.kept.entries > 0)?;
+        let zone = change.zone.clone();
+        Some(Get {
+            keys_only: true,
+            ..Get::key(prefix, &Key::Journal { zone, id })
+        })
     }
 
     /// Deletes entries, the oldest first, so that the journal never has a hole.

@@ -54,7 +54,7 @@ pub use zones::{
     Raise, accept, cookie, forget_serial, new_zone, raise_serials, sweep, zone_remove, zone_set,
 };
 
-/// The most puts and deletes, or reads, in one transaction. etcd's limit is 128 operations by default.
+/// The most puts and deletes, or reads besides that of a journal entry, in one transaction. etcd's limit is 128 operations by default.
 pub const OPS_MAX: usize = 120;
 
 /// The most octets of keys and values in one transaction. etcd's limit is 1.5 MiB by default.

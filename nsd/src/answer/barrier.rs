@@ -18,12 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use etcd::client::Store;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
-use crate::served::Standing;
 use crate::supervisor::contain_panic;
 
 /// The most queries that wait. Others get SERVFAIL at once, so that an outage cannot exhaust memory.
@@ -141,20 +139,6 @@ impl Barrier {
     pub fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
     }
-}
-
-/// Waits until the view has everything that was written before the call. Returns whether it has.
-pub async fn confirm(store: &Store, mut standing: watch::Receiver<Standing>) -> bool {
-    let before = standing.borrow().received;
-    let Ok((cluster_id, newest)) = store.newest().await else {
-        return false;
-    };
-    // etcd was restored to an earlier revision, which has to be listed first.
-    if Some(newest.store) < before {
-        return false;
-    }
-    let covers = |standing: &Standing| standing.covers(cluster_id, &newest);
-    standing.wait_for(covers).await.is_ok()
 }
 
 /// The rounds of a barrier.

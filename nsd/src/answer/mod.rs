@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-pub use barrier::{Barrier, Rounds, confirm};
+pub use barrier::{Barrier, Rounds};
 pub use reply::{Messages, Reply};
 pub use request::{Confirmation, Peer, Request};
 pub use responder::Responder;

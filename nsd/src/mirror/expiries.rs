@@ -23,14 +23,14 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// The zones in which leases have expired, each with the revision of the last expiry.
 #[derive(Default)]
-pub(super) struct Expiries {
+pub struct Expiries {
     zones: Mutex<BTreeMap<Name, i64>>,
     noted: Notify,
 }
 
 impl Expiries {
     /// Adds zones.
-    pub(super) fn note(&self, zones: BTreeMap<Name, i64>) {
+    pub fn note(&self, zones: BTreeMap<Name, i64>) {
         if zones.is_empty() {
             return;
         }
@@ -47,7 +47,7 @@ impl Expiries {
     }
 
     /// Follows expiries for ever.
-    pub(super) async fn settle(&self, store: &Store) {
+    pub async fn settle(&self, store: &Store) {
         let mut is_denied = false;
         loop {
             self.noted.notified().await;

@@ -121,15 +121,8 @@ impl Feed {
         let before = self.publisher.standing().cluster_id;
         self.publisher.update(|standing| {
             update_from(standing, &builder);
-            standing.received = status.applied;
-            standing.leased = status.leased;
-            standing.last_fresh = status.last_fresh;
-            standing.watching = status.watching;
-            standing.doubted = status.doubted || self.is_restarted;
-            standing.unchecked = status.unchecked;
-            standing.endpoint.clone_from(&status.endpoint);
-            standing.member_id = status.member_id;
-            standing.trouble.clone_from(&status.trouble);
+            standing.follow(status);
+            standing.doubted |= self.is_restarted;
             standing.lists += lists;
             if before.is_some() && before != standing.cluster_id {
                 standing.cluster_changes += 1;

@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use builder::Builder;
-use expiries::Expiries;
+pub use expiries::Expiries;
 use feed::{Feed, update_from};
 pub use guard::Guard;
 use saver::Saver;

@@ -47,8 +47,12 @@ impl Saver {
 
     /// Writes the snapshot, unless `last` is the edition that is served.
     pub(super) async fn save(&self, last: &mut Option<Edition>) {
-        // After a restart nothing would say that the copy was in doubt.
-        if self.edition() == *last || self.publisher.standing().doubted {
+        // After a restart nothing would tell that the copy was in doubt or unchecked.
+        let is_sure = {
+            let standing = self.publisher.standing();
+            !standing.doubted && !standing.unchecked
+        };
+        if self.edition() == *last || !is_sure {
             return;
         }
         let (builder, path) = (self.builder.clone(), self.path.clone());

@@ -24,13 +24,13 @@ use reload::Reload;
 pub(crate) use signals::{Effect, Signals};
 
 use crate::admin;
-use crate::answer::{self, Barrier, Service};
+use crate::answer::{Barrier, Service};
 use crate::config::{Config, ServeOptions, UnusableSettings};
 use crate::fleet::{self, Phase};
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::policy::Policy;
-use crate::served::Standing;
+use crate::served::{self, Standing};
 use crate::server::{self, ConnectionLimits, Connections, EncryptedAddresses, Encryption, Sockets};
 use crate::supervisor::Supervisor;
 
@@ -309,7 +309,7 @@ fn barrier(
     let (barrier, rounds) = Barrier::new(BARRIER_TIMEOUT, move || {
         let (store, standing) = (store.with_timeout(BARRIER_TIMEOUT), standing.clone());
         async move {
-            let confirmed = answer::confirm(&store, standing);
+            let confirmed = served::confirm(&store, standing);
             let confirmed = tokio::time::timeout(BARRIER_TIMEOUT, confirmed).await;
             confirmed.unwrap_or(false)
         }

@@ -7,6 +7,7 @@
 //! - `standing`: the state of the mirror.
 
 mod changes;
+mod confirm;
 mod proof;
 mod publish;
 mod standing;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 pub use changes::ZoneChange;
 #[cfg(test)]
 pub(crate) use changes::log as log_changes;
+pub use confirm::confirm;
 pub use proof::Proof;
 use proof::Proved;
 pub use publish::Publisher;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use etcd::client::MirrorStatus;
 use etcd::mirror::Newest;
 
 /// RRsets that etcd has lost, and zone keys, each of which counts as one more.
@@ -44,7 +45,8 @@ pub struct Standing {
     pub watching: bool,
     /// Whether the copy may differ from etcd until everything is listed again.
     pub doubted: bool,
-    /// Whether a deletion may be missing in the copy, until the history of a watch is checked.
+    /// Whether the copy may lack a deletion (etcd#18089), until a read shows that etcd still has the history before the watch,
+    /// or everything is listed.
     pub unchecked: bool,
     /// The endpoint in use.
     pub endpoint: String,
@@ -81,13 +83,26 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Takes over the state of the watch.
+    pub fn follow(&mut self, status: &MirrorStatus) {
+        self.received = status.applied;
+        self.leased = status.leased;
+        self.last_fresh = status.last_fresh;
+        self.watching = status.watching;
+        self.doubted = status.doubted;
+        self.unchecked = status.unchecked;
+        self.endpoint.clone_from(&status.endpoint);
+        self.member_id = status.member_id;
+        self.trouble.clone_from(&status.trouble);
+    }
+
     /// How long ago the copy was last proved complete.
     pub fn age(&self) -> Option<Duration> {
         self.last_fresh.map(|at| at.elapsed())
     }
 
     /// Whether the view has everything that this cluster had then. A view of another cluster does not, however high its
-    /// revision, nor does one that is in doubt or lacks a check. Zones that are held back say so themselves
+    /// revision, nor does one that is doubted or unchecked. Zones that are held back say so themselves
     /// ([`Zone::is_held`](crate::zone::Zone::is_held)), and keep no promise.
     pub fn covers(&self, cluster_id: u64, newest: &Newest) -> bool {
         !self.doubted

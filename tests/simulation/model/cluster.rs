@@ -195,10 +195,10 @@ impl Cluster {
         });
     }
 
-    /// Makes everything before a revision unreadable.
-    pub(crate) fn compact(&self, back: i64) {
+    /// Compacts all but the last revisions.
+    pub(crate) fn compact(&self, kept: i64) {
         self.change(|state| {
-            let until = state.store.revision() - back;
+            let until = state.store.revision() - kept;
             state.store.compacted = state.store.compacted.max(until);
         });
     }
@@ -262,7 +262,8 @@ impl Cluster {
         self.change(|state| state.catch_up(member));
     }
 
-    /// Has the cluster agree on a change that came to a member. It may come true although this fails.
+    /// Has the cluster agree on a change that came to a member. If the leader changes meanwhile, this may fail although the change
+    /// is made.
     pub(super) async fn propose<T>(
         &self,
         member: usize,
@@ -286,7 +287,10 @@ impl Cluster {
             }
             let changed = change(state);
             state.catch_up(member);
-            changed
+            match state.term != term && state.random.bool() {
+                true => Err(Status::unavailable("etcdserver: request timed out")),
+                false => changed,
+            }
         })
     }
 
@@ -376,6 +380,11 @@ impl State {
         self.leases = leases.collect();
     }
 
+    /// The leases that there are.
+    pub(super) fn leases(&self) -> BTreeSet<i64> {
+        self.leases.keys().copied().collect()
+    }
+
     /// Grants a lease, and returns its ID.
     pub(super) fn grant(&mut self, ttl: Duration) -> i64 {
         let id = self.random.i64(1..);
@@ -388,6 +397,10 @@ impl State {
     /// Renews a lease. Returns its lifetime; none if there is no such lease.
     pub(super) fn keep_alive(&mut self, id: i64) -> Option<Duration> {
         let lease = self.leases.get_mut(&id)?;
+        // It is about to be revoked, and etcd waits for that.
+        if lease.expires <= now() {
+            return None;
+        }
         lease.expires = now() + lease.ttl;
         Some(lease.ttl)
     }

@@ -50,10 +50,14 @@ impl Member {
 
     /// Waits until the member may answer reads. Returns the revision that it then reads at.
     async fn ready(&self, is_serializable: bool) -> Result<i64, Status> {
+        let id = self.cluster.lock().id;
         if !is_serializable {
             self.cluster.linearize(self.index).await;
         }
         let mut state = self.cluster.lock();
+        if state.id != id {
+            return Err(Status::unavailable("etcdserver: server stopped"));
+        }
         if is_serializable && state.is_isolated(self.index) && state.random.bool() {
             return Err(Status::unavailable("etcdserver: no leader"));
         }
@@ -121,17 +125,10 @@ impl PbKvService for Member {
                 responses,
             }));
         }
-        let leases = txn.success.iter().filter_map(|op| match &op.request {
-            Some(PbTxnOpRequest::RequestPut(put)) => Some(put.lease).filter(|lease| *lease != 0),
-            _ => None,
-        });
         let answer = self.cluster.propose(self.index, |state| {
-            for lease in leases {
-                if state.time_left(lease).is_none() {
-                    return Err(Status::not_found("etcdserver: requested lease not found"));
-                }
-            }
-            let (succeeded, responses) = state.store.txn(&txn, now())?;
+            let leases = state.leases();
+            let is_lease = |id| leases.contains(&id);
+            let (succeeded, responses) = state.store.txn(&txn, now(), is_lease)?;
             Ok(PbTxnResponse {
                 header: self.header(state, state.store.revision()),
                 succeeded,
@@ -273,7 +270,9 @@ impl Member {
         let cluster = &self.cluster;
         let cluster_id = cluster.lock().id;
         while let Ok(Some(PbLeaseKeepAliveRequest { id })) = requests.message().await {
-            cluster.wait_for_line(self.client, self.index).await;
+            if !cluster.wait_for_line(self.client, self.index).await {
+                break;
+            }
             cluster.linearize(self.index).await;
             let answer = {
                 let mut state = cluster.lock();
@@ -305,7 +304,7 @@ impl Member {
             return;
         };
         let cluster = &self.cluster;
-        let (cluster_id, mut next, history, begun) = {
+        let (cluster_id, mut next, begun) = {
             let state = cluster.lock();
             let applied = state.applied(self.index);
             let begun = PbWatchResponse {
@@ -317,9 +316,13 @@ impl Member {
                 0 => applied + 1,
                 from => from,
             };
-            // What is there already is read from the history; what comes later is sent as it comes.
-            (state.id, next, applied, begun)
+            (state.id, next, begun)
         };
+        // etcd reads the revision for its first message before it adds the watch.
+        let pause = cluster.lock().delay();
+        sleep(pause).await;
+        // What is there already is read from the history; what comes later is sent as it comes.
+        let history = cluster.lock().applied(self.index);
         if let Fate::Ended = self.send(&answers, begun).await {
             return;
         }

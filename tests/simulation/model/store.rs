@@ -15,6 +15,12 @@ const OPS_MAX: usize = 128;
 /// The most octets of a request, as in etcd's defaults.
 const OCTETS_MAX: usize = 3 << 19;
 
+/// Whoever asks for more keys than this is listing.
+const PAGE_MIN: i64 = 100;
+
+/// How many pages a list has.
+const PAGES: usize = 3;
+
 /// A key after a change.
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
@@ -122,11 +128,12 @@ impl Store {
         change.end();
     }
 
-    /// Does what a transaction asks for. The member that answers reads at `read`.
+    /// Does what a transaction asks for. Its reads see what was there before; puts and deletions have no response.
     pub(crate) fn txn(
         &mut self,
         txn: &PbTxnRequest,
         at: Instant,
+        is_lease: impl Fn(i64) -> bool,
     ) -> Result<(bool, Vec<PbResponseOp>), Status> {
         check(txn)?;
         let succeeded = txn.compare.iter().all(|compare| self.holds(compare));
@@ -142,6 +149,13 @@ impl Store {
                     response: Some(PbTxnOpResponse::ResponseRange(self.read(range, revision)?)),
                 });
             }
+        }
+        let lacks_lease = ops.iter().any(|op| match &op.request {
+            Some(PbTxnOpRequest::RequestPut(put)) => put.lease != 0 && !is_lease(put.lease),
+            _ => false,
+        });
+        if lacks_lease {
+            return Err(Status::not_found("etcdserver: requested lease not found"));
         }
         let mut change = Change::new(self, at);
         for op in ops {
@@ -200,8 +214,8 @@ impl Store {
             _ => modified != wanted,
         };
         match found.is_empty() {
-            // A single key that does not exist counts as one of revision 0; of a range, nothing is compared.
-            true => !compare.range_end.is_empty() || holds(0),
+            // etcd compares a key that does not exist as one of revision 0.
+            true => holds(0),
             false => found.iter().all(|(_, version)| holds(version.modified)),
         }
     }
@@ -236,6 +250,8 @@ impl Store {
         }
         let limit = match range.limit {
             0 => found.len(),
+            // Lists come in pages, however short they are.
+            limit if limit > PAGE_MIN => found.len().div_ceil(PAGES).max(1),
             limit => limit as usize,
         };
         let more = found.len() > limit;

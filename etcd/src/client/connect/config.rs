@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use etcd_client::{Channel, Client, ConnectOptions};
 
@@ -28,11 +28,11 @@ pub struct Config {
     pub discover: bool,
     /// The members found that way. Clones share them.
     pub discovered: DiscoveredMembers,
-    /// A simulation, in the place of the network and the time of day.
+    /// Replaces the network and the time of day in the simulation.
     pub simulated: Option<Arc<dyn Simulated>>,
 }
 
-/// What a simulation has in the place of the network and the time of day. All other time is tokio's, which can be paused.
+/// Replaces the network and the time of day in the simulation. All other time is tokio's, which can be paused.
 pub trait Simulated: fmt::Debug + Send + Sync {
     /// Connects to one endpoint.
     fn connect(&self, endpoint: &str) -> Channel;
@@ -181,6 +181,11 @@ impl Config {
             Err(_) => Err(StoreError::timeout(endpoint)),
         }
     }
+}
+
+/// Now, by tokio's clock, which a simulation pauses.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// Whether a URL may have this host: a name, an IPv4 address, or an IPv6 address in brackets.

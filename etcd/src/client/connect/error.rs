@@ -49,6 +49,7 @@ pub enum StoreError {
 
 // gRPC status codes.
 const INVALID_ARGUMENT: i32 = 3;
+const NOT_FOUND: i32 = 5;
 const PERMISSION_DENIED: i32 = 7;
 const RESOURCE_EXHAUSTED: i32 = 8;
 const FAILED_PRECONDITION: i32 = 9;
@@ -88,6 +89,7 @@ impl StoreError {
         match code {
             OUT_OF_RANGE if message.contains("compacted") => StoreError::Compacted,
             RESOURCE_EXHAUSTED if message.contains("space exceeded") => StoreError::Full,
+            NOT_FOUND if message.contains("lease not found") => StoreError::LeaseExpired,
             PERMISSION_DENIED => StoreError::Denied(message),
             UNAUTHENTICATED => StoreError::unauthenticated(&message),
             // etcd uses these codes for authentication errors and for others.
@@ -260,6 +262,11 @@ mod tests {
                 RESOURCE_EXHAUSTED,
                 "etcdserver: too many requests",
                 "unreachable",
+            ),
+            (
+                NOT_FOUND,
+                "etcdserver: requested lease not found",
+                "expired",
             ),
             (PERMISSION_DENIED, "etcdserver: permission denied", "denied"),
             (

@@ -9,6 +9,7 @@ mod fault;
 mod store;
 mod tls;
 
+pub(crate) use config::now;
 pub use config::{Config, EndpointError, Simulated};
 pub(crate) use convert::{MESSAGE_MAX, from_watch, header, key_value, kv_client};
 pub use discovered::DiscoveredMembers;

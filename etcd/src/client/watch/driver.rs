@@ -39,7 +39,8 @@ pub struct MirrorStatus {
     pub watching: bool,
     /// Whether the copy may be wrong, until all of it is listed again.
     pub doubted: bool,
-    /// Whether a deletion may be missing in the copy, until the history of a watch is checked.
+    /// Whether the copy may lack a deletion (etcd#18089), until a read shows that etcd still has the history before the watch,
+    /// or everything is listed.
     pub unchecked: bool,
     /// The last failure, cleared by the next proof of freshness.
     pub trouble: Option<String>,
@@ -222,8 +223,9 @@ impl Driver {
                 });
             }
             Action::CheckHistory { revision } => {
-                self.proof =
-                    self.request(|connection| connection.check(self.head.clone(), revision));
+                self.proof = self.request(|connection| {
+                    connection.check_history(self.head.clone(), revision, false)
+                });
             }
             Action::ReadHead => {
                 self.proof = self

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::driver::{Driver, MirrorStatus};
-use crate::client::connect::Store;
-use crate::client::now;
+use crate::client::connect::{Store, now};
 use crate::client::read::recorded;
 use crate::mirror::{Event, Failure, Mirror, Pace, Resume};
 use crate::model::Name;
@@ -57,7 +56,7 @@ impl Store {
         let range = self.prefix().journals_and_head();
         let driver = Driver::new(config, self.prefix(), range, from.revision);
         let mut follower = Follower::new(self.prefix(), &from, zones, tell);
-        let mirror = Mirror::resume(now(), pace, from);
+        let mirror = Mirror::resume(now(), pace, from).without_deletions();
         let never = Notify::new();
         let sink = |events, status: &MirrorStatus| follower.follow(now(), events, status);
         super::drive(driver, mirror, &never, sink).await
@@ -293,6 +292,7 @@ mod tests {
             leased: 0,
             watching: true,
             doubted,
+            unchecked: false,
             trouble: None,
         }
     }

@@ -15,8 +15,7 @@ pub use journal::JournalNews;
 use tokio::sync::Notify;
 use trouble::Trouble;
 
-use crate::client::connect::Config;
-use crate::client::now;
+use crate::client::connect::{Config, now};
 use crate::mirror::{Event, Input, Mirror, Pace, Resume};
 use crate::schema::Prefix;
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use etcd_client::{Client, GetOptions, Txn, TxnOp, WatchOptions, WatchStream};
 use tokio::task::JoinHandle;
 
-use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, kv_client};
-use crate::client::now;
+use crate::client::connect::{Config, MESSAGE_MAX, StoreError, header, kv_client, now};
 use crate::client::read::{PageSize, decode, found, next_key};
 use crate::mirror::{Input, Newest};
 use crate::txn::Found;
@@ -89,7 +88,10 @@ impl Connection {
             .with_range(range.end)
             .with_start_revision(from)
             .with_fragment();
-        let (check, watch) = (self.check(head, from - 1), self.watch.watch_client());
+        let (check, watch) = (
+            self.check_history(head, from - 1, true),
+            self.watch.watch_client(),
+        );
         let mut watch = watch.max_decoding_message_size(MESSAGE_MAX);
         let endpoint = self.endpoint.clone();
         let told = move |error| StoreError::from_etcd(error, &endpoint);
@@ -103,13 +105,18 @@ impl Connection {
         })
     }
 
-    /// Finds out whether etcd still has a revision. If it has compacted up to the first one of a watch, that lacks the deletions
-    /// of that revision without an error (etcd#18089).
-    pub(super) fn check(&self, head: Vec<u8>, revision: i64) -> Pending<Input> {
-        let options = GetOptions::new()
-            .with_revision(revision)
-            .with_serializable()
-            .with_count_only();
+    /// Reads at a revision, the one before a watch's first. Fails with `Compacted` if the watch may lack deletions (etcd#18089).
+    /// A serializable read may be answered from the cache of `etcd grpc-proxy`.
+    pub(super) fn check_history(
+        &self,
+        head: Vec<u8>,
+        revision: i64,
+        is_serializable: bool,
+    ) -> Pending<Input> {
+        let mut options = GetOptions::new().with_revision(revision).with_count_only();
+        if is_serializable {
+            options = options.with_serializable();
+        }
         let (mut kv, endpoint) = (kv_client(&self.read), self.endpoint.clone());
         Box::pin(async move {
             let there = kv.get(head, Some(options)).await;

@@ -6,8 +6,8 @@
 //! its answer does not arrive, the attempt is withdrawn, so that it can no longer be applied, and the history of the
 //! head key shows whether it was. Only then is the change read, planned and sent again.
 //!
-//! A proxy in front of etcd may also send an attempt twice, and pass on the second answer only. So all attempts at a change have
-//! the same entry in the journal, which is written once: whoever finds it there has made the change already.
+//! A proxy may send an attempt twice and return only the second answer. So all attempts at a change write the same journal
+//! entry, and only if it is absent. An attempt that fails and finds the entry was applied before.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -149,7 +149,8 @@ impl<'a> Attempts<'a> {
         }
         let attempt = Attempt(fastrand::u128(..));
         let plan = plan.attempted(self.store.prefix(), attempt);
-        let entry = self.entry(&plan);
+        let id = self.stamp().id;
+        let entry = plan.entry(self.store.prefix(), id);
         let all: Vec<Get> = gets.iter().chain(&entry).cloned().collect();
         match self.store.commit(&plan, &all).await {
             Ok(Committed::At(revision)) => Ok(self.done(revision)),
@@ -196,13 +197,6 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Where a plan writes the entry of the change, in one of the journals.
-    fn entry(&self, plan: &Plan) -> Option<Get> {
-        let zone = plan.changes.first()?.zone.clone();
-        let id = self.stamp.as_ref()?.id;
-        Some(Get::key(self.store.prefix(), &Key::Journal { zone, id }))
-    }
-
     fn is_over(&self) -> bool {
         self.tries >= TRIES || self.store.is_late()
     }
@@ -233,7 +227,7 @@ impl<'a> Attempts<'a> {
 
 impl Store {
     /// Who makes a change, now.
-    pub(super) fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> Stamp {
         let now = self.config.time_of_day().duration_since(UNIX_EPOCH);
         Stamp {
             author: self.author().clone(),

@@ -166,7 +166,7 @@ fn join(prefix: &Prefix, reads: &Reads, zones: &[ZoneUpdate]) -> Result<Planned,
     }
     plan.put(prefix, &Key::Head, b"{}".to_vec());
     plan.compares = compares(zones, |planned| planned.compares.clone());
-    if plan.compares.len() > OPS_MAX && plan.ops.len() <= OPS_MAX {
+    if plan.compares.len() + plan.changes.len() > OPS_MAX && plan.ops.len() <= OPS_MAX {
         let serial =
             |planned: &ZoneUpdate| Get::key(prefix, &Key::Serial(planned.zone.apex.clone()));
         let serials: Vec<Get> = zones.iter().map(serial).collect();

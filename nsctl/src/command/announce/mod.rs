@@ -113,8 +113,8 @@ pub(super) async fn announce(context: &Context, announce: Announce) -> Result<()
 /// How long etcd may take before anything is started.
 const EARLY: Duration = Duration::from_secs(2);
 
-/// Finds out whether the rules of zones allow it before anything is started. Trouble with etcd is no reason not to start the
-/// command: the announcer will report it.
+/// Asks etcd whether the rules of zones allow the records. If etcd does not answer, the command starts all the same, and the
+/// announcer reports the trouble.
 async fn refuse_early(
     context: &Context,
     announcement: &Announcement,
