@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::leased::LeasedKeys;
-use super::watch::{HeadRead, Watch};
+use super::watch::{HeadRead, Watch, by_revision};
 use super::{
     Action, Cause, Event, Failure, Header, Input, KeyChange, KeyValue, Newest, Pace, Resume,
 };
@@ -422,28 +422,14 @@ impl Mirror {
         if fragment {
             return Action::Wait;
         }
-        let changes = std::mem::take(&mut watch.fragments);
-        // etcd guarantees the order. If it is broken, nothing that follows can be trusted.
-        if changes
-            .windows(2)
-            .any(|pair| pair[1].mod_revision < pair[0].mod_revision)
-        {
+        let Some(groups) = by_revision(std::mem::take(&mut watch.fragments)) else {
             return self.distrust(now, out);
-        }
-        let mut changes = changes.into_iter().peekable();
-        while let Some(first) = changes.next() {
-            let revision = first.mod_revision;
-            let mut group = vec![first];
-            while let Some(change) = changes.next_if(|change| change.mod_revision == revision) {
-                group.push(change);
-            }
+        };
+        for (revision, changes) in groups {
             if self.applied.is_none_or(|applied| revision > applied) {
                 self.applied = Some(revision);
-                self.leased.apply(&group);
-                out.push(Event::Revision {
-                    revision,
-                    changes: group,
-                });
+                self.leased.apply(&changes);
+                out.push(Event::Revision { revision, changes });
             }
         }
         self.prove(out)

@@ -77,3 +77,17 @@ impl Watch {
         due.into_iter().flatten().min()
     }
 }
+
+/// The changes of each revision. None if they are not in order: etcd guarantees that, and without it nothing that follows can
+/// be trusted.
+pub(super) fn by_revision(changes: Vec<KeyChange>) -> Option<Vec<(i64, Vec<KeyChange>)>> {
+    let mut groups: Vec<(i64, Vec<KeyChange>)> = Vec::new();
+    for change in changes {
+        match groups.last_mut() {
+            Some((revision, _)) if change.mod_revision < *revision => return None,
+            Some((revision, group)) if change.mod_revision == *revision => group.push(change),
+            _ => groups.push((change.mod_revision, vec![change])),
+        }
+    }
+    Some(groups)
+}
