@@ -383,10 +383,9 @@ impl Mirror {
         self.was_unauthenticated = is_unauthenticated;
         self.member_id = None;
         let (shortest, longest) = self.pace.pause;
-        let limit = shortest
-            .saturating_mul(1 << self.failures.min(16))
-            .min(longest);
-        let pause = Duration::from_secs_f64(limit.as_secs_f64() * self.random.f64());
+        let limit = shortest.saturating_mul(1 << self.failures.min(16));
+        let limit = limit.min(longest).as_secs_f64();
+        let pause = Duration::from_secs_f64(limit * self.random.f64());
         self.failures = self.failures.saturating_add(1);
         self.state = State::Pausing { until: now + pause };
         Action::Disconnect
@@ -395,10 +394,8 @@ impl Mirror {
     /// Whether another cluster answers. The id 0 is no cluster's: `etcd grpc-proxy` sends it in the first response of a
     /// watch that it has merged with another client's.
     fn is_other_cluster(&self, header: Header) -> bool {
-        header.cluster_id != 0
-            && self
-                .cluster_id
-                .is_some_and(|known| known != header.cluster_id)
+        let is_other = |known| known != header.cluster_id;
+        header.cluster_id != 0 && self.cluster_id.is_some_and(is_other)
     }
 
     fn changes(

@@ -119,7 +119,9 @@ impl Bench {
         };
         assert_eq!(bench.feed(page), Action::Watch { from: revision + 1 });
         assert_eq!(bench.feed(Input::Watching(at(revision))), Action::ReadHead);
-        assert_eq!(bench.head(revision, revision), Action::Wait);
+        let check = Action::CheckHistory { revision };
+        assert_eq!(bench.head(revision, revision), check);
+        assert_eq!(bench.feed(Input::HistoryChecked), Action::Wait);
         assert_eq!(bench.events, [Event::Fresh { at: bench.now }]);
         bench
     }
@@ -500,6 +502,7 @@ fn expiries_that_do_not_come_over_two_watches_make_it_list_again() {
     assert_eq!(bench.mirror.leased(), 1);
     bench.feed(Input::Watching(at(13)));
     bench.head_and_leased(14, 11, 1);
+    bench.feed(Input::HistoryChecked);
     assert_eq!(bench.events, [Event::Fresh { at: bench.now }]);
 }
 
@@ -634,6 +637,7 @@ fn pauses_are_random_bounded_and_reset() {
     bench.feed(Input::Connected);
     bench.feed(Input::Watching(at(10)));
     bench.head(10, 10);
+    bench.feed(Input::HistoryChecked);
     bench.feed(failed(Failure::Unreachable));
     assert!(bench.mirror.deadline() - bench.now <= Duration::from_millis(100));
 }
@@ -702,6 +706,7 @@ fn a_member_that_takes_no_token_is_left() {
     bench.feed(Input::Connected);
     bench.feed(Input::Watching(at(10)));
     bench.head(10, 10);
+    bench.feed(Input::HistoryChecked);
     bench.feed(failed(Failure::Unauthenticated));
     assert_eq!(bench.mirror.endpoint(), next);
 }
@@ -903,6 +908,7 @@ fn a_copy_is_doubted_until_it_is_listed_again() {
         assert_eq!(bench.mirror.last_fresh(), None, "{fault:?}");
         bench.feed(Input::Watching(at(20)));
         bench.head(20, 20);
+        bench.feed(Input::HistoryChecked);
         assert_eq!(bench.mirror.last_fresh(), Some(bench.now), "{fault:?}");
     }
     // The same if there is no connection.
