@@ -1,12 +1,15 @@
 //! Those who use the cluster: writers, announcers and front-ends, each with the product's own code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use etcd::client::{self, AnnouncementNews, ChangeError, Config, ImportHow, Simulated, Store};
-use etcd::mirror::{Event, Pace};
+use etcd::client::{
+    self, AnnouncementNews, ChangeError, Config, ImportHow, JournalNews, Simulated, Store,
+};
+use etcd::mirror::{Event, Pace, Resume};
 use etcd::model::Rrset;
 use etcd::model::zonefile::Checked;
 use etcd::model::{
@@ -366,4 +369,37 @@ pub(crate) async fn front_end(
         () = reading => {}
         () = expiries.settle(&store) => {}
     }
+}
+
+/// What a follower of journals was told.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// It follows what comes after this revision.
+    pub(crate) from: i64,
+    /// The changes, each with its revision and its zone.
+    pub(crate) changes: Vec<(i64, Name)>,
+}
+
+/// Follows all journals from a revision on, as `nsctl watch` does.
+pub(crate) async fn follow(store: Store, from: i64, told: Arc<Mutex<Told>>) {
+    told.lock().expect("nobody has panicked").from = from;
+    let resume = Resume {
+        cluster_id: 1,
+        revision: from,
+        leased: HashSet::new(),
+    };
+    let tell = |news| {
+        match news {
+            JournalNews::Changes(changes) => {
+                let changes = changes.into_iter();
+                let changes = changes.map(|change| (change.revision, change.zone));
+                let mut told = told.lock().expect("nobody has panicked");
+                told.changes.extend(changes);
+            }
+            JournalNews::OtherHistory => return ControlFlow::Break(()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    };
+    store.follow_journals(resume, None, tell).await;
 }

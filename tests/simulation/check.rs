@@ -371,6 +371,25 @@ pub(crate) fn history(
     faults
 }
 
+/// All entries of journals after a revision, each with its own and its zone.
+pub(crate) fn recorded(store: &Store, after: i64) -> Vec<(i64, Name)> {
+    let prefix = Prefix::default();
+    let mut all = Vec::new();
+    for (revision, commit) in store.commits().filter(|(revision, _)| *revision > after) {
+        let mut keys: Vec<&Vec<u8>> = commit.keys.iter().collect();
+        keys.sort();
+        for key in keys {
+            let is_there = store.get(key, revision).is_some();
+            if let Ok(Key::Journal { zone, .. }) = prefix.decode(key)
+                && is_there
+            {
+                all.push((revision, zone));
+            }
+        }
+    }
+    all
+}
+
 /// Checks that a change has made of the zones what it is about.
 fn has_effect(change: &Change, old: &Zones, new: &Zones) -> Result<(), String> {
     let records = |zones: &Zones, zone: usize| {

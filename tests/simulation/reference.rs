@@ -97,7 +97,8 @@ pub(crate) fn zones(store: &Store, prefix: &Prefix, revision: i64) -> Zones {
     zones
 }
 
-fn rdata(rrset: &Rrset) -> BTreeSet<Vec<u8>> {
+/// The records of an RRset.
+pub(crate) fn rdata(rrset: &Rrset) -> BTreeSet<Vec<u8>> {
     let wire = rrset.rdata().iter().map(|rdata| rdata.wire().to_vec());
     wire.collect()
 }

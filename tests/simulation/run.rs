@@ -6,16 +6,20 @@ use std::panic;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use etcd::client::Config;
+use etcd::model::Rtype;
 use etcd::schema::{Prefix, key_text};
+use etcd::txn::Moment;
 use tokio::runtime::Builder;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout, timeout_at};
 
-use crate::actors::{self, Defect, End};
+use crate::actors::{self, Defect, End, Told};
 use crate::check::{self, Checks, Made};
 use crate::model::{Cluster, Cut, Network, State, now};
-use crate::reference;
-use crate::schedule::{Change, Fault, Item, MEMBERS, Schedule};
+use crate::reference::{self, Records};
+use crate::schedule::{Change, Fault, Item, MEMBERS, Parting, Schedule};
 
 /// How long everything may take to come to rest after the last fault.
 const REST: Duration = Duration::from_secs(20);
@@ -85,156 +89,323 @@ async fn simulate(schedule: &Schedule, defect: Option<Defect>, is_told: bool) ->
     let cluster = Cluster::start(MEMBERS, schedule.seed);
     cluster.lock().log = is_told.then(Vec::new);
     let started = now();
-    let config = |client| actors::config(&cluster, client, started);
-    actors::prepare(&actors::store(&config(0), "the preparations")).await;
-    let began = now();
-    let checks = Checks::new(&cluster);
-    let made: AllMade = Arc::default();
-    cluster.set_network(network(schedule));
-    let at = |offset: Duration| tokio::time::Instant::from_std(began + offset);
+    let prepared = actors::config(&cluster, 0, started);
+    actors::prepare(&actors::store(&prepared, "the preparations")).await;
+    let scene = Scene {
+        schedule,
+        checks: Checks::new(&cluster),
+        cluster,
+        defect,
+        started,
+        began: now(),
+        made: Arc::default(),
+        end: Arc::default(),
+    };
+    scene.play().await;
+    scene.report(is_told)
+}
 
-    let mut writers: BTreeMap<usize, Vec<(Duration, String, Change)>> = BTreeMap::new();
-    let mut kills = BTreeMap::new();
-    let mut announcers = Vec::new();
-    let mut front_ends = Vec::new();
-    for (number, item) in &schedule.items {
-        match item.clone() {
-            Item::Change {
-                writer,
-                pause,
-                change,
-            } => {
-                writers
-                    .entry(writer)
-                    .or_default()
-                    .push((pause, format!("change {number}"), change))
+/// A run under way.
+struct Scene<'s> {
+    schedule: &'s Schedule,
+    cluster: Arc<Cluster>,
+    checks: Checks,
+    defect: Option<Defect>,
+    started: Instant,
+    /// When the preparations had ended.
+    began: Instant,
+    made: AllMade,
+    /// Ends the announcers that stay.
+    end: Arc<Notify>,
+}
+
+type Announcers = Vec<(u64, JoinHandle<Option<bool>>)>;
+
+type FrontEnds = Vec<(usize, JoinHandle<()>)>;
+
+impl Scene<'_> {
+    fn config(&self, client: usize) -> Config {
+        actors::config(&self.cluster, client, self.started)
+    }
+
+    fn at(&self, offset: Duration) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.began + offset)
+    }
+
+    /// Lets everything happen, and waits until it has come to rest.
+    async fn play(&self) {
+        self.cluster.set_network(network(self.schedule));
+        let writers = self.start_writers();
+        let announcers = self.start_announcers();
+        let front_ends = self.start_front_ends();
+        let told = self.start_follower();
+        for (_, item) in &self.schedule.items {
+            let (cluster, item) = (self.cluster.clone(), item.clone());
+            tokio::spawn(disturb(cluster, item, self.began));
+        }
+        sleep_until(self.at(self.schedule.trouble)).await;
+        heal(&self.cluster, self.schedule);
+        self.end_writers(writers).await;
+        self.check_announced().await;
+        self.end.notify_waiters();
+        self.end_announcers(announcers).await;
+        sleep(self.schedule.aftermath()).await;
+        if is_announced(&self.cluster, None) {
+            let fault = "records stay although all announcers are gone";
+            self.checks.fault(fault.into());
+        }
+        rest(&self.cluster, &self.checks, &front_ends).await;
+        self.check_follower(&told).await;
+        self.check_past().await;
+    }
+
+    fn start_writers(&self) -> Vec<JoinHandle<()>> {
+        let mut writers: BTreeMap<usize, Vec<(Duration, String, Change)>> = BTreeMap::new();
+        let mut kills = BTreeMap::new();
+        for (number, item) in &self.schedule.items {
+            match item.clone() {
+                Item::Change {
+                    writer,
+                    pause,
+                    change,
+                } => {
+                    let changes = writers.entry(writer).or_default();
+                    changes.push((pause, format!("change {number}"), change));
+                }
+                Item::KillWriter { writer, at } => drop(kills.insert(writer, self.at(at))),
+                _ => {}
             }
-            Item::KillWriter { writer, at } => drop(kills.insert(writer, at)),
-            Item::Announcer {
+        }
+        let start = |(writer, changes): (usize, _)| {
+            let task = tokio::spawn(write(self.config(writer), changes, self.made.clone()));
+            if let Some(kill) = kills.get(&writer).copied() {
+                let task = task.abort_handle();
+                tokio::spawn(async move {
+                    sleep_until(kill).await;
+                    task.abort();
+                });
+            }
+            task
+        };
+        writers.into_iter().map(start).collect()
+    }
+
+    async fn end_writers(&self, writers: Vec<JoinHandle<()>>) {
+        for task in writers {
+            if timeout(REST, task).await.is_err() {
+                self.checks.fault("a writer does not come to an end".into());
+            }
+        }
+    }
+
+    fn start_announcers(&self) -> Announcers {
+        let mut announcers = Vec::new();
+        for (number, item) in &self.schedule.items {
+            let Item::Announcer {
                 owner,
                 address,
                 lease,
                 from,
                 until,
-                is_killed,
-            } => {
-                let store = actors::store(&config(*number), "an announcement");
-                let (from, until) = (at(from), at(until));
-                let instance = *number as u64;
-                announcers.push((
-                    instance,
-                    tokio::spawn(async move {
-                        sleep_until(from).await;
-                        let stop = async {
-                            sleep_until(until).await;
-                            if is_killed {
-                                std::future::pending::<()>().await;
-                            }
-                        };
-                        let announced =
-                            actors::announce(&store, owner, address, (lease, instance), stop);
-                        match is_killed {
-                            true => tokio::time::timeout_at(until, announced)
-                                .await
-                                .ok()
-                                .flatten(),
-                            false => announced.await,
-                        }
-                    }),
-                ));
-            }
-            Item::FrontEnd { from, until } => {
-                let (config, checks, number) = (config(*number), checks.clone(), *number);
-                let (from, until) = (at(from), at(until));
-                front_ends.push((
-                    number,
-                    tokio::spawn(async move {
-                        sleep_until(from).await;
-                        let first = actors::front_end(
-                            config.clone(),
-                            number + check::PREDECESSOR,
-                            checks.clone(),
-                            defect,
-                        );
-                        let _ = tokio::time::timeout_at(until, first).await;
-                        actors::front_end(config, number, checks, defect).await;
-                    }),
-                ));
-            }
-            Item::Network(..) => {}
-            other => drop(tokio::spawn(disturb(cluster.clone(), other, began))),
-        }
-    }
-    let mut writing = Vec::new();
-    for (writer, changes) in writers {
-        let (config, made) = (config(writer), made.clone());
-        let task = tokio::spawn(write(config, changes, made.clone()));
-        if let Some(kill) = kills.get(&writer) {
-            let (task, kill) = (task.abort_handle(), at(*kill));
-            tokio::spawn(async move {
-                sleep_until(kill).await;
-                task.abort();
+                how,
+            } = item.clone()
+            else {
+                continue;
+            };
+            let store = actors::store(&self.config(*number), "an announcement");
+            let (from, until) = (self.at(from), self.at(until));
+            let (instance, end) = (*number as u64, self.end.clone());
+            let task = tokio::spawn(async move {
+                sleep_until(from).await;
+                let stop = async {
+                    match how {
+                        Parting::Stops => sleep_until(until).await,
+                        Parting::IsKilled => std::future::pending().await,
+                        Parting::Stays => end.notified().await,
+                    }
+                };
+                let announced = actors::announce(&store, owner, address, (lease, instance), stop);
+                match how {
+                    Parting::IsKilled => timeout_at(until, announced).await.ok().flatten(),
+                    Parting::Stops | Parting::Stays => announced.await,
+                }
             });
+            announcers.push((instance, task));
         }
-        writing.push(task);
+        announcers
     }
 
-    sleep_until(at(schedule.trouble)).await;
-    heal(&cluster, schedule);
-    for task in writing {
-        match timeout(REST, task).await {
-            Err(_) => checks.fault("a writer does not come to an end".into()),
-            Ok(Err(error)) if error.is_panic() => {
-                checks.fault(format!("a writer has panicked: {error}"))
-            }
-            Ok(_) => {}
+    /// Checks that those who stay are announced. A CNAME record, or the lack of a zone, is a reason not to be.
+    async fn check_announced(&self) {
+        let stays = |(_, item): &(usize, Item)| {
+            matches!(
+                item,
+                Item::Announcer {
+                    how: Parting::Stays,
+                    ..
+                }
+            )
+        };
+        if !self.schedule.items.iter().any(stays) {
+            return;
         }
-    }
-    for (instance, task) in announcers {
-        let ended = timeout(REST, task).await;
-        match ended {
-            Err(_) => checks.fault(format!("announcer {instance} does not come to an end")),
-            Ok(Err(error)) => checks.fault(format!("announcer {instance} has panicked: {error}")),
-            Ok(Ok(withdrawn)) => {
-                // A restore may have brought them back.
-                let is_restored = cluster.lock().began_at().is_some();
-                let is_there = is_announced(&cluster, Some(instance));
-                if withdrawn == Some(true) && is_there && !is_restored {
-                    checks.fault(format!(
-                        "announcer {instance} is gone, and its records are not"
-                    ));
+        sleep(self.schedule.aftermath()).await;
+        let zones = {
+            let state = self.cluster.lock();
+            let revision = state.store.revision();
+            reference::zones(&state.store, &Prefix::default(), revision)
+        };
+        for (number, item) in &self.schedule.items {
+            if let Item::Announcer {
+                owner,
+                how: Parting::Stays,
+                ..
+            } = item
+            {
+                let owner = actors::owner_name(0, *owner);
+                let zone = owner.ancestors().find_map(|name| zones.get(&name));
+                let is_free = |zone: &reference::Zone| {
+                    !zone.records.contains_key(&(owner.clone(), Rtype::CNAME))
+                };
+                let instance = *number as u64;
+                if zone.is_some_and(is_free) && !is_announced(&self.cluster, Some(instance)) {
+                    let fault = format!("announcer {instance} stays, and its records are gone");
+                    self.checks.fault(fault);
                 }
             }
         }
     }
-    sleep(schedule.aftermath()).await;
-    if is_announced(&cluster, None) {
-        checks.fault("records stay although all announcers are gone".into());
-    }
-    rest(&cluster, &checks, &front_ends).await;
 
-    let made = made.lock().expect("no writer has panicked").clone();
-    let state = cluster.lock();
-    let since = state.began_at();
-    for fault in check::history(&checks, (state.id, &state.store), since, &made) {
-        checks.fault(fault);
+    async fn end_announcers(&self, announcers: Announcers) {
+        for (instance, task) in announcers {
+            let Ok(withdrawn) = timeout(REST, task).await else {
+                let fault = format!("announcer {instance} does not come to an end");
+                self.checks.fault(fault);
+                continue;
+            };
+            // A restore may have brought them back.
+            let is_restored = self.cluster.lock().began_at().is_some();
+            let is_there = is_announced(&self.cluster, Some(instance));
+            if withdrawn.ok().flatten() == Some(true) && is_there && !is_restored {
+                let fault = format!("announcer {instance} is gone, and its records are not");
+                self.checks.fault(fault);
+            }
+        }
     }
-    let mut story = state.log.clone().unwrap_or_default();
-    if is_told {
-        story.extend(tell(&state, &made, started));
+
+    fn start_front_ends(&self) -> FrontEnds {
+        let mut front_ends = Vec::new();
+        for (number, item) in &self.schedule.items {
+            let Item::FrontEnd { from, until } = item.clone() else {
+                continue;
+            };
+            let (config, checks, number) = (self.config(*number), self.checks.clone(), *number);
+            let (from, until, defect) = (self.at(from), self.at(until), self.defect);
+            let task = tokio::spawn(async move {
+                sleep_until(from).await;
+                let first = number + check::PREDECESSOR;
+                let first = actors::front_end(config.clone(), first, checks.clone(), defect);
+                let _ = timeout_at(until, first).await;
+                actors::front_end(config, number, checks, defect).await;
+            });
+            front_ends.push((number, task));
+        }
+        front_ends
     }
-    let (views, proofs, reads) = checks.counts();
-    Report {
-        faults: checks.faults(),
-        counts: Counts {
-            runs: 1,
-            changes: made.len(),
-            revisions: state.store.commits().count(),
-            views,
-            proofs,
-            reads,
-        },
-        story,
+
+    /// Starts a follower of all journals, if there is to be one. It begins after the preparations.
+    fn start_follower(&self) -> Option<Arc<Mutex<Told>>> {
+        let is_follower = |(_, item): &&(usize, Item)| matches!(item, Item::Follower);
+        let (number, _) = self.schedule.items.iter().find(is_follower)?;
+        let store = actors::store(&self.config(*number), "nothing");
+        let (told, revision) = (Arc::default(), self.cluster.lock().store.revision());
+        tokio::spawn(actors::follow(store, revision, Arc::clone(&told)));
+        Some(told)
+    }
+
+    /// Checks that a follower was told every change, once and in order.
+    async fn check_follower(&self, told: &Option<Arc<Mutex<Told>>>) {
+        let Some(told) = told else { return };
+        let deadline = now() + REST;
+        loop {
+            let fault = {
+                let (state, told) = (
+                    self.cluster.lock(),
+                    told.lock().expect("it has not panicked"),
+                );
+                // Whoever has followed another history is told, and starts anew.
+                if state.began_at().is_some() {
+                    return;
+                }
+                let all = check::recorded(&state.store, told.from);
+                (told.changes != all).then(|| format!("told {:?} of {all:?}", told.changes))
+            };
+            match fault {
+                None => return,
+                Some(fault) if now() > deadline => return self.checks.fault(fault),
+                Some(_) => sleep(Duration::from_millis(500)).await,
+            }
+        }
+    }
+
+    /// Checks that what the journal says of the past is so, for some moments.
+    async fn check_past(&self) {
+        let Some((zone, part)) = self.schedule.items.iter().find_map(|(_, item)| match item {
+            Item::Past { zone, part } => Some((*zone, *part)),
+            _ => None,
+        }) else {
+            return;
+        };
+        let (revision, apex) = (
+            self.cluster.lock().store.revision(),
+            actors::zone_name(zone),
+        );
+        let then = (revision as f64 * part) as i64;
+        let store = actors::store(&self.config(0), "nothing");
+        let past = match store.zone_past(&apex, Moment::Revision(then)).await {
+            Ok(Ok(past)) => past.past,
+            // Its archive may be missing, if the writer that replaced the zone was killed.
+            Ok(Err(_)) => return,
+            Err(error) => return self.checks.fault(format!("the past of {apex}: {error}")),
+        };
+        let state = self.cluster.lock();
+        let zones = reference::zones(&state.store, &Prefix::default(), then);
+        let zone = zones.get(&apex);
+        let wanted = zone.map_or_else(Records::new, |zone| zone.records.clone());
+        let told = past.rrsets.iter();
+        let told: Records = told
+            .map(|(place, rrset)| (place.clone(), reference::rdata(rrset)))
+            .collect();
+        if past.settings.is_some() != zone.is_some() || told != wanted {
+            let fault = format!("at revision {then} {apex} had {wanted:?}, and not {told:?}");
+            self.checks.fault(fault);
+        }
+    }
+
+    fn report(&self, is_told: bool) -> Report {
+        let made = self.made.lock().expect("no writer has panicked");
+        let state = self.cluster.lock();
+        let since = state.began_at();
+        for fault in check::history(&self.checks, (state.id, &state.store), since, &made) {
+            self.checks.fault(fault);
+        }
+        let mut story = state.log.clone().unwrap_or_default();
+        if is_told {
+            story.extend(tell(&state, &made, self.started));
+        }
+        let (views, proofs, reads) = self.checks.counts();
+        Report {
+            faults: self.checks.faults(),
+            counts: Counts {
+                runs: 1,
+                changes: made.len(),
+                revisions: state.store.commits().count(),
+                views,
+                proofs,
+                reads,
+            },
+            story,
+        }
     }
 }
 
@@ -263,11 +434,7 @@ fn tell(state: &State, made: &[Made], started: Instant) -> Vec<String> {
 }
 
 /// Makes changes one after the other.
-async fn write(
-    config: etcd::client::Config,
-    changes: Vec<(Duration, String, Change)>,
-    all: AllMade,
-) {
+async fn write(config: Config, changes: Vec<(Duration, String, Change)>, all: AllMade) {
     for (pause, label, change) in changes {
         sleep(pause).await;
         let store = actors::store(&config, &label);
@@ -374,10 +541,16 @@ async fn disturb(cluster: Arc<Cluster>, item: Item, began: Instant) {
             until(at).await;
             cluster.restore(back);
         }
+        Item::Revocation { at } => {
+            until(at).await;
+            cluster.revoke_any();
+        }
         Item::Change { .. }
         | Item::KillWriter { .. }
         | Item::Announcer { .. }
         | Item::FrontEnd { .. }
+        | Item::Follower
+        | Item::Past { .. }
         | Item::Network(..) => {}
     }
 }

@@ -36,11 +36,16 @@ pub(crate) enum Item {
         lease: u32,
         from: Duration,
         until: Duration,
-        /// Whether it is killed then, without a withdrawal.
-        is_killed: bool,
+        how: Parting,
     },
     /// A front-end starts; after some time it is lost, and another one starts from nothing.
     FrontEnd { from: Duration, until: Duration },
+    /// Somebody follows all journals from the start.
+    Follower,
+    /// The past of a zone is looked up in the end: that of this part of all revisions.
+    Past { zone: usize, part: f64 },
+    /// Somebody else revokes a lease.
+    Revocation { at: Duration },
     /// The network does something to messages, with this likelihood.
     Network(Fault, f64),
     /// A client and a member cannot talk.
@@ -63,6 +68,16 @@ pub(crate) enum Item {
     Compaction { at: Duration, kept: i64 },
     /// A backup of this many revisions ago is restored.
     Restore { at: Duration, back: i64 },
+}
+
+/// How an announcer ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Parting {
+    /// It withdraws its records.
+    Stops,
+    IsKilled,
+    /// It stays longer than all trouble, and then stops.
+    Stays,
 }
 
 /// What the network does.
@@ -186,9 +201,16 @@ impl Schedule {
                 kinds.extend(vec![kind; random.usize(1..=most)]);
             }
         }
-        kinds.extend(pick(&mut random, 0.05).then_some(Kind::Restore));
+        for (kind, likelihood) in [
+            (Kind::Restore, 0.05),
+            (Kind::Revocation, 0.1),
+            (Kind::Follower, 0.3),
+            (Kind::Past, 0.5),
+        ] {
+            kinds.extend(pick(&mut random, likelihood).then_some(kind));
+        }
         let client = |(number, kind): (usize, &Kind)| match kind {
-            Kind::Announcer | Kind::FrontEnd => Some(number),
+            Kind::Announcer | Kind::FrontEnd | Kind::Follower => Some(number),
             _ => None,
         };
         let clients = kinds.iter().enumerate().filter_map(client);
@@ -234,6 +256,9 @@ enum Kind {
     KillWriter(usize),
     Announcer,
     FrontEnd,
+    Follower,
+    Past,
+    Revocation,
     Network(Fault),
     Cut,
     Isolated,
@@ -267,12 +292,22 @@ impl Kind {
                 lease: random.u32(2..5),
                 from,
                 until,
-                is_killed: random.bool(),
+                how: match random.u8(..4) {
+                    0 | 1 => Parting::Stops,
+                    2 => Parting::IsKilled,
+                    _ => Parting::Stays,
+                },
             },
             Kind::FrontEnd => Item::FrontEnd {
                 from: from.mul_f64(0.3),
                 until,
             },
+            Kind::Follower => Item::Follower,
+            Kind::Past => Item::Past {
+                zone: random.usize(..ZONES),
+                part: random.f64(),
+            },
+            Kind::Revocation => Item::Revocation { at: from },
             Kind::Network(fault) => Item::Network(fault, random.f64().powi(2) * 0.3),
             Kind::Cut => Item::Cut {
                 client: clients[random.usize(..clients.len())],

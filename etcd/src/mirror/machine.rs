@@ -23,7 +23,7 @@ pub struct Mirror {
     /// Everything up to this revision has been passed on; none before the first complete list.
     applied: Option<i64>,
     leased: LeasedKeys,
-    /// Set when a watch starts: the revision before its first. Nothing is proved until a read finds that etcd still has it.
+    /// Set by the first changes of a watch: the revision before it, which a read has to find before anything is proved.
     unchecked: Option<i64>,
     ignores_deletions: bool,
     /// Whether the last proof that did not come lacked nothing but expiries.
@@ -197,10 +197,8 @@ impl Mirror {
                     if header.member_id != 0 {
                         self.member_id = Some(header.member_id);
                     }
-                    if !self.ignores_deletions {
-                        self.unchecked = self.unchecked.or(self.applied);
-                    }
-                    self.state = State::Watching(Watch::new(now));
+                    let before = self.applied.filter(|_| !self.ignores_deletions);
+                    self.state = State::Watching(Watch::new(now, before));
                     return self.ask_proof(now);
                 }
                 Action::Wait
@@ -219,7 +217,7 @@ impl Mirror {
                 if let State::Watching(watch) = &mut self.state
                     && std::mem::take(&mut watch.is_checking)
                 {
-                    self.unchecked = None;
+                    (watch.before, self.unchecked) = (None, None);
                 }
                 self.prove(out)
             }
@@ -419,12 +417,14 @@ impl Mirror {
         if fragment {
             return Action::Wait;
         }
+        let before = watch.before;
         let Some(groups) = by_revision(std::mem::take(&mut watch.fragments)) else {
             return self.distrust(now, out);
         };
         for (revision, changes) in groups {
             if self.applied.is_none_or(|applied| revision > applied) {
                 self.applied = Some(revision);
+                self.unchecked = self.unchecked.or(before);
                 self.leased.apply(&changes);
                 out.push(Event::Revision { revision, changes });
             }
@@ -480,7 +480,7 @@ impl Mirror {
             return Action::Wait;
         };
         if newest.is_covered(self.applied, self.leased.count()) {
-            if let Some(revision) = self.unchecked {
+            if let Some(revision) = self.unchecked.or(watch.before) {
                 // One read at a time: the answer to a read of the head key leads here again.
                 if watch.is_reading() {
                     return Action::Wait;

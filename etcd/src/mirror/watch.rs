@@ -15,6 +15,8 @@ pub(super) struct Watch {
     pub(super) proof_next: Instant,
     /// The read in progress, with the revision that had been applied when it was sent.
     pub(super) proof_asked: Option<HeadRead>,
+    /// The revision before its first one, until etcd is known to have that still.
+    pub(super) before: Option<i64>,
     /// Whether a check of the history is in progress.
     pub(super) is_checking: bool,
     /// What a read that was sent at this moment has told. It proves freshness once the copy has all of that.
@@ -30,12 +32,13 @@ pub(super) struct HeadRead {
 
 impl Watch {
     /// A watch that was opened just now. It asks for a proof at once.
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, before: Option<i64>) -> Self {
         Watch {
             fragments: Vec::new(),
             progress: None,
             proof_next: now,
             proof_asked: None,
+            before,
             is_checking: false,
             proof_due: None,
         }

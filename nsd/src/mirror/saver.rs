@@ -47,12 +47,9 @@ impl Saver {
 
     /// Writes the snapshot, unless `last` is the edition that is served.
     pub(super) async fn save(&self, last: &mut Option<Edition>) {
-        // After a restart nothing would tell that the copy was in doubt or unchecked.
-        let is_sure = {
-            let standing = self.publisher.standing();
-            !standing.doubted && !standing.unchecked
-        };
-        if self.edition() == *last || !is_sure {
+        // After a restart nothing would say that the copy was in doubt. One that is only unchecked is worth keeping: it hardly ever
+        // lacks a deletion, and the audit would find that.
+        if self.edition() == *last || self.publisher.standing().doubted {
             return;
         }
         let (builder, path) = (self.builder.clone(), self.path.clone());

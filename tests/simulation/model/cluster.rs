@@ -220,6 +220,17 @@ impl Cluster {
         });
     }
 
+    /// Revokes a lease that does not last long, as an operator could: that of an announcer.
+    pub(crate) fn revoke_any(&self) {
+        self.change(|state| {
+            let mut leases = state.leases.iter();
+            let short = leases.find(|(_, lease)| lease.ttl < Duration::from_secs(60));
+            if let Some(id) = short.map(|(id, _)| *id) {
+                state.revoke(id);
+            }
+        });
+    }
+
     /// Brings changes to a member.
     async fn replicate(self: Arc<Self>, member: usize) {
         loop {
