@@ -245,6 +245,9 @@ pub(crate) fn history(
     let zones = |revision| checks.zones(cluster_id, store, revision);
     // A change that was planned from the history before a restore may meet the same revisions again, with another past.
     let is_sure = |made: &Made| since.is_none_or(|since| made.began > since);
+    let is_mixed = made
+        .iter()
+        .any(|made| since.is_some_and(|since| made.began <= since && made.ended > since));
     let spans_restore = |entry: &JournalEntry| {
         let mut made = made.iter();
         made.any(|made| entry.author.why.as_ref() == Some(&made.label) && !is_sure(made))
@@ -342,8 +345,9 @@ pub(crate) fn history(
                 ));
             }
         }
-        for zone in new.values() {
-            faults.extend(broken_rule(revision, zone));
+        if !is_mixed {
+            let zones = new.values();
+            faults.extend(zones.filter_map(|zone| broken_rule(revision, zone)));
         }
         let labels = journal
             .values()
