@@ -155,7 +155,8 @@ pub(crate) async fn make(store: &Store, change: &Change) -> End {
             };
             store.update(None, &update, &|_| {}).await.map(|changed| {
                 let written = changed.iter().any(|changed| changed.written);
-                let revisions = changed.iter().map(|changed| changed.revision);
+                let all = changed.iter().filter(|changed| changed.written == written);
+                let revisions = all.map(|changed| changed.revision);
                 (revisions.max().unwrap_or(0), written)
             })
         }
