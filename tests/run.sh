@@ -3,8 +3,8 @@
 # of the library without its client, unit tests, some seconds of fuzzing, the integration tests
 # against real etcd clusters, the simulation, instruction counts, and the benchmarks in short. Ends with a non-zero exit at the first step that fails, and names it.
 #
-#   bash tests/run.sh             some 25 minutes on two cores
-#   bash tests/run.sh --long      the tests that take longer too (NSD_TEST_LONG=1)
+#   bash tests/run.sh             some 30 minutes on two cores
+#   bash tests/run.sh --long      the tests that take longer too: over two hours (NSD_TEST_LONG=1)
 #
 # NSD_TEST_SEED=N gives the random faults of seed N again; a run prints its seed.
 # Without a Docker engine the integration tests run on etcd processes; NSD_TEST_ETCD_IMAGE= (set,
@@ -78,7 +78,8 @@ run cargo test --workspace --lib --bins
 step "fuzz smoke" bash tests/fuzz/smoke.sh
 step "etcd image" etcd_image
 step "libfaketime" faketime
-run cargo test --workspace --test '*' -- --test-threads=2
+# The binary is named so that the features stay the same, and nothing is built anew.
+run cargo test --workspace --test '*' --bin simulation -- --test-threads=2
 simulation=(--count 100000)
 if [ -n "${NSD_TEST_LONG:-}" ]; then
   simulation=(--seed "${NSD_TEST_SEED:-$RANDOM$RANDOM}" --count 2000000)
