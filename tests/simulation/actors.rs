@@ -136,6 +136,11 @@ impl End {
     }
 }
 
+/// The target of all aliases.
+pub(crate) fn alias() -> Rdata {
+    Rdata::parse(Rtype::CNAME, "n9.example.net.").expect("a name")
+}
+
 /// Adds the zones that there are at the start.
 pub(crate) async fn prepare(store: &Store) {
     for zone in 0..2 {
@@ -220,7 +225,6 @@ pub(crate) async fn make(store: &Store, change: &Change) -> End {
 fn edit(edit: &Edit) -> ModelEdit {
     let (rtype, rdata) = (Rtype::A, vec![address(edit.address)]);
     let ttl = Some(60);
-    let alias = || Rdata::parse(Rtype::CNAME, "n9.example.net.").expect("a name");
     ModelEdit {
         owner: owner_name(edit.zone, edit.owner),
         change: match edit.how {

@@ -1,7 +1,7 @@
 //! The write protocol, the mirror and the views in a simulation: the product's own client code against a model of etcd, in one
 //! thread and on a virtual clock. What happens in a run follows from a seed.
 //!
-//! - `schedule`: what happens in a run; `run`: lets it happen.
+//! - `schedule`: what happens in a run; `run`: lets it happen; `trouble`: what goes wrong.
 //! - `actors`: writers, announcers and front-ends, which are the product's own code.
 //! - `model`: an etcd cluster behind a network.
 //! - `reference`: what a store means, worked out in the simplest way; `check`: what has to be true.
@@ -14,6 +14,7 @@ mod reference;
 mod run;
 mod schedule;
 mod search;
+mod trouble;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;

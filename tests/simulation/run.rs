@@ -16,10 +16,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout, timeout_at};
 
 use crate::actors::{self, Defect, End, Told};
-use crate::check::{self, Checks, Made};
-use crate::model::{Cluster, Cut, Network, State, now};
+use crate::check::{self, Checks, History, Made};
+use crate::model::{Cluster, State, now};
 use crate::reference::{self, Records};
-use crate::schedule::{Change, Fault, Item, MEMBERS, Parting, Schedule};
+use crate::schedule::{Change, Item, MEMBERS, Parting, Schedule};
+use crate::trouble;
 
 /// How long everything may take to come to rest after the last fault.
 const REST: Duration = Duration::from_secs(20);
@@ -134,17 +135,17 @@ impl Scene<'_> {
 
     /// Lets everything happen, and waits until it has come to rest.
     async fn play(&self) {
-        self.cluster.set_network(network(self.schedule));
+        self.cluster.set_network(trouble::network(self.schedule));
         let writers = self.start_writers();
         let announcers = self.start_announcers();
         let front_ends = self.start_front_ends();
         let told = self.start_follower();
         for (_, item) in &self.schedule.items {
             let (cluster, item) = (self.cluster.clone(), item.clone());
-            tokio::spawn(disturb(cluster, item, self.began));
+            tokio::spawn(trouble::disturb(cluster, item, self.began));
         }
         sleep_until(self.at(self.schedule.trouble)).await;
-        heal(&self.cluster, self.schedule);
+        self.cluster.heal();
         self.end_writers(writers).await;
         self.check_announced().await;
         self.end.notify_waiters();
@@ -385,10 +386,14 @@ impl Scene<'_> {
     fn report(&self, is_told: bool) -> Report {
         let made = self.made.lock().expect("no writer has panicked");
         let state = self.cluster.lock();
-        let since = state.began_at();
-        for fault in check::history(&self.checks, (state.id, &state.store), since, &made) {
-            self.checks.fault(fault);
-        }
+        let history = History {
+            checks: &self.checks,
+            cluster_id: state.id,
+            store: &state.store,
+            since: state.began_at(),
+            made: &made,
+        };
+        history.check();
         let mut story = state.log.clone().unwrap_or_default();
         if is_told {
             story.extend(tell(&state, &made, self.started));
@@ -472,98 +477,6 @@ impl Drop for Unfinished {
         if let (Some(mut made), Ok(mut all)) = (self.made.take(), self.all.lock()) {
             made.ended = now();
             all.push(made);
-        }
-    }
-}
-
-fn network(schedule: &Schedule) -> Network {
-    let mut network = Network::default();
-    for (_, item) in &schedule.items {
-        if let Item::Network(fault, likelihood) = item {
-            *match fault {
-                Fault::LosesRequests => &mut network.lost_requests,
-                Fault::LosesAnswers => &mut network.lost_answers,
-                Fault::IsSlow => &mut network.slow,
-                Fault::Repeats => &mut network.duplicates,
-                Fault::Breaks => &mut network.broken,
-                Fault::Stalls => &mut network.stalled,
-            } = *likelihood;
-        }
-    }
-    network
-}
-
-/// Lets one thing go wrong, at its time.
-async fn disturb(cluster: Arc<Cluster>, item: Item, began: Instant) {
-    let until = |offset: Duration| sleep_until(tokio::time::Instant::from_std(began + offset));
-    match item {
-        Item::Cut {
-            client,
-            member,
-            is_refused,
-            from,
-            until: end,
-        } => {
-            until(from).await;
-            cluster.cut(
-                client,
-                member,
-                if is_refused {
-                    Cut::Refused
-                } else {
-                    Cut::Silent
-                },
-            );
-            until(end).await;
-            cluster.mend(client, member);
-        }
-        Item::Isolated {
-            member,
-            from,
-            until: end,
-        } => {
-            until(from).await;
-            cluster.isolate(member);
-            until(end).await;
-            cluster.rejoin(member);
-        }
-        Item::NoLeader { from, until: end } => {
-            until(from).await;
-            cluster.lose_leader();
-            until(end).await;
-            cluster.elect();
-        }
-        Item::Compaction { at, kept } => {
-            until(at).await;
-            cluster.compact(kept);
-        }
-        Item::Restore { at, back } => {
-            until(at).await;
-            cluster.restore(back);
-        }
-        Item::Revocation { at } => {
-            until(at).await;
-            cluster.revoke_any();
-        }
-        Item::Change { .. }
-        | Item::KillWriter { .. }
-        | Item::Announcer { .. }
-        | Item::FrontEnd { .. }
-        | Item::Follower
-        | Item::Past { .. }
-        | Item::Network(..) => {}
-    }
-}
-
-/// From now on nothing goes wrong. What ends at this moment by itself may end after this.
-fn heal(cluster: &Cluster, schedule: &Schedule) {
-    cluster.set_network(Network::default());
-    for (_, item) in &schedule.items {
-        match item {
-            Item::Cut { client, member, .. } => cluster.mend(*client, *member),
-            Item::Isolated { member, .. } => cluster.rejoin(*member),
-            Item::NoLeader { .. } => cluster.elect(),
-            _ => {}
         }
     }
 }

@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use etcd_client::Client;
-
-use crate::client::connect::{Config, Store, StoreError};
-use crate::client::lease::{self, Leasehold, within};
+use crate::client::connect::{Store, StoreError};
+use crate::client::lease::{self, Asked, Leasehold, within};
 use crate::client::write::ChangeError;
 use crate::txn::{Announced, Announcement, Lease};
 
@@ -38,17 +36,15 @@ pub async fn announce(
     stop: impl Future<Output = ()>,
     tell: impl FnMut(AnnouncementNews) + Send,
 ) {
-    let config = lease::prompt(&store.config, seconds);
     let mut announcer = Announcer {
         store,
-        config: config.clone(),
         announcement,
         announced: None,
         leases: BTreeSet::new(),
         trouble: None,
         tell,
     };
-    let lease = lease::keep(&config, seconds, &mut announcer, stop).await;
+    let lease = lease::keep(&store.config, seconds, &mut announcer, stop).await;
     let Some(lease) = lease else { return };
     let withdrawn = match announcer.announced.take() {
         Some(announced) => {
@@ -73,14 +69,14 @@ pub async fn announce(
 /// Whether what was announced is in etcd under this lease.
 async fn is_there(
     announced: Option<&Announced>,
-    (client, config, endpoint): (&mut Client, &Config, &str),
+    asked: Asked<'_>,
     lease: Lease,
 ) -> Result<bool, StoreError> {
     let Some(announced) = announced else {
         return Ok(false);
     };
-    let found = client.get(announced.key.clone(), None);
-    let found = within(config, endpoint, found).await?;
+    let found = asked.client.get(announced.key.clone(), None);
+    let found = within(asked.timeout, asked.endpoint, found).await?;
     Ok(found.kvs().iter().any(|found| found.lease() == lease.id))
 }
 
@@ -95,8 +91,6 @@ enum Trouble {
 struct Announcer<'s, Tell> {
     store: &'s Store,
     announcement: Announcement,
-    /// For requests that must not outlast the lease.
-    config: Config,
     /// What was announced last.
     announced: Option<Announced>,
     /// The leases under which something may be in etcd: a write may have been applied although its answer was lost, and an
@@ -118,13 +112,7 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Announcer<'_, Tell> {
 }
 
 impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
-    async fn place(
-        &mut self,
-        client: &mut Client,
-        endpoint: &str,
-        lease: Lease,
-    ) -> Result<bool, StoreError> {
-        let asked = (client, &self.config, endpoint);
+    async fn place(&mut self, asked: Asked<'_>, lease: Lease) -> Result<bool, StoreError> {
         if is_there(self.announced.as_ref(), asked, lease).await? {
             if self.trouble.take().is_some() {
                 (self.tell)(AnnouncementNews::Back);

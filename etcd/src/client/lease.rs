@@ -23,8 +23,7 @@ pub(super) trait Leasehold: Send {
     /// is tried.
     fn place(
         &mut self,
-        client: &mut Client,
-        endpoint: &str,
+        asked: Asked<'_>,
         lease: Lease,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
@@ -38,18 +37,16 @@ pub(super) trait Leasehold: Send {
     fn granted(&mut self);
 }
 
-/// The settings with time limits that suit a lease with this lifetime, in seconds.
-pub(super) fn prompt(config: &Config, seconds: u32) -> Config {
-    let third = Duration::from_secs(seconds.into()) / 3;
-    Config {
-        connect_timeout: config.connect_timeout.min(third),
-        request_timeout: config.request_timeout.min(third),
-        ..config.clone()
-    }
+/// The connection through which a lease is kept alive.
+pub(super) struct Asked<'a> {
+    pub(super) client: &'a mut Client,
+    pub(super) endpoint: &'a str,
+    /// Timeout of a request: less than the lease has left.
+    pub(super) timeout: Duration,
 }
 
 /// Keeps something under a lease with this lifetime, in seconds, until `stop` completes. Returns the lease if there is one:
-/// whoever has stopped it revokes it. Failures are retried, at one endpoint after the other. `config` must come from [`prompt`].
+/// whoever has stopped it revokes it. Failures are retried, at one endpoint after the other.
 pub(super) async fn keep(
     config: &Config,
     seconds: u32,
@@ -58,9 +55,14 @@ pub(super) async fn keep(
 ) -> Option<i64> {
     // A missed keep-alive is noticed after at most 73 % of the lifetime: a third, and KEEP_ALIVE_SHARE. The rest must suffice to
     // pause, connect elsewhere, and ask once.
-    let pause_max = Duration::from_secs(seconds.into()) / 12;
+    let lifetime = Duration::from_secs(seconds.into());
+    let (pause_max, third) = (lifetime / 12, lifetime / 3);
     let mut keeper = Keeper {
-        config: config.clone(),
+        config: Config {
+            connect_timeout: config.connect_timeout.min(third),
+            request_timeout: config.request_timeout.min(third),
+            ..config.clone()
+        },
         seconds,
         lease: None,
     };
@@ -84,8 +86,8 @@ pub(super) async fn keep(
     keeper.lease.map(|lease| lease.id)
 }
 
-/// Revokes a lease. Returns whether a member confirms that it is gone. All members are asked at once, because any may be down and shutdown
-/// waits for this.
+/// Revokes a lease. Returns whether a member confirms that it is gone. All members are asked at once, because any may be down and
+/// shutdown waits for this.
 pub(super) async fn revoke(config: &Config, lease: i64) -> bool {
     let mut asked = JoinSet::new();
     for endpoint in config.urls() {
@@ -132,22 +134,17 @@ impl Keeper {
         endpoint: &str,
         held: &mut impl Leasehold,
     ) -> Result<Infallible, StoreError> {
-        let config = self.config.clone();
-        let mut client = config.connect(endpoint).await?;
+        let mut client = self.config.connect(endpoint).await?;
         let lease = self.lease(&mut client, endpoint, held).await?;
         let lifetime = Duration::from_secs(lease.ttl.into());
-        let patient = Config {
-            request_timeout: config
-                .request_timeout
-                .max(lifetime.mul_f64(KEEP_ALIVE_SHARE)),
-            ..config.clone()
-        };
+        let timeout = self.config.request_timeout;
+        let patience = timeout.max(lifetime.mul_f64(KEEP_ALIVE_SHARE));
         let kept = client.lease_keep_alive(lease.id);
-        let (mut keeper, mut stream) = within(&patient, endpoint, kept).await?;
+        let (mut keeper, mut stream) = within(patience, endpoint, kept).await?;
         loop {
             let asked = now();
-            within(&config, endpoint, keeper.keep_alive()).await?;
-            let kept = within(&patient, endpoint, stream.message()).await?;
+            within(timeout, endpoint, keeper.keep_alive()).await?;
+            let kept = within(patience, endpoint, stream.message()).await?;
             let Some(kept) = kept else {
                 // The lease may still live.
                 return Err(StoreError::Unreachable(format!(
@@ -158,7 +155,12 @@ impl Keeper {
                 self.lease = None;
                 return Err(StoreError::LeaseExpired);
             }
-            let is_there = held.place(&mut client, endpoint, lease).await?;
+            let connection = Asked {
+                client: &mut client,
+                endpoint,
+                timeout,
+            };
+            let is_there = held.place(connection, lease).await?;
             held.note(asked, is_there);
             let next = asked + LOOK.min(lifetime / 3);
             tokio::time::sleep_until(next.into()).await;
@@ -172,15 +174,16 @@ impl Keeper {
         endpoint: &str,
         held: &mut impl Leasehold,
     ) -> Result<Lease, StoreError> {
+        let timeout = self.config.request_timeout;
         if let Some(lease) = self.lease {
             let left = client.lease_time_to_live(lease.id, None);
             // etcd rounds down: 0 means less than a second; below 0 the lease is gone.
-            if within(&self.config, endpoint, left).await?.ttl() >= 0 {
+            if within(timeout, endpoint, left).await?.ttl() >= 0 {
                 return Ok(lease);
             }
         }
         let granted = client.lease_grant(self.seconds.into(), None);
-        let granted = within(&self.config, endpoint, granted).await?;
+        let granted = within(timeout, endpoint, granted).await?;
         held.granted();
         Ok(*self.lease.insert(Lease {
             id: granted.id(),
@@ -192,11 +195,11 @@ impl Keeper {
 
 /// Sends a request, and waits as long as the endpoint may take.
 pub(super) async fn within<T>(
-    config: &Config,
+    timeout: Duration,
     endpoint: &str,
     request: impl Future<Output = Result<T, etcd_client::Error>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(config.request_timeout, request).await {
+    match tokio::time::timeout(timeout, request).await {
         Ok(answer) => answer.map_err(|error| StoreError::from_etcd(error, endpoint)),
         Err(_) => Err(StoreError::timeout(endpoint)),
     }

@@ -4,12 +4,12 @@ use std::future::Future;
 use std::mem::Discriminant;
 use std::time::{Duration, Instant};
 
-use etcd_client::{Client, Compare, CompareOp, PutOptions, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use crate::client::connect::{Config, StoreError};
-use crate::client::lease::{self, Leasehold, within};
+use crate::client::lease::{self, Asked, Leasehold, within};
 use crate::schema::{Frontend, Key, Prefix, encode};
 use crate::txn::Lease;
 
@@ -49,17 +49,15 @@ pub async fn register(
     report: watch::Sender<Registered>,
     stop: impl Future<Output = ()>,
 ) {
-    let prompt = lease::prompt(&config, TTL_SECONDS);
     let mut registration = Registration {
         key: prefix.encode(&Key::Frontend(id)),
         value: encode(&frontend),
         frontend,
-        config: prompt.clone(),
         report,
         is_placed: false,
         told: Vec::new(),
     };
-    let lease = lease::keep(&prompt, TTL_SECONDS, &mut registration, stop).await;
+    let lease = lease::keep(&config, TTL_SECONDS, &mut registration, stop).await;
     registration.report.send_replace(Registered::default());
     if let Some(lease) = lease {
         lease::revoke(&config, lease).await;
@@ -68,7 +66,6 @@ pub async fn register(
 
 /// A registration in progress.
 struct Registration {
-    config: Config,
     key: Vec<u8>,
     value: Vec<u8>,
     /// Whether the key was written under this lease.
@@ -80,13 +77,9 @@ struct Registration {
 }
 
 impl Leasehold for Registration {
-    async fn place(
-        &mut self,
-        client: &mut Client,
-        endpoint: &str,
-        lease: Lease,
-    ) -> Result<bool, StoreError> {
-        match self.put(client, endpoint, lease.id).await {
+    async fn place(&mut self, asked: Asked<'_>, lease: Lease) -> Result<bool, StoreError> {
+        let endpoint = asked.endpoint;
+        match self.put(asked, lease.id).await {
             Ok(()) => {
                 if !std::mem::take(&mut self.told).is_empty() {
                     info!(endpoint, "registration confirmed");
@@ -148,14 +141,14 @@ impl Registration {
     /// Writes the key if it is missing, for example after somebody deleted the prefix. The registration of another
     /// front-end is left alone, because otherwise nobody would wait for that one. One of an earlier process at the same
     /// addresses is replaced.
-    async fn put(
-        &mut self,
-        client: &mut Client,
-        endpoint: &str,
-        lease: i64,
-    ) -> Result<(), StoreError> {
+    async fn put(&mut self, asked: Asked<'_>, lease: i64) -> Result<(), StoreError> {
+        let Asked {
+            client,
+            endpoint,
+            timeout,
+        } = asked;
         let found = client.get(self.key.clone(), None);
-        let found = within(&self.config, endpoint, found).await?;
+        let found = within(timeout, endpoint, found).await?;
         let found = found.kvs().first();
         if found.is_some_and(|found| found.lease() == lease) {
             self.is_placed = true;
@@ -178,7 +171,7 @@ impl Registration {
         let options = PutOptions::new().with_lease(lease);
         let put = TxnOp::put(self.key.clone(), self.value.clone(), Some(options));
         let put = client.txn(Txn::new().when([unchanged]).and_then([put]));
-        if !within(&self.config, endpoint, put).await?.succeeded() {
+        if !within(timeout, endpoint, put).await?.succeeded() {
             return Err(StoreError::Contended(self.key_text()));
         }
         self.is_placed = true;

@@ -179,6 +179,19 @@ impl Cluster {
         self.change(|state| state.members[member].is_isolated = false);
     }
 
+    /// From now on nothing goes wrong, whatever was broken.
+    pub(crate) fn heal(&self) {
+        self.change(|state| {
+            state.network = Network::default();
+            state.cuts.clear();
+            for member in &mut state.members {
+                member.is_isolated = false;
+            }
+            state.has_leader = true;
+            state.renew_leases();
+        });
+    }
+
     /// The leader is lost. What is being proposed may be lost with it.
     pub(crate) fn lose_leader(&self) {
         self.change(|state| {

@@ -135,6 +135,11 @@ impl Model {
 
     /// The same at this time.
     fn record_at(&mut self, plan: &Plan, at: u64) {
+        let plan = self.recorded_at(plan, at);
+        self.commit(&plan);
+    }
+
+    fn recorded_at(&mut self, plan: &Plan, at: u64) -> Plan {
         let prefix = Prefix::default();
         let stamp = Stamp {
             author: Author::default(),
@@ -149,7 +154,7 @@ impl Model {
             }
         };
         self.sorted += usize::from(reads.gets().iter().any(|get| get.oldest_first));
-        self.commit(&plan);
+        plan
     }
 
     fn journal(&self) -> Vec<Recorded> {
@@ -191,6 +196,46 @@ fn add_zone(model: &mut Model) {
     let slot = model.slot();
     let plan = write_difference(&Prefix::default(), &slot, &wanted, &Rrsets::new(), 0);
     model.record(&plan.expect("it fits"));
+}
+
+#[test]
+fn a_plan_that_comes_twice_is_refused_and_finds_its_entry() {
+    let edit = |change| Edit {
+        owner: name("a.x"),
+        change,
+    };
+    let (rtype, records) = (Rtype::A, rdata(Rtype::A, &["192.0.2.1"]));
+    let add = edit(Change::Add {
+        rtype,
+        ttl: None,
+        rdata: records,
+    });
+    let remove = edit(Change::Remove {
+        rtype: None,
+        rdata: Vec::new(),
+    });
+    let mut model = Model::default();
+    add_zone(&mut model);
+    let plan = model.updated(&[add]).expect("allowed").expect("a change");
+    let plan = model.recorded_at(&plan, 70);
+    model.commit(&plan);
+    let written = model.revision;
+    // What it was planned from is so again.
+    let removal = model
+        .updated(&[remove])
+        .expect("allowed")
+        .expect("a change");
+    model.record_at(&removal, 80);
+    assert!(!model.holds(&plan));
+    let without_entry = Plan {
+        compares: plan.compares[..plan.compares.len() - 1].to_vec(),
+        ..plan.clone()
+    };
+    assert!(model.holds(&without_entry), "nothing else refuses it");
+    let id = EntryId { at: 70, random: 7 };
+    let entry = plan.entry(&Prefix::default(), id).expect("it has one");
+    let mut found = model.read(std::slice::from_ref(&entry));
+    assert_eq!(found.take(&entry), Some(written));
 }
 
 fn take(model: &mut Model, archives: &mut BTreeMap<u64, Rrsets>, step: &Step) {

@@ -1,0 +1,124 @@
+//! What changes are to do.
+
+use std::collections::BTreeMap;
+
+use etcd::client::ImportMode;
+use etcd::model::{Name, Rdata, Rtype};
+
+use crate::actors::{address, alias, name_server, owner_name, zone_name};
+use crate::reference::{self, Records, Zones};
+use crate::schedule::{Change, Edit, How};
+
+/// Checks that a change has made of the zones what it is about.
+pub(super) fn has_effect(change: &Change, old: &Zones, new: &Zones) -> Result<(), String> {
+    let records = |zones: &Zones, zone: usize| {
+        let zone = zones.get(&zone_name(zone));
+        zone.map(|zone| zone.records.clone())
+    };
+    let is_right = match change {
+        Change::Edits(edits) => {
+            let wanted = edited(old, edits);
+            // One of several zones may be changed in a transaction of its own.
+            let is_right = |(apex, zone): (&Name, &reference::Zone)| {
+                let before = old.get(apex).map(|zone| &zone.records);
+                wanted.get(apex) == Some(&zone.records)
+                    || (edits.len() > LARGE && before == Some(&zone.records))
+            };
+            new.iter().all(is_right)
+        }
+        Change::ZoneSet { zone, ttl } => {
+            let set = new.get(&zone_name(*zone));
+            set.is_some_and(|zone| zone.settings.default_ttl == *ttl)
+                && records(old, *zone) == records(new, *zone)
+        }
+        Change::ZoneAdd { zone } => records(old, *zone).is_none() && records(new, *zone).is_some(),
+        Change::ZoneRemove { zone } => {
+            records(old, *zone).is_some() && records(new, *zone).is_none()
+        }
+        Change::Import {
+            zone,
+            mode: ImportMode::Replace,
+            names,
+            address,
+        } => {
+            // A new zone also takes over what was above it.
+            let file = file_records(*zone, *names, *address);
+            let is_there = |records: Records| match old.contains_key(&zone_name(*zone)) {
+                true => records == file,
+                false => file
+                    .iter()
+                    .all(|(place, rdata)| records.get(place) == Some(rdata)),
+            };
+            records(new, *zone).is_some_and(is_there)
+        }
+        // It may be written in parts.
+        Change::Import { .. } | Change::Clean { .. } => true,
+    };
+    match is_right {
+        true => Ok(()),
+        false => Err(format!("leaves {new:?} of {old:?}")),
+    }
+}
+
+/// Updates with more edits may be made zone by zone.
+const LARGE: usize = 100;
+
+/// The records of an imported file.
+fn file_records(zone: usize, names: usize, last: u8) -> Records {
+    let rdata = |rdata: Rdata| [rdata.wire().to_vec()].into();
+    let hosts = (0..names).map(|owner| ((owner_name(zone, owner), Rtype::A), rdata(address(last))));
+    let servers = ((zone_name(zone), Rtype::NS), rdata(name_server()));
+    hosts.chain([servers]).collect()
+}
+
+/// A rule of zones that a zone breaks.
+pub(super) fn broken_rule(revision: i64, zone: &reference::Zone) -> Option<String> {
+    let mut owners = zone
+        .records
+        .keys()
+        .filter(|(_, rtype)| *rtype == Rtype::CNAME);
+    let clash = owners.find(|(owner, _)| {
+        let same = zone.records.keys().filter(|(other, _)| other == owner);
+        same.count() > 1
+    })?;
+    Some(format!(
+        "revision {revision}: {} has other records beside CNAME",
+        clash.0
+    ))
+}
+
+/// What edits make of zones.
+pub(super) fn edited(zones: &Zones, edits: &[Edit]) -> BTreeMap<Name, Records> {
+    let mut records: BTreeMap<Name, Records> = zones
+        .iter()
+        .map(|(apex, zone)| (apex.clone(), zone.records.clone()))
+        .collect();
+    for edit in edits {
+        let owner = owner_name(edit.zone, edit.owner);
+        let Some(apex) = owner.ancestors().find(|name| records.contains_key(name)) else {
+            continue;
+        };
+        let zone = records.entry(apex).or_default();
+        let place = (owner.clone(), Rtype::A);
+        let rdata = address(edit.address).wire().to_vec();
+        match edit.how {
+            How::Add => drop(zone.entry(place).or_default().insert(rdata)),
+            How::Set => drop(zone.insert(place, [rdata].into())),
+            How::Remove => {
+                if let Some(all) = zone.get_mut(&place) {
+                    all.remove(&rdata);
+                    if all.is_empty() {
+                        zone.remove(&place);
+                    }
+                }
+            }
+            How::RemoveAll => zone.retain(|(other, _), _| *other != owner),
+            How::AddAlias => {
+                let alias = alias();
+                let all = zone.entry((owner, Rtype::CNAME)).or_default();
+                all.insert(alias.wire().to_vec());
+            }
+        }
+    }
+    records
+}

@@ -1,0 +1,216 @@
+//! Front-ends, while they run.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use etcd::model::{Name, is_serial_before};
+use etcd::schema::{Key, Prefix};
+use nsd::mirror::Builder;
+use nsd::zone::View;
+
+use crate::model::{Cluster, Store};
+use crate::reference::{self, Zones};
+
+/// Checks what front-ends do while they run.
+#[derive(Clone)]
+pub(crate) struct Checks {
+    cluster: Arc<Cluster>,
+    found: Arc<Mutex<Found>>,
+}
+
+#[derive(Default)]
+struct Found {
+    faults: Vec<String>,
+    front_ends: BTreeMap<usize, FrontEnd>,
+    views: usize,
+    proofs: usize,
+    reads: usize,
+    /// What stores meant, by cluster and revision.
+    zones: BTreeMap<(u64, i64), Arc<Zones>>,
+}
+
+/// What is known of a front-end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FrontEnd {
+    pub(crate) cluster_id: u64,
+    pub(crate) fresh: Option<Instant>,
+    revision: i64,
+    /// Whether its view is what the store had at its revision.
+    is_right: bool,
+    pub(crate) serials: BTreeMap<Name, u32>,
+}
+
+/// Added to the number of a front-end that is going to be lost; its successor has the plain number.
+pub(crate) const PREDECESSOR: usize = 1_000;
+
+impl Checks {
+    pub(crate) fn new(cluster: &Arc<Cluster>) -> Self {
+        Checks {
+            cluster: cluster.clone(),
+            found: Arc::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn fault(&self, fault: String) {
+        self.lock().faults.push(fault);
+    }
+
+    pub(crate) fn faults(&self) -> Vec<String> {
+        self.lock().faults.clone()
+    }
+
+    /// How many views, proofs and linearizable answers were checked.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let found = self.lock();
+        (found.views, found.proofs, found.reads)
+    }
+
+    pub(crate) fn front_end(&self, number: usize) -> FrontEnd {
+        self.lock()
+            .front_ends
+            .get(&number)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// What a cluster's store means at a revision.
+    pub(super) fn zones(&self, cluster_id: u64, store: &Store, revision: i64) -> Arc<Zones> {
+        let place = (cluster_id, revision);
+        let mut found = self.lock();
+        let zones = found.zones.entry(place).or_insert_with(|| {
+            let zones = reference::zones(store, &Prefix::default(), revision);
+            Arc::new(zones)
+        });
+        zones.clone()
+    }
+
+    /// A front-end serves another view.
+    pub(crate) fn view(&self, number: usize, builder: &Builder, view: &View, is_list: bool) {
+        let (Some(cluster_id), Some(revision)) = (builder.cluster_id(), builder.revision()) else {
+            return;
+        };
+        let mut state = self.cluster.lock();
+        if is_list {
+            // A list is whole.
+            state.withheld.remove(&client_of(number));
+        }
+        let Some(store) = state.store_of(cluster_id) else {
+            return self.fault(format!(
+                "front-end {number}: cluster {cluster_id} is unknown"
+            ));
+        };
+        let zones = self.zones(cluster_id, store, revision);
+        let compared = reference::compare(view, &zones, revision);
+        let is_right = compared.is_ok();
+        // Where etcd has withheld a deletion, a front-end notices before it counts as fresh.
+        if let Err(fault) = compared
+            && !state.withheld.contains(&client_of(number))
+        {
+            self.fault(format!("front-end {number}: {fault}"));
+        }
+        let mut found = self.lock();
+        found.views += 1;
+        let front_end = found.front_ends.entry(number).or_default();
+        if is_list && front_end.cluster_id != cluster_id {
+            *front_end = FrontEnd {
+                cluster_id,
+                fresh: front_end.fresh,
+                ..FrontEnd::default()
+            };
+        }
+        (front_end.revision, front_end.is_right) = (revision, is_right);
+        let mut back = Vec::new();
+        for zone in view.zones() {
+            let (apex, serial) = (zone.apex().clone(), zone.serial());
+            let before = front_end.serials.insert(apex.clone(), serial);
+            if let Some(before) = before.filter(|before| is_serial_before(serial, *before)) {
+                back.push(format!(
+                    "front-end {number}: the serial of {apex} goes from {before} back to {serial}"
+                ));
+            }
+        }
+        found.faults.extend(back);
+    }
+
+    /// A front-end has a proof that its view was complete at a moment.
+    pub(crate) fn proof(&self, number: usize, at: Instant) {
+        let mut found = self.lock();
+        found.proofs += 1;
+        found.front_ends.entry(number).or_default().fresh = Some(at);
+        drop(found);
+        self.complete(number, at, "a proof");
+    }
+
+    /// A front-end still takes a moment for that of its last proof.
+    pub(crate) fn still_fresh(&self, number: usize, at: Instant) {
+        let is_proved = self.front_end(number).fresh >= Some(at);
+        if !is_proved {
+            self.fault(format!(
+                "front-end {number}: fresh as of a moment without a proof"
+            ));
+        }
+    }
+
+    /// A front-end has answered a question that came at a moment, and must not be stale.
+    pub(crate) fn read(&self, number: usize, at: Instant) {
+        self.lock().reads += 1;
+        self.complete(number, at, "a linearizable answer");
+    }
+
+    /// Checks that the view of a front-end has everything that was there before a moment.
+    fn complete(&self, number: usize, at: Instant, what: &str) {
+        let FrontEnd {
+            cluster_id,
+            revision: applied,
+            is_right,
+            ..
+        } = self.front_end(number);
+        let state = self.cluster.lock();
+        let fault = |why: String| self.fault(format!("front-end {number}: {what} {why}"));
+        if state.ended_before(cluster_id, at) {
+            return fault("from a cluster that has been replaced".into());
+        }
+        let Some(store) = state.store_of(cluster_id) else {
+            return fault("without a list".into());
+        };
+        if !is_right {
+            fault(format!("from a wrong view of revision {applied}"));
+        }
+        let prefix = Prefix::default();
+        let mirrored = prefix.all();
+        let matters = |revision, key: &Vec<u8>| match prefix.decode(key) {
+            Ok(Key::Withdrawn(_) | Key::Frontend(_)) => false,
+            // Nobody serves what is only staged, or left over.
+            Ok(Key::Rrset {
+                zone, generation, ..
+            }) => {
+                let zones = self.zones(cluster_id, store, revision);
+                let zone = zones.get(&zone);
+                zone.is_some_and(|zone| zone.settings.generation == generation)
+            }
+            _ => true,
+        };
+        let lacks = store
+            .commits()
+            .filter(|(revision, commit)| *revision > applied && commit.at < at)
+            .find(|(revision, commit)| {
+                let mut keys = commit.keys.iter().filter(|key| mirrored.contains(*key));
+                keys.any(|key| matters(*revision, key))
+            });
+        if let Some((revision, _)) = lacks {
+            fault(format!(
+                "although revision {revision} is missing after {applied}"
+            ));
+        }
+    }
+}
+
+/// The client that a front-end is. A front-end that is lost and its successor are the same client.
+fn client_of(front_end: usize) -> usize {
+    front_end % PREDECESSOR
+}
