@@ -1,11 +1,11 @@
 //! The write protocol, the mirror and the views in a simulation: the product's own client code against a model of etcd, in one
 //! thread and on a virtual clock. What happens in a run follows from a seed.
 //!
-//! - `schedule`: what happens in a run; `run`: lets it happen; `trouble`: what goes wrong.
-//! - `actors`: writers, announcers and front-ends, which are the product's own code.
+//! - `schedule`: what happens in a run; `run`: lets it happen; `trouble`: makes things go wrong.
+//! - `actors`: writers, announcers, front-ends and a follower of journals, which are the product's own code.
 //! - `model`: an etcd cluster behind a network.
 //! - `reference`: what a store means, worked out in the simplest way; `check`: what has to be true.
-//! - `search`: runs many schedules, and looks for the shortest one that fails.
+//! - `search`: runs schedules until one fails, and drops the items that it fails without.
 
 mod actors;
 mod check;
@@ -27,10 +27,10 @@ struct Arguments {
     /// The seed of the first schedule.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// How many schedules are run.
+    /// How many schedules to run.
     #[arg(long, default_value_t = 100_000, conflicts_with = "replay")]
     count: u64,
-    /// Run only the schedule of the seed, and tell all that happens.
+    /// Run only the schedule of this seed, and print everything that happens.
     #[arg(long)]
     replay: bool,
     /// Break the front-ends in this way.

@@ -19,8 +19,10 @@ pub(crate) struct Zone {
     pub(crate) records: Records,
     /// The same with leased records.
     pub(crate) with_leased: Records,
-    /// The revision that the zone's serial must not be below.
+    /// The revision of the zone's serial.
     pub(crate) touched: i64,
+    /// Later revisions in which leases have expired: the serial may already follow one of them.
+    pub(crate) expiries: BTreeSet<i64>,
 }
 
 /// All zones.
@@ -44,6 +46,7 @@ pub(crate) fn zones(store: &Store, prefix: &Prefix, revision: i64) -> Zones {
                     records: Records::new(),
                     with_leased: Records::new(),
                     touched: version.modified,
+                    expiries: BTreeSet::new(),
                 };
                 zones.insert(apex, zone);
             }
@@ -72,6 +75,14 @@ pub(crate) fn zones(store: &Store, prefix: &Prefix, revision: i64) -> Zones {
     for (apex, revision) in touched {
         if let Some(zone) = zones.get_mut(&apex) {
             zone.touched = revision;
+        }
+    }
+    for (key, at) in store.deletions(prefix.leased(), revision) {
+        if let Ok(Key::Leased { zone, .. }) = prefix.decode(key)
+            && let Some(zone) = zones.get_mut(&zone)
+            && at > zone.touched
+        {
+            zone.expiries.insert(at);
         }
     }
     for (apex, generation, owner, rtype, rrset) in rrsets {
@@ -127,15 +138,13 @@ pub(crate) fn compare(view: &View, zones: &Zones, revision: i64) -> Result<(), S
                 zone.with_leased
             ));
         }
-        let (lowest, highest) = (
-            zone.settings.serial(zone.touched),
-            zone.settings.serial(revision),
-        );
-        let span = highest.wrapping_sub(lowest);
-        if served.serial().wrapping_sub(lowest) > span {
+        let mut revisions = zone.expiries.iter().chain([&zone.touched]);
+        if !revisions.any(|revision| zone.settings.serial(*revision) == served.serial()) {
             return Err(format!(
-                "revision {revision}: {apex} has the serial {}, not from {lowest} to {highest}",
-                served.serial()
+                "revision {revision}: {apex} has the serial {}, not that of {} or {:?}",
+                served.serial(),
+                zone.touched,
+                zone.expiries
             ));
         }
     }

@@ -7,28 +7,22 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use etcd::client::Config;
-use etcd::model::Rtype;
-use etcd::schema::{Prefix, key_text};
-use etcd::txn::Moment;
+use etcd::schema::key_text;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout, timeout_at};
 
-use crate::actors::{self, Defect, End, Told};
-use crate::check::{self, Checks, History, Made};
+use crate::actors::{self, Defect, End, FrontEnd, Told, Writer};
+use crate::check::{Checks, History, Made, PREDECESSOR, REST, is_announced};
 use crate::model::{Cluster, State, now};
-use crate::reference::{self, Records};
-use crate::schedule::{Change, Item, MEMBERS, Parting, Schedule};
+use crate::schedule::{Change, Edit, How, Item, MEMBERS, Parting, Schedule};
 use crate::trouble;
-
-/// How long everything may take to come to rest after the last fault.
-const REST: Duration = Duration::from_secs(20);
 
 /// What came of a run.
 pub(crate) struct Report {
-    /// What was wrong; empty if nothing was.
-    pub(crate) faults: Vec<String>,
+    /// The promises that were broken; empty if none was.
+    pub(crate) broken: Vec<String>,
     /// What happened, for people.
     pub(crate) story: Vec<String>,
     pub(crate) counts: Counts,
@@ -89,19 +83,18 @@ type AllMade = Arc<Mutex<Vec<Made>>>;
 async fn simulate(schedule: &Schedule, defect: Option<Defect>, is_told: bool) -> Report {
     let cluster = Cluster::start(MEMBERS, schedule.seed);
     cluster.lock().log = is_told.then(Vec::new);
-    let started = now();
-    let prepared = actors::config(&cluster, 0, started);
-    actors::prepare(&actors::store(&prepared, "the preparations")).await;
-    let scene = Scene {
+    let mut scene = Scene {
         schedule,
         checks: Checks::new(&cluster),
         cluster,
         defect,
-        started,
+        started: now(),
         began: now(),
         made: Arc::default(),
         end: Arc::default(),
     };
+    actors::prepare(&scene.writer(0)).await;
+    scene.began = now();
     scene.play().await;
     scene.report(is_told)
 }
@@ -120,13 +113,33 @@ struct Scene<'s> {
     end: Arc<Notify>,
 }
 
-type Announcers = Vec<(u64, JoinHandle<Option<bool>>)>;
-
-type FrontEnds = Vec<(usize, JoinHandle<()>)>;
+type Announcers = Vec<(u64, JoinHandle<()>)>;
 
 impl Scene<'_> {
     fn config(&self, client: usize) -> Config {
-        actors::config(&self.cluster, client, self.started)
+        let behind = self.schedule.items.iter().find_map(|(_, item)| match item {
+            Item::Clock {
+                client: other,
+                behind,
+            } if *other == client => Some(*behind),
+            _ => None,
+        });
+        actors::config(&self.cluster, client, self.started, behind.unwrap_or(0))
+    }
+
+    /// How many entries journals keep, if that is few.
+    fn journal_entries(&self) -> Option<u32> {
+        self.schedule.items.iter().find_map(|(_, item)| match item {
+            Item::SmallJournals { entries } => Some(*entries),
+            _ => None,
+        })
+    }
+
+    fn writer(&self, number: usize) -> Writer {
+        Writer {
+            config: self.config(number),
+            journal_entries: self.journal_entries(),
+        }
     }
 
     fn at(&self, offset: Duration) -> tokio::time::Instant {
@@ -147,17 +160,19 @@ impl Scene<'_> {
         sleep_until(self.at(self.schedule.trouble)).await;
         self.cluster.heal();
         self.end_writers(writers).await;
-        self.check_announced().await;
-        self.end.notify_waiters();
+        self.write_once_more().await;
         self.end_announcers(announcers).await;
-        sleep(self.schedule.aftermath()).await;
-        if is_announced(&self.cluster, None) {
-            let fault = "records stay although all announcers are gone";
-            self.checks.fault(fault.into());
+        self.checks.at_rest(&front_ends).await;
+        if let Some(told) = told {
+            let is_small = self.journal_entries().is_some();
+            self.checks.all_told(&told, is_small).await;
         }
-        rest(&self.cluster, &self.checks, &front_ends).await;
-        self.check_follower(&told).await;
-        self.check_past().await;
+        for (_, item) in &self.schedule.items {
+            if let Item::Past { zone, part } = item {
+                let store = actors::store(&self.config(0), "nothing");
+                self.checks.past(&store, *zone, *part).await;
+            }
+        }
     }
 
     fn start_writers(&self) -> Vec<JoinHandle<()>> {
@@ -177,9 +192,15 @@ impl Scene<'_> {
                 _ => {}
             }
         }
-        let start = |(writer, changes): (usize, _)| {
-            let task = tokio::spawn(write(self.config(writer), changes, self.made.clone()));
-            if let Some(kill) = kills.get(&writer).copied() {
+        let start = |(number, changes): (usize, Vec<_>)| {
+            let (writer, all) = (self.writer(number), self.made.clone());
+            let task = tokio::spawn(async move {
+                for (pause, label, change) in changes {
+                    sleep(pause).await;
+                    write(&writer, label, change, &all).await;
+                }
+            });
+            if let Some(kill) = kills.get(&number).copied() {
                 let task = task.abort_handle();
                 tokio::spawn(async move {
                     sleep_until(kill).await;
@@ -194,8 +215,34 @@ impl Scene<'_> {
     async fn end_writers(&self, writers: Vec<JoinHandle<()>>) {
         for task in writers {
             if timeout(REST, task).await.is_err() {
-                self.checks.fault("a writer does not come to an end".into());
+                self.checks
+                    .broken("a writer does not come to an end".into());
             }
+        }
+    }
+
+    /// Checks that a change can be made again.
+    async fn write_once_more(&self) {
+        let edit = Edit {
+            zone: 0,
+            owner: 0,
+            how: How::Set,
+            address: 200,
+        };
+        let change = Change::Edits {
+            required: None,
+            edits: vec![edit],
+        };
+        let end = write(
+            &self.writer(0),
+            "the last change".into(),
+            change,
+            &self.made,
+        )
+        .await;
+        if !matches!(end, End::Done { .. } | End::Refused(_)) {
+            let what = format!("a change ends with {end:?} although nothing goes wrong any more");
+            self.checks.broken(what);
         }
     }
 
@@ -216,6 +263,15 @@ impl Scene<'_> {
             let store = actors::store(&self.config(*number), "an announcement");
             let (from, until) = (self.at(from), self.at(until));
             let (instance, end) = (*number as u64, self.end.clone());
+            let (cluster, checks) = (self.cluster.clone(), self.checks.clone());
+            let withdrawn = move |is_withdrawn| {
+                // A restore may have brought them back.
+                let is_restored = cluster.lock().began_at().is_some();
+                if is_withdrawn && !is_restored && is_announced(&cluster, Some(instance)) {
+                    let what = format!("announcer {instance} has withdrawn records that stay");
+                    checks.broken(what);
+                }
+            };
             let task = tokio::spawn(async move {
                 sleep_until(from).await;
                 let stop = async {
@@ -225,9 +281,10 @@ impl Scene<'_> {
                         Parting::Stays => end.notified().await,
                     }
                 };
-                let announced = actors::announce(&store, owner, address, (lease, instance), stop);
+                let lease = (lease, instance);
+                let announced = actors::announce(&store, owner, address, lease, stop, withdrawn);
                 match how {
-                    Parting::IsKilled => timeout_at(until, announced).await.ok().flatten(),
+                    Parting::IsKilled => drop(timeout_at(until, announced).await),
                     Parting::Stops | Parting::Stays => announced.await,
                 }
             });
@@ -236,80 +293,56 @@ impl Scene<'_> {
         announcers
     }
 
-    /// Checks that those who stay are announced. A CNAME record, or the lack of a zone, is a reason not to be.
-    async fn check_announced(&self) {
-        let stays = |(_, item): &(usize, Item)| {
-            matches!(
-                item,
-                Item::Announcer {
-                    how: Parting::Stays,
-                    ..
-                }
-            )
-        };
-        if !self.schedule.items.iter().any(stays) {
-            return;
+    /// Waits until the announcers have ended that do, ends those that stay, and checks what is left.
+    async fn end_announcers(&self, announcers: Announcers) {
+        let staying = self.schedule.items.iter().filter_map(|(number, item)| {
+            let Item::Announcer { owner, how, .. } = item else {
+                return None;
+            };
+            matches!(how, Parting::Stays).then_some((*number as u64, *owner))
+        });
+        let staying: Vec<(u64, usize)> = staying.collect();
+        if !staying.is_empty() {
+            sleep(self.schedule.aftermath()).await;
+            self.checks.all_announced(&staying);
+        }
+        self.end.notify_waiters();
+        for (instance, task) in announcers {
+            if timeout(REST, task).await.is_err() {
+                let what = format!("announcer {instance} does not come to an end");
+                self.checks.broken(what);
+            }
         }
         sleep(self.schedule.aftermath()).await;
-        let zones = {
-            let state = self.cluster.lock();
-            let revision = state.store.revision();
-            reference::zones(&state.store, &Prefix::default(), revision)
-        };
-        for (number, item) in &self.schedule.items {
-            if let Item::Announcer {
-                owner,
-                how: Parting::Stays,
-                ..
-            } = item
-            {
-                let owner = actors::owner_name(0, *owner);
-                let zone = owner.ancestors().find_map(|name| zones.get(&name));
-                let is_free = |zone: &reference::Zone| {
-                    !zone.records.contains_key(&(owner.clone(), Rtype::CNAME))
-                };
-                let instance = *number as u64;
-                if zone.is_some_and(is_free) && !is_announced(&self.cluster, Some(instance)) {
-                    let fault = format!("announcer {instance} stays, and its records are gone");
-                    self.checks.fault(fault);
-                }
-            }
+        if is_announced(&self.cluster, None) {
+            let what = "records stay although all announcers are gone";
+            self.checks.broken(what.into());
         }
     }
 
-    async fn end_announcers(&self, announcers: Announcers) {
-        for (instance, task) in announcers {
-            let Ok(withdrawn) = timeout(REST, task).await else {
-                let fault = format!("announcer {instance} does not come to an end");
-                self.checks.fault(fault);
-                continue;
-            };
-            // A restore may have brought them back.
-            let is_restored = self.cluster.lock().began_at().is_some();
-            let is_there = is_announced(&self.cluster, Some(instance));
-            if withdrawn.ok().flatten() == Some(true) && is_there && !is_restored {
-                let fault = format!("announcer {instance} is gone, and its records are not");
-                self.checks.fault(fault);
-            }
-        }
-    }
-
-    fn start_front_ends(&self) -> FrontEnds {
+    /// Starts the front-ends, and returns the numbers of those that stay.
+    fn start_front_ends(&self) -> Vec<usize> {
         let mut front_ends = Vec::new();
         for (number, item) in &self.schedule.items {
-            let Item::FrontEnd { from, until } = item.clone() else {
+            let Item::FrontEnd { from, until, saves } = item.clone() else {
                 continue;
             };
-            let (config, checks, number) = (self.config(*number), self.checks.clone(), *number);
-            let (from, until, defect) = (self.at(from), self.at(until), self.defect);
-            let task = tokio::spawn(async move {
+            let saves = saves.map(|every| (every, Arc::default()));
+            let front_end = |number| FrontEnd {
+                config: self.config(number % PREDECESSOR),
+                number,
+                checks: self.checks.clone(),
+                defect: self.defect,
+                saves: saves.clone(),
+            };
+            let (first, second) = (front_end(number + PREDECESSOR), front_end(*number));
+            let (from, until) = (self.at(from), self.at(until));
+            tokio::spawn(async move {
                 sleep_until(from).await;
-                let first = number + check::PREDECESSOR;
-                let first = actors::front_end(config.clone(), first, checks.clone(), defect);
-                let _ = timeout_at(until, first).await;
-                actors::front_end(config, number, checks, defect).await;
+                let _ = timeout_at(until, first.run()).await;
+                second.run().await;
             });
-            front_ends.push((number, task));
+            front_ends.push(*number);
         }
         front_ends
     }
@@ -324,65 +357,6 @@ impl Scene<'_> {
         Some(told)
     }
 
-    /// Checks that a follower was told every change, once and in order.
-    async fn check_follower(&self, told: &Option<Arc<Mutex<Told>>>) {
-        let Some(told) = told else { return };
-        let deadline = now() + REST;
-        loop {
-            let fault = {
-                let (state, told) = (
-                    self.cluster.lock(),
-                    told.lock().expect("it has not panicked"),
-                );
-                // Whoever has followed another history is told, and starts anew.
-                if state.began_at().is_some() {
-                    return;
-                }
-                let all = check::recorded(&state.store, told.from);
-                (told.changes != all).then(|| format!("told {:?} of {all:?}", told.changes))
-            };
-            match fault {
-                None => return,
-                Some(fault) if now() > deadline => return self.checks.fault(fault),
-                Some(_) => sleep(Duration::from_millis(500)).await,
-            }
-        }
-    }
-
-    /// Checks that what the journal says of the past is so, for some moments.
-    async fn check_past(&self) {
-        let Some((zone, part)) = self.schedule.items.iter().find_map(|(_, item)| match item {
-            Item::Past { zone, part } => Some((*zone, *part)),
-            _ => None,
-        }) else {
-            return;
-        };
-        let (revision, apex) = (
-            self.cluster.lock().store.revision(),
-            actors::zone_name(zone),
-        );
-        let then = (revision as f64 * part) as i64;
-        let store = actors::store(&self.config(0), "nothing");
-        let past = match store.zone_past(&apex, Moment::Revision(then)).await {
-            Ok(Ok(past)) => past.past,
-            // Its archive may be missing, if the writer that replaced the zone was killed.
-            Ok(Err(_)) => return,
-            Err(error) => return self.checks.fault(format!("the past of {apex}: {error}")),
-        };
-        let state = self.cluster.lock();
-        let zones = reference::zones(&state.store, &Prefix::default(), then);
-        let zone = zones.get(&apex);
-        let wanted = zone.map_or_else(Records::new, |zone| zone.records.clone());
-        let told = past.rrsets.iter();
-        let told: Records = told
-            .map(|(place, rrset)| (place.clone(), reference::rdata(rrset)))
-            .collect();
-        if past.settings.is_some() != zone.is_some() || told != wanted {
-            let fault = format!("at revision {then} {apex} had {wanted:?}, and not {told:?}");
-            self.checks.fault(fault);
-        }
-    }
-
     fn report(&self, is_told: bool) -> Report {
         let made = self.made.lock().expect("no writer has panicked");
         let state = self.cluster.lock();
@@ -391,6 +365,8 @@ impl Scene<'_> {
             cluster_id: state.id,
             store: &state.store,
             since: state.began_at(),
+            repeats_revisions: state.repeats_revisions(),
+            is_journal_small: self.journal_entries().is_some(),
             made: &made,
         };
         history.check();
@@ -400,7 +376,7 @@ impl Scene<'_> {
         }
         let (views, proofs, reads) = self.checks.counts();
         Report {
-            faults: self.checks.faults(),
+            broken: self.checks.all_broken(),
             counts: Counts {
                 runs: 1,
                 changes: made.len(),
@@ -438,96 +414,36 @@ fn tell(state: &State, made: &[Made], started: Instant) -> Vec<String> {
     story
 }
 
-/// Makes changes one after the other.
-async fn write(config: Config, changes: Vec<(Duration, String, Change)>, all: AllMade) {
-    for (pause, label, change) in changes {
-        sleep(pause).await;
-        let store = actors::store(&config, &label);
-        let mut made = Unfinished {
-            all: all.clone(),
-            made: Some(Made {
-                label,
-                change: change.clone(),
-                began: now(),
-                ended: now(),
-                end: End::Unknown,
-            }),
-        };
-        let end = actors::make(&store, &change).await;
-        made.end(end);
-    }
+/// Makes a change, and returns how it ended.
+async fn write(writer: &Writer, label: String, change: Change, all: &AllMade) -> End {
+    let mut recorder = Recorder {
+        all,
+        made: Made {
+            label: label.clone(),
+            change: change.clone(),
+            began: now(),
+            ended: now(),
+            // Unless it ends otherwise before the writer is killed.
+            end: End::Unknown,
+        },
+    };
+    recorder.made.end = writer.make(&label, &change).await;
+    recorder.made.end.clone()
 }
 
-/// A change that counts as unknown when its writer is killed.
-struct Unfinished {
-    all: AllMade,
-    made: Option<Made>,
+/// Records a change when it has ended, or its writer has been killed.
+struct Recorder<'a> {
+    all: &'a AllMade,
+    made: Made,
 }
 
-impl Unfinished {
-    fn end(&mut self, end: End) {
-        if let Some(made) = &mut self.made {
-            made.end = end;
-        }
-    }
-}
-
-impl Drop for Unfinished {
+impl Drop for Recorder<'_> {
     fn drop(&mut self) {
-        if let (Some(mut made), Ok(mut all)) = (self.made.take(), self.all.lock()) {
-            made.ended = now();
-            all.push(made);
+        if let Ok(mut all) = self.all.lock() {
+            all.push(Made {
+                ended: now(),
+                ..self.made.clone()
+            });
         }
     }
-}
-
-/// Whether an announcer's records are there, or any.
-fn is_announced(cluster: &Cluster, instance: Option<u64>) -> bool {
-    let state = cluster.lock();
-    let range = Prefix::default().leased();
-    let revision = state.store.revision();
-    let found = state.store.range(&range.start, &range.end, revision);
-    found.into_iter().any(|(key, _)| match instance {
-        Some(instance) => key.ends_with(format!("/{instance:016x}").as_bytes()),
-        None => true,
-    })
-}
-
-/// Waits until every front-end has caught up and all have the same serials.
-async fn rest(cluster: &Cluster, checks: &Checks, front_ends: &[(usize, JoinHandle<()>)]) {
-    let deadline = now() + REST;
-    loop {
-        let behind: Vec<String> = front_ends
-            .iter()
-            .filter_map(|(number, _)| Some((number, behind(cluster, checks, *number)?)))
-            .map(|(number, what)| format!("front-end {number}: {what} in the end"))
-            .collect();
-        if behind.is_empty() {
-            return;
-        }
-        if now() > deadline {
-            behind.into_iter().for_each(|fault| checks.fault(fault));
-            return;
-        }
-        sleep(Duration::from_millis(500)).await;
-    }
-}
-
-/// What a front-end still lacks.
-fn behind(cluster: &Cluster, checks: &Checks, number: usize) -> Option<String> {
-    let state = cluster.lock();
-    let front_end = checks.front_end(number);
-    let last = state.store.commits().next_back();
-    if front_end.cluster_id != state.id || front_end.fresh <= last.map(|(_, commit)| commit.at) {
-        return Some("it has not caught up".into());
-    }
-    let revision = state.store.revision();
-    let zones = reference::zones(&state.store, &Prefix::default(), revision);
-    zones.iter().find_map(|(apex, zone)| {
-        let (serial, wanted) = (
-            front_end.serials.get(apex),
-            zone.settings.serial(zone.touched),
-        );
-        (serial != Some(&wanted)).then(|| format!("{apex} has the serial {serial:?}, not {wanted}"))
-    })
 }

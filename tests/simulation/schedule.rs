@@ -38,16 +38,25 @@ pub(crate) enum Item {
         until: Duration,
         how: Parting,
     },
-    /// A front-end starts; after some time it is lost, and another one starts from nothing.
-    FrontEnd { from: Duration, until: Duration },
+    /// A front-end starts. After some time it is lost, and another one starts: from the last snapshot, if it saves
+    /// any so often, or from nothing.
+    FrontEnd {
+        from: Duration,
+        until: Duration,
+        saves: Option<Duration>,
+    },
     /// Somebody follows all journals from the start.
     Follower,
-    /// The past of a zone is looked up in the end: that of this part of all revisions.
+    /// At the end, a zone is looked up as it was at an earlier revision: `part` (0 to 1) of the newest one.
     Past { zone: usize, part: f64 },
+    /// A client's clock is so many seconds behind.
+    Clock { client: usize, behind: u64 },
+    /// Journals keep only so many entries.
+    SmallJournals { entries: u32 },
     /// Somebody else revokes a lease.
     Revocation { at: Duration },
     /// The network does something to messages, with this likelihood.
-    Network(Fault, f64),
+    Network(Mishap, f64),
     /// A client and a member cannot talk.
     Cut {
         client: usize,
@@ -66,8 +75,14 @@ pub(crate) enum Item {
     NoLeader { from: Duration, until: Duration },
     /// etcd's history is compacted, but for this many revisions.
     Compaction { at: Duration, kept: i64 },
-    /// A backup of this many revisions ago is restored.
-    Restore { at: Duration, back: i64 },
+    /// A backup of this many revisions ago is restored; so many revisions are skipped then (`--bump-revision`).
+    Restore {
+        at: Duration,
+        back: i64,
+        skipped: i64,
+    },
+    /// The store is full: etcd accepts deletions only.
+    Full { from: Duration, until: Duration },
 }
 
 /// How an announcer ends.
@@ -82,7 +97,7 @@ pub(crate) enum Parting {
 
 /// What the network does.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
+pub(crate) enum Mishap {
     LosesRequests,
     LosesAnswers,
     IsSlow,
@@ -94,7 +109,11 @@ pub(crate) enum Fault {
 /// What a writer does. Zones and owners are numbers of those that there are.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    Edits(Vec<Edit>),
+    Edits {
+        /// What has to be so.
+        required: Option<Required>,
+        edits: Vec<Edit>,
+    },
     ZoneSet {
         zone: usize,
         ttl: u32,
@@ -116,6 +135,25 @@ pub(crate) enum Change {
     Clean {
         zone: usize,
     },
+}
+
+/// What has to be so for an update.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Required {
+    pub(crate) zone: usize,
+    pub(crate) owner: usize,
+    pub(crate) what: What,
+}
+
+/// What a name has to have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    NameInUse,
+    NameNotInUse,
+    Addresses,
+    /// This address alone, by its last octet.
+    Address(u8),
+    NoAddresses,
 }
 
 /// An edit of one name.
@@ -178,12 +216,12 @@ impl Schedule {
             kinds.push(Kind::FrontEnd);
         }
         for fault in [
-            Fault::LosesRequests,
-            Fault::LosesAnswers,
-            Fault::IsSlow,
-            Fault::Repeats,
-            Fault::Breaks,
-            Fault::Stalls,
+            Mishap::LosesRequests,
+            Mishap::LosesAnswers,
+            Mishap::IsSlow,
+            Mishap::Repeats,
+            Mishap::Breaks,
+            Mishap::Stalls,
         ] {
             kinds.extend(pick(&mut random, 0.3).then_some(Kind::Network(fault)));
         }
@@ -204,6 +242,9 @@ impl Schedule {
         for (kind, likelihood) in [
             (Kind::Restore, 0.05),
             (Kind::Revocation, 0.1),
+            (Kind::Full, 0.05),
+            (Kind::Clock, 0.1),
+            (Kind::SmallJournals, 0.05),
             (Kind::Follower, 0.3),
             (Kind::Past, 0.5),
         ] {
@@ -237,7 +278,7 @@ impl Schedule {
             _ => None,
         });
         let late = self.items.iter().map(|(_, item)| match item {
-            Item::Network(Fault::IsSlow | Fault::Repeats, _) => 3,
+            Item::Network(Mishap::IsSlow | Mishap::Repeats, _) => 3,
             _ => 0,
         });
         let seconds = leases.max().unwrap_or(1) + late.sum::<u32>();
@@ -259,12 +300,15 @@ enum Kind {
     Follower,
     Past,
     Revocation,
-    Network(Fault),
+    Network(Mishap),
     Cut,
     Isolated,
     NoLeader,
     Compaction,
     Restore,
+    Full,
+    Clock,
+    SmallJournals,
 }
 
 impl Kind {
@@ -301,6 +345,7 @@ impl Kind {
             Kind::FrontEnd => Item::FrontEnd {
                 from: from.mul_f64(0.3),
                 until,
+                saves: random.bool().then(|| trouble.mul_f64(random.f64() / 3.0)),
             },
             Kind::Follower => Item::Follower,
             Kind::Past => Item::Past {
@@ -332,6 +377,15 @@ impl Kind {
             Kind::Restore => Item::Restore {
                 at: from,
                 back: random.i64(1..6),
+                skipped: if random.bool() { 50 } else { 0 },
+            },
+            Kind::Full => Item::Full { from, until },
+            Kind::Clock => Item::Clock {
+                client: clients[random.usize(..clients.len())],
+                behind: random.u64(..7_200),
+            },
+            Kind::SmallJournals => Item::SmallJournals {
+                entries: random.u32(2..12),
             },
         }
     }
@@ -359,12 +413,21 @@ impl Change {
                     how: How::Set,
                     ..edit
                 });
-                Change::Edits(edits.collect())
+                Change::Edits {
+                    required: Required::random(random),
+                    edits: edits.collect(),
+                }
             }
-            0..12 => Change::Edits(vec![Edit::random(random)]),
+            0..12 => Change::Edits {
+                required: Required::random(random),
+                edits: vec![Edit::random(random)],
+            },
             12..14 => {
                 let count = random.usize(2..5);
-                Change::Edits((0..count).map(|_| Edit::random(random)).collect())
+                Change::Edits {
+                    required: Required::random(random),
+                    edits: (0..count).map(|_| Edit::random(random)).collect(),
+                }
             }
             14 => Change::ZoneSet {
                 zone: zone(random),
@@ -386,6 +449,25 @@ impl Change {
                 address: random.u8(..4),
             },
         }
+    }
+}
+
+impl Required {
+    /// Mostly, nothing is required.
+    fn random(random: &mut fastrand::Rng) -> Option<Self> {
+        let what = match random.u8(..20) {
+            0 => What::NameInUse,
+            1 => What::NameNotInUse,
+            2 => What::Addresses,
+            3 => What::Address(random.u8(..4)),
+            4 => What::NoAddresses,
+            _ => return None,
+        };
+        Some(Required {
+            zone: random.usize(..ZONES).min(random.usize(..ZONES)),
+            owner: random.usize(..OWNERS),
+            what,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Runs many schedules. Of those that fail, it looks for what can be left out.
+//! Runs schedules until one fails, and drops the items that it fails without.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -26,7 +26,7 @@ pub(crate) fn search(first: u64, count: u64, defect: Option<Defect>) -> bool {
             }
             let report = run(&Schedule::new(seed, &BTreeSet::new()), defect, false);
             counts.add(report.counts);
-            if !report.faults.is_empty()
+            if !report.broken.is_empty()
                 && let Ok(mut failed) = failed.lock()
             {
                 *failed = Some(seed);
@@ -57,12 +57,12 @@ pub(crate) fn search(first: u64, count: u64, defect: Option<Defect>) -> bool {
         return true;
     };
     if replay(seed, &shrink(seed, defect), defect) {
-        say("The same run has no fault any more: it does not follow from its seed alone.");
+        say("The same run does not fail any more: it does not follow from its seed alone.");
     }
     false
 }
 
-/// The items of a failing schedule that can be left out.
+/// The items that a failing schedule fails without.
 fn shrink(seed: u64, defect: Option<Defect>) -> BTreeSet<usize> {
     let mut without = BTreeSet::new();
     loop {
@@ -71,7 +71,7 @@ fn shrink(seed: u64, defect: Option<Defect>) -> BTreeSet<usize> {
             let mut fewer = without.clone();
             fewer.insert(number);
             if !run(&Schedule::new(seed, &fewer), defect, false)
-                .faults
+                .broken
                 .is_empty()
             {
                 without = fewer;
@@ -86,7 +86,7 @@ fn shrink(seed: u64, defect: Option<Defect>) -> BTreeSet<usize> {
 /// Runs one schedule, and tells what happens. Returns whether all promises were kept.
 pub(crate) fn replay(seed: u64, without: &BTreeSet<usize>, defect: Option<Defect>) -> bool {
     let schedule = Schedule::new(seed, without);
-    let Report { faults, story, .. } = run(&schedule, defect, true);
+    let Report { broken, story, .. } = run(&schedule, defect, true);
     let left_out: Vec<String> = without.iter().map(usize::to_string).collect();
     let mut how = match left_out.is_empty() {
         true => String::new(),
@@ -96,7 +96,7 @@ pub(crate) fn replay(seed: u64, without: &BTreeSet<usize>, defect: Option<Defect
         how += &format!(" --defect {}", defect.get_name());
     }
     say(&format!(
-        "\ntarget/debug/simulation --replay --seed {seed}{how}\nfor {:?} this goes wrong:",
+        "\ntarget/debug/simulation --replay --seed {seed}{how}\nthings go wrong for {:?}; the schedule:",
         schedule.trouble
     ));
     for (number, item) in &schedule.items {
@@ -106,10 +106,10 @@ pub(crate) fn replay(seed: u64, without: &BTreeSet<usize>, defect: Option<Defect
     for line in &story {
         say(&format!("  {line}"));
     }
-    for fault in &faults {
-        say(&format!("BROKEN: {fault}"));
+    for what in &broken {
+        say(&format!("BROKEN: {what}"));
     }
-    faults.is_empty()
+    broken.is_empty()
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the program is for")]
@@ -137,13 +137,18 @@ mod tests {
 
     #[test]
     fn the_defects_of_broken_front_ends_are_found() {
-        let is_found = |defect| {
+        let is_found = |(defect, what): (Defect, &str)| {
             (0..1_000).any(|seed| {
                 let schedule = Schedule::new(seed, &BTreeSet::new());
-                !run(&schedule, Some(defect), false).faults.is_empty()
+                let broken = run(&schedule, Some(defect), false).broken;
+                broken.iter().any(|one| one.contains(what))
             })
         };
-        for defect in [Defect::NoBarrier, Defect::AlwaysFresh, Defect::GoesBack] {
+        for defect in [
+            (Defect::NoBarrier, "a linearizable answer"),
+            (Defect::AlwaysFresh, "a proof"),
+            (Defect::GoesBack, "back to"),
+        ] {
             assert!(is_found(defect), "{defect:?}");
         }
     }

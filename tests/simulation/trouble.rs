@@ -1,4 +1,4 @@
-//! What goes wrong in a run, and when.
+//! Makes things go wrong, as the schedule says.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep_until;
 
 use crate::model::{Cluster, Cut, Network};
-use crate::schedule::{Fault, Item, Schedule};
+use crate::schedule::{Item, Mishap, Schedule};
 
 /// How likely it is that messages go wrong.
 pub(crate) fn network(schedule: &Schedule) -> Network {
     let mut network = Network::default();
     for (_, item) in &schedule.items {
-        if let Item::Network(fault, likelihood) = item {
-            *match fault {
-                Fault::LosesRequests => &mut network.lost_requests,
-                Fault::LosesAnswers => &mut network.lost_answers,
-                Fault::IsSlow => &mut network.slow,
-                Fault::Repeats => &mut network.duplicates,
-                Fault::Breaks => &mut network.broken,
-                Fault::Stalls => &mut network.stalled,
+        if let Item::Network(mishap, likelihood) = item {
+            *match mishap {
+                Mishap::LosesRequests => &mut network.lost_requests,
+                Mishap::LosesAnswers => &mut network.lost_answers,
+                Mishap::IsSlow => &mut network.slow,
+                Mishap::Repeats => &mut network.duplicates,
+                Mishap::Breaks => &mut network.broken,
+                Mishap::Stalls => &mut network.stalled,
             } = *likelihood;
         }
     }
@@ -66,9 +66,15 @@ pub(crate) async fn disturb(cluster: Arc<Cluster>, item: Item, began: Instant) {
             until(at).await;
             cluster.compact(kept);
         }
-        Item::Restore { at, back } => {
+        Item::Restore { at, back, skipped } => {
             until(at).await;
-            cluster.restore(back);
+            cluster.restore(back, skipped);
+        }
+        Item::Full { from, until: end } => {
+            until(from).await;
+            cluster.fill();
+            until(end).await;
+            cluster.make_room();
         }
         Item::Revocation { at } => {
             until(at).await;
@@ -80,6 +86,8 @@ pub(crate) async fn disturb(cluster: Arc<Cluster>, item: Item, began: Instant) {
         | Item::FrontEnd { .. }
         | Item::Follower
         | Item::Past { .. }
+        | Item::Clock { .. }
+        | Item::SmallJournals { .. }
         | Item::Network(..) => {}
     }
 }

@@ -23,7 +23,6 @@ pub struct Mirror {
     /// Everything up to this revision has been passed on; none before the first complete list.
     applied: Option<i64>,
     leased: LeasedKeys,
-    /// Set by the first changes of a watch: the revision before it, which a read has to find before anything is proved.
     unchecked: Option<i64>,
     ignores_deletions: bool,
     /// Whether the last proof that did not come lacked nothing but expiries.
@@ -91,6 +90,7 @@ impl Mirror {
         Mirror {
             applied: Some(from.revision),
             leased: LeasedKeys::new(from.leased),
+            unchecked: from.unchecked,
             list_due: false,
             cluster_id: Some(from.cluster_id),
             ..Mirror::new(now, pace)
@@ -103,7 +103,7 @@ impl Mirror {
         self
     }
 
-    /// The same mirror, for an owner to whom deletions do not matter: that a watch may lack some needs no check.
+    /// The same mirror, for an owner that ignores deletions: does not check whether a watch left some out.
     pub fn without_deletions(mut self) -> Self {
         self.ignores_deletions = true;
         self
@@ -154,10 +154,10 @@ impl Mirror {
         self.is_doubted
     }
 
-    /// Whether the copy may lack a deletion (etcd#18089), until a read shows that etcd still has the history before the watch,
-    /// or everything is listed.
-    pub fn is_unchecked(&self) -> bool {
-        self.unchecked.is_some()
+    /// Set while the copy may lack a deletion (etcd#18089): until a read shows that etcd still has this revision, or everything
+    /// is listed.
+    pub fn unchecked(&self) -> Option<i64> {
+        self.unchecked
     }
 
     /// When to pass [`Input::Tick`] if no other input comes first.

@@ -50,6 +50,8 @@ pub struct Resume {
     pub revision: i64,
     /// The leased keys of the copy.
     pub leased: HashSet<Vec<u8>>,
+    /// Set if the copy may lack a deletion (etcd#18089), unless etcd still has this revision.
+    pub unchecked: Option<i64>,
 }
 
 /// What etcd had when it was read linearizably.

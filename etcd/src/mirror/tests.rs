@@ -805,12 +805,13 @@ fn a_list_of_two_clusters_starts_over() {
 
 #[test]
 fn a_copy_from_a_file_is_resumed_from() {
-    let resumed = || {
+    let resumed = |unchecked| {
         let now = Instant::now();
         let from = Resume {
             cluster_id: HEADER.cluster_id,
             revision: 42,
             leased: HashSet::new(),
+            unchecked,
         };
         let mut bench = Bench {
             mirror: Mirror::resume(now, Pace::new(3, 1), from),
@@ -826,10 +827,16 @@ fn a_copy_from_a_file_is_resumed_from() {
         bench
     };
     // The same history: the watch reports what has happened since.
-    let mut bench = resumed();
+    let mut bench = resumed(None);
     assert_eq!(bench.feed(Input::Watching(HEADER)), Action::ReadHead);
     bench.changes(&[put("a", 43)]);
     assert_eq!(bench.mirror.applied(), Some(43));
+
+    // What was not checked then is checked now.
+    let mut bench = resumed(Some(40));
+    assert_eq!(bench.mirror.unchecked(), Some(40));
+    bench.feed(Input::Watching(HEADER));
+    assert_eq!(bench.head(42, 42), Action::CheckHistory { revision: 40 });
 
     // If etcd has compacted the revision, is another cluster, or has gone back in time, everything is listed.
     let lists = |action| {
@@ -841,15 +848,15 @@ fn a_copy_from_a_file_is_resumed_from() {
             }
         )
     };
-    let mut bench = resumed();
+    let mut bench = resumed(None);
     assert!(lists(bench.feed(failed(Failure::Compacted))));
-    let mut bench = resumed();
+    let mut bench = resumed(None);
     let other = Header {
         cluster_id: 8,
         ..HEADER
     };
     assert!(lists(bench.feed(Input::Watching(other))));
-    let mut bench = resumed();
+    let mut bench = resumed(None);
     bench.feed(Input::Watching(at(41)));
     assert!(lists(bench.head(41, 41)));
 }

@@ -15,7 +15,7 @@ pub(super) struct Watch {
     pub(super) proof_next: Instant,
     /// The read in progress, with the revision that had been applied when it was sent.
     pub(super) proof_asked: Option<HeadRead>,
-    /// The revision before its first one, until etcd is known to have that still.
+    /// The revision before the watch's first; None once etcd has shown that it still has it.
     pub(super) before: Option<i64>,
     /// Whether a check of the history is in progress.
     pub(super) is_checking: bool,

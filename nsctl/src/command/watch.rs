@@ -37,6 +37,7 @@ pub(super) async fn watch(context: &Context, watch: Watch) -> Result<(), Error> 
         },
         // The journals have none.
         leased: HashSet::new(),
+        unchecked: None,
     };
     if let Some(since @ Since::Time(_)) = watch.since
         && !show_since(context, &watch, since, revision).await?

@@ -84,8 +84,8 @@ impl Feed {
 
     fn apply(&mut self, events: Vec<Event>, status: &MirrorStatus) -> Step {
         let mut step = Step::default();
-        for event in events {
-            match &event {
+        for event in &events {
+            match event {
                 Event::Listed { revision } => {
                     step.synced = Some(*revision);
                     step.lists += 1;
@@ -98,7 +98,10 @@ impl Feed {
                 } => self.log_failure(*failure, cause, *endpoint),
                 _ => {}
             }
-            let mut builder = self.builder.lock();
+        }
+        // Locked for all of it: what a snapshot holds, and whether that is unchecked, have to fit together.
+        let mut builder = self.builder.lock();
+        for event in events {
             if matches!(event, Event::Listed { .. }) {
                 builder.set_cluster(status.cluster_id);
             }
@@ -112,6 +115,8 @@ impl Feed {
                 }
             }
         }
+        builder.set_unchecked(status.unchecked);
+        drop(builder);
         step
     }
 
@@ -222,7 +227,7 @@ mod tests {
             member_id: None,
             watching: true,
             doubted: false,
-            unchecked: false,
+            unchecked: None,
             trouble: None,
         }
     }

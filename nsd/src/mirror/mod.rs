@@ -43,7 +43,7 @@ pub use expiries::Expiries;
 use feed::{Feed, update_from};
 pub use guard::Guard;
 use saver::Saver;
-pub use snapshot::check as check_snapshot;
+pub use snapshot::{Saved, check as check_snapshot};
 
 use crate::model::{Consistency, CookieSecret, CookieSecrets};
 use crate::served::{Publisher, Served, Standing};
@@ -87,11 +87,7 @@ impl SharedBuilder {
             Some((path, _)) => read_snapshot(path, &prefix),
             None => None,
         };
-        let resume = read.as_ref().map(|saved| Resume {
-            cluster_id: saved.cluster_id,
-            revision: saved.revision,
-            leased: saved.tables.leased_keys(&prefix),
-        });
+        let resume = read.as_ref().map(Saved::resume);
         let builder = match read {
             Some(saved) => Builder::restore(consistency, guard, saved),
             None => Builder::new(prefix, consistency, guard),
@@ -118,7 +114,7 @@ fn local_secrets() -> Option<CookieSecrets> {
     }
 }
 
-fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<snapshot::Saved> {
+fn read_snapshot(path: &Path, prefix: &Prefix) -> Option<Saved> {
     let shown = path.display();
     match snapshot::read(path, prefix) {
         Ok(Some(saved)) => {
@@ -154,6 +150,9 @@ impl Mirror {
             received: revision,
             leased: resume.as_ref().map_or(0, |resume| resume.leased.len()),
             snapshot: revision,
+            unchecked: resume
+                .as_ref()
+                .is_some_and(|resume| resume.unchecked.is_some()),
             ..Standing::default()
         };
         let (view, secrets) = {

@@ -47,8 +47,7 @@ impl Saver {
 
     /// Writes the snapshot, unless `last` is the edition that is served.
     pub(super) async fn save(&self, last: &mut Option<Edition>) {
-        // After a restart nothing would say that the copy was in doubt. One that is only unchecked is worth keeping: it hardly ever
-        // lacks a deletion, and the audit would find that.
+        // After a restart nothing would say that the copy was in doubt.
         if self.edition() == *last || self.publisher.standing().doubted {
             return;
         }

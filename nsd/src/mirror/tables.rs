@@ -372,8 +372,9 @@ impl Tables {
         }
     }
 
-    /// Makes the digest of all zones, none of which was counted before.
+    /// Makes the digest of all zones.
     pub(super) fn count_all(&mut self) {
+        self.digest = Digest::default();
         for (apex, zone) in &mut self.zones {
             zone.digest_in_tables = zone.digest(apex);
             self.digest += zone.digest_in_tables;

@@ -90,7 +90,7 @@ impl Standing {
         self.last_fresh = status.last_fresh;
         self.watching = status.watching;
         self.doubted = status.doubted;
-        self.unchecked = status.unchecked;
+        self.unchecked = status.unchecked.is_some();
         self.endpoint.clone_from(&status.endpoint);
         self.member_id = status.member_id;
         self.trouble.clone_from(&status.trouble);

@@ -1,4 +1,4 @@
-//! What changes are to do.
+//! What each change must do to the zones.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,17 @@ use etcd::model::{Name, Rdata, Rtype};
 
 use crate::actors::{address, alias, name_server, owner_name, zone_name};
 use crate::reference::{self, Records, Zones};
-use crate::schedule::{Change, Edit, How};
+use crate::schedule::{Change, Edit, How, Required, What};
 
-/// Checks that a change has made of the zones what it is about.
+/// Checks that a change did to the zones what it asked for.
 pub(super) fn has_effect(change: &Change, old: &Zones, new: &Zones) -> Result<(), String> {
     let records = |zones: &Zones, zone: usize| {
         let zone = zones.get(&zone_name(zone));
         zone.map(|zone| zone.records.clone())
     };
     let is_right = match change {
-        Change::Edits(edits) => {
+        Change::Edits { required, edits } => {
+            let is_met = required.is_none_or(|required| is_met(old, required));
             let wanted = edited(old, edits);
             // One of several zones may be changed in a transaction of its own.
             let is_right = |(apex, zone): (&Name, &reference::Zone)| {
@@ -24,7 +25,7 @@ pub(super) fn has_effect(change: &Change, old: &Zones, new: &Zones) -> Result<()
                 wanted.get(apex) == Some(&zone.records)
                     || (edits.len() > LARGE && before == Some(&zone.records))
             };
-            new.iter().all(is_right)
+            is_met && new.iter().all(is_right)
         }
         Change::ZoneSet { zone, ttl } => {
             let set = new.get(&zone_name(*zone));
@@ -61,10 +62,10 @@ pub(super) fn has_effect(change: &Change, old: &Zones, new: &Zones) -> Result<()
 }
 
 /// Updates with more edits may be made zone by zone.
-const LARGE: usize = 100;
+pub(super) const LARGE: usize = 100;
 
 /// The records of an imported file.
-fn file_records(zone: usize, names: usize, last: u8) -> Records {
+pub(super) fn file_records(zone: usize, names: usize, last: u8) -> Records {
     let rdata = |rdata: Rdata| [rdata.wire().to_vec()].into();
     let hosts = (0..names).map(|owner| ((owner_name(zone, owner), Rtype::A), rdata(address(last))));
     let servers = ((zone_name(zone), Rtype::NS), rdata(name_server()));
@@ -73,18 +74,35 @@ fn file_records(zone: usize, names: usize, last: u8) -> Records {
 
 /// A rule of zones that a zone breaks.
 pub(super) fn broken_rule(revision: i64, zone: &reference::Zone) -> Option<String> {
-    let mut owners = zone
-        .records
-        .keys()
-        .filter(|(_, rtype)| *rtype == Rtype::CNAME);
-    let clash = owners.find(|(owner, _)| {
-        let same = zone.records.keys().filter(|(other, _)| other == owner);
-        same.count() > 1
-    })?;
+    let owner = clash(&zone.records)?;
     Some(format!(
-        "revision {revision}: {} has other records beside CNAME",
-        clash.0
+        "revision {revision}: {owner} has other records beside CNAME"
     ))
+}
+
+/// A name that has CNAME and something else.
+pub(super) fn clash(records: &Records) -> Option<&Name> {
+    let owners = records.keys().filter(|(_, rtype)| *rtype == Rtype::CNAME);
+    let mut owners = owners.map(|(owner, _)| owner);
+    owners.find(|owner| records.keys().filter(|(other, _)| other == *owner).count() > 1)
+}
+
+/// Whether zones have what an update requires.
+pub(super) fn is_met(zones: &Zones, required: Required) -> bool {
+    let owner = owner_name(required.zone, required.owner);
+    let zone = owner.ancestors().find_map(|name| zones.get(&name));
+    let records = zone.map(|zone| &zone.records);
+    let addresses = records.and_then(|records| records.get(&(owner.clone(), Rtype::A)));
+    let is_in_use = records.is_some_and(|records| records.keys().any(|(other, _)| *other == owner));
+    match required.what {
+        What::NameInUse => is_in_use,
+        What::NameNotInUse => !is_in_use,
+        What::Addresses => addresses.is_some(),
+        What::Address(last) => {
+            addresses.is_some_and(|found| *found == [address(last).wire().to_vec()].into())
+        }
+        What::NoAddresses => addresses.is_none(),
+    }
 }
 
 /// What edits make of zones.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use etcd::model::{Name, is_serial_before};
-use etcd::schema::{Key, Prefix};
+use etcd::model::{Digest, Name, is_serial_before};
+use etcd::schema::{Census, Key, Prefix};
 use nsd::mirror::Builder;
 use nsd::zone::View;
 
@@ -15,19 +15,29 @@ use crate::reference::{self, Zones};
 /// Checks what front-ends do while they run.
 #[derive(Clone)]
 pub(crate) struct Checks {
-    cluster: Arc<Cluster>,
+    pub(super) cluster: Arc<Cluster>,
     found: Arc<Mutex<Found>>,
 }
 
 #[derive(Default)]
 struct Found {
-    faults: Vec<String>,
+    broken: Vec<String>,
     front_ends: BTreeMap<usize, FrontEnd>,
     views: usize,
     proofs: usize,
     reads: usize,
     /// What stores meant, by cluster and revision.
     zones: BTreeMap<(u64, i64), Arc<Zones>>,
+    /// The digests of what they held.
+    digests: BTreeMap<(u64, i64), Digest>,
+}
+
+/// Where a view comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Snapshot { is_unchecked: bool },
+    List,
+    Changes,
 }
 
 /// What is known of a front-end.
@@ -56,12 +66,14 @@ impl Checks {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn fault(&self, fault: String) {
-        self.lock().faults.push(fault);
+    /// A promise is broken.
+    pub(crate) fn broken(&self, what: String) {
+        self.lock().broken.push(what);
     }
 
-    pub(crate) fn faults(&self) -> Vec<String> {
-        self.lock().faults.clone()
+    /// The promises that were broken.
+    pub(crate) fn all_broken(&self) -> Vec<String> {
+        self.lock().broken.clone()
     }
 
     /// How many views, proofs and linearizable answers were checked.
@@ -78,6 +90,21 @@ impl Checks {
             .unwrap_or_default()
     }
 
+    /// The digest of what a cluster's store held at a revision.
+    fn digest(&self, cluster_id: u64, store: &Store, revision: i64) -> Digest {
+        let digest = || {
+            let (prefix, mut census) = (Prefix::default(), Census::default());
+            let all = prefix.all();
+            for (key, version) in store.range(&all.start, &all.end, revision) {
+                let value = version.value.as_deref().unwrap_or_default();
+                census.take(&prefix, key, value, version.modified);
+            }
+            census.digest()
+        };
+        let place = (cluster_id, revision);
+        *self.lock().digests.entry(place).or_insert_with(digest)
+    }
+
     /// What a cluster's store means at a revision.
     pub(super) fn zones(&self, cluster_id: u64, store: &Store, revision: i64) -> Arc<Zones> {
         let place = (cluster_id, revision);
@@ -90,33 +117,41 @@ impl Checks {
     }
 
     /// A front-end serves another view.
-    pub(crate) fn view(&self, number: usize, builder: &Builder, view: &View, is_list: bool) {
+    pub(crate) fn view(&self, number: usize, builder: &Builder, view: &View, source: Source) {
         let (Some(cluster_id), Some(revision)) = (builder.cluster_id(), builder.revision()) else {
             return;
         };
         let mut state = self.cluster.lock();
-        if is_list {
+        if source == Source::List {
             // A list is whole.
             state.withheld.remove(&client_of(number));
         }
+        if source == (Source::Snapshot { is_unchecked: true }) {
+            // It may lack what was withheld from the front-end that saved it.
+            state.withheld.insert(client_of(number));
+        }
         let Some(store) = state.store_of(cluster_id) else {
-            return self.fault(format!(
+            return self.broken(format!(
                 "front-end {number}: cluster {cluster_id} is unknown"
             ));
         };
         let zones = self.zones(cluster_id, store, revision);
-        let compared = reference::compare(view, &zones, revision);
+        let mut compared = reference::compare(view, &zones, revision);
+        if builder.digest_at(revision) != Some(self.digest(cluster_id, store, revision)) {
+            let other = format!("revision {revision} has another digest");
+            compared = compared.and(Err(other));
+        }
         let is_right = compared.is_ok();
         // Where etcd has withheld a deletion, a front-end notices before it counts as fresh.
-        if let Err(fault) = compared
+        if let Err(why) = compared
             && !state.withheld.contains(&client_of(number))
         {
-            self.fault(format!("front-end {number}: {fault}"));
+            self.broken(format!("front-end {number}: {why}"));
         }
         let mut found = self.lock();
         found.views += 1;
         let front_end = found.front_ends.entry(number).or_default();
-        if is_list && front_end.cluster_id != cluster_id {
+        if source != Source::Changes && front_end.cluster_id != cluster_id {
             *front_end = FrontEnd {
                 cluster_id,
                 fresh: front_end.fresh,
@@ -134,7 +169,7 @@ impl Checks {
                 ));
             }
         }
-        found.faults.extend(back);
+        found.broken.extend(back);
     }
 
     /// A front-end has a proof that its view was complete at a moment.
@@ -146,11 +181,11 @@ impl Checks {
         self.complete(number, at, "a proof");
     }
 
-    /// A front-end still takes a moment for that of its last proof.
+    /// A front-end reports `at` as its last proof: it must not be later than the last one seen here.
     pub(crate) fn still_fresh(&self, number: usize, at: Instant) {
         let is_proved = self.front_end(number).fresh >= Some(at);
         if !is_proved {
-            self.fault(format!(
+            self.broken(format!(
                 "front-end {number}: fresh as of a moment without a proof"
             ));
         }
@@ -171,15 +206,15 @@ impl Checks {
             ..
         } = self.front_end(number);
         let state = self.cluster.lock();
-        let fault = |why: String| self.fault(format!("front-end {number}: {what} {why}"));
+        let broken = |why: String| self.broken(format!("front-end {number}: {what} {why}"));
         if state.ended_before(cluster_id, at) {
-            return fault("from a cluster that has been replaced".into());
+            return broken("from a cluster that has been replaced".into());
         }
         let Some(store) = state.store_of(cluster_id) else {
-            return fault("without a list".into());
+            return broken("without a list".into());
         };
         if !is_right {
-            fault(format!("from a wrong view of revision {applied}"));
+            broken(format!("from a wrong view of revision {applied}"));
         }
         let prefix = Prefix::default();
         let mirrored = prefix.all();
@@ -203,7 +238,7 @@ impl Checks {
                 keys.any(|key| matters(*revision, key))
             });
         if let Some((revision, _)) = lacks {
-            fault(format!(
+            broken(format!(
                 "although revision {revision} is missing after {applied}"
             ));
         }

@@ -8,12 +8,13 @@ use etcd::client::ImportMode;
 use etcd::model::{Name, ZoneSettings};
 use etcd::schema::{JournalEntry, Key, Prefix, decode_journal};
 
-use super::effect::{broken_rule, edited, has_effect};
+use super::effect::{broken_rule, has_effect};
+use super::reason::has_reason;
 use super::{Checks, Made};
-use crate::actors::{End, owner_name};
+use crate::actors::End;
 use crate::model::Store;
 use crate::reference::{self, Records, Zones};
-use crate::schedule::{Change, Edit};
+use crate::schedule::Change;
 
 /// The history of a store, and what writers were told of it.
 pub(crate) struct History<'h> {
@@ -22,6 +23,10 @@ pub(crate) struct History<'h> {
     pub(crate) store: &'h Store,
     /// When it began, if that was with a restore.
     pub(crate) since: Option<Instant>,
+    /// Whether its revisions meant something else before.
+    pub(crate) repeats_revisions: bool,
+    /// Whether entries may be deleted soon after they were written. Then a write that comes twice may be applied twice.
+    pub(crate) is_journal_small: bool,
     pub(crate) made: &'h [Made],
 }
 
@@ -53,18 +58,23 @@ impl History<'_> {
         }
     }
 
-    fn fault(&self, fault: String) {
-        self.checks.fault(fault);
+    fn broken(&self, what: String) {
+        self.checks.broken(what);
     }
 
     fn zones(&self, revision: i64) -> Arc<Zones> {
         self.checks.zones(self.cluster_id, self.store, revision)
     }
 
-    /// Whether a change was made in this history alone. One that was planned from the history before a restore may meet the
-    /// same revisions again, with another past.
+    /// Whether a change was made in this history alone.
     fn is_sure(&self, made: &Made) -> bool {
         self.since.is_none_or(|since| made.began > since)
+    }
+
+    /// Whether a change can be expected to do what it is about. One that was planned from the history before a restore may meet
+    /// the same revisions again, with another past.
+    fn is_sound(&self, made: &Made) -> bool {
+        !self.repeats_revisions || self.is_sure(made)
     }
 
     /// The change that an entry is of.
@@ -84,11 +94,11 @@ impl History<'_> {
             match (prefix.decode(key), value) {
                 (Ok(Key::Journal { zone, .. }), Some(value)) => match decode_journal(value) {
                     Ok(entry) => drop(journal.insert(zone, entry)),
-                    Err(error) => self.fault(format!("revision {revision}: {error}")),
+                    Err(error) => self.broken(format!("revision {revision}: {error}")),
                 },
                 (Ok(Key::Zone(_) | Key::Rrset { .. }), _) => is_about_zones = true,
                 (Ok(_), _) => {}
-                (Err(error), _) => self.fault(format!("revision {revision}: {error}")),
+                (Err(error), _) => self.broken(format!("revision {revision}: {error}")),
             }
         }
         (journal, is_about_zones)
@@ -105,16 +115,16 @@ impl History<'_> {
             let since = self.since;
             since.is_some_and(|since| made.began <= since && made.ended > since)
         };
-        if !self.made.iter().any(is_mixed) {
+        if !self.repeats_revisions || !self.made.iter().any(is_mixed) {
             for zone in new.values() {
-                let fault = broken_rule(revision, zone);
-                fault.into_iter().for_each(|fault| self.fault(fault));
+                let broken = broken_rule(revision, zone);
+                broken.into_iter().for_each(|broken| self.broken(broken));
             }
         }
         let made = journal.values().filter_map(|entry| self.change_of(entry));
-        for made in made.filter(|made| self.is_sure(made)) {
-            if let Err(fault) = has_effect(&made.change, &old, &new) {
-                self.fault(format!("revision {revision}: {} {fault}", made.label));
+        for made in made.filter(|made| self.is_sound(made)) {
+            if let Err(broken) = has_effect(&made.change, &old, &new) {
+                self.broken(format!("revision {revision}: {} {broken}", made.label));
             }
         }
     }
@@ -134,11 +144,11 @@ impl History<'_> {
             return;
         }
         let Some(entry) = entry else {
-            let fault = format!("revision {revision} changes {apex} without an entry");
-            return self.fault(fault);
+            let broken = format!("revision {revision} changes {apex} without an entry");
+            return self.broken(broken);
         };
         let made = self.change_of(entry);
-        if made.is_some_and(|made| !self.is_sure(made)) {
+        if made.is_some_and(|made| !self.is_sound(made)) {
             return;
         }
         let none = Records::new();
@@ -150,8 +160,8 @@ impl History<'_> {
         for change in &entry.rrsets {
             let place = (change.owner.clone(), change.rtype);
             if change.old.as_ref().map(reference::rdata) != old.get(&place).cloned() {
-                let fault = "has old content that the zone did not have";
-                self.fault(format!("revision {revision}: the entry of {apex} {fault}"));
+                let broken = "has old content that the zone did not have";
+                self.broken(format!("revision {revision}: the entry of {apex} {broken}"));
             }
             match &change.new {
                 Some(rrset) => drop(told.insert(place, reference::rdata(rrset))),
@@ -160,8 +170,8 @@ impl History<'_> {
         }
         let is_told = told == new || entry.omits_rrsets || switches(entry);
         if !is_told {
-            let fault = format!("by its journal {apex} has {told:?}, but it has {new:?}");
-            self.fault(format!("revision {revision}: {fault}"));
+            let broken = format!("by its journal {apex} has {told:?}, but it has {new:?}");
+            self.broken(format!("revision {revision}: {broken}"));
         }
     }
 
@@ -170,12 +180,12 @@ impl History<'_> {
         let Made {
             label, change, end, ..
         } = made;
-        let is_once = !matches!(change, Change::Import { .. });
+        let is_once = !matches!(change, Change::Import { .. }) && !self.is_journal_small;
         if is_once {
             let mut zones: Vec<&Name> = entries.iter().map(|(_, zone)| zone).collect();
             zones.sort();
             if zones.windows(2).any(|pair| pair[0] == pair[1]) {
-                self.fault(format!("{label} is made more than once: {entries:?}"));
+                self.broken(format!("{label} is made more than once: {entries:?}"));
             }
         }
         let is_there = |revision: i64| match change {
@@ -199,39 +209,19 @@ impl History<'_> {
             _ => entries.is_empty(),
         };
         if !is_told {
-            self.fault(format!(
+            self.broken(format!(
                 "{label} ended with {end:?}, but its entries are {entries:?}"
             ));
         }
     }
 
-    /// Checks that a change reported as unnecessary, or refused because there is no zone, met a state in which that was true.
+    /// Checks that a change that was refused, or reported as unnecessary, met a state in which that was right.
     fn check_reason(&self, made: &Made) {
-        let Change::Edits(edits) = &made.change else {
-            return;
-        };
         let revisions = self.store.revision_at(made.began)..=self.store.revision_at(made.ended);
-        let mut states = revisions.map(|revision| self.zones(revision));
-        let is_right = match &made.end {
-            End::Done { written: false, .. } => states.any(|zones| {
-                let wanted = edited(&zones, edits);
-                let is_wanted = |(apex, zone): (&Name, &reference::Zone)| {
-                    wanted.get(apex) == Some(&zone.records)
-                };
-                zones.iter().all(is_wanted)
-            }),
-            End::Refused(reason) if reason.contains("no zone") => states.any(|zones| {
-                let lacks = |edit: &Edit| {
-                    let owner = owner_name(edit.zone, edit.owner);
-                    !owner.ancestors().any(|name| zones.contains_key(&name))
-                };
-                edits.iter().any(lacks)
-            }),
-            _ => true,
-        };
-        if !is_right {
+        let states: Vec<Arc<Zones>> = revisions.map(|revision| self.zones(revision)).collect();
+        if !has_reason(&made.change, &made.end, &states) {
             let Made { label, end, .. } = made;
-            self.fault(format!(
+            self.broken(format!(
                 "{label} ended with {end:?}, for which there was no reason"
             ));
         }

@@ -1,25 +1,34 @@
 //! What has to be true in every run.
 //!
-//! - No view mixes revisions: each is what the store holds at its revision.
+//! - No view mixes revisions: each is what the store holds at its revision. (A view that lacks a deletion because of etcd#18089 is
+//!   allowed until the next proof.)
 //! - A proof of freshness never lies: what was committed before it is in the view. A linearizable answer has what was committed
 //!   before the question.
 //! - Serials never go back on a front-end.
 //! - A change is made once or never, and its author is told the truth about it.
 //! - Every change of a zone is in its journal, and the journal has nothing that did not happen.
 //! - Zones keep the rule for CNAME records, and have what their authors wanted.
-//! - Records that are withdrawn, or whose lease has expired, are gone (`run.rs`).
-//! - In the end all front-ends have everything, with the same serials (`run.rs`).
+//! - Records that are withdrawn, or whose lease has expired, are gone. Announcers that stay are announced.
+//! - A change that was refused, or reported as unnecessary, met a state in which that was right.
+//! - A follower of the journals is told every change, once and in order.
+//! - The journal gives back what a zone was at an earlier revision.
+//! - Writers and announcers come to an end, and once nothing goes wrong any more, changes can be made.
+//! - In the end all front-ends have everything, with the same serials and digests.
 //!
-//! `front_ends` checks them while they run, `history` what is in the store in the end; `effect` has what changes are to do.
+//! `front_ends` checks them while they run, `history` what is in the store in the end, and `end` what is so then. `effect` has what
+//! each change must do, `reason` when it is unnecessary or refused.
 
 mod effect;
+mod end;
 mod front_ends;
 mod history;
+mod reason;
 
 use std::time::Instant;
 
-pub(crate) use front_ends::{Checks, PREDECESSOR};
-pub(crate) use history::{History, recorded};
+pub(crate) use end::{REST, is_announced};
+pub(crate) use front_ends::{Checks, PREDECESSOR, Source};
+pub(crate) use history::History;
 
 use crate::actors::End;
 use crate::schedule::Change;

@@ -59,16 +59,28 @@ pub(crate) struct State {
     /// Counts changes of the leader.
     term: u64,
     leases: BTreeMap<i64, Lease>,
+    /// Whether the last restore has skipped the revisions that the history before it had.
+    skipped: bool,
     /// The lifetimes of all leases that were ever granted.
     lifetimes: BTreeMap<i64, Duration>,
     cuts: BTreeMap<(usize, usize), Cut>,
     network: Network,
     /// The clients whose watches have lacked a deletion.
     pub(crate) withheld: BTreeSet<usize>,
+    full: Full,
     /// What has become of every message, if anybody wants to know.
     pub(crate) log: Option<Vec<String>>,
     started: Instant,
     pub(super) random: fastrand::Rng,
+}
+
+/// Whether the store is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    No,
+    /// The next write is applied, and then answered as if it were not.
+    Soon,
+    Yes,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -108,10 +120,12 @@ impl Cluster {
             has_leader: true,
             term: 1,
             leases: BTreeMap::new(),
+            skipped: false,
             lifetimes: BTreeMap::new(),
             cuts: BTreeMap::new(),
             network: Network::default(),
             withheld: BTreeSet::new(),
+            full: Full::No,
             log: None,
             started: now(),
             random: fastrand::Rng::with_seed(seed),
@@ -188,8 +202,19 @@ impl Cluster {
                 member.is_isolated = false;
             }
             state.has_leader = true;
+            state.full = Full::No;
             state.renew_leases();
         });
+    }
+
+    /// The store has no more room.
+    pub(crate) fn fill(&self) {
+        self.change(|state| state.full = Full::Soon);
+    }
+
+    /// The store has room again.
+    pub(crate) fn make_room(&self) {
+        self.change(|state| state.full = Full::No);
     }
 
     /// The leader is lost. What is being proposed may be lost with it.
@@ -216,8 +241,8 @@ impl Cluster {
         });
     }
 
-    /// Starts another cluster from a backup of some revisions ago, under the same addresses.
-    pub(crate) fn restore(&self, back: i64) {
+    /// Starts another cluster from a backup of some revisions ago, under the same addresses. It may skip some revisions then.
+    pub(crate) fn restore(&self, back: i64, skipped: i64) {
         self.change(|state| {
             let ended = state.store.clone();
             let revision = (ended.revision() - back).max(ended.compacted).max(1);
@@ -226,6 +251,11 @@ impl Cluster {
             state.id += 1;
             state.term += 1;
             state.store.restore(revision);
+            if skipped > 0 {
+                state.store.skip(back + skipped, now());
+            }
+            state.skipped = skipped > 0;
+            let revision = state.store.revision();
             for member in &mut state.members {
                 member.applied = revision;
             }
@@ -345,6 +375,33 @@ impl State {
     pub(crate) fn began_at(&self) -> Option<Instant> {
         self.ends.values().next_back().copied()
     }
+
+    /// Whether revisions of the present history may mean something else in one that a restore has ended.
+    pub(crate) fn repeats_revisions(&self) -> bool {
+        !self.ends.is_empty() && !self.skipped
+    }
+
+    /// Makes a change that writes, unless the store is full.
+    pub(super) fn write<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        let full = || {
+            Err(Status::resource_exhausted(
+                "etcdserver: mvcc: database space exceeded",
+            ))
+        };
+        if self.full == Full::Yes {
+            return full();
+        }
+        let changed = change(self)?;
+        if self.full == Full::Soon {
+            self.full = Full::Yes;
+            return full();
+        }
+        Ok(changed)
+    }
+
     pub(super) fn log(&mut self, what: impl FnOnce() -> String) {
         if let Some(log) = &mut self.log {
             let after = (now() - self.started).as_secs_f64();

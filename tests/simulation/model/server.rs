@@ -90,10 +90,12 @@ impl PbKvService for Member {
             if put.lease != 0 && state.time_left(put.lease).is_none() {
                 return Err(Status::not_found("etcdserver: requested lease not found"));
             }
-            state.store.put(put.key, put.value, put.lease, now());
-            Ok(PbPutResponse {
-                header: self.header(state, state.store.revision()),
-                prev_kv: None,
+            state.write(|state| {
+                state.store.put(put.key, put.value, put.lease, now());
+                Ok(PbPutResponse {
+                    header: self.header(state, state.store.revision()),
+                    prev_kv: None,
+                })
             })
         });
         answer.await.map(Response::new)
@@ -125,15 +127,24 @@ impl PbKvService for Member {
                 responses,
             }));
         }
+        let ops = txn.success.iter().chain(&txn.failure);
+        let mut ops = ops.map(|op| &op.request);
+        let has_puts = ops.any(|op| matches!(op, Some(PbTxnOpRequest::RequestPut(_))));
         let answer = self.cluster.propose(self.index, |state| {
-            let leases = state.leases();
-            let is_lease = |id| leases.contains(&id);
-            let (succeeded, responses) = state.store.txn(&txn, now(), is_lease)?;
-            Ok(PbTxnResponse {
-                header: self.header(state, state.store.revision()),
-                succeeded,
-                responses,
-            })
+            let commit = |state: &mut State| {
+                let leases = state.leases();
+                let is_lease = |id| leases.contains(&id);
+                let (succeeded, responses) = state.store.txn(&txn, now(), is_lease)?;
+                Ok(PbTxnResponse {
+                    header: self.header(state, state.store.revision()),
+                    succeeded,
+                    responses,
+                })
+            };
+            match has_puts {
+                true => state.write(commit),
+                false => commit(state),
+            }
         });
         answer.await.map(Response::new)
     }
@@ -153,11 +164,13 @@ impl PbLeaseService for Member {
     ) -> Answered<PbLeaseGrantResponse> {
         let ttl = request.into_inner().ttl;
         let answer = self.cluster.propose(self.index, |state| {
-            Ok(PbLeaseGrantResponse {
-                id: state.grant(Duration::from_secs(ttl.unsigned_abs())),
-                header: self.header(state, state.store.revision()),
-                ttl,
-                error: String::new(),
+            state.write(|state| {
+                Ok(PbLeaseGrantResponse {
+                    id: state.grant(Duration::from_secs(ttl.unsigned_abs())),
+                    header: self.header(state, state.store.revision()),
+                    ttl,
+                    error: String::new(),
+                })
             })
         });
         answer.await.map(Response::new)
@@ -402,8 +415,8 @@ impl Member {
         }
     }
 
-    /// What a revision did to the keys of a range. If it is read from the history, and is the one up to which that is compacted,
-    /// its deletions are missing (etcd#18089).
+    /// What a revision did to the keys of a range. A revision that is read from the history lacks its deletions if etcd has
+    /// compacted to exactly that revision (etcd#18089).
     fn events(
         &self,
         state: &mut State,

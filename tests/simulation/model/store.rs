@@ -1,6 +1,7 @@
 //! What etcd stores: every key at every revision, and what transactions do to it. Pure.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use etcd_client::proto::{
@@ -18,7 +19,7 @@ const OCTETS_MAX: usize = 3 << 19;
 /// Whoever asks for more keys than this is listing.
 const PAGE_MIN: i64 = 100;
 
-/// How many pages a list has.
+/// A page of a list has one in so many of the keys that are left.
 const PAGES: usize = 3;
 
 /// A key after a change.
@@ -119,13 +120,35 @@ impl Store {
         self.compacted = self.compacted.min(revision);
     }
 
+    /// Skips some revisions, and compacts what was before.
+    pub(crate) fn skip(&mut self, count: i64, at: Instant) {
+        let keys = Vec::new();
+        let skipped = std::iter::repeat_n(Commit { at, keys }, count as usize);
+        self.commits.extend(skipped);
+        self.compacted = self.revision();
+    }
+
+    /// The keys of a range that were deleted up to a revision, each with when.
+    pub(crate) fn deletions(
+        &self,
+        range: Range<Vec<u8>>,
+        until: i64,
+    ) -> impl Iterator<Item = (&Vec<u8>, i64)> {
+        let keys = self.keys.range(range);
+        keys.flat_map(move |(key, versions)| {
+            let gone = versions.iter().filter(|version| version.value.is_none());
+            let gone = gone.map(|version| version.modified);
+            gone.filter(move |at| *at <= until).map(move |at| (key, at))
+        })
+    }
+
     /// Deletes keys in a revision of its own.
     pub(crate) fn delete(&mut self, keys: Vec<Vec<u8>>, at: Instant) {
-        let mut change = Change::new(self, at);
+        let mut write = Write::new(self, at);
         for key in keys {
-            change.delete(key);
+            write.delete(key);
         }
-        change.end();
+        write.end();
     }
 
     /// Does what a transaction asks for. Its reads see what was there before; puts and deletions have no response.
@@ -157,19 +180,19 @@ impl Store {
         if lacks_lease {
             return Err(Status::not_found("etcdserver: requested lease not found"));
         }
-        let mut change = Change::new(self, at);
+        let mut write = Write::new(self, at);
         for op in ops {
             match &op.request {
                 Some(PbTxnOpRequest::RequestPut(put)) => {
-                    change.put(put.key.clone(), put.value.clone(), put.lease);
+                    write.put(put.key.clone(), put.value.clone(), put.lease);
                 }
                 Some(PbTxnOpRequest::RequestDeleteRange(delete)) => {
-                    change.delete_range(&delete.key, &delete.range_end);
+                    write.delete_range(&delete.key, &delete.range_end);
                 }
                 _ => {}
             }
         }
-        change.end();
+        write.end();
         Ok((succeeded, responses))
     }
 
@@ -193,9 +216,9 @@ impl Store {
 
     /// Puts a key.
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>, lease: i64, at: Instant) {
-        let mut change = Change::new(self, at);
-        change.put(key, value, lease);
-        change.end();
+        let mut write = Write::new(self, at);
+        write.put(key, value, lease);
+        write.end();
     }
 
     fn holds(&self, compare: &PbCompare) -> bool {
@@ -331,16 +354,16 @@ fn check(txn: &PbTxnRequest) -> Result<(), Status> {
     Ok(())
 }
 
-/// The changes of one revision; there is none if nothing changes.
-struct Change<'s> {
+/// A revision that is being written; there is none if nothing changes.
+struct Write<'s> {
     store: &'s mut Store,
     at: Instant,
     keys: Vec<Vec<u8>>,
 }
 
-impl<'s> Change<'s> {
+impl<'s> Write<'s> {
     fn new(store: &'s mut Store, at: Instant) -> Self {
-        Change {
+        Write {
             store,
             at,
             keys: Vec::new(),
@@ -397,7 +420,7 @@ impl<'s> Change<'s> {
 
     fn end(self) {
         if !self.keys.is_empty() {
-            let Change { store, at, keys } = self;
+            let Write { store, at, keys } = self;
             store.commits.push(Commit { at, keys });
         }
     }

@@ -39,9 +39,9 @@ pub struct MirrorStatus {
     pub watching: bool,
     /// Whether the copy may be wrong, until all of it is listed again.
     pub doubted: bool,
-    /// Whether the copy may lack a deletion (etcd#18089), until a read shows that etcd still has the history before the watch,
-    /// or everything is listed.
-    pub unchecked: bool,
+    /// Set while the copy may lack a deletion (etcd#18089): until a read shows that etcd still has this revision, or everything
+    /// is listed.
+    pub unchecked: Option<i64>,
     /// The last failure, cleared by the next proof of freshness.
     pub trouble: Option<String>,
 }
@@ -115,7 +115,7 @@ impl Driver {
             leased: mirror.leased(),
             watching: mirror.is_watching(),
             doubted: mirror.is_doubted(),
-            unchecked: mirror.is_unchecked(),
+            unchecked: mirror.unchecked(),
             trouble: trouble.shown(),
         }
     }

@@ -292,7 +292,7 @@ mod tests {
             leased: 0,
             watching: true,
             doubted,
-            unchecked: false,
+            unchecked: None,
             trouble: None,
         }
     }
@@ -306,6 +306,7 @@ mod tests {
             cluster_id: CLUSTER,
             revision: 10,
             leased: HashSet::new(),
+            unchecked: None,
         };
         let tell = |news: JournalNews| {
             all.push(match news {

@@ -7,7 +7,7 @@
 //! head key shows whether it was. Only then is the change read, planned and sent again.
 //!
 //! A proxy may send an attempt twice and return only the second answer. So all attempts at a change write the same journal
-//! entry, and only if it is absent. An attempt that fails and finds the entry was applied before.
+//! entry, and only if it is absent. If an attempt fails and finds the entry, it was applied before.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -53,6 +53,8 @@ pub struct Builder {
     expired: BTreeMap<Name, i64>,
     /// When the view was last known to be what etcd holds, in seconds of Unix time.
     good_at: u64,
+    /// See [`Resume::unchecked`].
+    unchecked: Option<i64>,
 }
 
 /// Tells apart the states of the data for snapshots.
@@ -82,6 +84,7 @@ impl Builder {
             serials: Serials::default(),
             expired: BTreeMap::new(),
             good_at: 0,
+            unchecked: None,
         }
     }
 
@@ -92,6 +95,7 @@ impl Builder {
         builder.tables.count_all();
         builder.serials = Serials::new(saved.serials);
         builder.good_at = saved.good_at;
+        builder.unchecked = saved.unchecked;
         builder.cluster_id = Some(saved.cluster_id);
         builder.revision = Some(saved.revision);
         builder.note_expiries(&builder.tables.zones.keys().cloned().collect());
@@ -125,6 +129,7 @@ impl Builder {
             good_at: self.good_at,
             tables: self.tables.clone(),
             serials: self.serials.known().clone(),
+            unchecked: self.unchecked,
         })
     }
 
@@ -143,6 +148,11 @@ impl Builder {
     /// Sets the cluster that the list under way comes from.
     pub fn set_cluster(&mut self, cluster_id: Option<u64>) {
         self.listed_cluster_id = cluster_id;
+    }
+
+    /// Says whether what etcd holds may lack a deletion.
+    pub fn set_unchecked(&mut self, unchecked: Option<i64>) {
+        self.unchecked = unchecked;
     }
 
     /// A copy of what etcd holds, as far as its changes have come. It shares its memory with the builder.

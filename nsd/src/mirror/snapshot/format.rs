@@ -50,6 +50,9 @@ struct Extras {
     /// The highest serial served of each zone whose serial has gone back.
     serials: Vec<(Name, u32)>,
     quarantine: Vec<(Vec<u8>, String)>,
+    /// Older snapshots have none, and older releases ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unchecked: Option<i64>,
 }
 
 /// What is known of a zone beside its records.
@@ -147,6 +150,7 @@ impl SnapshotWriter<'_> {
             quarantine: quarantine
                 .map(|(key, reason)| (key.clone(), reason.clone()))
                 .collect(),
+            unchecked: saved.unchecked,
         })?;
         self.number(tables.zones.len() as u64)?;
         for (apex, zone) in &tables.zones {
@@ -236,6 +240,7 @@ impl SnapshotReader<'_> {
             good_at,
             tables,
             serials: extras.serials.into_iter().collect(),
+            unchecked: extras.unchecked,
         })
     }
 

@@ -13,6 +13,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use etcd::mirror::Resume;
 use etcd::schema::Prefix;
 
 use self::format::{BLOCK, CHECKSUM_LEN, Hashed, SnapshotReader, SnapshotWriter, VERSION};
@@ -31,6 +32,20 @@ pub struct Saved {
     pub(super) tables: Tables,
     /// Zones whose serial has gone back, and what it was.
     pub(super) serials: BTreeMap<Name, u32>,
+    /// See [`Resume::unchecked`].
+    pub(super) unchecked: Option<i64>,
+}
+
+impl Saved {
+    /// Where the mirror goes on.
+    pub fn resume(&self) -> Resume {
+        Resume {
+            cluster_id: self.cluster_id,
+            revision: self.revision,
+            leased: self.tables.leased_keys(&self.prefix),
+            unchecked: self.unchecked,
+        }
+    }
 }
 
 /// Why a snapshot cannot be used.

@@ -66,12 +66,14 @@ fn all_of_it_comes_back() {
             mod_revision: 9,
         }],
     });
+    before.set_unchecked(Some(8));
     // Others could read this file.
     std::fs::write(beside(&path, ".new"), "left behind").expect("written");
     write(&turn(), &path, &before.save().expect("it is served")).expect("written");
     let saved = read(&path, &prefix).expect("sound").expect("there");
     assert_eq!((saved.cluster_id, saved.revision), (77, 9));
     assert_eq!(saved.tables.accepted, Some((0, Accepted { at: 17 })));
+    assert_eq!(saved.resume().unchecked, Some(8));
     let after = restored(saved);
     assert!(before.cookie().is_some() && after.cookie() == before.cookie());
     let mode = std::fs::metadata(&path).expect("a file").permissions();

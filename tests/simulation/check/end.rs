@@ -1,0 +1,150 @@
+//! What has to be so once nothing goes wrong any more.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use etcd::client::Store;
+use etcd::model::Rtype;
+use etcd::schema::Prefix;
+use etcd::txn::Moment;
+use tokio::time::sleep;
+
+use super::Checks;
+use super::history::recorded;
+use crate::actors::{Told, owner_name, zone_name};
+use crate::model::{Cluster, now};
+use crate::reference::{self, Records};
+
+/// How long everything may take to come to rest after the last trouble.
+pub(crate) const REST: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Whether an announcer's records are there, or any.
+pub(crate) fn is_announced(cluster: &Cluster, instance: Option<u64>) -> bool {
+    let state = cluster.lock();
+    let range = Prefix::default().leased();
+    let revision = state.store.revision();
+    let found = state.store.range(&range.start, &range.end, revision);
+    found.into_iter().any(|(key, _)| match instance {
+        Some(instance) => key.ends_with(format!("/{instance:016x}").as_bytes()),
+        None => true,
+    })
+}
+
+impl Checks {
+    /// Checks that announcers are announced, of which each has an instance and an owner. A CNAME record, or the lack of a zone, is a
+    /// reason not to be.
+    pub(crate) fn all_announced(&self, announcers: &[(u64, usize)]) {
+        let zones = {
+            let state = self.cluster.lock();
+            let revision = state.store.revision();
+            reference::zones(&state.store, &Prefix::default(), revision)
+        };
+        for (instance, owner) in announcers {
+            let owner = owner_name(0, *owner);
+            let zone = owner.ancestors().find_map(|name| zones.get(&name));
+            let is_free = |zone: &reference::Zone| {
+                let alias = (owner.clone(), Rtype::CNAME);
+                !zone.records.contains_key(&alias)
+            };
+            if zone.is_some_and(is_free) && !is_announced(&self.cluster, Some(*instance)) {
+                self.broken(format!(
+                    "announcer {instance} stays, and its records are gone"
+                ));
+            }
+        }
+    }
+
+    /// Waits until every front-end has caught up and all have the same serials.
+    pub(crate) async fn at_rest(&self, front_ends: &[usize]) {
+        let deadline = now() + REST;
+        loop {
+            let behind: Vec<String> = front_ends
+                .iter()
+                .filter_map(|number| Some((number, self.behind(*number)?)))
+                .map(|(number, what)| format!("front-end {number}: {what} in the end"))
+                .collect();
+            if behind.is_empty() {
+                return;
+            }
+            if now() > deadline {
+                return behind.into_iter().for_each(|what| self.broken(what));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// What a front-end still lacks.
+    fn behind(&self, number: usize) -> Option<String> {
+        let state = self.cluster.lock();
+        let front_end = self.front_end(number);
+        let last = state.store.commits().next_back();
+        if front_end.cluster_id != state.id || front_end.fresh <= last.map(|(_, commit)| commit.at)
+        {
+            return Some("it has not caught up".into());
+        }
+        let zones = self.zones(state.id, &state.store, state.store.revision());
+        zones.iter().find_map(|(apex, zone)| {
+            let (serial, wanted) = (
+                front_end.serials.get(apex),
+                zone.settings.serial(zone.touched),
+            );
+            (serial != Some(&wanted))
+                .then(|| format!("{apex} has the serial {serial:?}, not {wanted}"))
+        })
+    }
+
+    /// Checks that a follower is told every change, once and in order. Of small journals it may miss some, if it was told so.
+    pub(crate) async fn all_told(&self, told: &Mutex<Told>, is_journal_small: bool) {
+        let deadline = now() + REST;
+        loop {
+            let wrong = {
+                let state = self.cluster.lock();
+                // After a restore the follower is told so, and stops: there is nothing to compare.
+                if state.began_at().is_some() {
+                    return;
+                }
+                let told = told.lock().expect("it has not panicked");
+                let all = recorded(&state.store, told.from);
+                let mut rest = all.iter();
+                let is_told = match told.may_lack && is_journal_small {
+                    true => told.changes.iter().all(|told| rest.any(|one| one == told)),
+                    false => told.changes == all,
+                };
+                (!is_told).then(|| format!("told {:?} of {all:?}", told.changes))
+            };
+            match wrong {
+                None => return,
+                Some(wrong) if now() > deadline => return self.broken(wrong),
+                Some(_) => sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Checks what the journal says of one zone at one earlier revision, given as a part (0 to 1) of the newest.
+    pub(crate) async fn past(&self, store: &Store, zone: usize, part: f64) {
+        let (revision, apex) = (self.cluster.lock().store.revision(), zone_name(zone));
+        let then = (revision as f64 * part) as i64;
+        let past = match store.zone_past(&apex, Moment::Revision(then)).await {
+            Ok(Ok(past)) => past.past,
+            // Its archive may be missing, if the writer that replaced the zone was killed.
+            Ok(Err(_)) => return,
+            Err(error) => return self.broken(format!("the past of {apex}: {error}")),
+        };
+        let state = self.cluster.lock();
+        let zones = self.zones(state.id, &state.store, then);
+        let zone = zones.get(&apex);
+        let wanted = zone.map_or_else(Records::new, |zone| zone.records.clone());
+        let told = past.rrsets.iter();
+        let told: Records = told
+            .map(|(place, rrset)| (place.clone(), reference::rdata(rrset)))
+            .collect();
+        if past.settings.is_some() != zone.is_some() || told != wanted {
+            self.broken(format!(
+                "at revision {then} {apex} had {wanted:?}, and not {told:?}"
+            ));
+        }
+    }
+}
