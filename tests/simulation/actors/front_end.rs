@@ -217,7 +217,7 @@ impl Feed<'_> {
         if self.earlier.len() > 3 {
             self.earlier.pop_front();
         }
-        let back = if self.revisions % 3 == 0 {
+        let back = if self.revisions.is_multiple_of(3) {
             0
         } else {
             self.earlier.len() - 1
