@@ -1,6 +1,6 @@
 //! A constant load of queries to one front-end, each of which is recorded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Recorded, TTL};
 use crate::dns::{self, Answer};
@@ -29,6 +29,9 @@ const WAITING_MAX: usize = 64;
 
 /// How long front-ends may take to answer again after everything.
 const LAST_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long the store does not change before it counts as at rest.
+const STILL: Duration = Duration::from_millis(300);
 
 /// Queries over UDP that go on until they are stopped: all RRsets and the SOA record of each zone in turn.
 pub struct Queries {
@@ -239,13 +242,49 @@ impl Client {
 
 /// Asks every front-end for everything, when all writes have ended, all faults are healed, and all front-ends have
 /// caught up; and etcd for what it holds. Waits only until front-ends say more than SERVFAIL.
+///
+/// A write whose answer was lost may still be under way. If one arrives meanwhile, everything is asked again.
 pub async fn last(nsctl: &Nsctl, frontends: &[&Frontend], zones: &[Arc<Recorded>]) {
+    let mut held = still(nsctl, zones).await;
+    let mut queries = ask_all(frontends, zones).await;
+    while held != holds(nsctl, zones).await {
+        held = still(nsctl, zones).await;
+        queries = ask_all(frontends, zones).await;
+    }
+    for ((zone, held), queries) in zones.iter().zip(held).zip(queries) {
+        let entries = journal(nsctl, zone).await;
+        let mut history = zone.history();
+        for (owner, value) in held {
+            history.held(&owner, value);
+        }
+        history.journal(entries);
+        queries.into_iter().for_each(|query| history.last(query));
+    }
+}
+
+/// The value of each RRset of a zone.
+type Held = BTreeMap<String, Option<String>>;
+
+/// What etcd holds of each zone, once that has not changed for a while. Front-ends have it then.
+async fn still(nsctl: &Nsctl, zones: &[Arc<Recorded>]) -> Vec<Held> {
+    loop {
+        let held = holds(nsctl, zones).await;
+        sleep(STILL).await;
+        if held == holds(nsctl, zones).await {
+            return held;
+        }
+    }
+}
+
+/// What etcd holds of each zone.
+async fn holds(nsctl: &Nsctl, zones: &[Arc<Recorded>]) -> Vec<Held> {
+    let mut all = Vec::new();
     for zone in zones {
         let listed = nsctl
             .ok(&format!("list --zone {} --type TXT", zone.apex))
             .await;
         let listed = listed.as_array().expect("a list");
-        for owner in &zone.owners {
+        let held = zone.owners.iter().map(|owner| {
             let rrset = listed
                 .iter()
                 .find(|rrset| rrset["name"] == format!("{owner}."));
@@ -253,25 +292,34 @@ pub async fn last(nsctl: &Nsctl, frontends: &[&Frontend], zones: &[Arc<Recorded>
                 let text = rrset["rdata"][0].as_str().expect("a string");
                 text.trim_matches('"').to_string()
             });
-            zone.history().held(owner, value);
-        }
-        let entries = journal(nsctl, zone).await;
-        zone.history().journal(entries);
+            (owner.clone(), value)
+        });
+        all.push(held.collect());
     }
-    for question in zones.iter().flat_map(questions) {
-        for frontend in frontends {
-            let what = format!("{} answers for {}", frontend.id, question.name);
-            let query = eventually(&what, LAST_WITHIN, async || {
-                let start = Instant::now();
-                let answer = dns::udp(frontend.dns, &question.name, question.rtype).await?;
-                let (reply, serial) = question.read(&answer);
-                ensure(reply != Reply::ServFail, || format!("{answer:?}"))?;
-                Ok(question.record(&frontend.id, start, reply, serial))
-            });
-            let query = query.await;
-            question.zone.history().last(query);
+    all
+}
+
+/// The answers of all front-ends, for each zone.
+async fn ask_all(frontends: &[&Frontend], zones: &[Arc<Recorded>]) -> Vec<Vec<Query>> {
+    let mut all = Vec::new();
+    for zone in zones {
+        let mut queries = Vec::new();
+        for question in questions(zone) {
+            for frontend in frontends {
+                let what = format!("{} answers for {}", frontend.id, question.name);
+                let query = eventually(&what, LAST_WITHIN, async || {
+                    let start = Instant::now();
+                    let answer = dns::udp(frontend.dns, &question.name, question.rtype).await?;
+                    let (reply, serial) = question.read(&answer);
+                    ensure(reply != Reply::ServFail, || format!("{answer:?}"))?;
+                    Ok(question.record(&frontend.id, start, reply, serial))
+                });
+                queries.push(query.await);
+            }
         }
+        all.push(queries);
     }
+    all
 }
 
 /// The changes of the recorded RRsets in the journal of a zone.
