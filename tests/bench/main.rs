@@ -30,6 +30,7 @@ mod server;
 mod stall;
 mod store;
 mod updates;
+mod zones;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -94,6 +95,8 @@ enum Table {
     Scale,
     /// What the journal of a zone costs.
     Journal,
+    /// Lists of zones and raised serials, by the number of zones.
+    Zones,
     /// What clients get beside a flood with forged addresses, with response rate limiting and without.
     Flood,
     /// Answers a second with access lists, rate limits and cookies.
@@ -167,6 +170,7 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
         Table::Updates => updates::run(run),
         Table::Linearizable => linearizable::run(run),
         Table::Journal => journal::run(run),
+        Table::Zones => zones::run(run),
         Table::Scale => scale::run(run),
         Table::Flood => flood::run(run),
         Table::Policy => policy::run(run),
@@ -180,6 +184,7 @@ fn measure(run: &Run, table: &Table) -> Result<(), String> {
             flood::run(run)?;
             policy::run(run)?;
             journal::run(run)?;
+            zones::run(run)?;
             scale::run(run)?;
             propagation::run(run, &propagation::Options::default())
         }

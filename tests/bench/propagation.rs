@@ -99,8 +99,8 @@ pub(crate) fn run(run: &Run, options: &Options) -> Result<(), String> {
         }
     }
     report.note(
-        "Put: one key, through the member that the writer is next to. Change: what `nsctl set` reads, and its transaction, until that is answered. \
-         nsctl: all of `nsctl set`, from its start to its end. Of a put: nsctl by put. Visible: from that answer to the first answer with the new data over DNS \
+        "Put: one key, through the member that the writer is next to. Change: what a change reads, and its transaction, until that is answered. \
+         nsctl: all of `nsctl add`, from its start to its end. Of a put: nsctl by put. Visible: from that answer to the first answer with the new data over DNS \
          from the last front-end. Proved: the same until the front-ends' admin listeners say so, as `--wait` asks them. \
          All on one machine; the delay is added by proxies between members and towards front-ends, each way.",
     );
@@ -265,7 +265,9 @@ impl Members {
                 put.expect("etcd answers");
                 reading.put.push(start.elapsed().as_secs_f64() * 1e3);
                 let start = Instant::now();
-                let output = nsctl.run(&format!("set nsctl.bench.test A {value}")).await;
+                let output = nsctl
+                    .run(&format!("add f{frontends}n{number}.bench.test A {value}"))
+                    .await;
                 assert_eq!(output.code, 0, "{}", output.stderr);
                 reading.nsctl.push(start.elapsed().as_secs_f64() * 1e3);
             }

@@ -3,7 +3,7 @@
 #
 #   bash tests/bench/run.sh TABLE [--quick] [--results DIR]
 #
-# TABLE is one of peers, encrypted, nodes, cores, propagation, updates, linearizable, flood, policy, journal, scale and all. --quick is short and small: it shows that
+# TABLE is one of peers, encrypted, nodes, cores, propagation, updates, linearizable, flood, policy, journal, zones, scale and all. --quick is short and small: it shows that
 # all of it works, and its figures are none, as it runs what is built for tests. Tables (Markdown) and plots (SVG) go to target/bench, or DIR.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 . deploy/lib.sh
 
 [ $# -gt 0 ] || {
-  say "usage: bash tests/bench/run.sh peers|encrypted|nodes|cores|propagation|updates|linearizable|flood|policy|journal|scale|all [--quick] [--results DIR]"
+  say "usage: bash tests/bench/run.sh peers|encrypted|nodes|cores|propagation|updates|linearizable|flood|policy|journal|zones|scale|all [--quick] [--results DIR]"
   exit 2
 }
 

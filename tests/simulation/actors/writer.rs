@@ -148,6 +148,7 @@ async fn clean(store: &Store, zone: usize) -> Result<(i64, bool), etcd::client::
     let apex = zone_name(zone);
     let served = store.zone(&apex).await?.1;
     let served = served.map(|read| read.settings.generation);
+    store.archive_missing(&apex).await?;
     let swept = store.sweep(&apex, |other| Some(other) != served);
     Ok((0, swept.await? > 0))
 }

@@ -169,29 +169,17 @@ impl Store {
         };
         let rrsets = match begin {
             None => Rrsets::new(),
-            Some((settings, replaced)) => {
-                let archived = match replaced {
-                    Some(_) => {
-                        self.archived(apex, settings.generation, slot.revision)
-                            .await?
-                    }
-                    None => None,
+            Some((settings, None)) => self.records(apex, settings, slot.revision).await?,
+            Some((settings, Some(revision))) => {
+                let generation = settings.generation;
+                let archived = self.archived(apex, generation, slot.revision).await?;
+                let found = match archived {
+                    Some(rrsets) => Some(rrsets),
+                    None => self.unswept(apex, settings, slot.revision).await?,
                 };
-                match archived {
+                match found {
                     Some(rrsets) => rrsets,
-                    None => {
-                        let read = generation_read(apex, settings, slot.revision);
-                        let rrsets = match self.content(&read).await? {
-                            Ok(rrsets) => rrsets,
-                            Err(refusal) => return Err(unreadable(refusal)),
-                        };
-                        // Whoever deletes a generation begins with the apex.
-                        let is_whole = rrsets.contains_key(&(apex.clone(), Rtype::NS));
-                        if let Some(revision) = replaced.filter(|_| !is_whole) {
-                            return Ok(Err(NotRecorded::Replaced(revision)));
-                        }
-                        rrsets
-                    }
+                    None => return Ok(Err(NotRecorded::Replaced(revision))),
                 }
             }
         };
@@ -205,8 +193,32 @@ impl Store {
 }
 
 impl Store {
+    /// The records of the generation that the settings name.
+    async fn records(
+        &self,
+        apex: &Name,
+        settings: ZoneSettings,
+        as_of: i64,
+    ) -> Result<Rrsets, StoreError> {
+        let read = generation_read(apex, settings, as_of);
+        self.content(&read).await?.map_err(unreadable)
+    }
+
+    /// The same of a generation that was replaced, if all of it is still there.
+    pub(in crate::client) async fn unswept(
+        &self,
+        apex: &Name,
+        settings: ZoneSettings,
+        as_of: i64,
+    ) -> Result<Option<Rrsets>, StoreError> {
+        let rrsets = self.records(apex, settings, as_of).await?;
+        // Whoever deletes a generation begins with the apex.
+        let is_whole = rrsets.contains_key(&(apex.clone(), Rtype::NS));
+        Ok(is_whole.then_some(rrsets))
+    }
+
     /// An archived generation, if all of it is there.
-    async fn archived(
+    pub(in crate::client) async fn archived(
         &self,
         apex: &Name,
         generation: u64,

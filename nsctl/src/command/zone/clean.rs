@@ -11,6 +11,10 @@ use crate::output::plural;
 pub(super) async fn clean(context: &Context, apex: &Name, history: bool) -> Result<(), Error> {
     let read = context.store().zone(apex).await?.1;
     let served = read.as_ref().map(|read| read.settings.generation);
+    if !history {
+        // What can still be rolled back to stays so.
+        context.store().archive_missing(apex).await?;
+    }
     let swept = context
         .store()
         .sweep(apex, |generation| Some(generation) != served)
