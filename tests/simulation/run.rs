@@ -16,7 +16,7 @@ use tokio::time::{sleep, sleep_until, timeout, timeout_at};
 use crate::actors::{self, Defect, End, FrontEnd, Told, Writer};
 use crate::check::{Checks, History, Made, PREDECESSOR, REST, is_announced};
 use crate::model::{Cluster, State, now};
-use crate::schedule::{Change, Edit, How, Item, MEMBERS, Parting, Schedule};
+use crate::schedule::{Change, Edit, How, Item, MEMBERS, Mishap, Parting, Schedule};
 use crate::trouble;
 
 /// What came of a run.
@@ -117,14 +117,14 @@ type Announcers = Vec<(u64, JoinHandle<()>)>;
 
 impl Scene<'_> {
     fn config(&self, client: usize) -> Config {
-        let behind = self.schedule.items.iter().find_map(|(_, item)| match item {
+        let ahead = self.schedule.items.iter().find_map(|(_, item)| match item {
             Item::Clock {
                 client: other,
-                behind,
-            } if *other == client => Some(*behind),
+                ahead,
+            } if *other == client => Some(*ahead),
             _ => None,
         });
-        actors::config(&self.cluster, client, self.started, behind.unwrap_or(0))
+        actors::config(&self.cluster, client, self.started, ahead.unwrap_or(0))
     }
 
     /// How many entries journals keep, if that is few.
@@ -133,6 +133,21 @@ impl Scene<'_> {
             Item::SmallJournals { entries } => Some(*entries),
             _ => None,
         })
+    }
+
+    /// Whether journals may lose entries during the run.
+    fn forgets(&self) -> bool {
+        let is_far = |(_, item): &(usize, Item)| {
+            const MONTH: u64 = 30 * 86_400;
+            matches!(item, Item::Clock { ahead, .. } if ahead.unsigned_abs() > MONTH - 7_200)
+        };
+        self.journal_entries().is_some() || self.schedule.items.iter().any(is_far)
+    }
+
+    /// Whether writes may come twice.
+    fn repeats_writes(&self) -> bool {
+        let repeats = |(_, item): &(usize, Item)| matches!(item, Item::Network(Mishap::Repeats, _));
+        self.schedule.items.iter().any(repeats)
     }
 
     fn writer(&self, number: usize) -> Writer {
@@ -164,13 +179,13 @@ impl Scene<'_> {
         self.end_announcers(announcers).await;
         self.checks.at_rest(&front_ends).await;
         if let Some(told) = told {
-            let is_small = self.journal_entries().is_some();
-            self.checks.all_told(&told, is_small).await;
+            self.checks.all_told(&told, self.forgets()).await;
         }
         for (_, item) in &self.schedule.items {
             if let Item::Past { zone, part } = item {
                 let store = actors::store(&self.config(0), "nothing");
-                self.checks.past(&store, *zone, *part).await;
+                let (zone, forgets) = ((*zone, *part), self.forgets());
+                self.checks.past(&store, zone, forgets).await;
             }
         }
     }
@@ -264,10 +279,14 @@ impl Scene<'_> {
             let (from, until) = (self.at(from), self.at(until));
             let (instance, end) = (*number as u64, self.end.clone());
             let (cluster, checks) = (self.cluster.clone(), self.checks.clone());
-            let withdrawn = move |is_withdrawn| {
+            let withdrawn = move |is_withdrawn: bool| {
                 // A restore may have brought them back.
                 let is_restored = cluster.lock().began_at().is_some();
-                if is_withdrawn && !is_restored && is_announced(&cluster, Some(instance)) {
+                if !is_withdrawn || is_restored {
+                    return;
+                }
+                checks.withdrawn(instance);
+                if is_announced(&cluster, Some(instance)) {
                     let what = format!("announcer {instance} has withdrawn records that stay");
                     checks.broken(what);
                 }
@@ -314,6 +333,7 @@ impl Scene<'_> {
             }
         }
         sleep(self.schedule.aftermath()).await;
+        self.checks.none_after_withdrawal();
         if is_announced(&self.cluster, None) {
             let what = "records stay although all announcers are gone";
             self.checks.broken(what.into());
@@ -366,7 +386,8 @@ impl Scene<'_> {
             store: &state.store,
             since: state.began_at(),
             repeats_revisions: state.repeats_revisions(),
-            is_journal_small: self.journal_entries().is_some(),
+            forgets: self.forgets(),
+            repeats_writes: self.repeats_writes(),
             made: &made,
         };
         history.check();

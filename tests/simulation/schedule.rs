@@ -49,8 +49,8 @@ pub(crate) enum Item {
     Follower,
     /// At the end, a zone is looked up as it was at an earlier revision: `part` (0 to 1) of the newest one.
     Past { zone: usize, part: f64 },
-    /// A client's clock is so many seconds behind.
-    Clock { client: usize, behind: u64 },
+    /// A client's clock is so many seconds ahead, or behind.
+    Clock { client: usize, ahead: i64 },
     /// Journals keep only so many entries.
     SmallJournals { entries: u32 },
     /// Somebody else revokes a lease.
@@ -134,6 +134,11 @@ pub(crate) enum Change {
     /// Deletes all generations that are not served.
     Clean {
         zone: usize,
+    },
+    /// Makes a zone what it was at an earlier revision: `part` (0 to 1) of the newest one.
+    Rollback {
+        zone: usize,
+        part: f64,
     },
 }
 
@@ -382,7 +387,11 @@ impl Kind {
             Kind::Full => Item::Full { from, until },
             Kind::Clock => Item::Clock {
                 client: clients[random.usize(..clients.len())],
-                behind: random.u64(..7_200),
+                ahead: match random.bool() {
+                    true => random.i64(-7_200..7_200),
+                    // Some entries of the journal are older than it keeps them, by this clock.
+                    false => random.i64(-60..60) * 86_400,
+                },
             },
             Kind::SmallJournals => Item::SmallJournals {
                 entries: random.u32(2..12),
@@ -401,8 +410,8 @@ impl Change {
         let zone = |random: &mut fastrand::Rng| random.usize(..ZONES).min(random.usize(..ZONES));
         let kind = match theme {
             // Those that stage a generation, switch to one, or delete some.
-            Theme::LargeImports if random.bool() => random.u8(15..20),
-            _ => random.u8(..20),
+            Theme::LargeImports if random.bool() => random.u8(15..21),
+            _ => random.u8(..21),
         };
         match kind {
             0..3 if matches!(theme, Theme::LargeImports) => {
@@ -436,6 +445,10 @@ impl Change {
             15 => Change::ZoneAdd { zone: zone(random) },
             16 => Change::ZoneRemove { zone: zone(random) },
             17 => Change::Clean { zone: zone(random) },
+            18 => Change::Rollback {
+                zone: zone(random),
+                part: random.f64(),
+            },
             _ => Change::Import {
                 zone: zone(random),
                 mode: match random.bool() {

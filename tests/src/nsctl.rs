@@ -90,6 +90,13 @@ impl Nsctl {
         outcome(command, args).await
     }
 
+    /// Edits a zone with this command in place of an editor. It must have no single quotes.
+    pub async fn edit(&self, zone: &str, editor: &str) -> Output {
+        let shell = format!("EDITOR='{editor}' VISUAL= exec \"$0\" \"$@\"");
+        let args = ["zone", "edit", zone];
+        self.run_from(&shell, Stdio::piped(), &args).await
+    }
+
     /// Runs a command that is to succeed, and returns its JSON.
     pub async fn ok(&self, command: &str) -> Value {
         self.with("-o", "json").run(command).await.expect(0).json()

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::{Process, TempDir, ensure, eventually, free_port};
 
 /// A cluster of one member.
@@ -90,6 +92,13 @@ impl Single {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure(output.status.success(), || told)?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The revision of the store, which every write of anyone raises.
+    pub fn revision(&self) -> i64 {
+        let told = self.etcdctl(&["get", "no such key", "-w", "json"]);
+        let told: Value = serde_json::from_str(&told.expect("etcd answers")).expect("JSON");
+        told["header"]["revision"].as_i64().expect("a revision")
     }
 
     /// How many requests of clients it has answered since it was started.

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use etcd_client::{KeyValue, Txn, TxnOp, TxnOpResponse};
+
 use crate::client::connect::{Store, StoreError};
 use crate::client::lease::{self, Asked, Leasehold, within};
 use crate::client::write::ChangeError;
@@ -40,6 +42,7 @@ pub async fn announce(
         store,
         announcement,
         announced: None,
+        may_be_elsewhere: false,
         leases: BTreeSet::new(),
         trouble: None,
         tell,
@@ -49,24 +52,27 @@ pub async fn announce(
     let withdrawn = match announcer.announced.take() {
         Some(announced) => {
             let store = store.with_timeout(WITHDRAWN_WITHIN);
-            store.withdraw_leased(&announced).await
+            Some(store.withdraw_leased(&announced).await)
         }
-        None => Err(ChangeError::Unknown(StoreError::Unreachable(
-            "a lease that may hold the records was not revoked".into(),
-        ))),
+        None => None,
     };
+    let withdrawn = withdrawn.filter(|_| !announcer.may_be_elsewhere);
     // Without their lease the records are gone, too.
     let is_revoked = lease::revoke(&store.config, lease).await;
     let withdrawn = match is_revoked && announcer.leases.iter().all(|id| *id == lease) {
         true => Ok(()),
-        false => withdrawn,
+        false => withdrawn.unwrap_or_else(|| {
+            Err(ChangeError::Unknown(StoreError::Unreachable(
+                "a lease that may hold the records was not revoked".into(),
+            )))
+        }),
     };
     if !announcer.leases.is_empty() {
         (announcer.tell)(AnnouncementNews::Withdrawn(withdrawn));
     }
 }
 
-/// Whether what was announced is in etcd under this lease.
+/// Whether what was announced is in etcd under this lease, in the zone that answers for it.
 async fn is_there(
     announced: Option<&Announced>,
     asked: Asked<'_>,
@@ -75,9 +81,16 @@ async fn is_there(
     let Some(announced) = announced else {
         return Ok(false);
     };
-    let found = asked.client.get(announced.key.clone(), None);
+    let keys = std::iter::once(&announced.key).chain(&announced.closer);
+    let gets: Vec<TxnOp> = keys.map(|key| TxnOp::get(key.clone(), None)).collect();
+    let found = asked.client.txn(Txn::new().and_then(gets));
     let found = within(asked.timeout, asked.endpoint, found).await?;
-    Ok(found.kvs().iter().any(|found| found.lease() == lease.id))
+    let mut found = found.op_responses().into_iter().map(|found| match found {
+        TxnOpResponse::Get(found) => found.kvs().first().map(KeyValue::lease),
+        _ => None,
+    });
+    let is_kept = found.next() == Some(Some(lease.id));
+    Ok(is_kept && found.all(|closer| closer.is_none()))
 }
 
 /// A trouble that lasts is told once.
@@ -93,6 +106,9 @@ struct Announcer<'s, Tell> {
     announcement: Announcement,
     /// What was announced last.
     announced: Option<Announced>,
+    /// Whether more than that may be in etcd: a write may have been applied although its answer did not come, or the records may
+    /// still be in another zone.
+    may_be_elsewhere: bool,
     /// The leases under which something may be in etcd: a write may have been applied although its answer was lost, and an
     /// earlier lease may live on for a moment.
     leases: BTreeSet<i64>,
@@ -124,18 +140,27 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
         let announced = self.store.with_timeout(third);
         // Before the write, which may be applied although `stop` ends this call.
         let is_first = self.leases.insert(lease.id);
+        let was_elsewhere = std::mem::replace(&mut self.may_be_elsewhere, true);
         let result = announced.announce(&self.announcement, lease).await;
         if let Err(error) = &result
-            && is_first
             && !matches!(error, ChangeError::Unknown(_))
         {
-            self.leases.remove(&lease.id);
+            self.may_be_elsewhere = was_elsewhere;
+            if is_first {
+                self.leases.remove(&lease.id);
+            }
         }
         match result {
             Ok(announced) => {
                 self.trouble = None;
                 self.leases = [lease.id].into();
-                self.announced = Some(announced.clone());
+                let before = self.announced.replace(announced.clone());
+                let before = before.filter(|before| before.key != announced.key);
+                self.may_be_elsewhere = match before {
+                    // Another zone answers for the owner now.
+                    Some(before) => self.store.withdraw_leased(&before).await.is_err(),
+                    None => false,
+                };
                 (self.tell)(AnnouncementNews::Announced(announced));
                 Ok(true)
             }

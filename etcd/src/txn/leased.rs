@@ -59,6 +59,8 @@ pub struct Announced {
     pub zone: Name,
     /// The key.
     pub key: Vec<u8>,
+    /// The keys of zones that would answer for the owner if they existed.
+    pub closer: Vec<Vec<u8>>,
     /// The records.
     pub leased: LeasedRrset,
 }
@@ -124,6 +126,10 @@ pub fn announce(
     let announced = Announced {
         zone: zone.apex.clone(),
         key,
+        closer: closer
+            .iter()
+            .map(|name| prefix.encode(&Key::Zone(name.clone())))
+            .collect(),
         leased,
     };
     Ok((plan, announced))

@@ -15,6 +15,8 @@ pub(crate) struct Told {
     pub(crate) changes: Vec<(i64, Name)>,
     /// Whether it was told that entries may be missing.
     pub(crate) may_lack: bool,
+    /// Whether it was told that etcd has another history now.
+    pub(crate) is_other_history: bool,
 }
 
 /// Follows all journals from a revision on, as `nsctl watch` does.
@@ -35,7 +37,10 @@ pub(crate) async fn follow(store: Store, from: i64, told: Arc<Mutex<Told>>) {
                 told.changes.extend(changes);
             }
             JournalNews::Compacted { .. } => told.may_lack = true,
-            JournalNews::OtherHistory => return ControlFlow::Break(()),
+            JournalNews::OtherHistory => {
+                told.is_other_history = true;
+                return ControlFlow::Break(());
+            }
             _ => {}
         }
         ControlFlow::Continue(())

@@ -93,10 +93,10 @@ impl FrontEnd {
         };
         let store = store(&self.config, "a serial");
         let (barrier, rounds) = {
-            let (store, standing) = (store.with_timeout(PATIENCE), standing.subscribe());
+            let (store, standing) = (store.clone(), standing.subscribe());
             let defect = self.defect;
             Barrier::new(PATIENCE, move || {
-                let (store, standing) = (store.clone(), standing.clone());
+                let (store, standing) = (store.with_timeout(PATIENCE), standing.clone());
                 async move {
                     let confirmed = timeout(PATIENCE, confirm(&store, standing));
                     defect == Some(Defect::NoBarrier) || confirmed.await.unwrap_or(false)

@@ -16,4 +16,4 @@ pub(crate) use client::{config, store};
 pub(crate) use follower::{Told, follow};
 pub(crate) use front_end::{Defect, FrontEnd};
 pub(crate) use names::{address, alias, name_server, owner_name, zone_name};
-pub(crate) use writer::{End, Writer, prepare};
+pub(crate) use writer::{End, PREPARATIONS, Writer, prepare};

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use etcd::client::{ChangeError, Config, ImportHow, Store};
+use etcd::client::{ChangeError, Config, Exported, ImportHow, ImportMode, Store};
 use etcd::model::zonefile::Checked;
 use etcd::model::{
     Change as ModelChange, Edit as ModelEdit, Rdata, Rrset, Rtype, Update, ZoneSettings,
 };
-use etcd::txn::Overlap;
+use etcd::txn::{Moment, Overlap};
 
 use super::client::store;
 use super::names::{address, alias, name_server, owner_name, prerequisite, zone_name};
@@ -39,9 +39,12 @@ impl End {
     }
 }
 
+/// The label of what adds the zones that there are at the start.
+pub(crate) const PREPARATIONS: &str = "the preparations";
+
 /// Adds the zones that there are at the start.
 pub(crate) async fn prepare(writer: &Writer) {
-    let store = store(&writer.config, "the preparations");
+    let store = store(&writer.config, PREPARATIONS);
     for zone in 0..2 {
         let (apex, settings, servers) = (zone_name(zone), writer.settings(), [name_server()]);
         let added = store.zone_add(&apex, &settings, &servers, Overlap::Refuse);
@@ -119,6 +122,7 @@ impl Writer {
                     .await?;
                 Ok((imported.revision, imported.changed))
             }
+            Change::Rollback { zone, part } => rollback(store, *zone, *part).await,
             Change::Clean { zone } => clean(store, *zone).await.map_err(ChangeError::NotWritten),
         }
     }
@@ -143,6 +147,43 @@ impl Writer {
     }
 }
 
+/// Makes a zone what it was at a part of the newest revision. Nothing is written if the journal does not tell, or there was no zone.
+async fn rollback(store: &Store, zone: usize, part: f64) -> Result<(i64, bool), ChangeError> {
+    let apex = zone_name(zone);
+    // First: if etcd is restored from now on, nothing is written.
+    let head = store.head().await.map_err(ChangeError::NotWritten)?;
+    let newest = store.zone_past(&apex, Moment::Revision(i64::MAX)).await;
+    let Ok(newest) = newest.map_err(ChangeError::NotWritten)? else {
+        return Ok((0, false));
+    };
+    let then = Moment::Revision((newest.as_of as f64 * part) as i64);
+    let found = store.zone_past(&apex, then).await;
+    let Ok(found) = found.map_err(ChangeError::NotWritten)? else {
+        return Ok((0, false));
+    };
+    let Some(settings) = found.past.settings else {
+        return Ok((0, false));
+    };
+    let file = Checked {
+        serial: settings.serial(found.revision),
+        settings,
+        rrsets: found.past.rrsets,
+        warnings: Vec::new(),
+    };
+    let how = ImportHow {
+        mode: ImportMode::Restore,
+        overlap: Overlap::Refuse,
+        exported: Some(Exported {
+            zone: apex.clone(),
+            revision: newest.as_of,
+            cluster_id: head.cluster_id,
+            prefix: store.prefix().clone(),
+        }),
+    };
+    let imported = store.import(&apex, &file, &how, &|_| {}).await?;
+    Ok((imported.revision, imported.changed))
+}
+
 /// Deletes all generations of a zone that are not served.
 async fn clean(store: &Store, zone: usize) -> Result<(i64, bool), etcd::client::StoreError> {
     let apex = zone_name(zone);
@@ -155,7 +196,7 @@ async fn clean(store: &Store, zone: usize) -> Result<(i64, bool), etcd::client::
 
 fn edit(edit: &Edit) -> ModelEdit {
     let (rtype, rdata) = (Rtype::A, vec![address(edit.address)]);
-    let ttl = Some(60);
+    let ttl = Some(60 + u32::from(edit.address % 2));
     ModelEdit {
         owner: owner_name(edit.zone, edit.owner),
         change: match edit.how {

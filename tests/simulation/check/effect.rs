@@ -1,6 +1,6 @@
 //! What each change must do to the zones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use etcd::client::ImportMode;
 use etcd::model::{Name, Rdata, Rtype};
@@ -42,23 +42,39 @@ pub(super) fn has_effect(change: &Change, old: &Zones, new: &Zones) -> Result<()
             names,
             address,
         } => {
-            // A new zone also takes over what was above it.
             let file = file_records(*zone, *names, *address);
-            let is_there = |records: Records| match old.contains_key(&zone_name(*zone)) {
-                true => records == file,
-                false => file
-                    .iter()
-                    .all(|(place, rdata)| records.get(place) == Some(rdata)),
-            };
-            records(new, *zone).is_some_and(is_there)
+            records(new, *zone) == Some(file)
         }
         // It may be written in parts.
-        Change::Import { .. } | Change::Clean { .. } => true,
+        Change::Import {
+            zone,
+            mode: ImportMode::Merge,
+            names,
+            address,
+        } => {
+            let file = file_records(*zone, *names, *address);
+            let (old, new) = (records(old, *zone), records(new, *zone));
+            let old = old.unwrap_or_default();
+            new.is_some_and(|new| is_part_merged(&old, &new, &file))
+        }
+        Change::Import { .. } | Change::Clean { .. } | Change::Rollback { .. } => true,
     };
     match is_right {
         true => Ok(()),
         false => Err(format!("leaves {new:?} of {old:?}")),
     }
+}
+
+/// Whether records have become these by adding some of a file.
+fn is_part_merged(old: &Records, new: &Records, file: &Records) -> bool {
+    let none = BTreeSet::new();
+    let of = |records: &Records, place| records.get(place).cloned().unwrap_or_default();
+    let mut places = old.keys().chain(new.keys());
+    places.all(|place| {
+        let (old, new) = (of(old, place), of(new, place));
+        let added = file.get(place).unwrap_or(&none);
+        old.is_subset(&new) && new.difference(&old).all(|rdata| added.contains(rdata))
+    })
 }
 
 /// Updates with more edits may be made zone by zone.

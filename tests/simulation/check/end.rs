@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use etcd::client::Store;
 use etcd::model::Rtype;
-use etcd::schema::Prefix;
-use etcd::txn::Moment;
+use etcd::schema::{Instance, Key, Prefix};
+use etcd::txn::{Moment, NotRecorded};
 use tokio::time::sleep;
 
 use super::Checks;
@@ -34,24 +34,55 @@ pub(crate) fn is_announced(cluster: &Cluster, instance: Option<u64>) -> bool {
 }
 
 impl Checks {
-    /// Checks that announcers are announced, of which each has an instance and an owner. A CNAME record, or the lack of a zone, is a
-    /// reason not to be.
+    /// Checks that announcers are announced in the zones that answer for them, of which each has an instance and an owner. A CNAME
+    /// record, or the lack of a zone, is a reason not to be.
     pub(crate) fn all_announced(&self, announcers: &[(u64, usize)]) {
-        let zones = {
-            let state = self.cluster.lock();
-            let revision = state.store.revision();
-            reference::zones(&state.store, &Prefix::default(), revision)
-        };
+        let state = self.cluster.lock();
+        let (prefix, revision) = (Prefix::default(), state.store.revision());
+        let zones = self.zones(state.id, &state.store, revision);
         for (instance, owner) in announcers {
             let owner = owner_name(0, *owner);
-            let zone = owner.ancestors().find_map(|name| zones.get(&name));
-            let is_free = |zone: &reference::Zone| {
-                let alias = (owner.clone(), Rtype::CNAME);
-                !zone.records.contains_key(&alias)
+            let Some(zone) = owner.ancestors().find(|name| zones.contains_key(name)) else {
+                continue;
             };
-            if zone.is_some_and(is_free) && !is_announced(&self.cluster, Some(*instance)) {
+            let alias = (owner.clone(), Rtype::CNAME);
+            let key = prefix.encode(&Key::Leased {
+                zone: zone.clone(),
+                owner,
+                rtype: Rtype::A,
+                instance: Instance(*instance),
+            });
+            let is_hidden = zones[&zone].records.contains_key(&alias);
+            if !is_hidden && state.store.get(&key, revision).is_none() {
                 self.broken(format!(
                     "announcer {instance} stays, and its records are gone"
+                ));
+            }
+        }
+    }
+
+    /// Checks that nothing was announced any more after it was withdrawn.
+    pub(crate) fn none_after_withdrawal(&self) {
+        let state = self.cluster.lock();
+        if state.began_at().is_some() {
+            return;
+        }
+        for (instance, since) in self.withdrawals() {
+            let ending = format!("/{instance:016x}");
+            let mut later = state
+                .store
+                .commits()
+                .filter(|(revision, _)| *revision > since);
+            let is_put = later.any(|(revision, commit)| {
+                let mut own = commit
+                    .keys
+                    .iter()
+                    .filter(|key| key.ends_with(ending.as_bytes()));
+                own.any(|key| state.store.get(key, revision).is_some())
+            });
+            if is_put {
+                self.broken(format!(
+                    "announcer {instance} announces after its withdrawal"
                 ));
             }
         }
@@ -85,6 +116,9 @@ impl Checks {
         {
             return Some("it has not caught up".into());
         }
+        if front_end.answered <= last.map(|(_, commit)| commit.at) {
+            return Some("no linearizable answer".into());
+        }
         let zones = self.zones(state.id, &state.store, state.store.revision());
         zones.iter().find_map(|(apex, zone)| {
             let (serial, wanted) = (
@@ -96,20 +130,20 @@ impl Checks {
         })
     }
 
-    /// Checks that a follower is told every change, once and in order. Of small journals it may miss some, if it was told so.
-    pub(crate) async fn all_told(&self, told: &Mutex<Told>, is_journal_small: bool) {
+    /// Checks that a follower is told every change, once and in order. Of journals that forget entries it may miss some, if it was told so.
+    pub(crate) async fn all_told(&self, told: &Mutex<Told>, forgets: bool) {
         let deadline = now() + REST;
         loop {
             let wrong = {
                 let state = self.cluster.lock();
+                let told = told.lock().expect("it has not panicked");
                 // After a restore the follower is told so, and stops: there is nothing to compare.
-                if state.began_at().is_some() {
+                if state.began_at().is_some() && told.is_other_history {
                     return;
                 }
-                let told = told.lock().expect("it has not panicked");
                 let all = recorded(&state.store, told.from);
                 let mut rest = all.iter();
-                let is_told = match told.may_lack && is_journal_small {
+                let is_told = match told.may_lack && forgets {
                     true => told.changes.iter().all(|told| rest.any(|one| one == told)),
                     false => told.changes == all,
                 };
@@ -124,13 +158,26 @@ impl Checks {
     }
 
     /// Checks what the journal says of one zone at one earlier revision, given as a part (0 to 1) of the newest.
-    pub(crate) async fn past(&self, store: &Store, zone: usize, part: f64) {
+    /// After a restore, the journal may not fit what is there.
+    pub(crate) async fn past(&self, store: &Store, (zone, part): (usize, f64), forgets: bool) {
+        let is_repeated = self.cluster.lock().repeats_revisions();
         let (revision, apex) = (self.cluster.lock().store.revision(), zone_name(zone));
         let then = (revision as f64 * part) as i64;
         let past = match store.zone_past(&apex, Moment::Revision(then)).await {
             Ok(Ok(past)) => past.past,
-            // Its archive may be missing, if the writer that replaced the zone was killed.
-            Ok(Err(_)) => return,
+            Ok(Err(why)) => {
+                let is_allowed = is_repeated
+                    || match why {
+                        // Only so many replaced generations are archived.
+                        NotRecorded::Replaced(_) => true,
+                        NotRecorded::Before(_) => forgets,
+                        _ => false,
+                    };
+                if !is_allowed {
+                    self.broken(format!("the past of {apex} at revision {then}: {why}"));
+                }
+                return;
+            }
             Err(error) => return self.broken(format!("the past of {apex}: {error}")),
         };
         let state = self.cluster.lock();

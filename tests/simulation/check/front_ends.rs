@@ -30,6 +30,8 @@ struct Found {
     zones: BTreeMap<(u64, i64), Arc<Zones>>,
     /// The digests of what they held.
     digests: BTreeMap<(u64, i64), Digest>,
+    /// The announcers that have withdrawn their records, each with the revision then.
+    withdrawals: Vec<(u64, i64)>,
 }
 
 /// Where a view comes from.
@@ -45,6 +47,8 @@ pub(crate) enum Source {
 pub(crate) struct FrontEnd {
     pub(crate) cluster_id: u64,
     pub(crate) fresh: Option<Instant>,
+    /// When the last question came that it gave a linearizable answer to.
+    pub(crate) answered: Option<Instant>,
     revision: i64,
     /// Whether its view is what the store had at its revision.
     is_right: bool,
@@ -116,6 +120,17 @@ impl Checks {
         zones.clone()
     }
 
+    /// An announcer was told that its records are withdrawn.
+    pub(crate) fn withdrawn(&self, instance: u64) {
+        let revision = self.cluster.lock().store.revision();
+        self.lock().withdrawals.push((instance, revision));
+    }
+
+    /// The announcers that have withdrawn their records, each with the revision then.
+    pub(super) fn withdrawals(&self) -> Vec<(u64, i64)> {
+        self.lock().withdrawals.clone()
+    }
+
     /// A front-end serves another view.
     pub(crate) fn view(&self, number: usize, builder: &Builder, view: &View, source: Source) {
         let (Some(cluster_id), Some(revision)) = (builder.cluster_id(), builder.revision()) else {
@@ -155,6 +170,7 @@ impl Checks {
             *front_end = FrontEnd {
                 cluster_id,
                 fresh: front_end.fresh,
+                answered: front_end.answered,
                 ..FrontEnd::default()
             };
         }
@@ -193,7 +209,10 @@ impl Checks {
 
     /// A front-end has answered a question that came at a moment, and must not be stale.
     pub(crate) fn read(&self, number: usize, at: Instant) {
-        self.lock().reads += 1;
+        let mut found = self.lock();
+        found.reads += 1;
+        found.front_ends.entry(number).or_default().answered = Some(at);
+        drop(found);
         self.complete(number, at, "a linearizable answer");
     }
 

@@ -11,7 +11,7 @@ use etcd::schema::{JournalEntry, Key, Prefix, decode_journal};
 use super::effect::{broken_rule, has_effect};
 use super::reason::has_reason;
 use super::{Checks, Made};
-use crate::actors::End;
+use crate::actors::{End, PREPARATIONS, zone_name};
 use crate::model::Store;
 use crate::reference::{self, Records, Zones};
 use crate::schedule::Change;
@@ -26,7 +26,9 @@ pub(crate) struct History<'h> {
     /// Whether its revisions meant something else before.
     pub(crate) repeats_revisions: bool,
     /// Whether entries may be deleted soon after they were written. Then a write that comes twice may be applied twice.
-    pub(crate) is_journal_small: bool,
+    pub(crate) forgets: bool,
+    /// Whether writes may come twice.
+    pub(crate) repeats_writes: bool,
     pub(crate) made: &'h [Made],
 }
 
@@ -41,6 +43,9 @@ impl History<'_> {
             let (journal, is_about_zones) = self.journal(revision);
             for (zone, entry) in &journal {
                 let label = entry.author.why.clone().unwrap_or_default();
+                if label != PREPARATIONS && self.change_of(entry).is_none() {
+                    self.broken(format!("revision {revision}: nobody made {label:?}"));
+                }
                 let entries = entries.entry(label).or_default();
                 entries.push((revision, zone.clone()));
             }
@@ -126,6 +131,20 @@ impl History<'_> {
             if let Err(broken) = has_effect(&made.change, &old, &new) {
                 self.broken(format!("revision {revision}: {} {broken}", made.label));
             }
+            // What was removed by the restore can be put back by a rollback that began before it.
+            if let Change::Rollback { zone, .. } = made.change
+                && self.is_sure(made)
+            {
+                let records = |zones: &Zones| {
+                    let zone = zones.get(&zone_name(zone));
+                    zone.map(|zone| zone.records.clone())
+                };
+                let mut past = (1..revision).map(|revision| self.zones(revision));
+                if !past.any(|past| records(&past) == records(&new)) {
+                    let what = format!("{} rolls back to what never was", made.label);
+                    self.broken(format!("revision {revision}: {what}"));
+                }
+            }
         }
     }
 
@@ -180,7 +199,15 @@ impl History<'_> {
         let Made {
             label, change, end, ..
         } = made;
-        let is_once = !matches!(change, Change::Import { .. }) && !self.is_journal_small;
+        // Written in parts.
+        let is_merged = matches!(
+            change,
+            Change::Import {
+                mode: ImportMode::Merge,
+                ..
+            }
+        );
+        let is_once = !is_merged && !(self.forgets && self.repeats_writes);
         if is_once {
             let mut zones: Vec<&Name> = entries.iter().map(|(_, zone)| zone).collect();
             zones.sort();

@@ -19,8 +19,17 @@ pub(super) fn has_reason(change: &Change, end: &End, states: &[Arc<Zones>]) -> b
             let is_large = matches!(change, Change::Edits { edits, .. } if edits.len() > LARGE);
             // What is divided by zones is not made if other zones hold the names then.
             let has_moved = |pair: &[Arc<Zones>]| !pair[0].keys().eq(pair[1].keys());
+            // What others change meanwhile is not rolled back.
+            let is_touched = |pair: &[Arc<Zones>]| {
+                let Change::Rollback { zone, .. } = change else {
+                    return false;
+                };
+                let touched = |zones: &Zones| zones.get(&zone_name(*zone)).map(|zone| zone.touched);
+                touched(&pair[0]) != touched(&pair[1])
+            };
             states.iter().any(|zones| is_refused(change, zones))
                 || (is_large && states.windows(2).any(has_moved))
+                || states.windows(2).any(is_touched)
         }
         _ => true,
     }
@@ -29,16 +38,17 @@ pub(super) fn has_reason(change: &Change, end: &End, states: &[Arc<Zones>]) -> b
 /// Whether zones have already what a change is about.
 fn is_idle(change: &Change, zones: &Zones) -> bool {
     match change {
-        Change::Edits { edits, .. } => {
+        Change::Edits { required, edits } => {
+            let is_met = required.is_none_or(|required| is_met(zones, required));
             let wanted = edited(zones, edits);
             let is_wanted = |(apex, zone): (&Name, &Zone)| wanted.get(apex) == Some(&zone.records);
-            zones.iter().all(is_wanted)
+            is_met && zones.iter().all(is_wanted)
         }
         Change::ZoneSet { zone, ttl } => {
             let zone = zones.get(&zone_name(*zone));
             zone.is_some_and(|zone| zone.settings.default_ttl == *ttl)
         }
-        Change::ZoneAdd { zone } => zones.contains_key(&zone_name(*zone)),
+        Change::ZoneAdd { .. } => false,
         Change::ZoneRemove { zone } => !zones.contains_key(&zone_name(*zone)),
         Change::Import {
             zone,
@@ -57,7 +67,8 @@ fn is_idle(change: &Change, zones: &Zones) -> bool {
                 }),
             })
         }
-        Change::Clean { .. } => true,
+        // There is nothing to clean, or the journal does not reach.
+        Change::Clean { .. } | Change::Rollback { .. } => true,
     }
 }
 
@@ -93,6 +104,12 @@ fn is_refused(change: &Change, zones: &Zones) -> bool {
             let mut above = apex.ancestors().filter_map(|name| zones.get(&name));
             let alias = (apex.clone(), Rtype::CNAME);
             zones.contains_key(&apex) || above.any(|zone| zone.records.contains_key(&alias))
+        }
+        // What it was may be hidden by another zone, or may hide records of one.
+        Change::Rollback { zone, .. } => {
+            let apex = zone_name(*zone);
+            let is_below = |other: &Name| *other != apex && other.is_within(&apex);
+            !zones.contains_key(&apex) || zones.keys().any(is_below)
         }
         Change::ZoneRemove { .. } | Change::Clean { .. } => false,
         Change::Import {

@@ -78,8 +78,8 @@ pub(crate) struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
     No,
-    /// The next write is applied, and then answered as if it were not.
-    Soon,
+    /// So many more writes are applied, and then answered as if they were not.
+    Soon(u32),
     Yes,
 }
 
@@ -209,7 +209,7 @@ impl Cluster {
 
     /// The store has no more room.
     pub(crate) fn fill(&self) {
-        self.change(|state| state.full = Full::Soon);
+        self.change(|state| state.full = Full::Soon(state.random.u32(1..=8)));
     }
 
     /// The store has room again.
@@ -245,7 +245,7 @@ impl Cluster {
     pub(crate) fn restore(&self, back: i64, skipped: i64) {
         self.change(|state| {
             let ended = state.store.clone();
-            let revision = (ended.revision() - back).max(ended.compacted).max(1);
+            let revision = (ended.revision() - back).max(1);
             state.ended.insert(state.id, ended);
             state.ends.insert(state.id, now());
             state.id += 1;
@@ -395,8 +395,11 @@ impl State {
             return full();
         }
         let changed = change(self)?;
-        if self.full == Full::Soon {
-            self.full = Full::Yes;
+        if let Full::Soon(count) = self.full {
+            self.full = match count {
+                0 | 1 => Full::Yes,
+                more => Full::Soon(more - 1),
+            };
             return full();
         }
         Ok(changed)
@@ -478,7 +481,7 @@ impl State {
     /// Renews a lease. Returns its lifetime; none if there is no such lease.
     pub(super) fn keep_alive(&mut self, id: i64) -> Option<Duration> {
         let lease = self.leases.get_mut(&id)?;
-        // It is about to be revoked, and etcd waits for that.
+        // etcd answers only once it is revoked; here the answer comes at once, which is harder.
         if lease.expires <= now() {
             return None;
         }

@@ -213,11 +213,11 @@ impl Store {
                         return Ok(None);
                     }
                 }
-                Err(error @ StoreError::Unreachable(_)) => {
+                Err(error @ (StoreError::Unreachable(_) | StoreError::Full)) => {
                     // The batch may have been applied, or may be applied later; nobody serves it. Or the generation is
                     // somebody else's. So start another one.
                     left.push((generation, error.clone()));
-                    if first_step.is_late() {
+                    if first_step.is_late() || matches!(error, StoreError::Full) {
                         return Err(error.into());
                     }
                 }

@@ -17,13 +17,15 @@ pub(super) async fn master_file(
     context: &Context,
     apex: &Name,
 ) -> Result<(String, Exported), Error> {
+    // First: what is read before a restore must not seem to be of the cluster after it.
+    let cluster_id = context.store().head().await?.cluster_id;
     let read = context.existing_zone(apex).await?;
     let serial = context.store().serial(&read).await?;
     let rrsets = context.store().content(&read).await??;
     let exported = Exported {
         zone: apex.clone(),
         revision: read.as_of,
-        cluster_id: context.store().head().await?.cluster_id,
+        cluster_id,
         prefix: context.store().prefix().clone(),
     };
     let mut text = format!("{exported}\n");

@@ -64,6 +64,8 @@ pub(super) async fn changed(
 /// Makes a zone what it was.
 pub(super) async fn rollback(context: &Context, rollback: RollbackZone) -> Result<(), Error> {
     let apex = &rollback.zone;
+    // First: if etcd is restored from now on, nothing is written.
+    let cluster_id = context.store().head().await?.cluster_id;
     let (settings, found) = past(context, apex, rollback.to).await?;
     let now = context.store().zone_past(apex, NOW).await?;
     let now = now.map_err(|why| Error::Conflict(format!("{apex}: {why}")))?;
@@ -98,7 +100,7 @@ pub(super) async fn rollback(context: &Context, rollback: RollbackZone) -> Resul
             zone: apex.clone(),
             // Later changes were not shown, and are not rolled back.
             revision: now.as_of,
-            cluster_id: context.store().head().await?.cluster_id,
+            cluster_id,
             prefix: context.store().prefix().clone(),
         }),
     };
