@@ -285,6 +285,13 @@ async fn the_documented_roles_are_enough_and_none_is_too_much() {
             nsctl.run(command).await.expect(0);
         }
     }
+    // The history has the user that etcd knows.
+    let history = reader.ok("history www.example.org").await;
+    assert_eq!(
+        (&history[0]["via"], &history[0]["user"]),
+        (&"nsctl add".into(), &"nsctl".into()),
+        "{history}"
+    );
     nsctl.write("zone set example.org --minimum 30").await;
     nsctl.run("accept").await.expect(0);
     nsctl.run("zone clean example.org").await.expect(0);

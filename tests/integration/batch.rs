@@ -165,6 +165,32 @@ async fn a_batch_does_what_its_lines_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_shows_two_thousand_changes_and_writes_nothing() {
+    let desk = Desk::new().await;
+    desk.batch(&readdress("192.0.2.1")).await;
+    let (before, history) = (desk.etcd.revision(), desk.nsctl.ok("history").await);
+    let command = format!(
+        "batch {} --dry-run",
+        desk.file("batch", &readdress("192.0.2.2"))
+    );
+    let told = desk.nsctl.run(&command).await.expect(0);
+    let mut lines: Vec<&str> = told.stdout.lines().collect();
+    lines.sort_unstable();
+    let line = |sign: char, address: &'static str| {
+        move |n| format!("{sign} n{n}.example.org. 300 A {address}")
+    };
+    let removed = (0..NAMES).map(line('-', "192.0.2.1"));
+    let mut expected: Vec<String> = removed
+        .chain((0..NAMES).map(line('+', "192.0.2.2")))
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+    assert!(told.stderr.ends_with("dry run: nothing was written\n"));
+    assert_eq!(desk.etcd.revision(), before);
+    assert_eq!(desk.nsctl.ok("history").await, history);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_errors_are_told_with_their_lines_and_nothing_is_written() {
     let desk = Desk::new().await;
     desk.batch("add a.example.org A 192.0.2.1\nadd d.example.org DNAME x.example.net")
@@ -244,6 +270,21 @@ async fn prerequisites_hold_or_nothing_is_written() {
             told.stderr
         );
     }
+    // All that do not hold are told.
+    let text = "$ORIGIN example.org.\nprereq nxdomain a\nprereq yxdomain t\nprereq yxrrset t A\nadd n A 192.0.2.1";
+    let told = desk
+        .nsctl
+        .run(&format!("batch {}", desk.file("batch", text)))
+        .await
+        .expect(3);
+    for part in [
+        ":2:1: ",
+        ":4:1: ",
+        "2 unmet prerequisites: nothing was written",
+    ] {
+        assert!(told.stderr.contains(part), "{part}: {}", told.stderr);
+    }
+    assert_eq!(told.stderr.lines().count(), 3, "{}", told.stderr);
     assert_eq!(
         desk.nsctl.ok("list n.example.org").await[0]["rdata"]
             .as_array()

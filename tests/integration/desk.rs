@@ -1,10 +1,10 @@
-//! What tests of `nsctl` alone start from: one member of etcd, and a zone.
+//! What tests of `nsctl` alone start from: etcd, and a zone.
 
-use tests::{Nsctl, Single, TempDir};
+use tests::{Cluster, Nsctl, Single, TempDir};
 
-/// `nsctl` for one member of etcd with the zone `example.org`, and files for it.
-pub(crate) struct Desk {
-    pub(crate) etcd: Single,
+/// `nsctl` for etcd with the zone `example.org`, and files for it. One member of etcd is enough for most tests.
+pub(crate) struct Desk<E = Single> {
+    pub(crate) etcd: E,
     pub(crate) nsctl: Nsctl,
     pub(crate) folder: TempDir,
 }
@@ -12,7 +12,22 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) async fn new() -> Self {
         let etcd = Single::start().await;
-        let nsctl = Nsctl::new(&[etcd.endpoint().into()]);
+        let endpoints = [etcd.endpoint().into()];
+        Desk::at(etcd, &endpoints).await
+    }
+}
+
+impl Desk<Cluster> {
+    pub(crate) async fn on_cluster() -> Self {
+        let etcd = Cluster::start(3, &[]).await;
+        let endpoints = etcd.endpoints().to_vec();
+        Desk::at(etcd, &endpoints).await
+    }
+}
+
+impl<E> Desk<E> {
+    async fn at(etcd: E, endpoints: &[String]) -> Self {
+        let nsctl = Nsctl::new(endpoints);
         nsctl
             .run("zone add example.org --ns ns1.example.net")
             .await

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tests::{Nsctl, Single, TempDir};
+use tests::{Nsctl, Output, Single, TempDir};
 use tokio::process::Command;
 
 const ZONE: &str = "@ 300 SOA ns1 hostmaster 1 2 3 4 5\n@ 300 NS ns1\nns1 300 A 192.0.2.53\n";
@@ -55,10 +55,15 @@ impl Site {
         }
     }
 
-    fn revision(&self) -> String {
-        let told = self.etcd.etcdctl(&["get", "/none", "-w", "json"]);
-        let told: Value = serde_json::from_str(&told.expect("etcd answers")).expect("JSON");
-        told["header"]["revision"].to_string()
+    fn revision(&self) -> i64 {
+        self.etcd.revision()
+    }
+
+    /// Runs a command on a terminal, where this is typed: `script` makes one, and types what it reads.
+    async fn on_terminal(&self, typed: &str, command: &str) -> Output {
+        let shell = format!("echo {typed} | script -qec \"$0 $*\" /dev/null");
+        let args: Vec<&str> = command.split(' ').collect();
+        self.nsctl.run_from(&shell, Stdio::piped(), &args).await
     }
 
     async fn records(&self, name: &str) -> Vec<String> {
@@ -88,6 +93,9 @@ async fn edits_are_tried_told_and_asked_about() {
     a_ttl_changes_alone(&site).await;
     an_address_becomes_an_alias_in_one_step(&site).await;
     a_merge_says_that_it_keeps_the_soa(&site).await;
+    if has_script().await {
+        a_rollback_is_shown_and_asked_about(&site).await;
+    }
     a_zone_is_shown_and_asked_about_before_it_goes(&site).await;
 }
 
@@ -208,7 +216,7 @@ async fn a_ttl_changes_alone(site: &Site) {
 }
 
 async fn an_address_becomes_an_alias_in_one_step(site: &Site) {
-    let before: i64 = site.revision().parse().expect("a number");
+    let before = site.revision();
     let replace = "set www.example.org CNAME other.example.net --replace-all";
     let json = site.nsctl.ok(replace).await;
     assert_eq!(json["revision"], before + 1, "{json}");
@@ -239,28 +247,61 @@ async fn a_merge_says_that_it_keeps_the_soa(site: &Site) {
     }
 }
 
+async fn has_script() -> bool {
+    let version = Command::new("script").arg("--version").output().await;
+    if version.is_err() {
+        tests::skipped!("there is no such program as script: questions on a terminal");
+    }
+    version.is_ok()
+}
+
+async fn a_rollback_is_shown_and_asked_about(site: &Site) {
+    site.nsctl.write("add www.example.org A 192.0.2.1").await;
+    for (more, answer, is_done) in [
+        ("", "n", false),
+        ("", "", false),
+        ("", "y", true),
+        (" --yes", "n", true),
+    ] {
+        let newest = site.nsctl.ok("history --zone example.org --limit 1").await;
+        let target = &newest[0]["revision"];
+        let set = "set www.example.org A 192.0.2.77 --replace-all";
+        let revision = site.nsctl.write(set).await;
+        let rollback = format!("zone rollback example.org --to {target}{more}");
+        let output = site.on_terminal(answer, &rollback).await;
+        let told = &output.stdout;
+        let question = format!("Make example.org. what it was at revision {target}? [y/N]");
+        assert_eq!(told.contains(&question), more.is_empty(), "{output:?}");
+        assert_eq!(told.contains("[y/N]"), more.is_empty(), "{output:?}");
+        for line in [
+            "- www.example.org. 300 A 192.0.2.77",
+            "+ www.example.org. 300 A 192.0.2.1",
+        ] {
+            assert!(told.contains(line), "{output:?}");
+        }
+        assert_eq!(output.code, i32::from(!is_done), "{output:?}");
+        assert_eq!(told.contains("nothing was written"), !is_done, "{output:?}");
+        assert_eq!(site.revision() != revision, is_done, "{output:?}");
+        if !is_done {
+            site.nsctl.write(&rollback).await;
+        }
+        assert_eq!(site.records("www.example.org").await, ["300 A 192.0.2.1"]);
+    }
+    site.nsctl.write("remove www.example.org").await;
+}
+
 async fn a_zone_is_shown_and_asked_about_before_it_goes(site: &Site) {
     for number in 0..12 {
         let add = format!("add a{number}.example.org A 192.0.2.{number}");
         site.nsctl.write(&add).await;
     }
-    // On a terminal: `script` makes one, and types what it reads.
-    let has_script = Command::new("script")
-        .arg("--version")
-        .output()
-        .await
-        .is_ok();
-    if !has_script {
-        tests::skipped!("there is no such program as script: a question on a terminal");
-    }
+    let has_script = has_script().await;
     for (answer, is_done) in [("n", false), ("", false), ("y", true)] {
         if !has_script {
             continue;
         }
         let before = site.revision();
-        let shell = format!("echo {answer} | script -qec \"$0 $*\" /dev/null");
-        let args = ["zone", "remove", "example.org"];
-        let output = site.nsctl.run_from(&shell, Stdio::piped(), &args).await;
+        let output = site.on_terminal(answer, "zone remove example.org").await;
         let told = &output.stdout;
         assert!(
             told.contains("Remove the zone example.org. with 14 RRsets? [y/N]"),
@@ -297,19 +338,28 @@ async fn a_zone_is_edited_as_a_file() {
         .write("zone add example.org --ns ns1.example.net")
         .await;
     nsctl.write("add www.example.org A 192.0.2.1").await;
-    let edit = async |editor: &str, code: i32| {
-        let shell = format!("EDITOR='{editor}' VISUAL= exec \"$0\" \"$@\"");
-        let args = ["zone", "edit", "example.org"];
-        let told = nsctl.run_from(&shell, Stdio::piped(), &args).await;
-        told.expect(code)
-    };
-    let told = edit("sed -i s/192.0.2.1$/192.0.2.2/", 0).await;
+    nsctl.write("add mail.example.org A 192.0.2.1").await;
+    nsctl.write("add old.example.org TXT -all").await;
+    let edit = async |editor: &str, code: i32| nsctl.edit("example.org", editor).await.expect(code);
+    let before = nsctl.ok("history").await;
+    let told = edit("sed -i -e s/192.0.2.1$/192.0.2.2/ -e /TXT/d", 0).await;
     for line in [
         "- www.example.org. 300 A 192.0.2.1",
         "+ www.example.org. 300 A 192.0.2.2",
+        "+ mail.example.org. 300 A 192.0.2.2",
+        "- old.example.org. 300 TXT \"-all\"",
     ] {
         assert!(told.stdout.contains(line), "{told:?}");
     }
+    // All of it is one change.
+    let after = nsctl.ok("history").await;
+    let after = after.as_array().expect("a list");
+    assert_eq!(Some(&after[1..]), before.as_array().map(Vec::as_slice));
+    let changed = after[0]["changes"].as_array().expect("changes");
+    assert_eq!(
+        (&after[0]["via"], changed.len()),
+        (&json!("nsctl zone edit"), 3)
+    );
     let told = edit("true", 0).await;
     assert!(
         told.stdout

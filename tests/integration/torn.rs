@@ -29,7 +29,15 @@ async fn a_zone_that_is_replaced_is_read_as_it_was_before_or_after() {
         file.display().to_string()
     });
     let import = |file: &str| format!("zone import example.org {file} --replace");
-    nsctl.run(&import(&files[0])).await.expect(0);
+    // An earlier state, whose records are archived, stays what it was.
+    nsctl.write(&import(&files[0])).await;
+    let archives = "zone set example.org --journal-archives 1000";
+    let earlier = nsctl.write(archives).await;
+    nsctl.write(&import(&files[1])).await;
+    let (at_earlier, from_earlier) = (
+        format!("zone export example.org --at {earlier}"),
+        format!("zone diff example.org --from {earlier}"),
+    );
 
     let is_over = Arc::new(AtomicBool::new(false));
     let imported = Arc::new(AtomicUsize::new(0));
@@ -51,7 +59,7 @@ async fn a_zone_that_is_replaced_is_read_as_it_was_before_or_after() {
     };
     let replacing = {
         let (nsctl, is_over, imported) = (nsctl.clone(), is_over.clone(), imported.clone());
-        let imports = [import(&files[1]), import(&files[0])];
+        let imports = [import(&files[0]), import(&files[1])];
         tokio::spawn(async move {
             let mut count = 0;
             while !is_over.load(Ordering::SeqCst) {
@@ -69,7 +77,12 @@ async fn a_zone_that_is_replaced_is_read_as_it_was_before_or_after() {
         })
     };
     for _ in 0..READS {
-        for command in ["zone export example.org", "list --zone example.org", "list"] {
+        for command in [
+            "zone export example.org",
+            "list --zone example.org",
+            "list",
+            &at_earlier,
+        ] {
             let told = nsctl.run(command).await.expect(0).stdout;
             let count = |address: &str| {
                 let of = told
@@ -78,15 +91,22 @@ async fn a_zone_that_is_replaced_is_read_as_it_was_before_or_after() {
                 of.count()
             };
             let counts = [count(" 192.0.2.1"), count(" 192.0.2.2")];
-            let is_whole = counts == [NAMES, 0] || counts == [0, NAMES];
+            let is_whole = counts == [NAMES, 0] || counts == [0, NAMES] && command != at_earlier;
             assert!(is_whole, "{command}: {counts:?} addresses");
         }
         // It is as one of the files says.
-        let told = nsctl
-            .run(&format!("zone diff example.org {}", files[0]))
-            .await;
-        let differences = told.stdout.lines().count();
-        assert!([1, 2 * NAMES].contains(&differences), "{differences}");
+        for command in [
+            &format!("zone diff example.org {}", files[0]),
+            &from_earlier,
+        ] {
+            let told = nsctl.run(command).await;
+            let differences = told.stdout.lines().count();
+            let is_whole = match told.code {
+                0 => told.stdout == "no differences\n",
+                code => code == 3 && differences == 2 * NAMES,
+            };
+            assert!(is_whole, "{command}: {differences}, {}", told.stderr);
+        }
         let shown = nsctl.run("zone show example.org").await.expect(0).stdout;
         let rrsets = format!("RRsets                  {}", NAMES + 1);
         assert!(shown.contains(&rrsets), "{shown}");
@@ -113,18 +133,34 @@ async fn records_are_read_as_of_the_revision_of_their_zone() {
     let import = |file: &str| format!("zone import example.org {file} --replace");
     let diff = format!("zone diff example.org {}", files[0]);
     let shown = format!("RRsets                  {}", COUNT + 1);
-    for (command, part, times) in [
-        ("zone export example.org", " 192.0.2.1\n", COUNT),
-        ("list --zone example.org", " 192.0.2.1\n", COUNT),
-        ("list", " 192.0.2.1\n", COUNT),
-        ("zone check --stored example.org", "302 records", 1),
-        ("zone show example.org", &shown, 1),
-        (&diff, "no differences", 1),
+    writer.run(&import(&files[1])).await.expect(0);
+    let (records, archive) = ("/ns/v1/rr/", "/ns/archive/");
+    for (command, read, part, times) in [
+        ("zone export example.org", records, " 192.0.2.1\n", COUNT),
+        ("list --zone example.org", records, " 192.0.2.1\n", COUNT),
+        ("list", records, " 192.0.2.1\n", COUNT),
+        ("zone check --stored example.org", records, "302 records", 1),
+        ("zone show example.org", records, &shown, 1),
+        (&diff, records, "no differences", 1),
+        // At the revision EARLIER all addresses were 192.0.2.2.
+        (
+            "zone export example.org --at EARLIER",
+            archive,
+            " 192.0.2.2\n",
+            COUNT,
+        ),
+        (
+            "zone diff example.org --from EARLIER",
+            records,
+            " 192.0.2.1\n",
+            COUNT,
+        ),
     ] {
-        writer.run(&import(&files[0])).await.expect(0);
-        gate.hold_up("/ns/v1/rr/", Way::There);
+        let earlier = writer.write(&import(&files[0])).await - 1;
+        gate.hold_up(read, Way::There);
+        let command = command.replace("EARLIER", &earlier.to_string());
         let reading = {
-            let (reader, command) = (reader.clone(), command.to_string());
+            let (reader, command) = (reader.clone(), command.clone());
             tokio::spawn(async move { reader.run(&command).await })
         };
         let limit = Duration::from_secs(20);
@@ -133,9 +169,11 @@ async fn records_are_read_as_of_the_revision_of_their_zone() {
         })
         .await;
         writer.run(&import(&files[1])).await.expect(0);
-        writer.run("zone clean example.org").await.expect(0);
+        let clean = "zone clean example.org --history";
+        writer.run(clean).await.expect(0);
         gate.let_go();
-        let told = reading.await.expect("no panic").expect(0).stdout;
+        let code = if command.contains("--from") { 3 } else { 0 };
+        let told = reading.await.expect("no panic").expect(code).stdout;
         assert_eq!(told.matches(part).count(), times, "{command}: {told}");
     }
 }

@@ -30,24 +30,10 @@ const ANSWERS_MIN: usize = 3_000;
 /// What each writer is to get done.
 const WRITES_MIN: usize = 50;
 
-/// From the environment, else another one each time.
-fn seed() -> u64 {
-    let given = std::env::var("NSD_TEST_SEED").ok();
-    let seed = given.map_or_else(
-        || fastrand::u64(..1_000_000),
-        |text| text.parse().expect("NSD_TEST_SEED is a number"),
-    );
-    println!(
-        "random: seed {seed}; to repeat it: NSD_TEST_SEED={seed} cargo test --workspace --test integration random"
-    );
-    seed
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn random_faults_break_no_promise() {
     let is_long = std::env::var("NSD_TEST_LONG").is_ok_and(|value| value == "1");
-    let seed = seed();
-    let mut stage = Stage::start(&tests::binary("nsd"), seed).await;
+    let mut stage = Stage::start(&tests::binary("nsd"), tests::seed("random")).await;
     let time = if is_long { LONG } else { SHORT };
     stage.torment(time, &Kind::ALL).await;
     stage.settle().await;
@@ -69,7 +55,8 @@ async fn random_faults_break_no_promise() {
 /// `available` go back now and then. If the checkers did not find that, they would be worth nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_build_is_found_out() {
-    let mut stage = Stage::start(&tests::binary("examples/nsd-broken"), seed()).await;
+    let mut stage =
+        Stage::start(&tests::binary("examples/nsd-broken"), tests::seed("random")).await;
     stage.torment(BROKEN, &[Kind::CutFrontend]).await;
     // For longer than answers may be old, whatever was picked.
     let long = Fault {
