@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Does the simulation find faults? Puts each fault of `faults/` into a copy of the sources, and has the
-# simulation look for it. Fails if it does not find one, or if a patch does not apply any more.
+# simulation look for it. The first line of a patch is `found as: ` and a text: what the simulation reports has
+# to contain that. Fails if a fault is not found, or not as that, or if a patch does not apply any more.
 #
 #   bash tests/simulation/faults.sh [NAME…]
 set -euo pipefail
@@ -15,12 +16,15 @@ quickly=()
 for package in etcd nsd simulation; do
   quickly+=(--config "profile.dev.package.$package.opt-level=1")
 done
-# Copies what differs, and only that: everything else need not be compiled again.
+# Copies what differs, and only that: everything else need not be compiled again. Deletes what is gone.
 take() {
   local file
   while IFS= read -r -d '' file; do
-    cmp -s "$file" "$copy/$file" || install -D -m 644 "$file" "$copy/$file"
+    [ ! -e "$file" ] || cmp -s "$file" "$copy/$file" || install -D -m 644 "$file" "$copy/$file"
   done < <(git ls-files -z --cached --others --exclude-standard)
+  while IFS= read -r -d '' file; do
+    [ -e "$file" ] || rm "$copy/$file"
+  done < <(cd "$copy" && find . -type f -print0)
 }
 
 mkdir -p "$copy"
@@ -28,16 +32,25 @@ mkdir -p "$copy"
 failed=
 for patch in "$@"; do
   name=$(basename "$patch" .patch)
+  patch=tests/simulation/faults/$name.patch
+  as=$(sed -n '1s/^found as: //p' "$patch")
+  [ -n "$as" ] || fail "$name does not say what it is found as"
   take
-  patch -d "$copy" -p1 -s --no-backup-if-mismatch <"tests/simulation/faults/$name.patch" || fail "$name does not apply: make the patch anew"
+  patch -d "$copy" -p1 -F0 -s --no-backup-if-mismatch <"$patch" || fail "$name does not apply: make the patch anew"
   (cd "$copy" && CARGO_TARGET_DIR=$target cargo build -q "${quickly[@]}" --workspace --bin simulation 2>"$target/built") ||
     fail "$name does not compile: $(cat "$target/built")"
   if (cd "$copy" && "$target/debug/simulation" --count 100000 >"$target/found" 2>&1); then
     say "NOT FOUND: $name"
     failed=1
   else
-    broken=$(grep -m1 '^BROKEN' "$target/found") || fail "$name: the simulation does not run: $(tail -3 "$target/found")"
-    say "found: $name: ${broken:8:100}"
+    broken=$(grep '^BROKEN' "$target/found") || fail "$name: the simulation does not run: $(tail -3 "$target/found")"
+    after=$(sed -n 's/ schedules in .*//p' "$target/found")
+    if found=$(grep -m1 -F -e "$as" <<<"$broken"); then
+      say "found: $name: after ${after:-?} schedules: ${found:8:100}"
+    else
+      say "NOT FOUND AS \"$as\": $name: after ${after:-?} schedules: ${broken:8:300}"
+      failed=1
+    fi
   fi
 done
 [ -z "$failed" ]

@@ -1,5 +1,5 @@
-//! The write protocol, the mirror and the views in a simulation: the product's own client code against a model of etcd, in one
-//! thread and on a virtual clock. What happens in a run follows from a seed.
+//! Simulates the write protocol, the mirror and the view builder: the product's own code against a model of etcd, in one thread and
+//! on a virtual clock. A seed determines the whole run.
 //!
 //! - `schedule`: what happens in a run; `run`: lets it happen; `trouble`: makes things go wrong.
 //! - `actors`: writers, announcers, front-ends and a follower of journals, which are the product's own code.
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Runs schedules against a model of etcd, and shows what breaks a promise.
+/// Runs random schedules against a model of etcd until one breaks a promise.
 #[derive(Parser)]
 struct Arguments {
     /// The seed of the first schedule.
@@ -33,10 +33,10 @@ struct Arguments {
     /// Run only the schedule of this seed, and print everything that happens.
     #[arg(long)]
     replay: bool,
-    /// Break the front-ends in this way.
+    /// Give the front-ends this defect, which the checks have to find.
     #[arg(long)]
     defect: Option<actors::Defect>,
-    /// Leave out the schedule's items with these numbers.
+    /// The numbers of items to leave out of the schedule.
     #[arg(long, value_delimiter = ',', requires = "replay")]
     without: Vec<usize>,
 }

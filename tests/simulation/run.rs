@@ -19,7 +19,7 @@ use crate::model::{Cluster, State, now};
 use crate::schedule::{Change, Edit, How, Item, MEMBERS, Mishap, Parting, Schedule};
 use crate::trouble;
 
-/// What came of a run.
+/// The result of a run.
 pub(crate) struct Report {
     /// The promises that were broken; empty if none was.
     pub(crate) broken: Vec<String>,
@@ -161,7 +161,7 @@ impl Scene<'_> {
         tokio::time::Instant::from_std(self.began + offset)
     }
 
-    /// Lets everything happen, and waits until it has come to rest.
+    /// Runs the schedule, then waits until all clients are idle.
     async fn play(&self) {
         self.cluster.set_network(trouble::network(self.schedule));
         let writers = self.start_writers();

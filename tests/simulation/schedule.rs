@@ -81,7 +81,7 @@ pub(crate) enum Item {
         back: i64,
         skipped: i64,
     },
-    /// The store is full: etcd accepts deletions only.
+    /// The store is full: writes are refused, deletions are not.
     Full { from: Duration, until: Duration },
 }
 
@@ -142,7 +142,7 @@ pub(crate) enum Change {
     },
 }
 
-/// What has to be so for an update.
+/// A prerequisite of an update.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Required {
     pub(crate) zone: usize,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
@@ -11,19 +11,31 @@ use crate::actors::Defect;
 use crate::run::{Counts, Report, run};
 use crate::schedule::Schedule;
 
+/// A run that takes so long is stuck: its tasks wake each other for ever.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// The seed of a run under way, and when it began.
+type Running = Mutex<Option<(u64, Instant)>>;
+
 /// Runs the schedules of some seeds on all cores, until one fails. Returns whether all promises were kept.
 pub(crate) fn search(first: u64, count: u64, defect: Option<Defect>) -> bool {
     let (next, started) = (AtomicU64::new(first), Instant::now());
     let failed = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let search = || {
+    let (running, is_done): (Vec<Running>, _) = (
+        (0..threads).map(|_| Mutex::default()).collect(),
+        AtomicBool::new(false),
+    );
+    let search = |running: &Running| {
         let mut counts = Counts::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             let is_over = || failed.lock().is_ok_and(|failed| failed.is_some());
             if seed >= first + count || is_over() {
+                *running.lock().expect("nobody has panicked") = None;
                 return counts;
             }
+            *running.lock().expect("nobody has panicked") = Some((seed, Instant::now()));
             let report = run(&Schedule::new(seed, &BTreeSet::new()), defect, false);
             counts.add(report.counts);
             if !report.broken.is_empty()
@@ -35,10 +47,13 @@ pub(crate) fn search(first: u64, count: u64, defect: Option<Defect>) -> bool {
     };
     let mut counts = Counts::default();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(search)).collect();
+        scope.spawn(|| end_if_stuck(&running, &is_done));
+        let start = |running| scope.spawn(move || search(running));
+        let threads: Vec<_> = running.iter().map(start).collect();
         for thread in threads {
             counts.add(thread.join().expect("a run ends"));
         }
+        is_done.store(true, Ordering::Relaxed);
     });
     let Counts {
         runs,
@@ -60,6 +75,22 @@ pub(crate) fn search(first: u64, count: u64, defect: Option<Defect>) -> bool {
         say("The same run does not fail any more: it does not follow from its seed alone.");
     }
     false
+}
+
+/// Ends the program if a run is stuck.
+fn end_if_stuck(running: &[Running], is_done: &AtomicBool) {
+    while !is_done.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(200));
+        for running in running {
+            let running = *running.lock().expect("nobody has panicked");
+            if let Some((seed, _)) = running.filter(|(_, began)| began.elapsed() > STUCK) {
+                say(&format!(
+                    "BROKEN: the run of seed {seed} does not come to an end"
+                ));
+                std::process::exit(1);
+            }
+        }
+    }
 }
 
 /// The items that a failing schedule fails without.

@@ -1,4 +1,4 @@
-//! Makes things go wrong, as the schedule says.
+//! Injects the schedule's faults.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub(crate) fn network(schedule: &Schedule) -> Network {
     network
 }
 
-/// Lets one thing go wrong, at its time.
+/// Injects one fault at its time, and ends it.
 pub(crate) async fn disturb(cluster: Arc<Cluster>, item: Item, began: Instant) {
     let until = |offset: Duration| sleep_until(tokio::time::Instant::from_std(began + offset));
     match item {

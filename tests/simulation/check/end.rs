@@ -1,4 +1,4 @@
-//! What has to be so once nothing goes wrong any more.
+//! Checks after all trouble has ended.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::reference::{self, Records};
 /// How long everything may take to come to rest after the last trouble.
 pub(crate) const REST: Duration = Duration::from_secs(20);
 
-/// How often it is looked whether it has.
+/// Time between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Whether an announcer's records are there, or any.

@@ -8,11 +8,11 @@
 //! - A change is made once or never, and its author is told the truth about it.
 //! - Every change of a zone is in its journal, and the journal has nothing that did not happen.
 //! - Zones keep the rule for CNAME records, and have what their authors wanted.
-//! - Records that are withdrawn, or whose lease has expired, are gone. Announcers that stay are announced.
-//! - A change that was refused, or reported as unnecessary, met a state in which that was right.
+//! - No record outlives its announcer and its lease, or comes back after its withdrawal. Announcers that stay are announced.
+//! - The reason for a refusal, or for "nothing to change", held at some revision between start and end.
 //! - A follower of the journals is told every change, once and in order.
 //! - The journal gives back what a zone was at an earlier revision.
-//! - Writers and announcers come to an end, and once nothing goes wrong any more, changes can be made.
+//! - Writers and announcers finish. Once all trouble has ended, changes succeed, and linearizable questions are answered.
 //! - In the end all front-ends have everything, with the same serials and digests.
 //!
 //! `front_ends` checks them while they run, `history` what is in the store in the end, and `end` what is so then. `effect` has what

@@ -16,10 +16,10 @@ const OPS_MAX: usize = 128;
 /// The most octets of a request, as in etcd's defaults.
 const OCTETS_MAX: usize = 3 << 19;
 
-/// Whoever asks for more keys than this is listing.
+/// A larger limit marks a page of a list.
 const PAGE_MIN: i64 = 100;
 
-/// A page of a list has one in so many of the keys that are left.
+/// A page returns one in so many of the remaining keys, so that short lists have pages too.
 const PAGES: usize = 3;
 
 /// A key after a change.

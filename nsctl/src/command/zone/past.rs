@@ -75,12 +75,13 @@ pub(super) async fn rollback(context: &Context, rollback: RollbackZone) -> Resul
         after.keep_journal_of(before);
         let lines = settings_changed(before, &after)
             + &difference_lines(&[], &zonefile::diff(&now.past.rrsets, &found.past.rrsets));
+        // There is nothing to ask about where nothing changes.
         let question = format!(
             "{}Make {apex} what it was at revision {}? [y/N] ",
             output::readable_lines(&lines),
             found.revision
         );
-        if !output::confirm(&question) {
+        if !lines.is_empty() && !output::confirm(&question) {
             return Err(Error::Failed("nothing was written".into()));
         }
     }
