@@ -81,7 +81,7 @@ async fn is_there(
     let Some(announced) = announced else {
         return Ok(false);
     };
-    let keys = std::iter::once(&announced.key).chain(&announced.closer);
+    let keys = std::iter::once(&announced.key).chain(&announced.zone_keys);
     let gets: Vec<TxnOp> = keys.map(|key| TxnOp::get(key.clone(), None)).collect();
     let found = asked.client.txn(Txn::new().and_then(gets));
     let found = within(asked.timeout, asked.endpoint, found).await?;
@@ -90,7 +90,9 @@ async fn is_there(
         _ => None,
     });
     let is_kept = found.next() == Some(Some(lease.id));
-    Ok(is_kept && found.all(|closer| closer.is_none()))
+    // The first zone that there is answers.
+    let holder = found.position(|zone| zone.is_some());
+    Ok(is_kept && holder == Some(announced.zone_keys.len() - 1))
 }
 
 /// A trouble that lasts is told once.

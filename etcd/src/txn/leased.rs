@@ -59,8 +59,8 @@ pub struct Announced {
     pub zone: Name,
     /// The key.
     pub key: Vec<u8>,
-    /// The keys of zones that would answer for the owner if they existed.
-    pub closer: Vec<Vec<u8>>,
+    /// The key of the zone, after those of zones that would answer for the owner if they existed.
+    pub zone_keys: Vec<Vec<u8>>,
     /// The records.
     pub leased: LeasedRrset,
 }
@@ -126,8 +126,9 @@ pub fn announce(
     let announced = Announced {
         zone: zone.apex.clone(),
         key,
-        closer: closer
+        zone_keys: closer
             .iter()
+            .chain([&zone.apex])
             .map(|name| prefix.encode(&Key::Zone(name.clone())))
             .collect(),
         leased,
