@@ -138,8 +138,10 @@ pub(crate) fn compare(view: &View, zones: &Zones, revision: i64) -> Result<(), S
                 zone.with_leased
             ));
         }
-        let mut revisions = zone.expiries.iter().chain([&zone.touched]);
-        if !revisions.any(|revision| zone.settings.serial(*revision) == served.serial()) {
+        // Whoever lists everything after an expiry takes the revision of the list for it.
+        let expired = zone.expiries.first().map(|first| *first..=revision);
+        let mut revisions = expired.into_iter().flatten().chain([zone.touched]);
+        if !revisions.any(|revision| zone.settings.serial(revision) == served.serial()) {
             return Err(format!(
                 "revision {revision}: {apex} has the serial {}, not that of {} or {:?}",
                 served.serial(),
