@@ -4,7 +4,7 @@
 # against real etcd clusters, the simulation, instruction counts, and the benchmarks in short. Ends with a non-zero exit at the first step that fails, and names it.
 #
 #   bash tests/run.sh             some 30 minutes on two cores
-#   bash tests/run.sh --long      the tests that take longer too: over two hours (NSD_TEST_LONG=1)
+#   bash tests/run.sh --long      the tests that take longer too: some four hours (NSD_TEST_LONG=1)
 #
 # NSD_TEST_SEED=N gives the random faults of seed N again; a run prints its seed.
 # Without a Docker engine the integration tests run on etcd processes; NSD_TEST_ETCD_IMAGE= (set,
@@ -85,9 +85,9 @@ if [ -n "${NSD_TEST_LONG:-}" ]; then
   simulation=(--seed "${NSD_TEST_SEED:-$RANDOM$RANDOM}" --count 2000000)
 fi
 run "${CARGO_TARGET_DIR:-target}/debug/simulation" "${simulation[@]}"
-if [ -n "${NSD_TEST_LONG:-}" ]; then
-  run bash tests/simulation/faults.sh
-fi
+faults=(--dry-run)
+[ -z "${NSD_TEST_LONG:-}" ] || faults=()
+run bash tests/simulation/faults.sh "${faults[@]}"
 run bash tests/bench/instructions.sh
 run bash tests/bench/run.sh all --quick
 

@@ -241,3 +241,27 @@ async fn a_merge_that_begins_anew_tells_all_that_it_wrote() {
     let counts = (imported.written, imported.differences.len());
     assert_eq!(counts, (NAMES + 1, NAMES + 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_import_replaced_can_be_rolled_back_to_after_a_clean() {
+    let etcd = Single::start().await;
+    let nsctl = Nsctl::new(&[etcd.endpoint().into()]);
+    nsctl.write(ADD).await;
+    let before = nsctl.write("add www.example.org A 192.0.2.7").await;
+    // It has switched, and not archived yet what it replaced.
+    let import = Import::held_up(&etcd, None, "/ns/archive/", &zone("192.0.2.1"), replace()).await;
+    import.task.abort();
+    let has = |address: &str| {
+        let told = etcd.etcdctl(&["get", "--prefix", "/ns/v1/rr/org.example/"]);
+        told.expect("read").contains(address)
+    };
+    assert!(has("192.0.2.1") && has("192.0.2.7"), "a poor test");
+    nsctl.run("zone clean example.org").await.expect(0);
+    assert!(has("192.0.2.1") && !has("192.0.2.7"));
+    nsctl
+        .run(&format!("zone rollback example.org --to {before} --yes"))
+        .await
+        .expect(0);
+    let listed = nsctl.run("list --zone example.org").await.expect(0).stdout;
+    assert!(listed.contains("192.0.2.7") && !listed.contains("192.0.2.1"));
+}

@@ -4,10 +4,19 @@
 # to contain that. Fails if a fault is not found, or not as that, or if a patch does not apply any more.
 #
 #   bash tests/simulation/faults.sh [NAME…]
+#   bash tests/simulation/faults.sh --dry-run     only whether all patches apply
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=deploy/lib.sh
 . deploy/lib.sh
+
+if [ "${1:-}" = --dry-run ]; then
+  for patch in tests/simulation/faults/*.patch; do
+    git apply --check "$patch" || fail "$patch does not apply: make it anew"
+  done
+  exit
+fi
+have patch || apt_install patch
 
 target=${CARGO_TARGET_DIR:-$PWD/target}/faults
 copy=$target/sources

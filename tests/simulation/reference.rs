@@ -21,7 +21,7 @@ pub(crate) struct Zone {
     pub(crate) with_leased: Records,
     /// The revision of the zone's serial.
     pub(crate) touched: i64,
-    /// Later revisions in which leases have expired: the serial may already follow one of them.
+    /// The revisions in which leases have expired: the serial may follow one of them before it is written.
     pub(crate) expiries: BTreeSet<i64>,
 }
 
@@ -80,7 +80,6 @@ pub(crate) fn zones(store: &Store, prefix: &Prefix, revision: i64) -> Zones {
     for (key, at) in store.deletions(prefix.leased(), revision) {
         if let Ok(Key::Leased { zone, .. }) = prefix.decode(key)
             && let Some(zone) = zones.get_mut(&zone)
-            && at > zone.touched
         {
             zone.expiries.insert(at);
         }
@@ -138,9 +137,12 @@ pub(crate) fn compare(view: &View, zones: &Zones, revision: i64) -> Result<(), S
                 zone.with_leased
             ));
         }
-        // Whoever lists everything after an expiry takes the revision of the list for it.
-        let expired = zone.expiries.first().map(|first| *first..=revision);
-        let mut revisions = expired.into_iter().flatten().chain([zone.touched]);
+        // Whoever finds out from a list that leases have expired takes the revision of the list for that.
+        let last = match zone.expiries.is_empty() {
+            true => zone.touched,
+            false => revision,
+        };
+        let mut revisions = zone.touched..=last;
         if !revisions.any(|revision| zone.settings.serial(revision) == served.serial()) {
             return Err(format!(
                 "revision {revision}: {apex} has the serial {}, not that of {} or {:?}",

@@ -446,9 +446,10 @@ async fn write(writer: &Writer, label: String, change: Change, all: &AllMade) ->
             ended: now(),
             // Unless it ends otherwise before the writer is killed.
             end: End::Unknown,
+            may_leave: true,
         },
     };
-    recorder.made.end = writer.make(&label, &change).await;
+    (recorder.made.end, recorder.made.may_leave) = writer.make(&label, &change).await;
     recorder.made.end.clone()
 }
 

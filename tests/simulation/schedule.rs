@@ -185,7 +185,12 @@ pub(crate) enum How {
 #[derive(Clone, Copy)]
 enum Theme {
     Mixed,
+    /// Announcers, whose connections are cut.
     Announcers,
+    /// Front-ends that start again from snapshots, while etcd compacts its history.
+    Restarts,
+    /// A zone that comes and goes below another one.
+    ZoneBelow,
     /// Imports that do not fit into a transaction.
     LargeImports,
 }
@@ -201,6 +206,8 @@ impl Schedule {
         let theme = match random.u8(..100) {
             0..1 => Theme::LargeImports,
             1..13 => Theme::Announcers,
+            13..18 => Theme::Restarts,
+            18..23 => Theme::ZoneBelow,
             _ => Theme::Mixed,
         };
         let mut kinds = Vec::new();
@@ -230,17 +237,19 @@ impl Schedule {
         ] {
             kinds.extend(pick(&mut random, 0.3).then_some(Kind::Network(fault)));
         }
-        let cuts = match theme {
-            Theme::Announcers => 6,
-            _ => 3,
+        let (cuts, compactions) = match theme {
+            Theme::Announcers => (6, 3),
+            Theme::Restarts => (3, 8),
+            _ => (3, 3),
         };
         for (kind, most) in [
             (Kind::Cut, cuts),
             (Kind::Isolated, 2),
             (Kind::NoLeader, 2),
-            (Kind::Compaction, 3),
+            (Kind::Compaction, compactions),
         ] {
-            if random.bool() {
+            // A theme always has most of what it is about.
+            if random.bool() || most > 3 {
                 kinds.extend(vec![kind; random.usize(1..=most)]);
             }
         }
@@ -255,12 +264,17 @@ impl Schedule {
         ] {
             kinds.extend(pick(&mut random, likelihood).then_some(kind));
         }
-        let client = |(number, kind): (usize, &Kind)| match kind {
-            Kind::Announcer | Kind::FrontEnd | Kind::Follower => Some(number),
+        let client = |(number, kind): (usize, &Kind)| match (kind, theme) {
+            (Kind::Announcer, _) => Some(number),
+            (_, Theme::Announcers) => None,
+            (Kind::FrontEnd | Kind::Follower, _) => Some(number),
             _ => None,
         };
         let clients = kinds.iter().enumerate().filter_map(client);
-        let clients: Vec<usize> = (0..writers).chain(clients).collect();
+        let clients: Vec<usize> = match theme {
+            Theme::Announcers => clients.collect(),
+            _ => (0..writers).chain(clients).collect(),
+        };
         let items = kinds.into_iter().enumerate();
         let items = items.filter(|(number, _)| !without.contains(number));
         let items = items.map(|(number, kind)| {
@@ -336,7 +350,10 @@ impl Kind {
             },
             Kind::KillWriter(writer) => Item::KillWriter { writer, at: from },
             Kind::Announcer => Item::Announcer {
-                owner: random.usize(..OWNERS),
+                owner: match theme {
+                    Theme::ZoneBelow => BELOW,
+                    _ => random.usize(..OWNERS),
+                },
                 address: random.u8(100..110),
                 lease: random.u32(2..5),
                 from,
@@ -350,7 +367,10 @@ impl Kind {
             Kind::FrontEnd => Item::FrontEnd {
                 from: from.mul_f64(0.3),
                 until,
-                saves: random.bool().then(|| trouble.mul_f64(random.f64() / 3.0)),
+                saves: match theme {
+                    Theme::Restarts => Some(trouble.mul_f64(random.f64() / 20.0)),
+                    _ => random.bool().then(|| trouble.mul_f64(random.f64() / 3.0)),
+                },
             },
             Kind::Follower => Item::Follower,
             Kind::Past => Item::Past {
@@ -400,6 +420,10 @@ impl Kind {
     }
 }
 
+/// The zone below the first one, and its apex as an owner there.
+const BELOW_ZONE: usize = 2;
+const BELOW: usize = 1;
+
 /// How many zones and owners changes are about: few, so that they meet.
 const ZONES: usize = 3;
 pub(crate) const OWNERS: usize = 3;
@@ -408,6 +432,36 @@ impl Change {
     fn random(random: &mut fastrand::Rng, theme: Theme) -> Self {
         // Most are about the first zone.
         let zone = |random: &mut fastrand::Rng| random.usize(..ZONES).min(random.usize(..ZONES));
+        if let Theme::ZoneBelow = theme {
+            return match random.u8(..8) {
+                0 | 1 => Change::ZoneAdd { zone: BELOW_ZONE },
+                2 | 3 => Change::ZoneRemove { zone: BELOW_ZONE },
+                4 => Change::Import {
+                    zone: BELOW_ZONE,
+                    mode: ImportMode::Merge,
+                    names: random.usize(..3),
+                    address: random.u8(..4),
+                },
+                _ => {
+                    let edit = Edit::random(random);
+                    let edit = match random.bool() {
+                        true => Edit {
+                            zone: 0,
+                            owner: BELOW,
+                            ..edit
+                        },
+                        false => Edit {
+                            zone: BELOW_ZONE,
+                            ..edit
+                        },
+                    };
+                    Change::Edits {
+                        required: Required::random(random),
+                        edits: vec![edit],
+                    }
+                }
+            };
+        }
         let kind = match theme {
             // Those that stage a generation, switch to one, or delete some.
             Theme::LargeImports if random.bool() => random.u8(15..21),

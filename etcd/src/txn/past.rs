@@ -111,20 +111,24 @@ pub struct WayBack<'a> {
 }
 
 impl<'a> WayBack<'a> {
-    /// Finds the way from the present settings. `touched` is the revision of the zone's last change, `entries` its whole
-    /// journal, the newest first.
+    /// Finds the way from the present settings. `serial` tells of the zone's last change, and `entries` is its whole journal,
+    /// the newest first.
     pub fn to(
         moment: Moment,
         present: Option<&ZoneSettings>,
-        touched: i64,
+        serial: SerialRead,
         entries: &'a [Recorded],
     ) -> Result<Self, NotRecorded> {
+        let touched = serial.revision;
         let newest = entries.first().map_or(0, |newest| newest.revision);
         let oldest = entries.last();
-        // Before the entry that made the zone there was nothing.
+        // Before the entry that made the zone there was nothing, unless earlier ones were deleted: the zone may have been
+        // removed and added again.
         let is_first = |one: &Recorded| {
             let settings = one.entry.settings.as_ref();
-            settings.is_some_and(|settings| settings.old.is_none() && settings.new.is_some())
+            let is_added =
+                settings.is_some_and(|settings| settings.old.is_none() && settings.new.is_some());
+            is_added && serial.version == entries.len() as i64
         };
         let (revision, is_reached) = match moment {
             Moment::Revision(revision) => {

@@ -203,7 +203,7 @@ impl Feed<'_> {
         });
         self.expiries.note(builder.take_expired());
         if let Some(at) = status.last_fresh {
-            self.checks.still_fresh(self.number, at);
+            self.checks.still_fresh(self.number, at, status.doubted);
         }
     }
 

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use etcd::client::{ChangeError, Config, Exported, ImportHow, ImportMode, Store};
+use etcd::client::{
+    ChangeError, Config, Exported, ImportHow, ImportMode, Imported, Store, StoreError,
+};
 use etcd::model::zonefile::Checked;
 use etcd::model::{
     Change as ModelChange, Edit as ModelEdit, Rdata, Rrset, Rtype, Update, ZoneSettings,
@@ -52,6 +54,32 @@ pub(crate) async fn prepare(writer: &Writer) {
     }
 }
 
+/// A change that is made, or was not necessary.
+struct Done {
+    revision: i64,
+    /// Whether anything had to be written.
+    written: bool,
+    /// Whether records are left that nobody serves.
+    leaves: bool,
+}
+
+impl Done {
+    fn new(revision: i64, written: bool) -> Self {
+        Done {
+            revision,
+            written,
+            leaves: false,
+        }
+    }
+
+    fn of(imported: &Imported) -> Self {
+        Done {
+            leaves: imported.leftover.is_some(),
+            ..Done::new(imported.revision, imported.changed)
+        }
+    }
+}
+
 /// One who makes changes.
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -69,20 +97,22 @@ impl Writer {
         }
     }
 
-    /// Makes a change that has this label.
-    pub(crate) async fn make(&self, label: &str, change: &Change) -> End {
+    /// Makes a change that has this label. Also returns whether it may have left records in the store that nobody serves.
+    pub(crate) async fn make(&self, label: &str, change: &Change) -> (End, bool) {
         match self.try_to_make(&store(&self.config, label), change).await {
-            Ok((revision, written)) => End::Done { revision, written },
-            Err(error) => End::of(&error),
+            Ok(done) => {
+                let (revision, written) = (done.revision, done.written);
+                (End::Done { revision, written }, done.leaves)
+            }
+            Err(error) => {
+                let end = End::of(&error);
+                let leaves = matches!(error, ChangeError::LeftStaged(..)) || end == End::Unknown;
+                (end, leaves)
+            }
         }
     }
 
-    /// Makes a change. Returns its revision, and whether anything had to be written.
-    async fn try_to_make(
-        &self,
-        store: &Store,
-        change: &Change,
-    ) -> Result<(i64, bool), ChangeError> {
+    async fn try_to_make(&self, store: &Store, change: &Change) -> Result<Done, ChangeError> {
         match change {
             Change::Edits { required, edits } => {
                 let update = Update {
@@ -93,21 +123,31 @@ impl Writer {
                 let written = changed.iter().any(|changed| changed.written);
                 let all = changed.iter().filter(|changed| changed.written == written);
                 let revisions = all.map(|changed| changed.revision);
-                Ok((revisions.max().unwrap_or(0), written))
+                Ok(Done {
+                    revision: revisions.max().unwrap_or(0),
+                    written,
+                    leaves: changed.iter().any(|changed| changed.leftover.is_some()),
+                })
             }
             Change::ZoneSet { zone, ttl } => {
                 let set = |settings: &mut ZoneSettings| settings.default_ttl = *ttl;
-                store.zone_set(&zone_name(*zone), set).await
+                let (revision, written) = store.zone_set(&zone_name(*zone), set).await?;
+                Ok(Done::new(revision, written))
             }
             Change::ZoneAdd { zone } => {
                 let (apex, settings, servers) =
                     (zone_name(*zone), self.settings(), [name_server()]);
                 let added = store.zone_add(&apex, &settings, &servers, Overlap::Move);
-                added.await.map(|added| (added.revision, added.changed))
+                added
+                    .await
+                    .map(|added| Done::new(added.revision, added.changed))
             }
             Change::ZoneRemove { zone } => {
                 let removed = store.zone_remove(&zone_name(*zone), false).await?;
-                Ok(removed.map_or((0, false), |removed| (removed.revision, true)))
+                Ok(removed.map_or(Done::new(0, false), |removed| Done {
+                    leaves: removed.leftover.is_some(),
+                    ..Done::new(removed.revision, true)
+                }))
             }
             Change::Import {
                 zone,
@@ -120,7 +160,7 @@ impl Writer {
                 let imported = store
                     .import(&zone_name(*zone), &file, &how, &|_| {})
                     .await?;
-                Ok((imported.revision, imported.changed))
+                Ok(Done::of(&imported))
             }
             Change::Rollback { zone, part } => rollback(store, *zone, *part).await,
             Change::Clean { zone } => clean(store, *zone).await.map_err(ChangeError::NotWritten),
@@ -148,21 +188,21 @@ impl Writer {
 }
 
 /// Makes a zone what it was at a part of the newest revision. Nothing is written if the journal does not tell, or there was no zone.
-async fn rollback(store: &Store, zone: usize, part: f64) -> Result<(i64, bool), ChangeError> {
+async fn rollback(store: &Store, zone: usize, part: f64) -> Result<Done, ChangeError> {
     let apex = zone_name(zone);
     // First: if etcd is restored from now on, nothing is written.
     let head = store.head().await.map_err(ChangeError::NotWritten)?;
     let newest = store.zone_past(&apex, Moment::Revision(i64::MAX)).await;
     let Ok(newest) = newest.map_err(ChangeError::NotWritten)? else {
-        return Ok((0, false));
+        return Ok(Done::new(0, false));
     };
     let then = Moment::Revision((newest.as_of as f64 * part) as i64);
     let found = store.zone_past(&apex, then).await;
     let Ok(found) = found.map_err(ChangeError::NotWritten)? else {
-        return Ok((0, false));
+        return Ok(Done::new(0, false));
     };
     let Some(settings) = found.past.settings else {
-        return Ok((0, false));
+        return Ok(Done::new(0, false));
     };
     let file = Checked {
         serial: settings.serial(found.revision),
@@ -181,17 +221,17 @@ async fn rollback(store: &Store, zone: usize, part: f64) -> Result<(i64, bool), 
         }),
     };
     let imported = store.import(&apex, &file, &how, &|_| {}).await?;
-    Ok((imported.revision, imported.changed))
+    Ok(Done::of(&imported))
 }
 
 /// Deletes all generations of a zone that are not served.
-async fn clean(store: &Store, zone: usize) -> Result<(i64, bool), etcd::client::StoreError> {
+async fn clean(store: &Store, zone: usize) -> Result<Done, StoreError> {
     let apex = zone_name(zone);
     let served = store.zone(&apex).await?.1;
     let served = served.map(|read| read.settings.generation);
     store.archive_missing(&apex).await?;
     let swept = store.sweep(&apex, |other| Some(other) != served);
-    Ok((0, swept.await? > 0))
+    Ok(Done::new(0, swept.await? > 0))
 }
 
 fn edit(edit: &Edit) -> ModelEdit {

@@ -96,6 +96,22 @@ pub(super) fn broken_rule(revision: i64, zone: &reference::Zone) -> Option<Strin
     ))
 }
 
+/// A record that nobody gets any more, as a zone was added that answers for its name and does not have it.
+pub(super) fn hidden(revision: i64, old: &Zones, new: &Zones) -> Option<String> {
+    let mut added = new.iter().filter(|(apex, _)| !old.contains_key(*apex));
+    added.find_map(|(apex, zone)| {
+        let above = apex.ancestors().skip(1).find_map(|name| new.get(&name))?;
+        let is_hidden = |((owner, rtype), rdata): &(&(Name, Rtype), &BTreeSet<Vec<u8>>)| {
+            let is_delegation = *rtype == Rtype::NS && owner == apex;
+            let there = zone.records.get(&(owner.clone(), *rtype));
+            let is_there = there.is_some_and(|there| rdata.is_subset(there));
+            owner.is_within(apex) && !is_delegation && !is_there
+        };
+        let ((owner, rtype), _) = above.records.iter().find(is_hidden)?;
+        Some(format!("revision {revision}: {apex} hides {owner} {rtype}"))
+    })
+}
+
 /// A name that has CNAME and something else.
 pub(super) fn clash(records: &Records) -> Option<&Name> {
     let owners = records.keys().filter(|(_, rtype)| *rtype == Rtype::CNAME);

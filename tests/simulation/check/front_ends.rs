@@ -197,9 +197,9 @@ impl Checks {
         self.complete(number, at, "a proof");
     }
 
-    /// A front-end reports `at` as its last proof: it must not be later than the last one seen here.
-    pub(crate) fn still_fresh(&self, number: usize, at: Instant) {
-        let is_proved = self.front_end(number).fresh >= Some(at);
+    /// A front-end reports `at` as its last proof: it must not be later than the last one seen here, or of a copy in doubt.
+    pub(crate) fn still_fresh(&self, number: usize, at: Instant, is_doubted: bool) {
+        let is_proved = self.front_end(number).fresh >= Some(at) && !is_doubted;
         if !is_proved {
             self.broken(format!(
                 "front-end {number}: fresh as of a moment without a proof"

@@ -8,7 +8,7 @@ use etcd::client::ImportMode;
 use etcd::model::{Name, ZoneSettings};
 use etcd::schema::{JournalEntry, Key, Prefix, decode_journal};
 
-use super::effect::{broken_rule, has_effect};
+use super::effect::{broken_rule, has_effect, hidden};
 use super::reason::has_reason;
 use super::{Checks, Made};
 use crate::actors::{End, PREPARATIONS, zone_name};
@@ -53,12 +53,33 @@ impl History<'_> {
                 self.check_revision(revision, &journal);
             }
         }
+        self.check_leftovers();
         for made in self.made {
             let entries = entries.get(&made.label).map_or(&[][..], Vec::as_slice);
             self.check_end(made, entries);
             // What was done before a restore may be gone.
             if self.is_sure(made) {
                 self.check_reason(made);
+            }
+        }
+    }
+
+    /// Checks that nothing is left that nobody serves, if nobody was told so.
+    fn check_leftovers(&self) {
+        if self.since.is_some() || self.made.iter().any(|made| made.may_leave) {
+            return;
+        }
+        let (prefix, revision) = (Prefix::default(), self.store.revision());
+        let (all, zones) = (prefix.all(), self.zones(revision));
+        for (key, _) in self.store.range(&all.start, &all.end, revision) {
+            if let Ok(Key::Rrset {
+                zone, generation, ..
+            }) = prefix.decode(key)
+                && zones.get(&zone).map(|zone| zone.settings.generation) != Some(generation)
+            {
+                let what =
+                    format!("generation {generation} of {zone} is left, and nobody was told");
+                return self.broken(what);
             }
         }
     }
@@ -121,6 +142,8 @@ impl History<'_> {
             since.is_some_and(|since| made.began <= since && made.ended > since)
         };
         if !self.repeats_revisions || !self.made.iter().any(is_mixed) {
+            let hidden = hidden(revision, &old, &new);
+            hidden.into_iter().for_each(|broken| self.broken(broken));
             for zone in new.values() {
                 let broken = broken_rule(revision, zone);
                 broken.into_iter().for_each(|broken| self.broken(broken));

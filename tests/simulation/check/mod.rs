@@ -12,6 +12,7 @@
 //! - The reason for a refusal, or for "nothing to change", held at some revision between start and end.
 //! - A follower of the journals is told every change, once and in order.
 //! - The journal gives back what a zone was at an earlier revision.
+//! - What a change leaves in the store that nobody serves, its author is told of.
 //! - Writers and announcers finish. Once all trouble has ended, changes succeed, and linearizable questions are answered.
 //! - In the end all front-ends have everything, with the same serials and digests.
 //!
@@ -41,4 +42,6 @@ pub(crate) struct Made {
     pub(crate) began: Instant,
     pub(crate) ended: Instant,
     pub(crate) end: End,
+    /// Whether records may be left that nobody serves.
+    pub(crate) may_leave: bool,
 }

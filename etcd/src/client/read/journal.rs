@@ -143,7 +143,7 @@ impl Store {
             return Err(StoreError::Unreadable(unreadable));
         }
         let present = slot.present.as_ref().map(|present| &present.settings);
-        let way = WayBack::to(moment, present, slot.serial.revision, &journal.entries);
+        let way = WayBack::to(moment, present, slot.serial, &journal.entries);
         let way = match way {
             Ok(way) => way,
             Err(why) => return Ok(Err(why)),

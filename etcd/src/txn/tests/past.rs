@@ -323,7 +323,7 @@ proptest! {
         for (revision, state) in states {
             let present = slot.present.as_ref().map(|present| &present.settings);
             let moment = Moment::Revision(revision);
-            let way = WayBack::to(moment, present, slot.serial.revision, &entries).expect("it leads there");
+            let way = WayBack::to(moment, present, slot.serial, &entries).expect("it leads there");
             let begin = match way.replaced {
                 Some((_, generation)) => archives[&generation].clone(),
                 None => model.state().rrsets,
@@ -409,14 +409,7 @@ fn a_journal_keeps_what_its_zone_says() {
     let entries = model.journal();
     let slot = model.slot();
     let present = slot.present.as_ref().map(|present| &present.settings);
-    let way = |revision| {
-        WayBack::to(
-            Moment::Revision(revision),
-            present,
-            slot.serial.revision,
-            &entries,
-        )
-    };
+    let way = |revision| WayBack::to(Moment::Revision(revision), present, slot.serial, &entries);
     let first = entries.last().expect("an entry").revision;
     assert!(way(first - 1).is_ok());
     assert_eq!(way(first - 2).err(), Some(NotRecorded::Before(first)));
@@ -424,7 +417,8 @@ fn a_journal_keeps_what_its_zone_says() {
     model.revision += 1;
     model.put(&Key::Serial(name("x")), b"{}".to_vec());
     let touched = model.revision;
-    let way = WayBack::to(Moment::Revision(first), present, touched, &entries);
+    let serial = model.slot().serial;
+    let way = WayBack::to(Moment::Revision(first), present, serial, &entries);
     assert_eq!(way.err(), Some(NotRecorded::LastChange(touched)));
     // By age, a few at a time.
     let read = model.x().expect("a zone");
@@ -486,11 +480,11 @@ fn what_something_else_has_changed_is_found_out() {
     model.record(&plan);
     let (entries, slot) = (model.journal(), model.slot());
     let present = slot.present.as_ref().map(|present| &present.settings);
-    let way = WayBack::to(Moment::Revision(1), present, slot.serial.revision, &entries);
+    let way = WayBack::to(Moment::Revision(1), present, slot.serial, &entries);
     let differs = NotRecorded::Differs(name("a.x"), Rtype::A, 2);
     assert_eq!(way.expect("a way").go(Rrsets::new()).err(), Some(differs));
     let time = |at| {
-        let way = WayBack::to(Moment::Time(at), present, slot.serial.revision, &entries);
+        let way = WayBack::to(Moment::Time(at), present, slot.serial, &entries);
         way.map(|way| way.revision)
     };
     // The entries were made at 0 and 10.
@@ -537,4 +531,24 @@ fn a_journal_is_pruned_in_the_order_of_revisions_whatever_the_clocks() {
     let plan = zone_set(&Prefix::default(), &read, &settings).expect("allowed");
     model.record(&plan.expect("a change"));
     assert_eq!(model.journal(), []);
+}
+
+#[test]
+fn before_a_zone_was_added_again_it_may_have_been_there() {
+    let mut model = Model::default();
+    add_zone(&mut model);
+    let (entries, slot) = (model.journal(), model.slot());
+    let present = slot.present.as_ref().map(|present| &present.settings);
+    let before = |serial| {
+        let way = WayBack::to(Moment::Revision(0), present, serial, &entries);
+        way.map(|way| way.settings().cloned())
+    };
+    assert_eq!(before(slot.serial), Ok(None));
+    // The journal has no longer what was before.
+    let serial = SerialRead {
+        version: slot.serial.version + 2,
+        ..slot.serial
+    };
+    let first = entries.last().expect("an entry").revision;
+    assert_eq!(before(serial), Err(NotRecorded::Before(first)));
 }
