@@ -230,8 +230,8 @@ impl History<'_> {
                 ..
             }
         );
-        let is_once = !is_merged && !(self.forgets && self.repeats_writes);
-        if is_once {
+        let may_repeat = is_merged || (self.forgets && self.repeats_writes);
+        if !may_repeat {
             let mut zones: Vec<&Name> = entries.iter().map(|(_, zone)| zone).collect();
             zones.sort();
             if zones.windows(2).any(|pair| pair[0] == pair[1]) {

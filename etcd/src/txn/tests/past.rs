@@ -540,7 +540,7 @@ fn before_a_zone_was_added_again_it_may_have_been_there() {
     let (entries, slot) = (model.journal(), model.slot());
     let present = slot.present.as_ref().map(|present| &present.settings);
     let before = |serial| {
-        let way = WayBack::to(Moment::Revision(0), present, serial, &entries);
+        let way = WayBack::to(Moment::Revision(-1), present, serial, &entries);
         way.map(|way| way.settings().cloned())
     };
     assert_eq!(before(slot.serial), Ok(None));
