@@ -167,20 +167,25 @@ mod tests {
     }
 
     #[test]
-    fn the_defects_of_broken_front_ends_are_found() {
-        let is_found = |(defect, what): (Defect, &str)| {
-            (0..1_000).any(|seed| {
-                let schedule = Schedule::new(seed, &BTreeSet::new());
-                let broken = run(&schedule, Some(defect), false).broken;
-                broken.iter().any(|one| one.contains(what))
-            })
+    fn the_defects_of_broken_front_ends_are_found_and_shrunk() {
+        let broken = |seed, without: &BTreeSet<usize>, defect| {
+            run(&Schedule::new(seed, without), Some(defect), false).broken
         };
-        for defect in [
+        for (defect, what) in [
             (Defect::NoBarrier, "a linearizable answer"),
             (Defect::AlwaysFresh, "a proof"),
             (Defect::GoesBack, "back to"),
         ] {
-            assert!(is_found(defect), "{defect:?}");
+            let none = BTreeSet::new();
+            let is_found = |seed: &u64| {
+                let broken = broken(*seed, &none, defect);
+                broken.iter().any(|one| one.contains(what))
+            };
+            let seed = (0..1_000).find(is_found);
+            let seed = seed.unwrap_or_else(|| panic!("{defect:?} is not found"));
+            // What is left out is not needed, and something always is.
+            let without = shrink(seed, Some(defect));
+            assert!(!without.is_empty() && !broken(seed, &without, defect).is_empty());
         }
     }
 }

@@ -205,7 +205,7 @@ impl Store {
     }
 
     /// The same of a generation that was replaced, if all of it is still there.
-    pub(in crate::client) async fn unswept(
+    pub(crate) async fn unswept(
         &self,
         apex: &Name,
         settings: ZoneSettings,
@@ -218,7 +218,7 @@ impl Store {
     }
 
     /// An archived generation, if all of it is there.
-    pub(in crate::client) async fn archived(
+    pub(crate) async fn archived(
         &self,
         apex: &Name,
         generation: u64,
