@@ -64,9 +64,11 @@ impl History<'_> {
         }
     }
 
-    /// Checks that nothing is left that nobody serves, if nobody was told so.
+    /// Checks that nothing is left that nobody serves, if nobody was told so. If writes come twice, the second one of the first part
+    /// of a generation is refused, and the author takes the generation for somebody else's.
     fn check_leftovers(&self) {
-        if self.since.is_some() || self.made.iter().any(|made| made.may_leave) {
+        let may_leave = self.made.iter().any(|made| made.may_leave);
+        if self.since.is_some() || self.repeats_writes || may_leave {
             return;
         }
         let (prefix, revision) = (Prefix::default(), self.store.revision());
