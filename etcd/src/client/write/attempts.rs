@@ -8,7 +8,7 @@
 //!
 //! A proxy may send an attempt twice and return only the second answer. So all attempts at a change write the same journal
 //! entry, and only if it is absent. If an attempt fails and finds the entry, it was applied before.
-//! What this does not cover: the proxy still holds one of the two, the other one fails, and the change is then refused.
+//! This does not cover a change that is refused in the end: a copy that the proxy still holds may be applied later.
 
 use std::time::{Duration, UNIX_EPOCH};
 

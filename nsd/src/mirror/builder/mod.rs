@@ -53,7 +53,7 @@ pub struct Builder {
     expired: BTreeMap<Name, i64>,
     /// When the view was last known to be what etcd holds, in seconds of Unix time.
     good_at: u64,
-    /// See [`Resume::unchecked`].
+    /// See [`etcd::mirror::Resume::unchecked`].
     unchecked: Option<i64>,
 }
 
