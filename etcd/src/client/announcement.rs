@@ -139,11 +139,11 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
         }
         // A lease that is about to expire must not wait for this.
         let third = Duration::from_secs(lease.ttl.into()) / 3;
-        let announced = self.store.with_timeout(third);
+        let store = self.store.with_timeout(third);
         // Before the write, which may be applied although `stop` ends this call.
         let is_first = self.leases.insert(lease.id);
         let was_elsewhere = std::mem::replace(&mut self.may_be_elsewhere, true);
-        let result = announced.announce(&self.announcement, lease).await;
+        let result = store.announce(&self.announcement, lease).await;
         if let Err(error) = &result
             && !matches!(error, ChangeError::Unknown(_))
         {
@@ -160,7 +160,7 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
                 let before = before.filter(|before| before.key != announced.key);
                 self.may_be_elsewhere = match before {
                     // Another zone answers for the owner now.
-                    Some(before) => self.store.withdraw_leased(&before).await.is_err(),
+                    Some(before) => store.withdraw_leased(&before).await.is_err(),
                     None => false,
                 };
                 (self.tell)(AnnouncementNews::Announced(announced));
