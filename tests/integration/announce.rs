@@ -815,8 +815,12 @@ async fn a_ttl_is_never_longer_than_the_lease() {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_move_to_a_zone_that_is_added_for_their_name() {
     let world = World::with(1).await;
-    let api = announcer(&world.nsctl, 1, "");
+    let limit = Duration::from_secs(1);
+    let nsctl = world.nsctl.with("--timeout", "1s");
+    let api = announcer(&nsctl, 1, "");
     serves(&world.frontends, "api.example.org", &[1], SOON).await;
+    // What it does from now on has time limits of its own.
+    tokio::time::sleep(2 * limit).await;
     let zones = |listed: &Value| -> Vec<Value> {
         let all = listed.as_array().into_iter().flatten();
         all.filter(|rrset| rrset["type"] == "A")
