@@ -52,20 +52,19 @@ pub async fn announce(
     let withdrawn = match announcer.announced.take() {
         Some(announced) => {
             let store = store.with_timeout(WITHDRAWN_WITHIN);
-            Some(store.withdraw_leased(&announced).await)
+            store.withdraw_leased(&announced).await
         }
-        None => None,
+        None => Ok(()),
     };
-    let withdrawn = withdrawn.filter(|_| !announcer.may_be_elsewhere);
     // Without their lease the records are gone, too.
     let is_revoked = lease::revoke(&store.config, lease).await;
-    let withdrawn = match is_revoked && announcer.leases.iter().all(|id| *id == lease) {
-        true => Ok(()),
-        false => withdrawn.unwrap_or_else(|| {
-            Err(ChangeError::Unknown(StoreError::Unreachable(
-                "a lease that may hold the records was not revoked".into(),
-            )))
-        }),
+    let is_gone = is_revoked && announcer.leases.iter().all(|id| *id == lease);
+    let withdrawn = match (is_gone, announcer.may_be_elsewhere) {
+        (true, _) => Ok(()),
+        (false, false) => withdrawn,
+        (false, true) => Err(ChangeError::Unknown(StoreError::Unreachable(
+            "a lease that may hold the records was not revoked".into(),
+        ))),
     };
     if !announcer.leases.is_empty() {
         (announcer.tell)(AnnouncementNews::Withdrawn(withdrawn));
