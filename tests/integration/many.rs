@@ -1,4 +1,4 @@
-//! A store of many zones: requests by the page, none by the zone. And serials, which never fall.
+//! How many requests commands make: in a store of many zones, some a page and none a zone. And serials, which never fall.
 
 use std::fmt::Write;
 use std::io::Write as _;
@@ -78,6 +78,26 @@ async fn many_zones_take_a_request_a_page() {
         assert_eq!(old["zone"], new["zone"]);
         let grown = new["serial"].as_i64() >= old["serial"].as_i64().map(|old| old + 1000);
         assert!(grown, "{old} {new}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_two_reads_and_a_transaction() {
+    let etcd = Single::start().await;
+    let nsctl = Nsctl::new(&[etcd.endpoint().into()]);
+    nsctl
+        .write("zone add example.org --ns ns1.example.com")
+        .await;
+    // Two more reads look for likely mistakes in records that were written.
+    for (command, expected) in [
+        ("add www.example.org A 192.0.2.1", 5),
+        ("add www.example.org A 192.0.2.2", 5),
+        ("set www.example.org A 192.0.2.3", 5),
+        ("remove www.example.org A", 3),
+    ] {
+        let before = etcd.requests().await;
+        nsctl.write(command).await;
+        assert_eq!(etcd.requests().await - before, expected, "{command}");
     }
 }
 

@@ -153,7 +153,7 @@ impl Kept {
 }
 
 /// The first entry of a journal by its time, and how many there are.
-fn first(prefix: &Prefix, zone: &Name) -> Get {
+pub(super) fn first(prefix: &Prefix, zone: &Name) -> Get {
     Get {
         keys_only: true,
         ..Get::range(prefix.journal(zone), 1)

@@ -11,7 +11,9 @@ use crate::model::{Name, Rtype, Update};
 use crate::schema::{Key, Prefix, RrsetChange};
 
 use super::holder::InZone;
-use super::{Compare, Get, NoPlan, OPS_MAX, Op, Part, Plan, Reads, Refusal, ZoneChange, ZoneRead};
+use super::{
+    Compare, Get, NoPlan, OPS_MAX, Op, Part, Plan, Reads, Refusal, ZoneChange, ZoneRead, journal,
+};
 
 use draft::{Draft, drafts};
 
@@ -86,6 +88,11 @@ pub fn update(
     outcomes.all_read()?;
     for draft in drafts.values() {
         draft.look_around(prefix, reads, &mut outcomes)?;
+        // The entry of the change needs it, and here it takes no request of its own.
+        let first_entry = journal::first(prefix, &draft.zone.apex);
+        if !draft.edits.is_empty() && !reads.has(&first_entry) {
+            outcomes.missing.insert(first_entry);
+        }
     }
     outcomes.all_read()?;
     let mut zones = Vec::new();
