@@ -54,6 +54,7 @@ impl FrontEnd {
     /// one.
     pub(crate) async fn run(self) {
         let prefix = Prefix::default();
+        self.checks.started(self.number);
         let saved = self
             .saves
             .as_ref()

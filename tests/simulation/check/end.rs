@@ -88,7 +88,7 @@ impl Checks {
         }
     }
 
-    /// Waits until every front-end has caught up and all have the same serials.
+    /// Waits until every front-end has caught up, all have the same serials, and these cover every expiry.
     pub(crate) async fn at_rest(&self, front_ends: &[usize]) {
         let deadline = now() + REST;
         loop {
@@ -96,6 +96,7 @@ impl Checks {
                 .iter()
                 .filter_map(|number| Some((number, self.behind(*number)?)))
                 .map(|(number, what)| format!("front-end {number}: {what} in the end"))
+                .chain(self.expiry_without_serial(front_ends))
                 .collect();
             if behind.is_empty() {
                 return;
@@ -127,6 +128,24 @@ impl Checks {
             );
             (serial != Some(&wanted))
                 .then(|| format!("{apex} has the serial {serial:?}, not {wanted}"))
+        })
+    }
+
+    /// A zone whose serial has not grown after a lease expired, although a front-end had the records.
+    fn expiry_without_serial(&self, front_ends: &[usize]) -> Option<String> {
+        let state = self.cluster.lock();
+        let zones = self.zones(state.id, &state.store, state.store.revision());
+        zones.iter().find_map(|(apex, zone)| {
+            let mut later = zone.expiries.range(zone.touched + 1..);
+            let is_seen = |at: &&i64| {
+                let mut all = front_ends.iter();
+                all.any(|number| self.has_seen(*number, state.id, **at))
+            };
+            let at = later.find(is_seen)?;
+            Some(format!(
+                "{apex}: a lease expired in revision {at}, and the serial is still of revision {}",
+                zone.touched
+            ))
         })
     }
 

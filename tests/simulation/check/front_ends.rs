@@ -50,6 +50,8 @@ pub(crate) struct FrontEnd {
     /// When the last question came that it gave a linearizable answer to.
     pub(crate) answered: Option<Instant>,
     revision: i64,
+    /// The first revision of its copy since it started with none, or from a snapshot.
+    since: i64,
     /// Whether its view is what the store had at its revision.
     is_right: bool,
     pub(crate) serials: BTreeMap<Name, u32>,
@@ -131,6 +133,17 @@ impl Checks {
         self.lock().withdrawals.clone()
     }
 
+    /// A front-end starts.
+    pub(crate) fn started(&self, number: usize) {
+        self.lock().front_ends.entry(number).or_default().since = 0;
+    }
+
+    /// Whether a front-end has had a copy of this cluster's store ever since this revision, so that it notices what expired then.
+    pub(super) fn has_seen(&self, number: usize, cluster_id: u64, revision: i64) -> bool {
+        let front_end = self.front_end(number);
+        front_end.cluster_id == cluster_id && (1..revision).contains(&front_end.since)
+    }
+
     /// A front-end serves another view.
     pub(crate) fn view(&self, number: usize, builder: &Builder, view: &View, source: Source) {
         let (Some(cluster_id), Some(revision)) = (builder.cluster_id(), builder.revision()) else {
@@ -175,6 +188,9 @@ impl Checks {
             };
         }
         (front_end.revision, front_end.is_right) = (revision, is_right);
+        if source != Source::Changes && front_end.since == 0 {
+            front_end.since = revision;
+        }
         let mut back = Vec::new();
         for zone in view.zones() {
             let (apex, serial) = (zone.apex().clone(), zone.serial());

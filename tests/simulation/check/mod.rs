@@ -14,7 +14,7 @@
 //! - The journal gives back what a zone was at an earlier revision.
 //! - What a change leaves in the store that nobody serves, its author is told of.
 //! - Writers and announcers finish. Once all trouble has ended, changes succeed, and linearizable questions are answered.
-//! - In the end all front-ends have everything, with the same serials and digests.
+//! - In the end all front-ends have everything, with the same serials and digests; the serials cover every expiry that one of them could see.
 //!
 //! `front_ends` checks them while they run, `history` what is in the store in the end, and `end` what is so then. `effect` has what
 //! each change must do, `reason` when it is unnecessary or refused.
