@@ -323,6 +323,19 @@ async fn where_the_journal_does_not_reach_nothing_is_done() {
         told.complaint().contains("no longer in the store"),
         "{told:?}"
     );
+    // Entries past their age go with the next changes, and newer ones stay.
+    desk.write("zone set example.org --journal-entries 500")
+        .await;
+    desk.write("zone set example.org --journal-age 2s").await;
+    let before = desk.history("").await.len();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for n in 0..3 {
+        desk.write(&format!("set www.example.org A 192.0.2.{n}"))
+            .await;
+    }
+    assert!(before <= 2 * 4, "more than two changes prune: {before}");
+    let left = desk.history("").await.len();
+    assert!((1..=3).contains(&left), "{left} entries are left");
     // No journal at all, and none of what was.
     desk.write("zone set example.org --journal-entries 0").await;
     desk.write("add a.example.org A 192.0.2.1").await;

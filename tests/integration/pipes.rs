@@ -65,9 +65,6 @@ async fn the_zone_stands_in_front_of_the_file() {
     for line in [
         "$nsctl zone check example.org zone",
         "$nsctl zone check example.org - < zone",
-        // As earlier releases had it.
-        "$nsctl zone check zone --zone example.org",
-        "$nsctl zone check --zone example.org zone",
         "cp zone example.org.zone && $nsctl zone check example.org.zone",
     ] {
         let (code, stdout, stderr) = script(folder.path(), line).await;

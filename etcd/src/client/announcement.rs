@@ -107,11 +107,10 @@ struct Announcer<'s, Tell> {
     announcement: Announcement,
     /// What was announced last.
     announced: Option<Announced>,
-    /// Whether more than that may be in etcd: a write may have been applied although its answer did not come, or the records may
-    /// still be in another zone.
+    /// Whether records may be in etcd that `announced` does not cover: after a write without an answer, or if they could not be
+    /// removed from the zone that they were in before.
     may_be_elsewhere: bool,
-    /// The leases under which something may be in etcd: a write may have been applied although its answer was lost, and an
-    /// earlier lease may live on for a moment.
+    /// All leases under which records may still be in etcd.
     leases: BTreeSet<i64>,
     /// The last trouble that was told.
     trouble: Option<Trouble>,

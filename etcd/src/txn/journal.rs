@@ -250,7 +250,7 @@ impl Plan {
 
 impl Kept {
     /// Whether the oldest entries have to go. `found` is the first of `count` entries by its time, `id` the one that is being
-    /// written. As long as the clock of a writer was far behind, the first entry is too old, whatever its revision.
+    /// written. The first one looks too old if the clock of its writer was far behind; so the oldest by revision are deleted.
     fn must_prune(self, prefix: &Prefix, found: &[KeyValue], count: usize, id: EntryId) -> bool {
         let is_too_old = |item: &KeyValue| self.is_too_old(prefix, item, id);
         self.entries > 0 && (self.surplus(count) > 0 || found.iter().any(is_too_old))

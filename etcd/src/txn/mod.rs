@@ -7,13 +7,13 @@
 //!
 //! Every plan that changes a zone's records or settings writes the zone's serial key, whose revision makes its serial
 //! grow, and the head key, and says what it changes ([`ZoneChange`]), for the zone's journal. Plans for leased records have a
-//! serial key of their own. Plans that change no served record (`accept`, `cookie`, clean-ups) write the head key, but no
-//! serial key. Plans for single records compare neither key, so that such writers never conflict because of them.
+//! serial key of their own. Of the plans that change no served record, `accept`, `cookie` and clean-ups write the head key alone,
+//! and what is staged or archived is written without it. Plans for single records compare neither key, so that such writers never conflict because of them.
 //!
 //! Comparisons alone do not prevent a change from being made twice: the state that a plan relied on may come back, for
 //! example if an absent RRset is written and removed again. A plan is therefore sent as an attempt that can be
-//! withdrawn ([`Plan::attempted`]). Exceptions are the plans of `stage` and `sweep`: nobody serves what they write or
-//! delete, so doing it twice does no harm.
+//! withdrawn ([`Plan::attempted`]). Exceptions are plans that may well be applied twice: those about records that nobody
+//! serves (`stage`, `catch_up`, `sweep`, archives), and `follow_expiry`.
 
 mod archive;
 mod edited;
@@ -54,7 +54,8 @@ pub use zones::{
     Raise, accept, cookie, forget_serial, new_zone, raise_serials, sweep, zone_remove, zone_set,
 };
 
-/// The most puts and deletes, or reads besides that of a journal entry, in one transaction. etcd's limit is 128 operations by default.
+/// The most operations, comparisons or reads in one transaction. etcd allows 128 by default; the rest is for the comparison of an
+/// attempt and the read of a journal entry.
 pub const OPS_MAX: usize = 120;
 
 /// The most octets of keys and values in one transaction. etcd's limit is 1.5 MiB by default.

@@ -99,9 +99,9 @@ impl std::error::Error for NotRecorded {}
 /// The way back to a moment.
 #[derive(Debug)]
 pub struct WayBack<'a> {
-    /// The entry that replaced all records last, and the generation that it replaced. Undoing starts from that
-    /// generation, or from the present content if there is none.
-    pub replaced: Option<(&'a Recorded, u64)>,
+    /// The revision at which all records were replaced last, and the settings until then. Undoing starts from the generation
+    /// of these settings, or from the present content if there are none.
+    pub replaced: Option<(i64, &'a ZoneSettings)>,
     /// The entries to undo then, the newest first.
     undone: Vec<&'a Recorded>,
     /// The settings at that moment.
@@ -159,7 +159,7 @@ impl<'a> WayBack<'a> {
         let changed = undone
             .iter()
             .filter_map(|one| Some((one, one.entry.settings.as_ref()?)));
-        // Settings that something other than nsctl has deleted are those of the last entry.
+        // If something other than nsctl has deleted the settings, begin with those of the newest entry.
         let mut expected = present.cloned();
         for (one, settings) in changed {
             if expected.is_some() && settings.new != expected {
@@ -176,7 +176,7 @@ impl<'a> WayBack<'a> {
         let replaced = replaced.and_then(|index| {
             let replaced = undone[index];
             undone.drain(..=index);
-            Some((replaced, replaced.replaced()?))
+            Some((replaced.revision, replaced.replaced()?))
         });
         let last = entries.iter().find(|one| one.revision <= revision);
         let revision = match last {
@@ -233,12 +233,12 @@ impl<'a> WayBack<'a> {
 }
 
 impl Recorded {
-    /// The generation that the change replaced, if it replaced all records.
-    pub fn replaced(&self) -> Option<u64> {
+    /// The settings until the change, if it replaced all records.
+    pub fn replaced(&self) -> Option<&ZoneSettings> {
         let settings = self.entry.settings.as_ref()?;
-        let old = settings.old.as_ref()?.generation;
+        let old = settings.old.as_ref()?;
         let new = settings.new.as_ref().map(|new| new.generation);
-        (new != Some(old)).then_some(old)
+        (new != Some(old.generation)).then_some(old)
     }
 }
 

@@ -55,7 +55,7 @@ pub enum Refusal {
         /// The rule.
         violation: Violation,
     },
-    /// More records would move than one transaction can delete.
+    /// The delegation has so many addresses, which stay, between the records that move that deleting those takes too many operations.
     TooManyServers {
         /// The zone.
         child: Name,

@@ -23,6 +23,7 @@ pub(crate) use self::records::{
 };
 pub(crate) use self::values::PrefixWord;
 use self::values::time;
+use self::writing::ChangeOptions;
 pub(crate) use self::writing::WriteOptions;
 pub(crate) use self::zones::{
     AddZone, CheckZone, EditZone, ImportZone, RemoveZone, RollbackZone, SetZone, SettingOptions,
@@ -111,8 +112,8 @@ pub(crate) enum Command {
     History(History),
     /// Follows changes as they are made, until the output is closed or etcd is restored from a backup.
     ///
-    /// After a lost connection it continues where it stopped; no change is skipped or repeated. It shows what `history` shows,
-    /// the oldest first; with `-o json`, one object per line. To continue later, pass the last revision shown to `--since`.
+    /// After a lost connection it continues where it stopped, without skipping or repeating a change. If etcd has compacted
+    /// changes meanwhile, it shows those that the journals still have, and warns. It shows what `history` shows, the oldest first; with `-o json`, one object per line. To continue later, pass the last revision shown to `--since`.
     Watch(Watch),
     /// Lists records.
     List(ListRecords),
@@ -158,7 +159,7 @@ pub(crate) enum Command {
 impl Command {
     /// Who makes the change. `user` is the one that etcd knows.
     pub(crate) fn author(&self, user: Option<String>) -> Author {
-        let options = self.writing();
+        let options = self.change();
         Author {
             by: options
                 .and_then(|options| options.by.clone())
@@ -189,24 +190,33 @@ impl Command {
         }
     }
 
-    /// The options for writing, if it writes.
-    pub(crate) fn writing(&self) -> Option<&WriteOptions> {
+    /// The options for its change, if it makes one that is in a journal.
+    fn change(&self) -> Option<&ChangeOptions> {
         match self {
             Command::Add(AddRecords { placement, .. })
-            | Command::Set(SetRecords { placement, .. }) => Some(&placement.writing),
-            Command::Remove(RemoveRecords { writing, .. })
-            | Command::Batch(Batch { writing, .. })
-            | Command::Accept { writing } => Some(writing),
-            Command::Zone(command) => command.writing(),
-            Command::Cookie(CookieCommand::Rotate { writing, .. }) => Some(writing),
+            | Command::Set(SetRecords { placement, .. }) => Some(&placement.change),
+            Command::Remove(RemoveRecords { change, .. })
+            | Command::Batch(Batch { change, .. }) => Some(change),
+            Command::Zone(command) => command.change(),
             Command::Announce(_)
             | Command::List(_)
             | Command::History(_)
             | Command::Watch(_)
             | Command::Status { .. }
+            | Command::Accept { .. }
             | Command::Held(_)
-            | Command::Cookie(CookieCommand::Show)
+            | Command::Cookie(_)
             | Command::Verify => None,
+        }
+    }
+
+    /// The options for writing, if it writes.
+    pub(crate) fn writing(&self) -> Option<&WriteOptions> {
+        match self {
+            Command::Accept { writing }
+            | Command::Cookie(CookieCommand::Rotate { writing, .. })
+            | Command::Zone(ZoneCommand::Clean { writing, .. }) => Some(writing),
+            _ => self.change().map(|change| &change.writing),
         }
     }
 }
@@ -215,7 +225,8 @@ impl Command {
 pub(crate) enum HeldCommand {
     /// Writes a master file for each zone that is held back, with what the front-ends serve.
     ///
-    /// Existing files are not overwritten. `nsctl zone import ZONE FILE` restores a zone from its file.
+    /// Existing files are not overwritten. `nsctl zone import ZONE FILE --replace` restores a zone from its
+    /// file.
     Export {
         /// Directory for the files, each named after its zone; created if it does not exist.
         dir: PathBuf,

@@ -12,7 +12,7 @@ use etcd::model::{Name, Rtype};
 use super::conditions::{Conditions, IfRevision};
 use super::moment::since;
 use super::values::{lease, time, ttl};
-use super::writing::WriteOptions;
+use super::writing::ChangeOptions;
 
 /// `add`.
 #[derive(Debug, Args)]
@@ -68,7 +68,7 @@ pub(crate) struct RemoveRecords {
     #[command(flatten)]
     pub(crate) condition: IfRevision,
     #[command(flatten)]
-    pub(crate) writing: WriteOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 /// `batch`.
@@ -84,7 +84,7 @@ pub(crate) struct Batch {
     #[arg(long, requires = "zone")]
     pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) writing: WriteOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 /// What changes are about.
@@ -197,5 +197,5 @@ pub(crate) struct Placement {
     #[arg(long, requires = "zone")]
     pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) writing: WriteOptions,
+    pub(crate) change: ChangeOptions,
 }

@@ -22,6 +22,13 @@ pub(crate) struct WriteOptions {
     /// Print what would change, without writing it.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Options of every command that makes a change which is in a journal.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ChangeOptions {
+    #[command(flatten)]
+    pub(super) writing: WriteOptions,
     /// Who makes the change, for the journal [default: USER@HOST; behind sudo, the user who called it].
     #[arg(long, value_name = "AUTHOR", value_parser = words)]
     pub(super) by: Option<String>,

@@ -8,7 +8,7 @@ use etcd::txn::Moment;
 
 use super::moment::moment;
 use super::values::{PrefixWord, Promise, mailbox, prefix, promise, seconds, ttl};
-use super::writing::WriteOptions;
+use super::writing::{ChangeOptions, WriteOptions};
 
 /// The limit of `raise-serials --count`. A serial is newer than another if it is less than 2^31 ahead (RFC 1982 3.2); the
 /// rest leaves room for the revisions since the zone's last change, which are added too.
@@ -78,7 +78,7 @@ pub(crate) enum ZoneCommand {
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=RAISE_MAX))]
         count: Option<u32>,
         #[command(flatten)]
-        writing: WriteOptions,
+        change: ChangeOptions,
     },
     /// Deletes unserved records that an aborted import, batch or removal left in etcd. Records that are only hidden by a
     /// zone below are kept.
@@ -116,18 +116,18 @@ impl ZoneCommand {
         }
     }
 
-    /// The options for writing, if it writes.
-    pub(super) fn writing(&self) -> Option<&WriteOptions> {
+    /// The options for its change, if it makes one.
+    pub(super) fn change(&self) -> Option<&ChangeOptions> {
         match self {
-            ZoneCommand::Add(AddZone { writing, .. })
-            | ZoneCommand::Set(SetZone { writing, .. })
-            | ZoneCommand::Remove(RemoveZone { writing, .. })
-            | ZoneCommand::Import(ImportZone { writing, .. })
-            | ZoneCommand::Edit(EditZone { writing, .. })
-            | ZoneCommand::Rollback(RollbackZone { writing, .. })
-            | ZoneCommand::RaiseSerials { writing, .. }
-            | ZoneCommand::Clean { writing, .. } => Some(writing),
-            ZoneCommand::List
+            ZoneCommand::Add(AddZone { change, .. })
+            | ZoneCommand::Set(SetZone { change, .. })
+            | ZoneCommand::Remove(RemoveZone { change, .. })
+            | ZoneCommand::Import(ImportZone { change, .. })
+            | ZoneCommand::Edit(EditZone { change, .. })
+            | ZoneCommand::Rollback(RollbackZone { change, .. })
+            | ZoneCommand::RaiseSerials { change, .. } => Some(change),
+            ZoneCommand::Clean { .. }
+            | ZoneCommand::List
             | ZoneCommand::Show { .. }
             | ZoneCommand::Diff { .. }
             | ZoneCommand::Check(_)
@@ -155,7 +155,7 @@ pub(crate) struct AddZone {
     #[command(flatten)]
     pub(crate) settings: SettingOptions,
     #[command(flatten)]
-    pub(crate) writing: WriteOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 /// `zone set`.
@@ -169,7 +169,7 @@ pub(crate) struct SetZone {
     #[command(flatten)]
     pub(crate) settings: SettingOptions,
     #[command(flatten)]
-    pub(crate) writing: WriteOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 /// `zone edit`.
@@ -178,7 +178,7 @@ pub(crate) struct EditZone {
     /// The apex.
     pub(crate) zone: Name,
     #[command(flatten)]
-    pub(crate) writing: WriteOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 /// `zone rollback`.
@@ -196,7 +196,7 @@ pub(crate) struct RollbackZone {
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) writing: WriteOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 /// `zone remove`.
@@ -211,7 +211,7 @@ pub(crate) struct RemoveZone {
     #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) writing: WriteOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 /// `zone import`.
@@ -237,7 +237,7 @@ pub(crate) struct ImportZone {
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) writing: WriteOptions,
+    pub(crate) change: ChangeOptions,
 }
 
 /// `zone check`.
@@ -249,16 +249,8 @@ pub(crate) struct CheckZone {
     #[arg(required_unless_present = "stored")]
     pub(crate) file: Option<PathBuf>,
     /// Check this zone as it is in etcd. Exits with 3 if it has errors.
-    #[arg(long, value_name = "ZONE", conflicts_with_all = ["zone", "file", "zone_option"])]
+    #[arg(long, value_name = "ZONE", conflicts_with_all = ["zone", "file"])]
     pub(crate) stored: Option<Name>,
-    /// The same as ZONE, kept for existing scripts.
-    #[arg(
-        long = "zone",
-        value_name = "ZONE",
-        hide = true,
-        conflicts_with = "zone"
-    )]
-    pub(crate) zone_option: Option<Name>,
 }
 
 /// Settings of a zone.

@@ -4,8 +4,8 @@
 //! same, so it costs next to nothing. Our own changes are made to it too, so that they are served also during a loss.
 //!
 //! Losses count for an hour, each from its own time on. To that end the zone is kept as it was at several moments, at
-//! least [`STEP`] apart. The oldest copy is the one that is judged and served. It is dropped once the next one is older
-//! than an hour.
+//! least [`STEP`] apart. The oldest copy is the one that is judged and served. It is dropped once there is a next one and
+//! all losses before that are older than an hour.
 
 use std::collections::VecDeque;
 
@@ -122,7 +122,9 @@ impl Kept {
             return true;
         }
         let begin = now.saturating_sub(Guard::WINDOW_S);
-        while self.copies.get(1).is_some_and(|next| next.since <= begin) {
+        // A later loss is in the next copy, too.
+        let is_past = |oldest: &Past| oldest.since + STEP <= begin;
+        while self.copies.len() > 1 && is_past(self.oldest()) {
             self.copies.pop_front();
         }
         self.lost_at >= begin && self.retain_incomplete()

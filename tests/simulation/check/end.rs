@@ -34,8 +34,8 @@ pub(crate) fn is_announced(cluster: &Cluster, instance: Option<u64>) -> bool {
 }
 
 impl Checks {
-    /// Checks that announcers are announced in the zones that answer for them, of which each has an instance and an owner. A CNAME
-    /// record, or the lack of a zone, is a reason not to be.
+    /// Checks that each announcer (instance, owner) has its records in the zone that answers for the owner, unless there is no
+    /// zone, or a CNAME record hides them.
     pub(crate) fn all_announced(&self, announcers: &[(u64, usize)]) {
         let state = self.cluster.lock();
         let (prefix, revision) = (Prefix::default(), state.store.revision());
@@ -149,7 +149,7 @@ impl Checks {
         })
     }
 
-    /// Checks that a follower is told every change, once and in order. Of journals that forget entries it may miss some, if it was told so.
+    /// Checks that a follower is told every change, once and in order. It may miss entries that a journal has deleted, if it was told so.
     pub(crate) async fn all_told(&self, told: &Mutex<Told>, forgets: bool) {
         let deadline = now() + REST;
         loop {

@@ -50,7 +50,7 @@ pub(crate) struct FrontEnd {
     /// When the last question came that it gave a linearizable answer to.
     pub(crate) answered: Option<Instant>,
     revision: i64,
-    /// The first revision of its copy since it started with none, or from a snapshot.
+    /// The first revision of its copy since it last started, empty or from a snapshot.
     since: i64,
     /// Whether its view is what the store had at its revision.
     is_right: bool,

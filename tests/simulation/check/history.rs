@@ -64,8 +64,8 @@ impl History<'_> {
         }
     }
 
-    /// Checks that nothing is left that nobody serves, if nobody was told so. If writes come twice, the second one of the first part
-    /// of a generation is refused, and the author takes the generation for somebody else's.
+    /// Checks that no unserved records are left, unless an author was told so. Not checked if writes come twice: the copy of a
+    /// generation's first part is refused, and its author takes the generation for another writer's.
     fn check_leftovers(&self) {
         let may_leave = self.made.iter().any(|made| made.may_leave);
         if self.since.is_some() || self.repeats_writes || may_leave {

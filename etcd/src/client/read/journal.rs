@@ -149,17 +149,7 @@ impl Store {
             Err(why) => return Ok(Err(why)),
         };
         let begin = match (&way.replaced, &slot.present) {
-            (Some((replaced, generation)), _) => {
-                let old = replaced
-                    .entry
-                    .settings
-                    .as_ref()
-                    .and_then(|settings| settings.old.clone());
-                let Some(settings) = old.filter(|old| old.generation == *generation) else {
-                    return Ok(Err(NotRecorded::Replaced(replaced.revision)));
-                };
-                Some((settings, Some(replaced.revision)))
-            }
+            (Some((revision, settings)), _) => Some(((*settings).clone(), Some(*revision))),
             (None, Some(present)) => Some((present.settings.clone(), None)),
             // Its settings were deleted by something else, or could not be read.
             (None, None) => {

@@ -3,7 +3,7 @@
 use crate::client::connect::{Store, StoreError};
 use crate::model::Name;
 use crate::model::zonefile::Rrsets;
-use crate::txn;
+use crate::txn::{self, Recorded};
 
 impl Store {
     /// Archives replaced generations that are in the store and have no archive: whoever replaced them was killed before it made one.
@@ -14,17 +14,12 @@ impl Store {
         let store = self.with_fresh_timeout();
         let as_of = store.head().await?.store_revision;
         let journal = store.journal(Some(zone), Some(as_of)).await?;
-        let replaced = journal.entries.iter().filter_map(|entry| {
-            let generation = entry.replaced()?;
-            let old = entry.entry.settings.as_ref()?.old.clone()?;
-            (old.generation == generation).then_some(old)
-        });
-        for settings in replaced {
+        for settings in journal.entries.iter().filter_map(Recorded::replaced) {
             let (generation, kept) = (settings.generation, settings.journal_archives());
             if self.archived(zone, generation, as_of).await?.is_some() {
                 continue;
             }
-            match self.unswept(zone, settings, as_of).await {
+            match self.unswept(zone, settings.clone(), as_of).await {
                 Ok(Some(rrsets)) => self.archive(zone, generation, &rrsets, kept).await?,
                 // What cannot be read is not kept.
                 Ok(None) | Err(StoreError::Unreadable(_)) => {}

@@ -31,7 +31,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// Lifetime of a withdrawal, in seconds: longer than a member may be stopped with the attempt unread in its socket.
 const REMEMBERED: i64 = 24 * 60 * 60;
 
-/// Number of tries after which a pause is made although etcd returned what to plan again from.
+/// Number of tries after which a pause is made, even if etcd has returned what is needed to plan again.
 const HASTY_TRIES: u32 = 10;
 
 /// The result of one try.

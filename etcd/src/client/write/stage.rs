@@ -48,8 +48,8 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Stages this content, unless most of it is staged since an earlier try. Returns the generation, and in what it is
-    /// behind the content. None if the zone changes meanwhile.
+    /// Takes the generation of an earlier try, if it can still be switched to, and stages this content otherwise. Returns the
+    /// generation, and the changes that lead from it to the content. None if the zone changes meanwhile.
     pub(super) async fn stage(
         &mut self,
         slot: &Slot,

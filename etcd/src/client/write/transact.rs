@@ -60,7 +60,7 @@ impl Store {
                     if reads.gets().len() > OPS_MAX {
                         attempts.renew();
                     }
-                    // Those of a very long name do not fit into the transaction: then it returns nothing.
+                    // A very long name needs more reads than a transaction takes. Then it returns nothing, and they are read again.
                     let gets = Some(reads.gets()).filter(|gets| gets.len() <= OPS_MAX);
                     let gets = gets.unwrap_or_default();
                     match attempts.attempt(&plan, reads.revision(), &gets).await? {

@@ -325,7 +325,7 @@ proptest! {
             let moment = Moment::Revision(revision);
             let way = WayBack::to(moment, present, slot.serial, &entries).expect("it leads there");
             let begin = match way.replaced {
-                Some((_, generation)) => archives[&generation].clone(),
+                Some((_, settings)) => archives[&settings.generation].clone(),
                 None => model.state().rrsets,
             };
             let past = way.go(begin).expect("it leads there");

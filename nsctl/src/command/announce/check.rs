@@ -16,7 +16,7 @@ use crate::error::Error;
 /// How many checks in a row have to fail before the records are withdrawn: one may fail by accident.
 const FAILURES: u32 = 2;
 
-/// The shortest time that a check may take.
+/// The least time limit of a check, however short the interval.
 const LIMIT_MIN: Duration = Duration::from_secs(1);
 
 pub(super) enum Check {
@@ -59,7 +59,7 @@ impl Check {
         }
     }
 
-    /// Checks for ever, and tells each time that the result is another one: first when it has passed, or failed often enough.
+    /// Checks for ever. Tells the first certain result, and each change of it. A failure is certain after [`FAILURES`] in a row.
     pub(super) async fn follow(
         &self,
         interval: Duration,

@@ -23,15 +23,10 @@ struct CheckReport {
 }
 
 pub(super) async fn check(context: &Context, check: CheckZone) -> Result<(), Error> {
-    let CheckZone {
-        zone,
-        file,
-        stored,
-        zone_option,
-    } = check;
+    let CheckZone { zone, file, stored } = check;
     match (stored, file) {
         (Some(apex), _) => check_stored(context, &apex).await,
-        (None, Some(file)) => check_file(context, &file, zone.or(zone_option)),
+        (None, Some(file)) => check_file(context, &file, zone),
         // The command line requires one of them.
         (None, None) => Err(Error::usage("a file or --stored is needed")),
     }

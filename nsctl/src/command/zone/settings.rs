@@ -105,8 +105,9 @@ pub(super) async fn add(context: &Context, add: AddZone) -> Result<(), Error> {
         settings,
         ..
     } = &add;
-    let hostmaster = Name::from_labels([&b"hostmaster"[..]].into_iter(), apex);
-    let rname = hostmaster.map_err(|error| {
+    let hostmaster = || Name::from_labels([&b"hostmaster"[..]].into_iter(), apex);
+    let rname = settings.mbox.clone().map_or_else(hostmaster, Ok);
+    let rname = rname.map_err(|error| {
         Error::usage(format!(
             "--mbox is needed, because hostmaster.{apex} is not a valid name: {error}"
         ))

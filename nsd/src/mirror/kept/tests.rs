@@ -61,11 +61,14 @@ fn each_loss_counts_for_an_hour_from_its_own_time_on() {
     trial.lose(10..40, start + HOUR - 60);
     // The first ones may be forgotten, the later ones must not.
     assert_eq!(trial.gone(start + HOUR + 60), Some((40, 101)));
-    trial.lose(40..60, start + HOUR + STEP);
-    assert_eq!(trial.gone(start + HOUR + STEP), Some((60, 101)));
+    trial.lose(40..60, start + HOUR + STEP - 1);
+    assert_eq!(trial.gone(start + HOUR + STEP - 1), Some((60, 101)));
+    // However late the next one was, an hour and a step is the most.
+    assert_eq!(trial.gone(start + HOUR + STEP), Some((50, 91)));
     assert_eq!(trial.gone(start + 2 * HOUR - 60), Some((50, 91)));
-    assert_eq!(trial.gone(start + 2 * HOUR + STEP), Some((20, 61)));
-    assert_eq!(trial.gone(start + 2 * HOUR + STEP + 1), None);
+    assert_eq!(trial.gone(start + 2 * HOUR + STEP - 60), Some((20, 61)));
+    assert_eq!(trial.gone(start + 2 * HOUR + STEP - 1), Some((20, 61)));
+    assert_eq!(trial.gone(start + 2 * HOUR + STEP), None);
 }
 
 #[test]
