@@ -162,6 +162,21 @@ async fn a_batch_does_what_its_lines_say() {
         .batch("add c.example.org A 192.0.2.3\ndel x.example.org\n")
         .await;
     assert_eq!(again["changed"], false);
+    // `$TTL` is for RRsets that are new, and a line without a TTL does not undo one with it.
+    desk.batch(
+        "$ORIGIN example.org.\n$TTL 77\nadd c A 192.0.2.4\nset b TXT z\nadd n A 192.0.2.5\n\
+         set t 8 A 192.0.2.6\nset t A 192.0.2.7",
+    )
+    .await;
+    let records = desk.records().await;
+    for line in [
+        "c.example.org. 7 A 192.0.2.4",
+        "b.example.org. 5 TXT \"z\"",
+        "n.example.org. 77 A 192.0.2.5",
+        "t.example.org. 8 A 192.0.2.7",
+    ] {
+        assert!(records.iter().any(|record| record == line), "{records:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -414,6 +429,54 @@ async fn a_large_batch_keeps_what_others_write_meanwhile() {
     };
     assert_eq!((of(" 192.0.2.4"), of(" 192.0.2.7")), (NAMES, count));
     assert_eq!(records.len(), NAMES + count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_batch_puts_no_alias_beside_what_is_announced_meanwhile() {
+    let desk = Desk::new().await;
+    let hosts: String = (0..10 * NAMES)
+        .map(|n| format!("add n{n} A 192.0.2.1\n"))
+        .collect();
+    let text = format!("$ORIGIN example.org.\nadd www CNAME host.example.net.\n{hosts}");
+    let file = desk.file("batch", &text);
+    let mut batch = desk.nsctl.start(&format!("batch {file}"));
+    let keys = |folder: &str| {
+        let args = [
+            "get",
+            "--prefix",
+            "--count-only",
+            "--write-out=fields",
+            folder,
+        ];
+        let told = desk.etcd.etcdctl(&args).expect("read");
+        let count = told
+            .lines()
+            .find_map(|line| line.strip_prefix("\"Count\" : "));
+        count
+            .and_then(|count| count.parse::<usize>().ok())
+            .expect("a count")
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while keys("/ns/v1/rr/org.example/") < 10 {
+        assert!(Instant::now() < deadline, "nothing is staged");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    batch.signal("STOP");
+    let _announcer = desk.nsctl.start("announce www.example.org A 192.0.2.9");
+    eventually("it is announced", Duration::from_secs(20), async || {
+        ensure(keys("/ns/v1/leased/") == 1, || "not yet".into())
+    })
+    .await;
+    batch.signal("CONT");
+    let status = batch.end(Duration::from_secs(60)).await;
+    let told = batch.stderr();
+    assert_eq!(status.code(), Some(3), "{told}");
+    assert!(
+        told.contains(":2:1: www.example.org. has announced A records"),
+        "{told}"
+    );
+    let records = desk.records().await;
+    assert_eq!(records, ["www.example.org. 10 A 192.0.2.9"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

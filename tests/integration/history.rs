@@ -254,6 +254,99 @@ async fn a_zone_goes_back_past_imports_edits_settings_and_rollbacks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_to_the_present_undoes_nothing_that_others_write() {
+    const WRITES: usize = 40;
+    let desk = Desk::new().await;
+    let nsctl = desk.nsctl.clone();
+    let writer = tokio::spawn(async move {
+        for n in 0..WRITES {
+            nsctl
+                .write(&format!("add w{n}.example.org A 192.0.2.1"))
+                .await;
+        }
+    });
+    let mut codes = BTreeSet::new();
+    while !writer.is_finished() {
+        let told = desk
+            .nsctl
+            .run("zone rollback example.org --to 0s --yes")
+            .await;
+        codes.insert(told.code);
+    }
+    writer.await.expect("no panic");
+    assert!(codes.is_subset(&[0, 3].into()), "{codes:?}");
+    let written = desk.export("").await;
+    let written = written.iter().filter(|line| line.starts_with('w'));
+    assert_eq!(written.count(), WRITES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moments_that_are_still_to_come_or_never_were_are_refused() {
+    let desk = Desk::new().await;
+    let added = desk.write("add www.example.org A 192.0.2.1").await;
+    let late = added + 1000;
+    for (command, code, reason) in [
+        (
+            format!("zone rollback example.org --to {late} --yes"),
+            3,
+            "still to come",
+        ),
+        (
+            format!("zone export example.org --at {late}"),
+            3,
+            "still to come",
+        ),
+        (
+            format!("zone diff example.org --from {late}"),
+            3,
+            "still to come",
+        ),
+        (
+            "zone export example.org --at 9999-01-01".into(),
+            2,
+            "still to come",
+        ),
+        (
+            "zone export example.org --at 0".into(),
+            3,
+            "did not exist then",
+        ),
+        (
+            "zone export nosuch.example --at 1".into(),
+            3,
+            "there is no zone",
+        ),
+        (
+            "history --zone nosuch.example".into(),
+            3,
+            "there is no zone",
+        ),
+    ] {
+        let told = desk.nsctl.run(&command).await.expect(code);
+        assert!(told.stderr.contains(reason), "{command}: {told:?}");
+    }
+    // What something else deletes is missed at the very revision that wrote it, too.
+    let key = "/ns/v1/rr/org.example/2/www/A";
+    let deleted = desk.etcd.etcdctl(&["del", key]).expect("deleted");
+    assert_eq!(deleted.trim(), "1");
+    let back = format!("zone rollback example.org --to {added} --yes");
+    let told = desk.nsctl.run(&back).await.expect(3);
+    assert!(
+        told.complaint()
+            .contains("www.example.org. A is not what the journal says")
+    );
+    // The present is what it is.
+    desk.nsctl
+        .run(&format!("zone diff example.org --from {}", added - 1))
+        .await
+        .expect(3);
+    desk.write("zone remove example.org").await;
+    let diff = format!("zone diff example.org --from {}", added - 1);
+    let told = desk.nsctl.run(&diff).await.expect(3);
+    assert!(told.complaint().contains("there is no zone"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_the_journal_does_not_reach_nothing_is_done() {
     let desk = Desk::new().await;
     desk.write("zone set example.org --journal-entries 3 --journal-archives 0")

@@ -187,6 +187,7 @@ async fn what_is_left_is_told_and_hides_no_reason() {
     let exported = nsctl.run("zone export example.org").await.expect(0).stdout;
     let how = ImportHow {
         exported: Exported::find(exported.as_bytes()),
+        is_at_once: false,
         ..replace()
     };
     let held_up = import(MNAME, &zone("192.0.2.2"), how).await;

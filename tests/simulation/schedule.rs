@@ -135,7 +135,7 @@ pub(crate) enum Change {
     Clean {
         zone: usize,
     },
-    /// Makes a zone what it was at an earlier revision: `part` (0 to 1) of the newest one.
+    /// Makes a zone what it was at an earlier revision: `part` (0 to 1) of the newest one; 1 for what it is.
     Rollback {
         zone: usize,
         part: f64,
@@ -501,7 +501,7 @@ impl Change {
             17 => Change::Clean { zone: zone(random) },
             18 => Change::Rollback {
                 zone: zone(random),
-                part: random.f64(),
+                part: (1.3 * random.f64()).min(1.0),
             },
             _ => Change::Import {
                 zone: zone(random),

@@ -22,7 +22,12 @@ pub enum AnnouncementNews {
     /// What etcd holds does not allow it. It is tried again and again.
     Refused(ChangeError),
     /// The lease cannot be kept alive through this endpoint. Others are tried.
-    Lost(StoreError),
+    Lost {
+        /// Why.
+        error: StoreError,
+        /// Whether records may be in etcd, which go when it expires.
+        may_be_there: bool,
+    },
     /// The lease is kept alive again.
     Back,
     /// The records are withdrawn; or why they may stay until the lease expires.
@@ -180,7 +185,11 @@ impl<Tell: FnMut(AnnouncementNews) + Send> Leasehold for Announcer<'_, Tell> {
     fn note(&mut self, _at: Instant, _is_there: bool) {}
 
     fn complain(&mut self, _endpoint: &str, error: &StoreError) {
-        self.tell_trouble(Trouble::Lost, AnnouncementNews::Lost(error.clone()));
+        let news = AnnouncementNews::Lost {
+            error: error.clone(),
+            may_be_there: !self.leases.is_empty(),
+        };
+        self.tell_trouble(Trouble::Lost, news);
     }
 
     fn granted(&mut self) {}

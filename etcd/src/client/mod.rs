@@ -30,5 +30,5 @@ pub use registration::{Registered, register};
 pub use watch::{JournalNews, MirrorStatus, watch};
 pub use write::{
     ChangeError, Changed, CookieRead, CookieRotation, Exported, FileError, FileText, ImportHow,
-    ImportMode, Imported, Progress, Raised, Removed,
+    ImportMode, Imported, Progress, Raised, Removed, Rollback,
 };

@@ -22,13 +22,14 @@ pub struct Edit {
     pub owner: Name,
     /// The change.
     pub change: Change,
+    /// The TTL of an RRset that this creates without one, in seconds, instead of the zone's default.
+    pub default_ttl: Option<u32>,
 }
 
 /// What happens to the records at an owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Add these records to those of the type. Without a TTL an RRset keeps its own, and a new one gets the zone's
-    /// default.
+    /// Add these records to those of the type. Without a TTL an RRset keeps its own, and a new one gets the default.
     Add {
         /// The type.
         rtype: Rtype,

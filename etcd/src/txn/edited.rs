@@ -17,12 +17,12 @@ pub fn edited(
 ) -> Result<Rrsets, Refusal> {
     let apex = &zone.apex;
     let (mut sites, mut refused) = (BTreeMap::new(), Vec::new());
-    for (number, Edit { owner, change }) in edits {
+    for (number, edit) in edits {
         let site = sites
-            .entry(owner.clone())
-            .or_insert_with(|| site(content, owner));
+            .entry(edit.owner.clone())
+            .or_insert_with(|| site(content, &edit.owner));
         let ttl = zone.settings.default_ttl;
-        if let Err(refusal) = site.apply(apex, owner, ttl, *number, change) {
+        if let Err(refusal) = site.apply(apex, ttl, *number, edit) {
             refused.push((Part::Edit(*number), refusal));
         }
     }

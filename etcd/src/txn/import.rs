@@ -135,6 +135,12 @@ impl WantedZone {
         same == *settings
     }
 
+    /// Whether a zone that has this serial need not get a higher one.
+    pub fn allows_serial(&self, serial: u32) -> bool {
+        self.serial
+            .is_none_or(|lowest| !is_serial_before(serial, lowest))
+    }
+
     /// The settings with this generation, and a base that makes the serial high enough.
     fn settings_to_write(&self, slot: &Slot, generation: u64) -> ZoneSettings {
         let mut settings = self.settings.clone();

@@ -1,5 +1,6 @@
 //! What a zone was at an earlier revision: what it is now, with the entries of its journal undone.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::model::zonefile::Rrsets;
@@ -21,13 +22,15 @@ pub struct Recorded {
     pub entry: JournalEntry,
 }
 
-/// A moment in the past.
+/// A moment in the past, or the present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// After the change at this revision, or the last one before it.
     Revision(i64),
     /// After the last change that was made at or before this time, in milliseconds of Unix time.
     Time(u64),
+    /// After the last change.
+    Now,
 }
 
 /// A zone, or none, with its records.
@@ -42,6 +45,10 @@ pub struct Past {
 /// Why the journal does not lead to a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRecorded {
+    /// The first revision is in the future: etcd has only reached the second.
+    Future(i64, i64),
+    /// The zone keeps no journal.
+    NoJournal,
     /// The journal has no entry of the zone's last change, made at this revision.
     LastChange(i64),
     /// It begins with the entry of this revision.
@@ -61,6 +68,13 @@ pub enum NotRecorded {
 impl fmt::Display for NotRecorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            NotRecorded::Future(revision, reached) => write!(
+                f,
+                "revision {revision} is still to come: etcd has reached {reached}"
+            ),
+            NotRecorded::NoJournal => {
+                f.write_str("the zone keeps no journal (zone set --journal-entries)")
+            }
             NotRecorded::LastChange(revision) => write!(
                 f,
                 "the journal is incomplete: the last change, at revision {revision}, is not in it"
@@ -104,6 +118,8 @@ pub struct WayBack<'a> {
     pub replaced: Option<(i64, &'a ZoneSettings)>,
     /// The entries to undo then, the newest first.
     undone: Vec<&'a Recorded>,
+    /// The entries before the moment, the newest first; none for the present, which is what it is.
+    kept: &'a [Recorded],
     /// The settings at that moment.
     settings: Option<ZoneSettings>,
     /// The revision of the last change until then; if the journal begins later, the revision before its first entry.
@@ -131,6 +147,7 @@ impl<'a> WayBack<'a> {
             is_added && serial.version == entries.len() as i64
         };
         let (revision, is_reached) = match moment {
+            Moment::Now => (i64::MAX, true),
             Moment::Revision(revision) => {
                 let begins = oldest.map_or(touched, |oldest| oldest.revision - 1);
                 (revision, revision >= begins)
@@ -144,6 +161,10 @@ impl<'a> WayBack<'a> {
                 )
             }
         };
+        let keeps_none = present.is_some_and(|present| present.journal_entries() == 0);
+        if keeps_none && entries.is_empty() && revision < touched {
+            return Err(NotRecorded::NoJournal);
+        }
         if touched > newest && revision < touched {
             return Err(NotRecorded::LastChange(touched));
         }
@@ -184,9 +205,14 @@ impl<'a> WayBack<'a> {
             Some(last) => last.revision,
             None => revision,
         };
+        let until = entries.partition_point(|one| one.revision > revision);
         Ok(WayBack {
             replaced,
             undone,
+            kept: match moment {
+                Moment::Now => &[],
+                _ => &entries[until..],
+            },
             settings,
             revision,
         })
@@ -221,15 +247,36 @@ impl<'a> WayBack<'a> {
                 }
             }
         }
+        if self.settings.is_none() {
+            return Ok(Past::default());
+        }
+        check(self.kept, &rrsets)?;
         Ok(Past {
-            rrsets: if self.settings.is_some() {
-                rrsets
-            } else {
-                Rrsets::new()
-            },
+            rrsets,
             settings: self.settings,
         })
     }
+}
+
+/// Checks that these entries, the newest first, have led to these RRsets.
+fn check(entries: &[Recorded], rrsets: &Rrsets) -> Result<(), NotRecorded> {
+    let mut seen = BTreeSet::new();
+    // Of a change that replaced all records, the entry does not say what it wrote.
+    let is_whole = |one: &&Recorded| !one.entry.omits_rrsets && one.replaced().is_none();
+    for Recorded {
+        revision, entry, ..
+    } in entries.iter().take_while(is_whole)
+    {
+        for change in &entry.rrsets {
+            let place = (change.owner.clone(), change.rtype);
+            let is_same = rrsets.get(&place) == change.new.as_ref();
+            if seen.insert(place) && !is_same {
+                let owner = change.owner.clone();
+                return Err(NotRecorded::Differs(owner, change.rtype, *revision));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Recorded {

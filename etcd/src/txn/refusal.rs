@@ -162,8 +162,8 @@ impl fmt::Display for Refusal {
                 names,
             } => write!(
                 f,
-                "the zone {child} would hide {} of {parent} ({}), which nobody would get any more: --move moves the \
-                 records into {child}, --force hides them",
+                "the zone {child} would hide {} of {parent} ({}), which nobody would get any more: --move of \
+                 zone add or zone import moves the records into {child}, --force hides them",
                 counted(names.len()),
                 named(names)
             ),
@@ -194,7 +194,7 @@ impl fmt::Display for Refusal {
             } => write!(
                 f,
                 "{zone} has changed since the file was exported (revision {exported}, now {changed}): nothing was \
-                 written; nsctl zone diff shows the differences, --force overwrites the changes"
+                 written; nsctl zone diff shows the differences, --force of zone import overwrites the changes"
             ),
             Refusal::ChangedMeanwhile(zone) => write!(
                 f,
@@ -207,7 +207,7 @@ impl fmt::Display for Refusal {
             } => write!(
                 f,
                 "{zone} has been removed since the file was exported (revision {exported}, removed at {removed}): \
-                 nothing was written; --force adds the zone again"
+                 nothing was written; --force of zone import adds the zone again"
             ),
             Refusal::Rule(violation) => violation.fmt(f),
             Refusal::NothingThere(owner, rtype) => write!(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::rules::Violation;
-use crate::model::{Change, Name, Rdata, Rrset, RrsetError, Rtype};
+use crate::model::{Change, Edit, Name, Rdata, Rrset, RrsetError, Rtype};
 
 use super::Refusal;
 
@@ -64,15 +64,16 @@ impl Site {
         self.sets.contains_key(&rtype)
     }
 
-    /// Applies an edit, the one of this number.
+    /// Applies an edit, the one of this number, to a zone with this default TTL.
     pub(super) fn apply(
         &mut self,
         apex: &Name,
-        owner: &Name,
         default_ttl: u32,
         number: usize,
-        change: &Change,
+        edit: &Edit,
     ) -> Result<(), Refusal> {
+        let Edit { owner, change, .. } = edit;
+        let default_ttl = edit.default_ttl.unwrap_or(default_ttl);
         match change {
             Change::Add { rtype, ttl, rdata } => {
                 self.write(owner, *rtype, number, rdata)?;

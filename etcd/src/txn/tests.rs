@@ -839,12 +839,12 @@ fn everything_at_a_name_is_replaced_in_one_step() {
         [
             "if /ns/v1/rr/x/7/a/… <= 50",
             "if /ns/v1/rr/x/7/@/DNAME = 0",
-            "if /ns/v1/leased/x/a/… <= 50",
             "if /ns/v1/rr/x/7/a/A = 45",
             "if /ns/v1/rr/x/7/a/CNAME = 0",
             "if /ns/v1/rr/x/7/a/TXT = 46",
             "if /ns/v1/zone/x = 40",
             "if /ns/v1/zone/x.a = 0",
+            "if /ns/v1/leased/x/a/… <= 50",
             "del /ns/v1/rr/x/7/a/A",
             r#"put /ns/v1/rr/x/7/a/CNAME {"ttl":300,"rdata":["b.x."]}"#,
             "del /ns/v1/rr/x/7/a/TXT",

@@ -1,7 +1,6 @@
 //! `add`, `set`, `remove`, `batch`, `announce`, `history` and `list`.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use etcd::model::{Name, Rtype};
 
 use super::conditions::{Conditions, IfRevision};
 use super::moment::since;
-use super::values::{lease, time, ttl};
+use super::values::{count, lease, time, ttl};
 use super::writing::ChangeOptions;
 
 /// `add`.
@@ -107,8 +106,8 @@ pub(crate) struct History {
     #[arg(long, value_name = "REVISION|TIME", value_parser = since)]
     pub(crate) since: Option<Since>,
     /// The most changes to show.
-    #[arg(long, value_name = "COUNT", default_value = "20")]
-    pub(crate) limit: NonZeroUsize,
+    #[arg(long, value_name = "COUNT", default_value = "20", value_parser = count)]
+    pub(crate) limit: usize,
 }
 
 /// `watch`.

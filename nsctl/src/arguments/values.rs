@@ -39,6 +39,7 @@ pub(super) enum ValueError {
     FractionOfSecond,
     TtlTooLong,
     Lease,
+    Count,
     NoWords,
     Words,
     MailboxSide,
@@ -63,6 +64,7 @@ impl fmt::Display for ValueError {
                 LEASE.start(),
                 LEASE.end()
             ),
+            ValueError::Count => f.write_str("expected a number greater than 0"),
             ValueError::NoWords => f.write_str("expected some words"),
             ValueError::Words => write!(
                 f,
@@ -101,6 +103,22 @@ pub(super) fn lease(text: &str) -> Result<u32, ValueError> {
 pub(super) fn seconds(text: &str) -> Result<u32, ValueError> {
     let time: Time = text.parse().map_err(ValueError::Time)?;
     time.seconds().ok_or(ValueError::FractionOfSecond)
+}
+
+/// Reads a number of whole seconds that is not 0.
+pub(super) fn some_seconds(text: &str) -> Result<u32, ValueError> {
+    match seconds(text)? {
+        0 => Err(ValueError::ZeroTime),
+        seconds => Ok(seconds),
+    }
+}
+
+/// Reads a number that is not 0.
+pub(super) fn count(text: &str) -> Result<usize, ValueError> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(ValueError::Count),
+        Ok(count) => Ok(count),
+    }
 }
 
 pub(super) fn time(text: &str) -> Result<Duration, ValueError> {

@@ -7,7 +7,7 @@ use etcd::model::Name;
 use etcd::txn::Moment;
 
 use super::moment::moment;
-use super::values::{PrefixWord, Promise, mailbox, prefix, promise, seconds, ttl};
+use super::values::{PrefixWord, Promise, mailbox, prefix, promise, seconds, some_seconds, ttl};
 use super::writing::{ChangeOptions, WriteOptions};
 
 /// The limit of `raise-serials --count`. A serial is newer than another if it is less than 2^31 ahead (RFC 1982 3.2); the
@@ -189,11 +189,11 @@ pub(crate) struct RollbackZone {
     /// The revision or time to go back to, as in 1234, 2026-11-27T10:30:00Z or 90m (ago).
     #[arg(long, value_name = "MOMENT", value_parser = moment)]
     pub(crate) to: Moment,
-    /// Restore records even if a zone below hides them.
+    /// Restore records even if a zone below hides them, and a zone even if it hides records of the zone above.
     #[arg(long)]
     pub(crate) force: bool,
-    /// Do not ask.
-    #[arg(long)]
+    /// Do not ask for confirmation.
+    #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) change: ChangeOptions,
@@ -221,8 +221,8 @@ pub(crate) struct ImportZone {
     pub(crate) zone: Name,
     /// The master file; - for standard input.
     pub(crate) file: PathBuf,
-    /// Replace the zone's records and SOA record with those of the file, in one step. Its other settings stay:
-    /// consistency, default TTL and access lists. Exits with 3 if the zone has changed since the file was exported.
+    /// Replace the zone's records and SOA record with those of the file, in one step. Its other settings stay.
+    /// Exits with 3 if the zone has changed since the file was exported.
     #[arg(long)]
     pub(crate) replace: bool,
     /// Write nothing if there are warnings.
@@ -292,7 +292,7 @@ pub(crate) struct SettingOptions {
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "PREFIX", value_parser = prefix)]
     pub(crate) deny_query: Option<Vec<PrefixWord>>,
     /// How long the zone's journal keeps an entry [default for a new zone: 30d].
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = some_seconds)]
     pub(crate) journal_age: Option<u32>,
     /// How many entries the zone's journal keeps; 0: no journal [default for a new zone: 500].
     #[arg(long, value_name = "COUNT")]

@@ -1,5 +1,6 @@
 //! `batch`.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -66,12 +67,28 @@ pub(super) async fn batch(context: &Context, how: arguments::Batch) -> Result<()
         }
         false => ChangeText::unchanged("already so", report.revision),
     };
+    let at: BTreeSet<i64> = changed
+        .iter()
+        .filter(|zone| zone.written)
+        .map(|zone| zone.revision)
+        .collect();
+    if at.len() > 1 {
+        output::note("too many changes for one transaction: each zone was changed in its own");
+    }
     if batch.update.edits.len() <= WARNED_MAX {
         warn_each(context, &changed, &batch.update.edits).await;
     }
     context
         .conclude(&report, Some(report.revision), &text)
         .await
+}
+
+/// How messages name a file.
+fn named(path: &Path) -> String {
+    match path == Path::new("-") {
+        true => "standard input".into(),
+        false => path.display().to_string(),
+    }
 }
 
 /// Reads the batch. Each error is printed, a line each.
@@ -87,11 +104,11 @@ fn read(path: &Path) -> Result<Batch, Error> {
         Error::Conflict(format!(
             "{} in {}: nothing was written",
             plural(faults.len(), "error"),
-            path.display()
+            named(path)
         ))
     })?;
     if batch.update.edits.is_empty() && batch.update.prerequisites.is_empty() {
-        return Err(Error::usage(format!("{} has no changes", path.display())));
+        return Err(Error::usage(format!("{} has no changes", named(path))));
     }
     Ok(batch)
 }

@@ -29,7 +29,10 @@ pub(super) struct ChangeRow {
     via: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
-    /// Old and new settings, if they changed. Another generation means that all records were replaced.
+    /// Whether all records were replaced: then `changes` is empty.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replaced: bool,
+    /// Old and new settings, if they changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<SettingsRow>,
     changes: Vec<RrsetRow>,
@@ -63,14 +66,14 @@ pub(super) async fn history(context: &Context, history: History) -> Result<(), E
     let since = history.since.unwrap_or(Since::Revision(0));
     let (journal, all) = match &history.subject.name {
         None => {
-            let (zone, limit) = (history.subject.zone.as_ref(), history.limit.get());
+            let (zone, limit) = (history.subject.zone.as_ref(), history.limit);
             let store = context.store();
             store.recent_journal(zone, since, limit, None).await?
         }
         Some(name) => {
             let mut journal = around(context, name, since, None).await?;
             let all = journal.entries.len();
-            journal.entries.truncate(history.limit.get());
+            journal.entries.truncate(history.limit);
             (journal, all)
         }
     };
@@ -80,6 +83,10 @@ pub(super) async fn history(context: &Context, history: History) -> Result<(), E
         ..
     } = journal;
     output::report_unreadable(&unreadable);
+    if let Some(zone) = history.subject.zone.as_ref().filter(|_| entries.is_empty()) {
+        // No changes, or a name that is mistyped.
+        context.existing_zone(zone).await?;
+    }
     match context.output {
         Output::Json => {
             let rows: Vec<ChangeRow> = entries.iter().map(ChangeRow::from).collect();
@@ -95,8 +102,9 @@ pub(super) async fn history(context: &Context, history: History) -> Result<(), E
             )?;
             if all > entries.len() {
                 output::note(&format!(
-                    "{} older changes are not shown: --limit",
-                    all - entries.len()
+                    "{} older changes are not shown (--limit {})",
+                    all - entries.len(),
+                    history.limit
                 ));
             }
             Ok(())
@@ -251,6 +259,7 @@ impl From<&Recorded> for ChangeRow {
             user: author.user.clone(),
             via: author.via.clone(),
             why: author.why.clone(),
+            replaced: recorded.replaced().is_some(),
             settings: settings.as_ref().map(|settings| SettingsRow {
                 old: settings.old.clone(),
                 new: settings.new.clone(),

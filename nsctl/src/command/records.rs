@@ -27,6 +27,7 @@ pub(super) async fn add(context: &Context, add: AddRecords) -> Result<(), Error>
     };
     let prerequisites = add.conditions.prerequisites(&add.name, add.rtype);
     let edit = Edit {
+        default_ttl: None,
         owner: add.name.clone(),
         change,
     };
@@ -46,6 +47,7 @@ pub(super) async fn set(context: &Context, set: SetRecords) -> Result<(), Error>
         }
     };
     let edit = Edit {
+        default_ttl: None,
         owner: set.name.clone(),
         change,
     };
@@ -81,6 +83,7 @@ pub(super) async fn remove(context: &Context, remove: RemoveRecords) -> Result<(
         None => Vec::new(),
     };
     let edit = Edit {
+        default_ttl: None,
         owner: remove.name.clone(),
         change,
     };
@@ -135,7 +138,7 @@ pub(super) async fn warn(context: &Context, changed: &Changed, edits: &[Edit]) {
     let store = context.store().with_timeout(WARNINGS_MAX);
     let (zone, revision) = (&changed.zone, changed.revision);
     let mut warned = BTreeSet::new();
-    for Edit { owner, change } in edits {
+    for Edit { owner, change, .. } in edits {
         let (Change::Add { rtype, rdata, .. }
         | Change::Set { rtype, rdata, .. }
         | Change::Replace { rtype, rdata, .. }) = change

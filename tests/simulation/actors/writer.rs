@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 
-use etcd::client::{
-    ChangeError, Config, Exported, ImportHow, ImportMode, Imported, Store, StoreError,
-};
+use etcd::client::{ChangeError, Config, ImportHow, Imported, Store, StoreError};
 use etcd::model::zonefile::Checked;
 use etcd::model::{
     Change as ModelChange, Edit as ModelEdit, Rdata, Rrset, Rtype, Update, ZoneSettings,
@@ -190,35 +188,17 @@ impl Writer {
 /// Makes a zone what it was at a part of the newest revision. Nothing is written if the journal does not tell, or there was no zone.
 async fn rollback(store: &Store, zone: usize, part: f64) -> Result<Done, ChangeError> {
     let apex = zone_name(zone);
-    // First: if etcd is restored from now on, nothing is written.
     let head = store.head().await.map_err(ChangeError::NotWritten)?;
-    let newest = store.zone_past(&apex, Moment::Revision(i64::MAX)).await;
-    let Ok(newest) = newest.map_err(ChangeError::NotWritten)? else {
-        return Ok(Done::new(0, false));
+    let moment = match part < 1.0 {
+        true => Moment::Revision((head.store_revision as f64 * part) as i64),
+        false => Moment::Now,
     };
-    let then = Moment::Revision((newest.as_of as f64 * part) as i64);
-    let found = store.zone_past(&apex, then).await;
+    let found = store.rollback(&apex, moment).await;
     let Ok(found) = found.map_err(ChangeError::NotWritten)? else {
         return Ok(Done::new(0, false));
     };
-    let Some(settings) = found.past.settings else {
+    let Some((file, how)) = found.import(store, &apex, Overlap::Refuse) else {
         return Ok(Done::new(0, false));
-    };
-    let file = Checked {
-        serial: settings.serial(found.revision),
-        settings,
-        rrsets: found.past.rrsets,
-        warnings: Vec::new(),
-    };
-    let how = ImportHow {
-        mode: ImportMode::Restore,
-        overlap: Overlap::Refuse,
-        exported: Some(Exported {
-            zone: apex.clone(),
-            revision: newest.as_of,
-            cluster_id: head.cluster_id,
-            prefix: store.prefix().clone(),
-        }),
     };
     let imported = store.import(&apex, &file, &how, &|_| {}).await?;
     Ok(Done::of(&imported))
@@ -238,6 +218,7 @@ fn edit(edit: &Edit) -> ModelEdit {
     let (rtype, rdata) = (Rtype::A, vec![address(edit.address)]);
     let ttl = Some(60 + u32::from(edit.address % 2));
     ModelEdit {
+        default_ttl: None,
         owner: owner_name(edit.zone, edit.owner),
         change: match edit.how {
             How::Add => ModelChange::Add { rtype, ttl, rdata },

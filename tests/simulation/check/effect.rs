@@ -57,7 +57,11 @@ pub(super) fn has_effect(change: &Change, old: &Zones, new: &Zones) -> Result<()
             let old = old.unwrap_or_default();
             new.is_some_and(|new| is_part_merged(&old, &new, &file))
         }
-        Change::Import { .. } | Change::Clean { .. } | Change::Rollback { .. } => true,
+        // Nothing is undone by going back to the present.
+        Change::Rollback { zone, part } => {
+            *part < 1.0 || records(new, *zone) == records(old, *zone)
+        }
+        Change::Import { .. } | Change::Clean { .. } => true,
     };
     match is_right {
         true => Ok(()),

@@ -134,6 +134,11 @@ impl Store {
         moment: Moment,
     ) -> Result<Result<ZonePast, NotRecorded>, StoreError> {
         let slot = self.slot(apex).await?;
+        if let Moment::Revision(revision) = moment
+            && revision > slot.revision
+        {
+            return Ok(Err(NotRecorded::Future(revision, slot.revision)));
+        }
         let journal = self
             .with_fresh_timeout()
             .journal(Some(apex), Some(slot.revision))

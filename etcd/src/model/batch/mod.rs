@@ -106,8 +106,15 @@ struct Head<'t, 'a> {
     rdata: &'t [Token<'a>],
 }
 
+/// The most octets of a token that messages show.
+const SHOWN_MAX: usize = 200;
+
+/// A token in a message, or its beginning.
 fn shown(token: &Token<'_>) -> String {
-    text::shown(token.raw)
+    match token.raw.split_at_checked(SHOWN_MAX) {
+        Some((begin, rest)) if !rest.is_empty() => text::shown(begin) + "...",
+        _ => text::shown(token.raw),
+    }
 }
 
 fn word(token: &Token<'_>) -> String {
@@ -287,7 +294,11 @@ impl Reader {
             _ => self.removed(at, &head)?,
         };
         self.batch.edits_at.push(self.at(at));
-        self.batch.update.edits.push(Edit { owner, change });
+        self.batch.update.edits.push(Edit {
+            owner,
+            change,
+            default_ttl: self.ttl,
+        });
         Ok(())
     }
 
@@ -295,7 +306,7 @@ impl Reader {
         let rtype = required(head.rtype, at)?;
         Ok(Change::Add {
             rtype,
-            ttl: head.ttl.or(self.ttl),
+            ttl: head.ttl,
             rdata: vec![self.rdata(rtype, head.rdata, at)?],
         })
     }
@@ -306,7 +317,7 @@ impl Reader {
             return Ok(Change::Ttl { rtype, ttl });
         }
         let rdata = vec![self.rdata(rtype, head.rdata, at)?];
-        let ttl = head.ttl.or(self.ttl);
+        let ttl = head.ttl;
         match self.sets.entry((owner.clone(), rtype)) {
             Entry::Vacant(first) => {
                 first.insert(head.ttl);
@@ -403,9 +414,13 @@ impl Reader {
     fn ttl(&self, token: &Token<'_>) -> Result<u32, Failure> {
         match period(&shown(token)) {
             Some(ttl) if ttl <= TTL_MAX => Ok(ttl),
-            _ => fail(
+            Some(_) => fail(
                 token.at,
                 format!("'{}' is not a TTL up to {TTL_MAX}", shown(token)),
+            ),
+            None => fail(
+                token.at,
+                format!("'{}' is neither a TTL nor a type", shown(token)),
             ),
         }
     }

@@ -47,11 +47,11 @@ fn reads_what_nsupdate_reads() {
         ("add www.example.org A 192.0.2.1", add(None, "192.0.2.1")),
         (
             "ttl 7\nclass IN\nadd www.example.org A 192.0.2.1\nshow\nsend\nanswer\nquit",
-            add(Some(7), "192.0.2.1"),
+            add(None, "192.0.2.1"),
         ),
         (
-            "$ORIGIN example.org.\n$TTL 7\nadd www A 192.0.2.1",
-            add(Some(7), "192.0.2.1"),
+            "$ORIGIN example.org.\n$TTL 7\nadd www 8 A 192.0.2.1",
+            add(Some(8), "192.0.2.1"),
         ),
         ("del www.example.org", remove(None, vec![])),
         ("update delete www.example.org ANY", remove(None, vec![])),
@@ -82,6 +82,14 @@ fn reads_what_nsupdate_reads() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_default_ttl_applies_to_the_lines_after_it() {
+    let text = "add a.x. A 192.0.2.1\n$TTL 7\nadd a.x. 8 A 192.0.2.2\nttl 9\nset b.x. A 192.0.2.3";
+    let batch = read(text).expect("it is right");
+    let ttls = batch.update.edits.iter().map(|edit| edit.default_ttl);
+    assert_eq!(ttls.collect::<Vec<_>>(), [None, Some(7), Some(9)]);
 }
 
 #[test]

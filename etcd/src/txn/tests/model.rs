@@ -92,6 +92,7 @@ impl Model {
         change: &Change,
     ) -> Result<(Option<PlannedUpdate>, Vec<Get>), Refusal> {
         let edit = Edit {
+            default_ttl: None,
             owner: owner.clone(),
             change: change.clone(),
         };

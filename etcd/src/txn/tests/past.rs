@@ -60,6 +60,7 @@ fn edit() -> impl Strategy<Value = Edit> {
             },
         };
         Edit {
+            default_ttl: None,
             owner: name(OWNERS[owner]),
             change,
         }
@@ -201,6 +202,7 @@ fn add_zone(model: &mut Model) {
 #[test]
 fn a_plan_that_comes_twice_is_refused_and_finds_its_entry() {
     let edit = |change| Edit {
+        default_ttl: None,
         owner: name("a.x"),
         change,
     };
@@ -396,6 +398,7 @@ fn a_journal_keeps_what_its_zone_says() {
     model.record(&plan.expect("a change"));
     let add = |model: &mut Model, n: usize| {
         let edit = Edit {
+            default_ttl: None,
             owner: name(&format!("n{n}.x")),
             change: add(Rtype::A, &["192.0.2.1"]),
         };
@@ -448,6 +451,7 @@ fn a_full_journal_is_rarely_read_to_find_the_oldest() {
     let mut lengths = Vec::new();
     for n in 0..160 {
         let edit = Edit {
+            default_ttl: None,
             owner: name(&format!("n{n}.x")),
             change: add(Rtype::A, &["192.0.2.1"]),
         };
@@ -473,6 +477,7 @@ fn what_something_else_has_changed_is_found_out() {
     let mut model = Model::default();
     add_zone(&mut model);
     let edit = Edit {
+        default_ttl: None,
         owner: name("a.x"),
         change: add(Rtype::A, &["192.0.2.1"]),
     };
@@ -482,7 +487,15 @@ fn what_something_else_has_changed_is_found_out() {
     let present = slot.present.as_ref().map(|present| &present.settings);
     let way = WayBack::to(Moment::Revision(1), present, slot.serial, &entries);
     let differs = NotRecorded::Differs(name("a.x"), Rtype::A, 2);
+    assert_eq!(
+        way.expect("a way").go(Rrsets::new()).err(),
+        Some(differs.clone())
+    );
+    // Also at the moment of the entry itself; the present is what it is.
+    let way = WayBack::to(Moment::Revision(2), present, slot.serial, &entries);
     assert_eq!(way.expect("a way").go(Rrsets::new()).err(), Some(differs));
+    let way = WayBack::to(Moment::Now, present, slot.serial, &entries);
+    assert!(way.expect("a way").go(Rrsets::new()).is_ok());
     let time = |at| {
         let way = WayBack::to(Moment::Time(at), present, slot.serial, &entries);
         way.map(|way| way.revision)
@@ -507,6 +520,7 @@ fn a_journal_is_pruned_in_the_order_of_revisions_whatever_the_clocks() {
     model.record(&plan.expect("a change"));
     for n in 0..30u64 {
         let edit = Edit {
+            default_ttl: None,
             owner: name(&format!("n{n}.x")),
             change: add(Rtype::A, &["192.0.2.1"]),
         };

@@ -6,6 +6,7 @@ use super::model::{Model, PlannedUpdate};
 use super::*;
 use crate::model::zonefile::Difference;
 use crate::model::{Change, Edit, Update};
+use crate::schema::Instance;
 
 /// A change to plan.
 #[derive(Clone, Debug)]
@@ -207,6 +208,7 @@ fn stops(model: &Model, edit: &Wanted) -> usize {
     let wanted = Update {
         prerequisites: Vec::new(),
         edits: vec![Edit {
+            default_ttl: None,
             owner: name(edit.owner),
             change: edit.change.clone(),
         }],
@@ -318,6 +320,7 @@ fn a_missing_zone_is_not_a_lost_one() {
 fn what_is_so_already_must_stay_so_if_something_else_changes() {
     let mut model = Model::with_zones(&["x", "y"]);
     let edit = |owner: &str| Edit {
+        default_ttl: None,
         owner: name(owner),
         change: add(Rtype::A, &["192.0.2.1"]),
     };
@@ -350,6 +353,7 @@ fn many_edits_compare_the_zone_as_a_whole() {
         prerequisites: Vec::new(),
         edits: (0..count)
             .map(|n| Edit {
+                default_ttl: None,
                 owner: name(&format!("n{n}.x")),
                 change: add(Rtype::A, &["192.0.2.1"]),
             })
@@ -369,6 +373,23 @@ fn many_edits_compare_the_zone_as_a_whole() {
         zone: None,
         change: add(Rtype::A, &["192.0.2.1"]),
     }));
+    assert!(!model.holds(&plan));
+    // What is announced has a serial key of its own.
+    let mut with_alias = edits(100);
+    with_alias.edits[0].change = add(Rtype::CNAME, &["www.x."]);
+    let planned = model.plan_from(Reads::default(), None, &with_alias);
+    let Ok((Planned::Plan(plan), ..)) = planned else {
+        panic!("{planned:?}")
+    };
+    assert!(model.holds(&plan));
+    let announced = Key::Leased {
+        zone: name("x"),
+        owner: name("n0.x"),
+        rtype: Rtype::A,
+        instance: Instance(1),
+    };
+    model.revision += 1;
+    model.put(&announced, b"{}".to_vec());
     assert!(!model.holds(&plan));
     let planned = model.plan_from(Reads::default(), None, &edits(200));
     assert!(matches!(planned, Ok((Planned::TooLarge, ..))));

@@ -40,7 +40,9 @@ impl Draft<'_> {
                 let admitted = admitted.map_err(NoPlan::from);
                 for condition in outcomes.take(part, admitted)?.into_iter().flatten() {
                     if condition == Condition::NothingAdded {
-                        plan.compares.push(since(prefix.leased_at(apex, owner)));
+                        // A change of what is leased leaves the serial key as it is.
+                        let leased = since(prefix.leased_at(apex, owner));
+                        planned.extra_compares.push(leased);
                     }
                     match condition {
                         Condition::Absent(_) | Condition::NothingAdded if site.is_whole => {}
@@ -174,7 +176,7 @@ impl Draft<'_> {
         placed: &Placed<&Edit>,
         plan: &mut Plan,
     ) -> Result<(), NoPlan> {
-        let Edit { owner, change } = placed.what;
+        let Edit { owner, change, .. } = placed.what;
         let (Some(cut), Some(rtype)) = (placed.cut(), change.rtype()) else {
             return Ok(());
         };

@@ -72,7 +72,7 @@ pub(super) fn drafts<'a>(
         }
     }
     for (number, what) in update.edits.iter().enumerate() {
-        let Edit { owner, change } = what;
+        let Edit { owner, change, .. } = what;
         let writes = change.writes_records();
         let holder = Holder::find(prefix, reads, zone, owner, change.rtype(), writes);
         if let Some(holder) = outcomes.take(Part::Edit(number), holder)? {
@@ -136,7 +136,7 @@ impl<'a> Draft<'a> {
             outcomes.take(part, reads.all([&[get]]))?;
         }
         for placed in &self.edits {
-            let Edit { owner, change } = placed.what;
+            let Edit { owner, change, .. } = placed.what;
             let mut gets = vec![self.at_owner(prefix, owner)];
             let above = dname_candidates(&self.zone.apex, owner);
             gets.extend(
@@ -284,7 +284,7 @@ impl<'a> Draft<'a> {
         outcomes: &mut Outcomes,
     ) -> Result<(), NoPlan> {
         for placed in &self.edits {
-            let Edit { owner, change } = placed.what;
+            let owner = &placed.what.owner;
             if !self.sites.contains_key(owner) {
                 let site = self.read_site(prefix, reads, owner)?;
                 self.sites.insert(owner, site);
@@ -293,7 +293,7 @@ impl<'a> Draft<'a> {
                 continue;
             };
             let (number, ttl) = (placed.number, self.zone.settings.default_ttl);
-            let applied = site.apply(&self.zone.apex, owner, ttl, number, change);
+            let applied = site.apply(&self.zone.apex, ttl, number, placed.what);
             outcomes.take(Part::Edit(number), applied.map_err(NoPlan::from))?;
         }
         Ok(())

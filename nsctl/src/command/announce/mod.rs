@@ -227,10 +227,16 @@ fn report(context: &Context, announcement: &Announcement, news: AnnouncementNews
             let text = format!("not announced: {error}; trying again");
             tell(context, &text, News::because("refused", &error));
         }
-        AnnouncementNews::Lost(error) => {
-            let text = format!(
-                "cannot keep the lease alive: {error}; trying again. What is announced stays until the lease expires"
-            );
+        AnnouncementNews::Lost {
+            error,
+            may_be_there,
+        } => {
+            let text = match may_be_there {
+                true => format!(
+                    "cannot keep the lease alive: {error}; trying again. What is announced stays until the lease expires"
+                ),
+                false => format!("not announced: {error}; trying again"),
+            };
             tell(context, &text, News::because("lost", &error));
         }
         AnnouncementNews::Back => {

@@ -28,7 +28,10 @@ pub(super) async fn edit(context: &Context, how: EditZone) -> Result<(), Error> 
     let is_edited = std::fs::read(&path).is_ok_and(|now| now != text.as_bytes());
     match &edited {
         Err(_) if is_edited => {
-            output::error(format!("the edited file is kept: {}", path.display()));
+            let path = path.display();
+            output::error(format!(
+                "the edited file is kept: nsctl zone import {apex} {path} --replace writes it"
+            ));
         }
         _ => drop(std::fs::remove_file(&path)),
     }
@@ -68,6 +71,7 @@ async fn apply(
         mode: ImportMode::Replace,
         overlap: Overlap::Refuse,
         exported: Some(exported),
+        is_at_once: true,
     };
     let imported = import::write(context, apex, &checked, &import).await?;
     import::conclude(context, apex, &imported, &[]).await

@@ -28,6 +28,7 @@ pub(super) async fn import(context: &Context, how: ImportZone) -> Result<(), Err
         },
         overlap: overlap::overlap(how.move_hidden, how.force),
         exported: text.exported().filter(|_| !how.force),
+        is_at_once: false,
     };
     if !how.replace
         && let Some(present) = context.store().zone(apex).await?.1

@@ -2,10 +2,10 @@
 
 use std::io::{self, IsTerminal};
 
-use etcd::client::{Exported, ImportHow, ImportMode, ZonePast};
-use etcd::model::zonefile::{self, Checked};
+use etcd::client::ZonePast;
+use etcd::model::zonefile;
 use etcd::model::{Name, ZoneSettings};
-use etcd::txn::{Moment, Overlap};
+use etcd::txn::{Moment, NotRecorded, Overlap};
 
 use super::{diff, import};
 use crate::arguments::RollbackZone;
@@ -14,9 +14,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::output;
 
-/// The present.
-const NOW: Moment = Moment::Revision(i64::MAX);
-
 /// What a zone was at a moment. It is an error if there was none.
 async fn past(
     context: &Context,
@@ -24,14 +21,23 @@ async fn past(
     moment: Moment,
 ) -> Result<(ZoneSettings, ZonePast), Error> {
     let found = context.store().zone_past(apex, moment).await?;
-    let found = found.map_err(|why| Error::Conflict(format!("{apex}: {why}")))?;
+    let found = found.map_err(|why| not_recorded(apex, &why))?;
     match found.past.settings.clone() {
         Some(settings) => Ok((settings, found)),
-        // It has never existed, as far as is known.
-        None if found.revision == 0 => Err(context.no_zone(apex, found.as_of).await),
-        None => Err(Error::Conflict(format!(
-            "the zone {apex} did not exist then"
-        ))),
+        None => Err(not_there(context, apex, moment, &found).await),
+    }
+}
+
+fn not_recorded(apex: &Name, why: &NotRecorded) -> Error {
+    Error::Conflict(format!("{apex}: {why}"))
+}
+
+/// Why there is nothing to show of a zone.
+async fn not_there(context: &Context, apex: &Name, moment: Moment, found: &ZonePast) -> Error {
+    match moment == Moment::Now || found.revision == 0 && moment != Moment::Revision(0) {
+        // It does not exist, and has never existed as far as is known.
+        true => context.no_zone(apex, found.as_of).await,
+        false => Error::Conflict(format!("the zone {apex} did not exist then")),
     }
 }
 
@@ -53,7 +59,7 @@ pub(super) async fn changed(
     to: Option<Moment>,
 ) -> Result<(), Error> {
     let (old_settings, old) = past(context, apex, from).await?;
-    let (new_settings, new) = past(context, apex, to.unwrap_or(NOW)).await?;
+    let (new_settings, new) = past(context, apex, to.unwrap_or(Moment::Now)).await?;
     let between = format!("revision {} and revision {}", old.revision, new.revision);
     let settings = settings_changed(&old_settings, &new_settings);
     let soa = soa_differences(&old_settings.soa, &new_settings.soa);
@@ -64,52 +70,35 @@ pub(super) async fn changed(
 /// Makes a zone what it was.
 pub(super) async fn rollback(context: &Context, rollback: RollbackZone) -> Result<(), Error> {
     let apex = &rollback.zone;
-    // First: if etcd is restored from now on, nothing is written.
-    let cluster_id = context.store().head().await?.cluster_id;
-    let (settings, found) = past(context, apex, rollback.to).await?;
-    let now = context.store().zone_past(apex, NOW).await?;
-    let now = now.map_err(|why| Error::Conflict(format!("{apex}: {why}")))?;
+    let store = context.store();
+    let found = store.rollback(apex, rollback.to).await?;
+    let found = found.map_err(|why| not_recorded(apex, &why))?;
+    let overlap = match rollback.force {
+        true => Overlap::Hide,
+        false => Overlap::Refuse,
+    };
+    let Some((checked, how)) = found.import(&store, apex, overlap) else {
+        return Err(not_there(context, apex, rollback.to, &found.then).await);
+    };
+    let before = found.now.past.settings.as_ref();
+    let before = before.unwrap_or(&checked.settings);
+    let mut after = checked.settings.clone();
+    after.keep_journal_of(before);
+    let settings = settings_changed(before, &after);
     if !rollback.yes && !context.dry_run && io::stdin().is_terminal() {
-        let before = now.past.settings.as_ref().unwrap_or(&settings);
-        let mut after = settings.clone();
-        after.keep_journal_of(before);
-        let lines = settings_changed(before, &after)
-            + &difference_lines(&[], &zonefile::diff(&now.past.rrsets, &found.past.rrsets));
+        let differences = zonefile::diff(&found.now.past.rrsets, &checked.rrsets);
+        let lines = settings.clone() + &difference_lines(&[], &differences);
         // There is nothing to ask about where nothing changes.
         let question = format!(
             "{}Make {apex} what it was at revision {}? [y/N] ",
             output::readable_lines(&lines),
-            found.revision
+            found.then.revision
         );
         if !lines.is_empty() && !output::confirm(&question) {
             return Err(Error::Failed("nothing was written".into()));
         }
     }
-    let checked = Checked {
-        serial: settings.serial(found.revision),
-        settings,
-        rrsets: found.past.rrsets,
-        warnings: Vec::new(),
-    };
-    let how = ImportHow {
-        mode: ImportMode::Restore,
-        overlap: match rollback.force {
-            true => Overlap::Hide,
-            false => Overlap::Refuse,
-        },
-        exported: Some(Exported {
-            zone: apex.clone(),
-            // Later changes were not shown, and are not rolled back.
-            revision: now.as_of,
-            cluster_id,
-            prefix: context.store().prefix().clone(),
-        }),
-    };
     let imported = import::write(context, apex, &checked, &how).await?;
-    let before = now.past.settings.as_ref().unwrap_or(&checked.settings);
-    let mut after = checked.settings.clone();
-    after.keep_journal_of(before);
-    let settings = settings_changed(before, &after);
     let others = settings.lines().filter(|line| !line.starts_with("~ SOA "));
     let others: Vec<String> = others.map(String::from).collect();
     import::conclude(context, apex, &imported, &others).await

@@ -81,12 +81,17 @@ struct ZoneDetails<'a> {
 }
 
 pub(super) async fn show(context: &Context, apex: &Name) -> Result<(), Error> {
-    let read = context.existing_zone(apex).await?;
+    let mut read = context.existing_zone(apex).await?;
     let served = read.settings.generation;
     let generations = context.store().generations(apex, Some(read.as_of)).await?;
     let (served, others): (Vec<_>, Vec<_>) = generations
         .into_iter()
         .partition(|(generation, _)| *generation == served);
+    let settings = &mut read.settings;
+    // Programs get the defaults, too.
+    settings.journal_age = Some(settings.journal_age());
+    settings.journal_entries = Some(settings.journal_entries());
+    settings.journal_archives = Some(settings.journal_archives());
     let details = ZoneDetails {
         row: ZoneRow {
             zone: apex,
@@ -140,9 +145,10 @@ fn show_table(details: &ZoneDetails<'_>) -> Result<(), Error> {
     let journal = match zone.journal_entries() {
         0 => "none".into(),
         entries => format!(
-            "{} of the last {} s",
+            "{} of the last {} s, {}",
             plural(entries, "change"),
-            zone.journal_age()
+            zone.journal_age(),
+            plural(zone.journal_archives(), "archive")
         ),
     };
     let settings = [

@@ -40,6 +40,8 @@ pub struct ImportHow {
     pub overlap: Overlap,
     /// The origin of the file: it must not replace changes made since.
     pub exported: Option<Exported>,
+    /// Whether it was read for this import only, so that nothing is written if etcd has been restored since.
+    pub is_at_once: bool,
 }
 
 impl ImportHow {
@@ -49,6 +51,7 @@ impl ImportHow {
             mode,
             overlap: Overlap::Refuse,
             exported: None,
+            is_at_once: false,
         }
     }
 }
@@ -202,6 +205,17 @@ impl<'a> Import<'a> {
         attempts: &mut Attempts<'_>,
     ) -> Result<Option<Imported>, ChangeError> {
         let slot = self.slot().await?;
+        // After the slot was read: whatever is planned from it is of that store.
+        if self.how.is_at_once
+            && self
+                .store
+                .comparable(self.apex, self.how)
+                .await?
+                .exported
+                .is_none()
+        {
+            return Err(Refusal::ChangedMeanwhile(self.apex.clone()).into());
+        }
         match (&slot.present, self.how.mode) {
             (Some(present), ImportMode::Merge) => {
                 self.merge(present, slot.serial.revision, attempts).await

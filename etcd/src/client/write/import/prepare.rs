@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::super::ChangeError;
 use super::{Import, ImportMode, Imported};
 use crate::client::connect::Store;
-use crate::model::Soa;
 use crate::model::zonefile::Rrsets;
+use crate::model::{Soa, ZoneSettings};
 use crate::txn::{self, Compare, Overlap, ParentChanges, Refusal, Slot, WantedZone};
 
 /// The content to write, given the state of the zone.
@@ -113,11 +113,14 @@ impl Import<'_> {
 }
 
 impl Prepared {
-    /// Whether the zone already has this content.
+    /// Whether the zone already has this content, and no lower serial.
     pub(super) fn is_there(&self, slot: &Slot) -> bool {
-        slot.present
-            .as_ref()
-            .is_some_and(|present| self.wanted.has_settings_of(&present.settings))
+        let is_same = |settings: &ZoneSettings| {
+            let serial = settings.serial(slot.serial.revision);
+            self.wanted.has_settings_of(settings) && self.wanted.allows_serial(serial)
+        };
+        let present = slot.present.as_ref();
+        present.is_some_and(|present| is_same(&present.settings))
             && self.old.as_ref() == Some(&*self.wanted.rrsets)
     }
 

@@ -49,6 +49,7 @@ impl Store {
         change: &Change,
     ) -> Result<Changed, ChangeError> {
         let edit = Edit {
+            default_ttl: None,
             owner: owner.clone(),
             change: change.clone(),
         };

@@ -5,7 +5,7 @@
 //! entries are replayed on the copy of the zone and the update is applied again; the corrections to the staged generation
 //! are written together with the next try to switch. So each further try takes as long as one transaction, whatever the size of the zone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::attempts::{Attempts, Tried};
@@ -14,10 +14,10 @@ use super::super::{ChangeError, Progress};
 use super::Changed;
 use crate::client::connect::{Store, StoreError};
 use crate::model::zonefile::{self, Rrsets};
-use crate::model::{Name, Prerequisite, Rtype, Update};
-use crate::schema::RrsetChange;
+use crate::model::{Edit, Name, Prerequisite, Rtype, Update};
+use crate::schema::{Key, RrsetChange};
 use crate::txn::{
-    self, Behind, Compare, Get, InZone, NoPlan, Reads, Refusal, Slot, WantedZone, ZoneRead,
+    self, Behind, Compare, Get, InZone, NoPlan, Part, Reads, Refusal, Slot, WantedZone, ZoneRead,
 };
 
 /// An update of one zone.
@@ -38,7 +38,18 @@ struct StagedDraft {
     new: Arc<Rrsets>,
     /// The zones below, and the comparison that no others were added. None if records may be hidden.
     below: Option<(BTreeSet<Name>, Compare)>,
+    announced: Announced,
 }
+
+/// What is announced where the update writes CNAME records.
+struct Announced {
+    types: BTreeMap<Name, Rtype>,
+    /// That nothing else is announced there.
+    compares: Vec<Compare>,
+}
+
+/// The most owners of CNAME records that are compared one by one: from then on, it is all that is announced in the zone.
+const ALIASES_MAX: usize = 16;
 
 impl StagedUpdate<'_> {
     pub(super) async fn run(&self, progress: Progress<'_>) -> Result<Changed, ChangeError> {
@@ -91,6 +102,8 @@ impl StagedUpdate<'_> {
             let below = draft.below.iter();
             plan.compares
                 .extend(below.map(|(_, compare)| compare.clone()));
+            plan.compares
+                .extend(draft.announced.compares.iter().cloned());
             if !is_first {
                 // A retry skips pruning, to save the read before it is sent.
                 plan.changes
@@ -164,7 +177,7 @@ impl StagedUpdate<'_> {
         if !self.update.prerequisites.is_empty() {
             return Ok(false);
         }
-        let new = self.edited(&draft.zone, &draft.old, draft.below.as_ref())?;
+        let new = self.edited(draft)?;
         behind.extend(txn::behind(&draft.new, &new));
         draft.new = new.into();
         Ok(draft.old != *draft.new)
@@ -205,27 +218,73 @@ impl StagedUpdate<'_> {
                 Some((children, no_others))
             }
         };
-        let new = self.edited(&zone, &old, below.as_ref())?;
-        Ok(StagedDraft {
+        let announced = self.announced(zone.as_of).await?;
+        let mut draft = StagedDraft {
             slot,
             zone,
             old,
-            new: new.into(),
+            new: Arc::default(),
             below,
-        })
+            announced,
+        };
+        draft.new = self.edited(&draft)?.into();
+        Ok(draft)
     }
 
-    /// What the update makes of this content.
-    fn edited(
-        &self,
-        zone: &ZoneRead,
-        old: &Rrsets,
-        below: Option<&(BTreeSet<Name>, Compare)>,
-    ) -> Result<Rrsets, Refusal> {
+    /// Reads what is announced where the update writes CNAME records.
+    async fn announced(&self, as_of: i64) -> Result<Announced, StoreError> {
+        let edits = self.update.edits.iter();
+        let is_alias = |edit: &&Edit| {
+            edit.change.writes_records() && edit.change.rtype() == Some(Rtype::CNAME)
+        };
+        let owners: BTreeSet<&Name> = edits.filter(is_alias).map(|edit| &edit.owner).collect();
+        let mut announced = Announced {
+            types: BTreeMap::new(),
+            compares: Vec::new(),
+        };
+        if owners.is_empty() {
+            return Ok(announced);
+        }
+        let (store, prefix) = (self.store.with_fresh_timeout(), self.store.prefix());
+        let all = prefix.leased_in(self.apex);
+        let listed = store.list_keys(all.clone(), Some(as_of)).await?;
+        for item in &listed.items {
+            if let Ok(Key::Leased { owner, rtype, .. }) = prefix.decode(&item.key)
+                && owners.contains(&owner)
+            {
+                announced.types.insert(owner, rtype);
+            }
+        }
+        let ranges = match owners.len() <= ALIASES_MAX {
+            true => owners
+                .into_iter()
+                .map(|owner| prefix.leased_at(self.apex, owner))
+                .collect(),
+            false => vec![all],
+        };
+        let unchanged = |range| Compare::NotWrittenSince {
+            range,
+            revision: as_of,
+        };
+        announced.compares = ranges.into_iter().map(unchanged).collect();
+        Ok(announced)
+    }
+
+    /// What the update makes of the old content.
+    fn edited(&self, draft: &StagedDraft) -> Result<Rrsets, Refusal> {
         let edits: Vec<_> = self.update.edits.iter().enumerate().collect();
-        let new = txn::edited(zone, old, &edits)?;
-        if let Some((children, _)) = below {
-            txn::check_below(self.apex, children, &new, Some(old))?;
+        let new = txn::edited(&draft.zone, &draft.old, &edits)?;
+        if let Some((children, _)) = &draft.below {
+            txn::check_below(self.apex, children, &new, Some(&draft.old))?;
+        }
+        for (number, Edit { owner, change, .. }) in edits {
+            if change.rtype() == Some(Rtype::CNAME)
+                && new.contains_key(&(owner.clone(), Rtype::CNAME))
+                && let Some(rtype) = draft.announced.types.get(owner)
+            {
+                let refusal = Refusal::Announced(owner.clone(), *rtype);
+                return Err(Refusal::Parts(vec![(Part::Edit(number), refusal)]));
+            }
         }
         Ok(new)
     }
