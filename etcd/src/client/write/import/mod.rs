@@ -206,15 +206,11 @@ impl<'a> Import<'a> {
     ) -> Result<Option<Imported>, ChangeError> {
         let slot = self.slot().await?;
         // After the slot was read: whatever is planned from it is of that store.
-        if self.how.is_at_once
-            && self
-                .store
-                .comparable(self.apex, self.how)
-                .await?
-                .exported
-                .is_none()
-        {
-            return Err(Refusal::ChangedMeanwhile(self.apex.clone()).into());
+        if self.how.is_at_once {
+            let how = self.store.comparable(self.apex, self.how).await?;
+            if how.exported.is_none() {
+                return Err(Refusal::ChangedMeanwhile(self.apex.clone()).into());
+            }
         }
         match (&slot.present, self.how.mode) {
             (Some(present), ImportMode::Merge) => {
