@@ -13,7 +13,7 @@ const COMMANDS: [&str; 13] = [
     "list",
     "zone list",
     "zone show example.org",
-    "zone check {file} --zone example.org",
+    "zone check example.org {file}",
     "zone import example.org {file} --dry-run",
     "verify",
     "status --no-fail",

@@ -83,7 +83,7 @@ async fn the_zone_stands_in_front_of_the_file() {
             "$nsctl zone check /dev/stdin < zone",
             "does not say which zone it is",
         ),
-        ("$nsctl zone check a zone --zone b", "cannot be used with"),
+        ("$nsctl zone check a zone --stored b", "cannot be used with"),
         ("$nsctl zone check", "FILE"),
     ] {
         let (code, _, stderr) = script(folder.path(), line).await;

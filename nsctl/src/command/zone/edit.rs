@@ -29,8 +29,9 @@ pub(super) async fn edit(context: &Context, how: EditZone) -> Result<(), Error> 
     match &edited {
         Err(_) if is_edited => {
             let path = path.display();
-            output::error(format!(
-                "the edited file is kept: nsctl zone import {apex} {path} --replace writes it"
+            output::error(format!("the edited file is kept: {path}"));
+            output::note(&format!(
+                "(nsctl zone import {apex} {path} --replace writes it)"
             ));
         }
         _ => drop(std::fs::remove_file(&path)),
