@@ -49,7 +49,11 @@ async fn every_change_is_in_the_history_with_its_author() {
         .write("add www.example.org A 192.0.2.1 --by alice --why moved")
         .await;
     let second = desk.write("set www.example.org A 192.0.2.2").await;
-    desk.write("zone set example.org --default-ttl 60").await;
+    let set = "zone set example.org --default-ttl 60";
+    let preview = desk.nsctl.ok(&format!("{set} --dry-run")).await;
+    let expected = json!([{"setting": "default TTL", "old": "300", "new": "60"}]);
+    assert_eq!(preview["settings"], expected);
+    desk.write(set).await;
     desk.write("remove www.example.org").await;
     desk.write("zone remove example.org").await;
     let all = desk.history("").await;

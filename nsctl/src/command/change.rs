@@ -56,6 +56,42 @@ impl fmt::Display for SoaDifference {
     }
 }
 
+/// Another setting in which two zones differ.
+#[derive(Serialize)]
+pub(super) struct SettingDifference {
+    setting: &'static str,
+    old: String,
+    new: String,
+}
+
+impl fmt::Display for SettingDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SettingDifference { setting, old, new } = self;
+        write!(f, "~ {setting}: {old} -> {new}")
+    }
+}
+
+/// In what the settings of two zones differ, except for their serials.
+#[derive(Default, Serialize)]
+pub(super) struct SettingsDifferences {
+    pub(super) soa: Vec<SoaDifference>,
+    #[serde(rename = "settings", skip_serializing_if = "Vec::is_empty")]
+    pub(super) others: Vec<SettingDifference>,
+}
+
+impl SettingsDifferences {
+    pub(super) fn count(&self) -> usize {
+        self.soa.len() + self.others.len()
+    }
+
+    /// For people, a line each.
+    pub(super) fn lines(&self) -> String {
+        let soa = self.soa.iter().map(|one| format!("{one}\n"));
+        let others = self.others.iter().map(|one| format!("{one}\n"));
+        soa.chain(others).collect()
+    }
+}
+
 /// Compares two SOA records, except for their serials.
 pub(super) fn soa_differences(old: &Soa, new: &Soa) -> Vec<SoaDifference> {
     let fields = |soa: &Soa| {
@@ -77,10 +113,9 @@ pub(super) fn soa_differences(old: &Soa, new: &Soa) -> Vec<SoaDifference> {
 }
 
 /// Lists differences for people, a line each.
-pub(super) fn difference_lines(soa: &[SoaDifference], differences: &[Difference]) -> String {
-    let soa = soa.iter().map(|one| format!("{one}\n"));
-    soa.chain(differences.iter().map(|one| format!("{one}\n")))
-        .collect()
+pub(super) fn difference_lines(differences: &[Difference]) -> String {
+    let lines = differences.iter().map(|one| format!("{one}\n"));
+    lines.collect()
 }
 
 /// What a command that changed a zone reports.
@@ -93,12 +128,9 @@ pub(super) struct ChangeReport {
     pub(super) added: Option<Vec<RecordRow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) removed: Option<Vec<RecordRow>>,
-    /// What changes in the SOA record.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) soa: Option<Vec<SoaDifference>>,
-    /// What changes in other settings, in words.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) settings: Vec<String>,
+    /// What changes in the settings.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(super) settings: Option<SettingsDifferences>,
     /// How many RRsets are moved from the zone above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) moved: Option<usize>,
@@ -118,8 +150,7 @@ impl ChangeReport {
             changed,
             added: None,
             removed: None,
-            soa: None,
-            settings: Vec::new(),
+            settings: None,
             moved: None,
             copied: None,
             unreadable: Vec::new(),
@@ -161,8 +192,11 @@ impl ChangeReport {
     }
 }
 
-/// Lists what changes in the settings of a zone, a line each.
-pub(super) fn settings_changed(before: &ZoneSettings, after: &ZoneSettings) -> String {
+/// Compares the settings of two zones.
+pub(super) fn settings_differences(
+    before: &ZoneSettings,
+    after: &ZoneSettings,
+) -> SettingsDifferences {
     let consistency = |zone: &ZoneSettings| {
         zone.consistency
             .map_or("default".into(), |one| one.to_string())
@@ -201,12 +235,12 @@ pub(super) fn settings_changed(before: &ZoneSettings, after: &ZoneSettings) -> S
         ),
     ];
     let others = others.into_iter().filter(|(_, old, new)| old != new);
-    let others = others.map(|(setting, old, new)| format!("~ {setting}: {old} -> {new}\n"));
-    let soa = soa_differences(&before.soa, &after.soa);
-    soa.iter()
-        .map(|one| format!("{one}\n"))
-        .chain(others)
-        .collect()
+    SettingsDifferences {
+        soa: soa_differences(&before.soa, &after.soa),
+        others: others
+            .map(|(setting, old, new)| SettingDifference { setting, old, new })
+            .collect(),
+    }
 }
 
 /// The prefixes of an access list, on one line.

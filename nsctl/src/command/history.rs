@@ -8,7 +8,7 @@ use etcd::txn::Recorded;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::change::{difference_lines, settings_changed};
+use super::change::{difference_lines, settings_differences};
 use crate::arguments::{History, Output};
 use crate::context::Context;
 use crate::error::Error;
@@ -205,7 +205,8 @@ pub(super) fn lines(recorded: &Recorded, name: Option<&Name>) -> Vec<String> {
                 if old.generation != new.generation {
                     lines.push(format!("all records of {zone} replaced"));
                 }
-                lines.extend(settings_changed(old, new).lines().map(String::from));
+                let differences = settings_differences(old, new).lines();
+                lines.extend(differences.lines().map(String::from));
                 if old.serial_base != new.serial_base {
                     let raised = new.serial_base.wrapping_sub(old.serial_base);
                     lines.push(format!("~ serial raised by {raised}"));
@@ -228,7 +229,7 @@ pub(super) fn lines(recorded: &Recorded, name: Option<&Name>) -> Vec<String> {
             lines.push(format!("- {owner} {rtype}, whose value could not be read"));
         }
     }
-    let differences = difference_lines(&[], &zonefile::diff(&old, &new));
+    let differences = difference_lines(&zonefile::diff(&old, &new));
     lines.extend(differences.lines().map(String::from));
     lines
 }

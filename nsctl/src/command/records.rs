@@ -125,7 +125,7 @@ async fn apply(
 
 /// What an update has changed in a zone, a line for each record.
 pub(super) fn changed_lines(changed: &Changed) -> String {
-    let mut lines = difference_lines(&[], &changed.differences);
+    let mut lines = difference_lines(&changed.differences);
     for (owner, rtype) in &changed.unreadable {
         let _ = writeln!(lines, "- {owner} {rtype}, whose value could not be read");
     }

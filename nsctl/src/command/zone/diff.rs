@@ -8,17 +8,17 @@ use serde::Serialize;
 
 use super::file::{self, Signatures};
 use crate::arguments::Output;
-use crate::command::change::{RecordRow, SoaDifference, difference_lines, rows, soa_differences};
+use crate::command::change::{
+    RecordRow, SettingsDifferences, difference_lines, rows, soa_differences,
+};
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::{self, plural};
 
 #[derive(Serialize)]
 struct DiffReport<'a> {
-    soa: &'a [SoaDifference],
-    /// Other settings that differ, in words.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    settings: Vec<&'a str>,
+    #[serde(flatten)]
+    settings: &'a SettingsDifferences,
     removed: Vec<RecordRow>,
     added: Vec<RecordRow>,
 }
@@ -29,37 +29,35 @@ pub(super) async fn diff(context: &Context, apex: &Name, path: &Path) -> Result<
     let present = context.existing_zone(apex).await?;
     let stored = context.store().content(&present).await??;
     let differences = zonefile::diff(&stored, &checked.rrsets);
-    let soa = soa_differences(&present.settings.soa, &checked.settings.soa);
+    let settings = SettingsDifferences {
+        soa: soa_differences(&present.settings.soa, &checked.settings.soa),
+        ..SettingsDifferences::default()
+    };
     let between = format!("etcd and {}", path.display());
-    conclude(context, &soa, "", &differences, &between)
+    conclude(context, &settings, &differences, &between)
 }
 
-/// Shows differences, and fails if there are any. `settings` are those that are not in a master file, a line each.
+/// Shows differences, and fails if there are any.
 pub(super) fn conclude(
     context: &Context,
-    soa: &[SoaDifference],
-    settings: &str,
+    settings: &SettingsDifferences,
     differences: &[Difference],
     between: &str,
 ) -> Result<(), Error> {
     if context.output == Output::Json {
-        let lines = settings.lines().filter(|line| !line.starts_with("~ SOA "));
         output::json(&DiffReport {
-            soa,
-            settings: lines.map(|line| line.trim_start_matches("~ ")).collect(),
+            settings,
             removed: rows(differences, false),
             added: rows(differences, true),
         })?;
     } else {
-        // The settings have the differences of the SOA record, too.
-        let soa = if settings.is_empty() { soa } else { &[] };
-        let mut text = settings.to_string() + &difference_lines(soa, differences);
+        let mut text = settings.lines() + &difference_lines(differences);
         if text.is_empty() {
             text = "no differences\n".into();
         }
         output::print(&output::readable_lines(&text))?;
     }
-    match differences.len() + soa.len().max(settings.lines().count()) {
+    match differences.len() + settings.count() {
         0 => Ok(()),
         count => Err(Error::Conflict(format!(
             "{} between {between}",

@@ -75,7 +75,8 @@ async fn apply(
         is_at_once: true,
     };
     let imported = import::write(context, apex, &checked, &import).await?;
-    import::conclude(context, apex, &imported, &[]).await
+    let settings = import::soa_changed(&imported);
+    import::conclude(context, apex, &imported, settings).await
 }
 
 /// Writes the zone to a new file that only this user can read.

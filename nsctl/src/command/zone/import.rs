@@ -8,7 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::file::{self, Signatures};
 use super::overlap;
 use crate::arguments::ImportZone;
-use crate::command::change::{ChangeReport, SoaDifference, difference_lines, soa_differences};
+use crate::command::change::{
+    ChangeReport, SettingsDifferences, SoaDifference, difference_lines, soa_differences,
+};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output::{self, plural};
@@ -46,7 +48,8 @@ pub(super) async fn import(context: &Context, how: ImportZone) -> Result<(), Err
         )));
     }
     let imported = write(context, apex, &checked, &import).await?;
-    conclude(context, apex, &imported, &[]).await
+    let settings = soa_changed(&imported);
+    conclude(context, apex, &imported, settings).await
 }
 
 /// Imports with a progress bar. A dry run writes nothing.
@@ -74,15 +77,22 @@ pub(super) async fn write(
     Ok(imported)
 }
 
-/// Reports what was written, or would be. `settings` are lines about settings that no master file has.
+/// What changes in the SOA record, if one is replaced.
+pub(super) fn soa_changed(imported: &Imported) -> SettingsDifferences {
+    let soa = imported.soa.as_ref();
+    SettingsDifferences {
+        soa: soa.map_or_else(Vec::new, |(old, new)| soa_differences(old, new)),
+        ..SettingsDifferences::default()
+    }
+}
+
+/// Reports what was written, or would be.
 pub(super) async fn conclude(
     context: &Context,
     apex: &Name,
     imported: &Imported,
-    settings: &[String],
+    settings: SettingsDifferences,
 ) -> Result<(), Error> {
-    let soa = imported.soa.as_ref();
-    let soa = soa.map_or_else(Vec::new, |(old, new)| soa_differences(old, new));
     // The records of a new zone are all new, so they are only listed in a dry run.
     let is_listed = context.dry_run || !imported.created;
     let differences = imported.differences.as_slice();
@@ -99,11 +109,8 @@ pub(super) async fn conclude(
                 count => format!(", {count} deleted"),
             };
             let mut text = ChangeText {
-                lines: settings
-                    .iter()
-                    .map(|line| format!("{line}\n"))
-                    .collect::<String>()
-                    + &difference_lines(&soa, if is_listed { differences } else { &[] }),
+                lines: settings.lines()
+                    + &difference_lines(if is_listed { differences } else { &[] }),
                 done: format!(
                     "{} written to {apex}{what}{deleted}, revision {}\n",
                     plural(imported.written, "RRset"),
@@ -116,11 +123,7 @@ pub(super) async fn conclude(
         }
     };
     let report = ChangeReport {
-        soa: Some(soa),
-        settings: settings
-            .iter()
-            .map(|line| line.trim_start_matches("~ ").into())
-            .collect(),
+        settings: Some(settings),
         ..ChangeReport::of(apex, imported.revision, imported.changed)
             .with_records_from_above(imported)
     };

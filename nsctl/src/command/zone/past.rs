@@ -9,7 +9,7 @@ use etcd::txn::{Moment, NotRecorded, Overlap};
 
 use super::{diff, import};
 use crate::arguments::RollbackZone;
-use crate::command::change::{difference_lines, settings_changed, soa_differences};
+use crate::command::change::{difference_lines, settings_differences};
 use crate::context::Context;
 use crate::error::Error;
 use crate::output;
@@ -61,10 +61,9 @@ pub(super) async fn changed(
     let (old_settings, old) = past(context, apex, from).await?;
     let (new_settings, new) = past(context, apex, to.unwrap_or(Moment::Now)).await?;
     let between = format!("revision {} and revision {}", old.revision, new.revision);
-    let settings = settings_changed(&old_settings, &new_settings);
-    let soa = soa_differences(&old_settings.soa, &new_settings.soa);
+    let settings = settings_differences(&old_settings, &new_settings);
     let differences = zonefile::diff(&old.past.rrsets, &new.past.rrsets);
-    diff::conclude(context, &soa, &settings, &differences, &between)
+    diff::conclude(context, &settings, &differences, &between)
 }
 
 /// Makes a zone what it was.
@@ -84,10 +83,10 @@ pub(super) async fn rollback(context: &Context, rollback: RollbackZone) -> Resul
     let before = before.unwrap_or(&checked.settings);
     let mut after = checked.settings.clone();
     after.keep_journal_of(before);
-    let settings = settings_changed(before, &after);
+    let settings = settings_differences(before, &after);
     if !rollback.yes && !context.dry_run && io::stdin().is_terminal() {
         let differences = zonefile::diff(&found.now.past.rrsets, &checked.rrsets);
-        let lines = settings.clone() + &difference_lines(&[], &differences);
+        let lines = settings.lines() + &difference_lines(&differences);
         // There is nothing to ask about where nothing changes.
         let question = format!(
             "{}Make {apex} what it was at revision {}? [y/N] ",
@@ -99,7 +98,5 @@ pub(super) async fn rollback(context: &Context, rollback: RollbackZone) -> Resul
         }
     }
     let imported = import::write(context, apex, &checked, &how).await?;
-    let others = settings.lines().filter(|line| !line.starts_with("~ SOA "));
-    let others: Vec<String> = others.map(String::from).collect();
-    import::conclude(context, apex, &imported, &others).await
+    import::conclude(context, apex, &imported, settings).await
 }

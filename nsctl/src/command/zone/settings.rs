@@ -4,7 +4,7 @@ use etcd::model::{AddressPrefix, Name, Rdata, Rrset, Rtype, ZoneSettings, zonefi
 
 use super::overlap;
 use crate::arguments::{AddZone, PrefixWord, SetZone, SettingOptions};
-use crate::command::change::{ChangeReport, difference_lines, settings_changed};
+use crate::command::change::{ChangeReport, difference_lines, settings_differences};
 use crate::context::{ChangeText, Context};
 use crate::error::Error;
 use crate::output;
@@ -136,7 +136,7 @@ pub(super) async fn add(context: &Context, add: AddZone) -> Result<(), Error> {
     };
     overlap::describe_moved(apex, &imported, &mut text);
     if context.dry_run {
-        text.lines = difference_lines(&[], &imported.differences);
+        text.lines = difference_lines(&imported.differences);
         report = report.with_records(&imported.differences);
     }
     report.conclude(context, &text).await
@@ -160,11 +160,15 @@ pub(super) async fn set(context: &Context, set: SetZone) -> Result<(), Error> {
     let mut after = before.clone();
     edit(&mut after);
     let (revision, changed) = context.store().zone_set(apex, edit).await?;
+    let settings = settings_differences(&before, &after);
     let text = match changed {
-        true => ChangeText::changed(settings_changed(&before, &after), revision),
+        true => ChangeText::changed(settings.lines(), revision),
         false => ChangeText::unchanged("already so", revision),
     };
-    let report = ChangeReport::of(apex, revision, changed);
+    let report = ChangeReport {
+        settings: changed.then_some(settings),
+        ..ChangeReport::of(apex, revision, changed)
+    };
     report.conclude(context, &text).await
 }
 
