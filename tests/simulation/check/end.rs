@@ -135,17 +135,22 @@ impl Checks {
     fn expiry_without_serial(&self, front_ends: &[usize]) -> Option<String> {
         let state = self.cluster.lock();
         let zones = self.zones(state.id, &state.store, state.store.revision());
-        zones.iter().find_map(|(apex, zone)| {
-            let mut later = zone.expiries.range(zone.touched + 1..);
-            let is_seen = |at: &&i64| {
-                let mut all = front_ends.iter();
-                all.any(|number| self.has_seen(*number, state.id, **at))
+        let prefix = Prefix::default();
+        let mut deletions = state
+            .store
+            .deletions(prefix.leased(), state.store.revision());
+        deletions.find_map(|(key, at)| {
+            let Ok(Key::Leased { zone: apex, .. }) = prefix.decode(key) else {
+                return None;
             };
-            let at = later.find(is_seen)?;
-            Some(format!(
-                "{apex}: a lease expired in revision {at}, and the serial is still of revision {}",
-                zone.touched
-            ))
+            let touched = zones.get(&apex)?.touched;
+            let store = (state.id, &state.store);
+            let is_seen = |number: &usize| self.has_seen(*number, store, (key, at));
+            (at > touched && front_ends.iter().any(is_seen)).then(|| {
+                format!(
+                    "{apex}: a lease expired in revision {at}, and the serial is still of revision {touched}"
+                )
+            })
         })
     }
 

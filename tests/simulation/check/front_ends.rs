@@ -52,6 +52,8 @@ pub(crate) struct FrontEnd {
     revision: i64,
     /// The first revision of its copy since it last started, empty or from a snapshot.
     since: i64,
+    /// The revisions that it left out since, as it listed everything: those after the first of each, up to the second.
+    jumps: Vec<(i64, i64)>,
     /// Whether its view is what the store had at its revision.
     is_right: bool,
     pub(crate) serials: BTreeMap<Name, u32>,
@@ -135,13 +137,27 @@ impl Checks {
 
     /// A front-end starts.
     pub(crate) fn started(&self, number: usize) {
-        self.lock().front_ends.entry(number).or_default().since = 0;
+        let mut found = self.lock();
+        let front_end = found.front_ends.entry(number).or_default();
+        (front_end.since, front_end.jumps) = (0, Vec::new());
     }
 
-    /// Whether a front-end has had a copy of this cluster's store ever since this revision, so that it notices what expired then.
-    pub(super) fn has_seen(&self, number: usize, cluster_id: u64, revision: i64) -> bool {
+    /// Whether a front-end has had this key, and can tell that this cluster's store deleted it at this revision.
+    pub(super) fn has_seen(
+        &self,
+        number: usize,
+        (cluster_id, store): (u64, &Store),
+        (key, deleted_at): (&[u8], i64),
+    ) -> bool {
         let front_end = self.front_end(number);
-        front_end.cluster_id == cluster_id && (1..revision).contains(&front_end.since)
+        let is_there = |revision| store.get(key, revision).is_some();
+        let is_left_out = |(from, to): &(i64, i64)| (from + 1..=*to).contains(&deleted_at);
+        front_end.cluster_id == cluster_id
+            && (1..deleted_at).contains(&front_end.since)
+            && front_end
+                .jumps
+                .iter()
+                .all(|jump| !is_left_out(jump) || is_there(jump.0))
     }
 
     /// A front-end serves another view.
@@ -187,10 +203,12 @@ impl Checks {
                 ..FrontEnd::default()
             };
         }
-        (front_end.revision, front_end.is_right) = (revision, is_right);
-        if source != Source::Changes && front_end.since == 0 {
-            front_end.since = revision;
+        match (source, front_end.since) {
+            (Source::Changes, _) => {}
+            (_, 0) => front_end.since = revision,
+            _ => front_end.jumps.push((front_end.revision, revision)),
         }
+        (front_end.revision, front_end.is_right) = (revision, is_right);
         let mut back = Vec::new();
         for zone in view.zones() {
             let (apex, serial) = (zone.apex().clone(), zone.serial());
